@@ -1,0 +1,1 @@
+//! Camelpost: an SMTP server that runs qpsmtpd plugins unchanged.
