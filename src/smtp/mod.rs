@@ -1,6 +1,10 @@
 //! The wire form of SMTP: addresses, command lines, replies, DATA.
 #![forbid(unsafe_code)]
 
+mod input;
+
+pub use input::InputBuffer;
+
 /// placeholder
 #[derive(Debug, Default, Clone)]
 pub struct Address;
