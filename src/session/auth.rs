@@ -1,9 +1,9 @@
 //! AUTH with PLAIN, LOGIN and CRAM-MD5: the dialogue, the hooks, and what their verdict means
 //! for the session. The form of the responses is sasl.rs's.
 
+use super::core::{Ended, Flow, Input, LOGDEBUG, Session};
 use super::envelope::accepted;
 use super::sasl;
-use super::session::{Ended, Flow, LOGDEBUG, Line, Session};
 use super::state::Profile;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::smtp::split_arguments;
@@ -167,9 +167,9 @@ impl Session {
     async fn challenge(&self, challenge: &[u8]) -> Result<Option<Vec<u8>>, Ended> {
         self.say(334, challenge).await;
         match self.read_line().await? {
-            Line::Line(line) => Ok(Some(line)),
-            Line::Eof => Ok(Some(Vec::new())),
-            Line::TooLong => {
+            Input::Line(line) => Ok(Some(line)),
+            Input::Eof => Ok(Some(Vec::new())),
+            Input::TooLong => {
                 self.say(500, "Line too long").await;
                 Ok(None)
             }
@@ -216,10 +216,9 @@ impl Session {
             byte => *byte,
         }));
         if !passed && self.state.settings.profile == Profile::V100 {
-            if let Some(ip) = self.connection().remote_ip.borrow().as_deref() {
-                text.extend_from_slice(b" from ");
-                text.extend_from_slice(ip);
-            }
+            text.extend_from_slice(b" from ");
+            let connection = self.connection();
+            text.extend_from_slice(connection.remote_ip.borrow().as_deref().unwrap_or(b"?"));
         }
         if let Some(more) = verdict.text() {
             text.extend_from_slice(b" - ");

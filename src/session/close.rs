@@ -1,8 +1,8 @@
 //! The ways in which a transaction and a session end: reset_transaction, disconnect and
 //! post-connection in the order that each occasion has. Says nothing to the client.
 
+use super::core::{Ended, LOGINFO, Session};
 use super::machine::Step;
-use super::session::{Ended, LOGINFO, Session};
 use super::state::Profile;
 use crate::hook::Hook;
 

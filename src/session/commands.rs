@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::session::{Flow, LOGINFO, Line, Session};
+use super::core::{Flow, Input, LOGINFO, Session};
 use crate::hook::{Arg, Hook, Verdict};
 use crate::smtp::split_command;
 
@@ -31,9 +31,9 @@ impl Session {
     pub async fn command_loop(&self) -> Flow {
         loop {
             match self.read_line().await? {
-                Line::Line(line) => self.dispatch(&line).await?,
-                Line::TooLong => self.say(500, "Line too long").await,
-                Line::Eof => return Err(self.hang_up().await),
+                Input::Line(line) => self.dispatch(&line).await?,
+                Input::TooLong => self.say(500, "Line too long").await,
+                Input::Eof => return Err(self.hang_up().await),
             }
         }
     }

@@ -1,9 +1,9 @@
 //! DATA: takes the message into the transaction's body, the lines before the first blank one
 //! as its header, and hands it on to data_post. A message is stored whole or not at all.
 
+use super::core::{Ended, Flow, LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, Session};
 use super::header_lines::header_of;
 use super::machine::ReadEvent;
-use super::session::{Ended, Flow, LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, Session};
 use super::state::Profile;
 use crate::hook::{Code, Hook, Verdict};
 use crate::mail::{BodyError, Header, HeaderSlot};

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::session::{Flow, LOGDEBUG, LOGINFO, Session, verdict_lines};
+use super::core::{Flow, LOGDEBUG, LOGINFO, Session, verdict_lines};
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{EnvelopeAddress, Shown};
 use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
@@ -197,7 +197,7 @@ impl Session {
         if size.is_empty() || !size.iter().all(u8::is_ascii_digit) {
             return false;
         }
-        let size = super::session::leading_number(size);
+        let size = super::core::leading_number(size);
         self.databytes().await.is_some_and(|limit| size > limit)
     }
 }

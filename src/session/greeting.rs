@@ -1,8 +1,8 @@
 //! The beginning of a session: pre-connection, connect and the server's greeting, HELO and
 //! EHLO with what the server offers.
 
+use super::core::{Ended, Flow, LOGNOTICE, Session};
 use super::machine::{Answer, Step};
-use super::session::{Ended, Flow, LOGNOTICE, Session};
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::Note;
 use crate::smtp::split_arguments;
@@ -121,7 +121,7 @@ impl Session {
                 words.into_iter().map(Some).collect()
             }
         };
-        if !matches!(words.first(), Some(Some(host)) if super::session::is_true(host)) {
+        if !matches!(words.first(), Some(Some(host)) if super::core::is_true(host)) {
             let text = format!("{verb} requires domain/address - see RFC-2821 4.1.1.1");
             self.say(501, text).await;
             return Ok(());

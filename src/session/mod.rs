@@ -8,6 +8,7 @@
 mod auth;
 mod close;
 mod commands;
+mod core;
 mod data;
 mod envelope;
 mod greeting;
@@ -17,15 +18,14 @@ mod other;
 mod queue;
 mod received;
 mod sasl;
-mod session;
 mod state;
 #[cfg(test)]
 mod tests;
 
 use std::rc::Rc;
 
+use self::core::{Flow, Session};
 use crate::hook::{Arg, Code, Hook, Verdict};
-use session::{Flow, Session};
 
 pub use machine::{Answer, Machine, Outcome, ReadEvent, Step};
 pub use state::{Neighbours, Profile, Settings, State};

@@ -1,8 +1,8 @@
 //! The commands beside the mail transaction: RSET, VRFY, NOOP, HELP, QUIT and those that the
 //! server does not know.
 
+use super::core::{Flow, Session, verdict_lines};
 use super::greeting::PRODUCT;
-use super::session::{Flow, Session, verdict_lines};
 use crate::hook::{Arg, Code, Hook, Verdict};
 
 impl Session {

@@ -1,6 +1,6 @@
 //! Queueing: queue_pre, queue and queue_post, with the transaction's end before the reply.
 
-use super::session::{Flow, LOGERROR, Session, verdict_lines};
+use super::core::{Flow, LOGERROR, Session, verdict_lines};
 use crate::hook::{Code, Hook, Verdict};
 
 impl Session {

@@ -1,10 +1,10 @@
 //! What the server itself adds to a message's header: the Received line and
 //! Authentication-Results, in the order of the profile.
 
+use super::core::{LOGDEBUG, Session, is_true};
 use super::greeting::PRODUCT;
 use super::header_lines::{field_values, rename_fields};
 use super::machine::{Answer, Step};
-use super::session::{LOGDEBUG, Session, is_true};
 use super::state::{Profile, seconds_since_1970};
 use crate::hook::{Arg, Code, Hook};
 use crate::mail::HeaderSlot;

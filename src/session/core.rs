@@ -25,8 +25,8 @@ pub(super) struct Ended;
 /// Whether the session goes on.
 pub(super) type Flow = Result<(), Ended>;
 
-/// A line from the client.
-pub(super) enum Line {
+/// What the client sent next.
+pub(super) enum Input {
     Line(Vec<u8>),
     TooLong,
     Eof,
@@ -133,23 +133,23 @@ impl Session {
     }
 
     /// The next line from the client. A last line without its end is a line, too.
-    pub async fn read_line(&self) -> Result<Line, Ended> {
+    pub async fn read_line(&self) -> Result<Input, Ended> {
         loop {
             let event = {
                 let mut input = self.state.input.borrow_mut();
                 self.lines.borrow_mut().next(&mut input)
             };
             match event {
-                LineEvent::Line(line) => return Ok(Line::Line(line)),
-                LineEvent::TooLong => return Ok(Line::TooLong),
+                LineEvent::Line(line) => return Ok(Input::Line(line)),
+                LineEvent::TooLong => return Ok(Input::TooLong),
                 LineEvent::Incomplete => {}
             }
             if self.read().await? == ReadEvent::Eof {
                 let rest = self.state.input.borrow_mut().take();
                 return Ok(match rest.len() {
-                    0 => Line::Eof,
-                    1..=MAX_COMMAND_LINE => Line::Line(rest),
-                    _ => Line::TooLong,
+                    0 => Input::Eof,
+                    1..=MAX_COMMAND_LINE => Input::Line(rest),
+                    _ => Input::TooLong,
                 });
             }
         }
