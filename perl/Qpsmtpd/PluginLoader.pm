@@ -162,7 +162,7 @@ sub explain {
     $module =~ s{/}{::}g;
     # Where a module needs it, the plugin's own line stands last.
     my @places = $error =~ / at (.+? line [0-9]+)\.$/mg;
-    my ($plugin_place) = grep { !/^\(eval/ } reverse @places;
+    my ($plugin_place) = grep { !/^\(eval/ && index($_, __FILE__) != 0 } reverse @places;
     $place .= ", loaded from $plugin_place"
       if defined $plugin_place && index($place, $plugin_place) < 0;
     my ($package, $cpan) = distribution($module);
