@@ -34,6 +34,35 @@ fn main() {
         }
     }
     bindings();
+    embed_perl();
+}
+
+/// A table of the files under perl/, which are compiled into the binary.
+fn embed_perl() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("perl");
+    let mut table = String::from("/// Name in @INC, text.\npub const FILES: &[(&str, &str)] = &[\n");
+    let mut dirs = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "pm") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    for path in files {
+        let name = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+        table.push_str(&format!("    ({name:?}, include_str!({:?})),\n", path.display().to_string()));
+    }
+    table.push_str("];\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("perl_files.rs");
+    if let Err(error) = std::fs::write(&out, table) {
+        fail(&format!("cannot write {}: {error}", out.display()));
+    }
 }
 
 /// The words that ExtUtils::Embed answers.

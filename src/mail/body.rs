@@ -121,10 +121,9 @@ impl Body {
         };
         spooled.ahead.clear();
         spooled.ahead_at = 0;
-        let appended = spooled
-            .file
-            .seek(SeekFrom::End(0))
-            .and_then(|_| spooled.file.write_all(bytes));
+        // A plugin may have appended through a handle of its own.
+        let end = spooled.file.metadata().map(|file| file.len());
+        let appended = end.and_then(|end| spooled.file.write_all_at(bytes, end));
         appended.map_err(|error| BodyError {
             what: "write",
             path: spooled.path.clone(),
@@ -230,9 +229,7 @@ impl SpoolFile {
             let mut block = std::mem::take(&mut self.ahead);
             self.ahead_at = 0;
             block.resize(64 * 1024, 0);
-            self.file
-                .seek(SeekFrom::Start(position + line.len() as u64))?;
-            let got = self.file.read(&mut block)?;
+            let got = self.file.read_at(&mut block, position + line.len() as u64)?;
             block.truncate(got);
             self.ahead = block;
             if got == 0 {
