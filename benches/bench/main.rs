@@ -19,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, Kind};
 use crate::measure::{Samples, Work};
 use crate::options::Options;
 use crate::report::Report;
@@ -42,6 +42,7 @@ fn run(options: &Options) -> Result<()> {
     let site = Site::build(options)?;
     let work = Work::new(options);
     let kinds = options.daemons()?;
+    let has_camelpost = kinds.contains(&Kind::Camelpost);
 
     // All of them run at once; only one has work at any time, and the CPU time
     // of each tree is its own.
@@ -69,10 +70,11 @@ fn run(options: &Options) -> Result<()> {
         open.stop();
         refusing.stop();
     }
-    for &messages in &options.memory {
-        eprintln!("bench: memory of a worker after {messages} messages");
-        let memory = measure::worker_memory(&site, options, &work, messages)?;
-        report.add_memory(messages, memory);
+    if has_camelpost {
+        for &messages in &options.memory {
+            eprintln!("bench: memory of a worker after {messages} messages");
+            report.add_memory(messages, measure::worker_memory(&site, &work, messages)?);
+        }
     }
 
     let text = report.markdown(options);

@@ -100,15 +100,7 @@ fn cost(
 }
 
 /// The private memory in KiB of Camelpost's only worker after so many messages.
-pub fn worker_memory(
-    site: &Site,
-    options: &Options,
-    work: &Work,
-    messages: usize,
-) -> Result<Option<u64>> {
-    if !options.has_camelpost() {
-        return Ok(None);
-    }
+pub fn worker_memory(site: &Site, work: &Work, messages: usize) -> Result<u64> {
     let daemon = Daemon::start_with(Kind::Camelpost, site, &site.open, 1)?;
     let mut sent = 0;
     while sent < messages {
@@ -124,7 +116,7 @@ pub fn worker_memory(
     daemon.cpu_nanos()?;
     let kib = daemon.worker_private_kib()?;
     daemon.stop();
-    Ok(Some(kib))
+    Ok(kib)
 }
 
 pub fn median(samples: &[f64]) -> Option<f64> {

@@ -88,8 +88,4 @@ impl Options {
             })
             .collect()
     }
-
-    pub fn has_camelpost(&self) -> bool {
-        self.only.is_empty() || self.only.iter().any(|name| name == Kind::Camelpost.name())
-    }
 }

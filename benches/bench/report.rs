@@ -33,8 +33,8 @@ impl Report {
         self.results.push((kind, samples));
     }
 
-    pub fn add_memory(&mut self, messages: usize, kib: Option<u64>) {
-        self.memory.extend(kib.map(|kib| (messages, kib)));
+    pub fn add_memory(&mut self, messages: usize, kib: u64) {
+        self.memory.push((messages, kib));
     }
 
     pub fn markdown(&self, options: &Options) -> String {
