@@ -4,5 +4,6 @@
 pub mod config;
 pub mod hook;
 pub mod mail;
+pub mod perl;
 pub mod session;
 pub mod smtp;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::mail::{Connection, Shown, Spool, Transaction};
+use crate::smtp::InputBuffer;
 
 /// Which original's behaviour counts where 0.94 and 1.00 differ (config file `compat`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,7 +39,7 @@ pub struct State {
     pub connection: RefCell<Rc<Shown<Connection>>>,
     pub transaction: RefCell<Rc<Shown<Transaction>>>,
     /// Bytes read from the client and not consumed.
-    pub input: RefCell<Vec<u8>>,
+    pub input: RefCell<InputBuffer>,
     /// The authenticated user and mechanism, as plugins read them.
     pub auth_user: RefCell<Option<Vec<u8>>>,
     pub auth_mechanism: RefCell<Option<Vec<u8>>>,

@@ -1,0 +1,2 @@
+//! perl
+mod sys;

@@ -1,0 +1,14 @@
+//! Camelpost:: — small services for the Perl side of the host.
+
+use super::{Body, Frame, Raise};
+use crate::perl::sys;
+
+pub const XSUBS: &[(&str, Body)] = &[("Camelpost::is_stray_child", is_stray_child)];
+
+/// Whether this process was forked by a plugin: what ends with a transaction is its parent's.
+fn is_stray_child(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    // SAFETY: reads a flag.
+    let stray = unsafe { sys::cp_is_stray_child() != 0 };
+    frame.ret_bool(stray);
+    Ok(())
+}
