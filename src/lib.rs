@@ -5,5 +5,7 @@ pub mod config;
 pub mod hook;
 pub mod mail;
 pub mod perl;
+pub mod plugin;
+pub mod plugins;
 pub mod session;
 pub mod smtp;
