@@ -277,14 +277,15 @@ sub get_reject_type {
     return $default;
 }
 
-# Leaves the rejection to the plugin naughty.
+# Leaves the rejection to the plugin naughty; the first plugin's reject_type counts.
 sub store_deferred_reject {
     my ($self, $message) = @_;
     my $connection = $self->connection;
     my $earlier    = $connection->notes('naughty');
     $message = '' unless defined $message;
-    $connection->notes('naughty', $earlier ? "$earlier\n$message" : $message);
-    $connection->notes('naughty_reject_type', $self->{_args}{reject_type});
+    $connection->notes('naughty', $earlier ? "$earlier\r\n$message" : $message);
+    $connection->notes('naughty_reject_type', $self->{_args}{reject_type})
+      unless $connection->notes('naughty_reject_type');
     return DECLINED;
 }
 
