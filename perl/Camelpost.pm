@@ -17,6 +17,25 @@ sub add_header {
     return $header->add($name, $value, 0);
 }
 
+sub rename_header {
+    my ($header, $from, $to) = @_;
+    for my $value (reverse $header->get($from)) {
+        $header->add($to, $value, 0);
+    }
+    $header->delete($from);
+    return;
+}
+
+sub get_header {
+    my ($header, $name) = @_;
+    return $header->get($name);
+}
+
+sub cipher {
+    my $socket = shift;
+    return $socket->can('get_cipher') ? $socket->get_cipher : undef;
+}
+
 sub header_text { return $_[0]->as_string }
 
 sub set_program_name { $0 = $_[0]; return }

@@ -41,6 +41,22 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 session.perl(move |session| session.host.add_header(name, &value)).await;
                 Answer::Done
             }
+            Step::RenameHeader { from, to } => {
+                session.perl(move |session| session.host.rename_header(from, to)).await;
+                Answer::Done
+            }
+            Step::GetHeader(name) => {
+                let values = session.perl(move |session| session.host.get_header(name)).await;
+                Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
+            }
+            Step::Cipher => {
+                let cipher = session.perl(|session| session.host.cipher()).await.flatten();
+                Answer::Values(cipher.into_iter().map(Some).collect())
+            }
+            Step::LookUpClient => {
+                session.look_up_client().await;
+                Answer::Done
+            }
             Step::TransactionEnded => {
                 if session.has_pending() {
                     session.perl(|_| Ok(())).await;

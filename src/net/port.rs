@@ -119,7 +119,7 @@ impl Port for SessionPort {
         if !respond {
             return session.host.run_quiet(call);
         }
-        let machine = session::run_hooks(session.state.clone(), call);
+        let machine = session::run_hooks(session.state.clone(), call.hook, call.args);
         match self.nested(&session, machine)? {
             Outcome::Returned(verdict) => Ok(verdict),
             Outcome::Closed => Ok(Verdict::new(Code::Done)),

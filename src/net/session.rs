@@ -4,11 +4,13 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::Write;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::pump::{Exited, Pump};
+use super::rdns;
 use super::transport::Transport;
 use crate::hook::{Hook, HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
@@ -37,6 +39,8 @@ pub struct Session {
     pub host: Rc<Host>,
     pub pump: Rc<Pump>,
     pub natives: Rc<Loaded>,
+    /// The client's address, if its name is to be looked up.
+    pub look_up: Option<IpAddr>,
     log: RefCell<Vec<LogLine>>,
 }
 
@@ -45,11 +49,29 @@ impl Session {
         id: u64,
         state: Rc<State>,
         transport: Transport,
-        host: Rc<Host>,
-        pump: Rc<Pump>,
-        natives: Rc<Loaded>,
+        worker: &super::worker::Worker,
+        look_up: Option<IpAddr>,
     ) -> Rc<Session> {
-        Rc::new(Session { id, state, transport, host, pump, natives, log: RefCell::default() })
+        Rc::new(Session {
+            id,
+            state,
+            transport,
+            host: worker.loaded.host.clone(),
+            pump: worker.pump.clone(),
+            natives: worker.loaded.natives.clone(),
+            look_up,
+            log: RefCell::default(),
+        })
+    }
+
+    /// Finds the client's name, unless names are not looked up.
+    pub async fn look_up_client(&self) {
+        let Some(address) = self.look_up else { return };
+        if let Some(name) = rdns::name_of(address).await {
+            let connection = self.state.connection.borrow().clone();
+            connection.remote_info.replace(Some(name.clone()));
+            connection.remote_host.replace(Some(name));
+        }
     }
 
     /// Does a piece of Perl work in this session, outside the runtime.

@@ -2,13 +2,12 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
 
 use super::driver::drive;
 use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
-use super::rdns;
 use super::session::Session;
 use super::transport::{Transport, release_stdio};
 use crate::hook::{Hook, HookCall};
@@ -30,9 +29,10 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     }
 }
 
-struct Worker {
-    loaded: Loaded,
-    pump: Rc<Pump>,
+/// A worker and what was loaded for it.
+pub struct Worker {
+    pub loaded: Loaded,
+    pub pump: Rc<Pump>,
     link: AsyncLink,
     rdns: bool,
 }
@@ -68,9 +68,8 @@ impl Worker {
 
     /// One session from its socket to its end. After an error this worker takes no other.
     fn serve(&self, incoming: Incoming) -> Result<(), Exited> {
-        let host = self.loaded.host.clone();
         let connection = connection(&incoming);
-        let environment = environment(&connection, incoming.peer.ip());
+        let environment = environment(&connection);
         let neighbours = Neighbours {
             max_conn_ip: incoming.max_from_ip.into(),
             child_addrs: incoming.child_addrs.iter().map(packed).collect(),
@@ -83,16 +82,12 @@ impl Worker {
             transport.shutdown();
             return Err(Exited);
         }
-        let (pump, natives) = (self.pump.clone(), self.loaded.natives.clone());
-        let session = Session::new(incoming.session, state, transport, host, pump, natives);
-        let accepted = format!(
-            "Accepted connection {}/{} from {} / {}",
-            incoming.open,
-            incoming.limit,
-            incoming.peer.ip(),
-            "Unknown"
-        );
-        let ended = self.converse(&session, &environment, accepted, incoming.peer.ip());
+        let look_up = self.rdns.then_some(incoming.peer.ip());
+        let session = Session::new(incoming.session, state, transport, self, look_up);
+        let (open, limit) = (incoming.open, incoming.limit);
+        let address = incoming.peer.ip();
+        let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
+        let ended = self.converse(&session, &environment, accepted);
         session.transport.flush_blocking();
         session.transport.shutdown();
         let released = release_stdio().map_err(|_| Exited);
@@ -104,29 +99,16 @@ impl Worker {
         session: &Rc<Session>,
         environment: &[(&str, Vec<u8>)],
         accepted: String,
-        address: IpAddr,
     ) -> Result<(), Exited> {
         let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
         let host = &session.host;
         let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
         session.log(6, None, None, accepted.into_bytes());
-        let conversation = self.conversation(session.clone(), address);
-        self.pump.run(None, conversation)?;
+        let conversation = session::conversation(session.state.clone());
+        self.pump.run(None, drive(session.clone(), conversation))?;
         session.run_perl(|_| Ok(()))?;
         host.end_session(idle).map_err(|_| Exited)?;
         release_dropped().map_err(|_| Exited)
-    }
-
-    async fn conversation(&self, session: Rc<Session>, address: IpAddr) {
-        if self.rdns {
-            let name = RefCell::new(rdns::name_of(address).await);
-            if let Some(name) = name.take() {
-                let connection = session.state.connection.borrow().clone();
-                connection.remote_info.replace(Some(name.clone()));
-                connection.remote_host.replace(Some(name));
-            }
-        }
-        drive(session.clone(), session::conversation(session.state.clone())).await;
     }
 }
 
@@ -144,7 +126,7 @@ fn connection(incoming: &Incoming) -> Connection {
 }
 
 /// The variables that plugins know from the original.
-fn environment(connection: &Connection, _: IpAddr) -> Vec<(&'static str, Vec<u8>)> {
+fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
     let value = |field: &RefCell<Option<Vec<u8>>>| field.borrow().clone().unwrap_or_default();
     vec![
         ("TCPLOCALIP", value(&connection.local_ip)),

@@ -7,7 +7,7 @@ use super::call::{Unwind, Want, call, call_function};
 use super::host::Host;
 use super::port::Port;
 use super::value::{PerlValue, Sv};
-use super::{object, stdio};
+use super::stdio;
 use crate::mail::{Foreign, HeaderSlot, Note, Transaction};
 
 impl Host {
@@ -73,16 +73,45 @@ impl Host {
 
     /// Puts a field on top of a header that is Perl's.
     pub fn add_header(&self, name: &str, value: &[u8]) -> Result<(), Unwind> {
+        let args = [Sv::bytes(name.as_bytes()), Sv::bytes(value)];
+        self.with_header("Camelpost::add_header", &args)?;
+        Ok(())
+    }
+
+    /// Renames the fields of a name in a header that is Perl's.
+    pub fn rename_header(&self, from: &str, to: &str) -> Result<(), Unwind> {
+        let args = [Sv::bytes(from.as_bytes()), Sv::bytes(to.as_bytes())];
+        self.with_header("Camelpost::rename_header", &args)?;
+        Ok(())
+    }
+
+    /// The values of a field in a header that is Perl's.
+    pub fn get_header(&self, name: &str) -> Result<Vec<Vec<u8>>, Unwind> {
+        let values = self.with_header("Camelpost::get_header", &[Sv::bytes(name.as_bytes())])?;
+        values.iter().map(super::call::stringify).collect()
+    }
+
+    fn with_header(&self, function: &str, args: &[Sv]) -> Result<Vec<Sv>, Unwind> {
         let transaction = self.port().transaction();
         let header = match &*transaction.header.borrow() {
             HeaderSlot::Foreign(header) => PerlValue::of(header.as_ref()).cloned(),
             _ => None,
         };
-        if let Some(header) = header {
-            let args = [header, Sv::bytes(name.as_bytes()), Sv::bytes(value)];
-            call_function("Camelpost::add_header", &args, Want::Void)?;
-        }
-        Ok(())
+        let Some(header) = header else { return Ok(Vec::new()) };
+        let mut all = vec![header];
+        all.extend_from_slice(args);
+        call_function(function, &all, Want::List)
+    }
+
+    /// The cipher of a client whose socket a plugin has wrapped in TLS.
+    pub fn cipher(&self) -> Result<Option<Vec<u8>>, Unwind> {
+        let socket = match self.port().connection().notes.get(b"tls_socket") {
+            Some(Note::Foreign(socket)) => PerlValue::of(socket.as_ref()).cloned(),
+            _ => None,
+        };
+        let Some(socket) = socket else { return Ok(None) };
+        let cipher = call_function("Camelpost::cipher", &[socket], Want::Scalar)?;
+        Ok(cipher.first().filter(|cipher| cipher.is_defined()).map(Sv::to_bytes))
     }
 
     /// The header as it will be queued.
@@ -95,15 +124,5 @@ impl Host {
         let Some(header) = header else { return Ok(Vec::new()) };
         let text = call_function("Camelpost::header_text", &[header], Want::Scalar)?;
         Ok(text.first().map(Sv::to_bytes).unwrap_or_default())
-    }
-
-    /// The object of the present transaction, if Perl code has seen it.
-    pub fn has_transaction_object(&self) -> bool {
-        self.port().transaction().has_object()
-    }
-
-    /// The Perl object of the connection, made if need be.
-    pub fn connection_object(&self) -> Sv {
-        object::of(&self.port().connection())
     }
 }
