@@ -70,6 +70,7 @@ load('quits again');
 is("@log", '7 quits hooking quit', 'a second line of the same plugin does not compile again');
 isa_ok(load("quits:1\tone  two "), 'Qpsmtpd::Plugin::quits_3a1');
 is($session->hooks->{quit}[0]{name}, 'quits_3a1', 'a number gives another name');
+is(Qpsmtpd::PluginLoader::plugin_file('quits:3', 'plugins/'), 'plugins/quits', 'a slash after a directory is left out');
 is(load('sub/with-dash.pl')->plugin_name, 'sub::with_2ddash_2epl', 'a plugin in a subdirectory');
 load('with_data');
 is(hook('quit'), "first\nsecond\n", 'a plugin reads its __DATA__');
