@@ -95,7 +95,7 @@ sub _add_tests {
     my $file = "t/plugin_tests/$name";
     return unless -f $file;
     $$text =~ s/^__(?:END|DATA)__\r?\n.*//ms;
-    $$text .= "\n\n=cut\n\n" . _line_directive($file) . _read_text($file);
+    $$text .= "\n\n=pod\n\n=cut\n\n" . _line_directive($file) . _read_text($file);
 }
 
 sub _open_data {
