@@ -208,6 +208,21 @@ sub temp_dir {
     return $name;
 }
 
+# The plugin's own store (1.00), opened by the first call.
+sub db {
+    my ($self, %arg) = @_;
+    return $self->{db} if $self->{db};
+    require Qpsmtpd::DB;
+    return $self->{db} = Qpsmtpd::DB->new($self->db_args(%arg));
+}
+
+sub db_args {
+    my ($self, %arg) = @_;
+    $self->{db_args} = {%arg} if %arg;
+    $self->{db_args}{name} //= $self->plugin_name;
+    return %{$self->{db_args}};
+}
+
 #
 # Logging
 #
