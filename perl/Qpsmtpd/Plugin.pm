@@ -49,7 +49,7 @@ sub compile {
     _load_net_dns() if $text =~ /\bNet::DNS\b/;
 
     no strict 'refs';
-    *{"${package}::plugin_name"} = sub { $plugin_name };
+    _define_name($package, $plugin_name, $text =~ /\bsub\s+plugin_name\b/);
     @{"${package}::ISA"} = ('Qpsmtpd::Plugin');
     _open_data($package, $1) if $text =~ /^__DATA__\r?\n(.*)/ms;
 
@@ -60,6 +60,14 @@ sub compile {
     # A second try must not find a half-made plugin.
     delete ${"${package}::"}{plugin_name};
     die $error;
+}
+
+# A constant is the cheapest thing to call, and log() calls it each time; a
+# plugin with a plugin_name of its own could not redefine it silently.
+sub _define_name {
+    my ($package, $name, $redefined) = @_;
+    no strict 'refs';
+    *{"${package}::plugin_name"} = $redefined ? sub { $name } : sub () { $name };
 }
 
 sub _is_compiled {
@@ -87,7 +95,7 @@ sub _add_tests {
     my $file = "t/plugin_tests/$name";
     return unless -f $file;
     $$text =~ s/^__(?:END|DATA)__\r?\n.*//ms;
-    $$text .= "\n\n=cut\n\n" . _line_directive($file) . _read_text($file);
+    $$text .= "\n\n=pod\n\n=cut\n\n" . _line_directive($file) . _read_text($file);
 }
 
 sub _open_data {
@@ -200,12 +208,31 @@ sub temp_dir {
     return $name;
 }
 
+# The plugin's own store (1.00), opened by the first call.
+sub db {
+    my ($self, %arg) = @_;
+    return $self->{db} if $self->{db};
+    require Qpsmtpd::DB;
+    return $self->{db} = Qpsmtpd::DB->new($self->db_args(%arg));
+}
+
+sub db_args {
+    my ($self, %arg) = @_;
+    $self->{db_args} = {%arg} if %arg;
+    $self->{db_args}{name} //= $self->plugin_name;
+    return %{$self->{db_args}};
+}
+
 #
 # Logging
 #
 
-# Called some fifty times a message. A logging hook cannot log: it would never
-# end. Without a qp object (outside of any hook) the class logs.
+# Classes with an adjust_log_level of their own.
+my %adjusts;
+
+# Called some fifty times a message: what most plugins do not need is not called.
+# A logging hook cannot log: it would never end. Without a qp object (outside of
+# any hook) the class logs.
 sub log {
     my $self = shift;
     my $hook = $self->{_hook};
@@ -213,8 +240,10 @@ sub log {
 
     my $level = shift;
     my $name  = $self->plugin_name;
-    return ($self->{_qp} || 'Qpsmtpd')
-      ->varlog($self->adjust_log_level($level, $name), $hook, $name, @_);
+    $level = $self->adjust_log_level($level, $name)
+      if $self->{_args}{loglevel}
+      || ($adjusts{ref $self} //= $self->can('adjust_log_level') != \&adjust_log_level);
+    return ($self->{_qp} || 'Qpsmtpd')->varlog($level, $hook, $name, @_);
 }
 
 # The plugin argument loglevel: N sets the level of all of a plugin's lines, +N

@@ -45,7 +45,7 @@ sub plugin_file {
     my ($name, @dirs) = @_;
     (my $base = $name) =~ s/:[0-9]+$//;
     for my $dir (@dirs) {
-        my $file = "$dir/$base";
+        my $file = $dir =~ s{/+\z}{}r . "/$base";
         return $file if -f $file;
     }
     die "plugin $name not found; directories searched: "
@@ -85,10 +85,8 @@ sub _load_module {
     die "plugin $name: $INC{$file} does not inherit from Qpsmtpd::Plugin\n"
       unless $name->can('_register');
 
-    if (!Qpsmtpd::Plugin::_is_compiled($name)) {
-        no strict 'refs';
-        *{"${name}::plugin_name"} = sub { $name };
-    }
+    Qpsmtpd::Plugin::_define_name($name, $name, 0)
+      unless Qpsmtpd::Plugin::_is_compiled($name);
     $qp->log(LOGDEBUG, "Loading $name ($line)");
     return $name;
 }

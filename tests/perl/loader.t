@@ -70,6 +70,7 @@ load('quits again');
 is("@log", '7 quits hooking quit', 'a second line of the same plugin does not compile again');
 isa_ok(load("quits:1\tone  two "), 'Qpsmtpd::Plugin::quits_3a1');
 is($session->hooks->{quit}[0]{name}, 'quits_3a1', 'a number gives another name');
+is(Qpsmtpd::PluginLoader::plugin_file('quits:3', 'plugins/'), 'plugins/quits', 'a slash after a directory is left out');
 is(load('sub/with-dash.pl')->plugin_name, 'sub::with_2ddash_2epl', 'a plugin in a subdirectory');
 load('with_data');
 is(hook('quit'), "first\nsecond\n", 'a plugin reads its __DATA__');
@@ -173,6 +174,10 @@ $session = new_session(dirs => \@dirs, _test_mode => 1);
 $plugin = Qpsmtpd::PluginLoader::load_plugin($session, 'tested', @dirs);
 is($plugin->register_tests, 'tests 5 t/plugin_tests/tested line 1',
     'in test mode a plugin has the tests of t/plugin_tests, which see its private variables');
+for my $name (qw(quits with_end)) {
+    Qpsmtpd::Plugin->compile("t_$name", "Qpsmtpd::Plugin::t_$name", "plugins/$name", 1, $name);
+    is("Qpsmtpd::Plugin::t_$name"->register_tests, "tests of $name", "$name is joined with its tests");
+}
 ok(load('names_net_dns')->resolver, 'a plugin that names Net::DNS::Resolver finds it loaded');
 
 #

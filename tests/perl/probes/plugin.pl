@@ -53,6 +53,7 @@ call_all(load(@$_)) for (
     ['child_3a0', 'child', 'q'], ['no_helo', 'no_helo', 'r'], ['registers_twice', 'registers_twice', 's'],
     ['sub::with_2ddash_2epl', 'sub/with-dash.pl'], ['no_newline', 'no_newline'], ['open_pod', 'open_pod'],
     ['with_end', 'with_end'], ['with_cr', 'with_cr'], ['empty', 'empty'], ['globs', 'globs'], ['hooks', 'hooks'],
+    ['overrides', 'overrides'],
     ['bad_syntax', 'bad_syntax'], ['not_strict', 'not_strict'], ['dies_at_load', 'dies_at_load'],
     ['dies_in_register', 'dies_in_register'], ['bad_hook', 'bad_hook'], ['no_such_file', 'no_such_file'],
 );
