@@ -28,9 +28,19 @@ sub fault {
     return $self->respond(451, 'Internal error - try again later - ' . $text);
 }
 
+# The next line from the client with its line end, or undef at its end or when
+# the time (seconds) is up. What the session has read ahead is in STDIN.
 sub getline {
     my ($self, $timeout) = @_;
-    return $self->_getline($timeout || 0);
+    my $line;
+    my $in_time = eval {
+        local $SIG{ALRM} = sub { die "time is up\n" };
+        alarm $timeout if $timeout;
+        $line = <STDIN>;
+        alarm 0 if $timeout;
+        1;
+    };
+    return $in_time ? $line : undef;
 }
 
 1;

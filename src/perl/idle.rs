@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::call::Unwind;
 use super::host;
@@ -76,10 +75,6 @@ impl Port for Idle {
 
     fn respond(&self, _: Reply) -> bool {
         false
-    }
-
-    fn getline(&self, _: Option<Duration>) -> Option<Vec<u8>> {
-        None
     }
 
     fn run_hooks(&self, call: HookCall, _: bool) -> Result<Verdict, Unwind> {

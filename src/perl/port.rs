@@ -2,7 +2,6 @@
 //! knows nothing of its logic.
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use super::call::Unwind;
 use crate::hook::{Arg, HookCall, Verdict};
@@ -28,9 +27,6 @@ pub trait Port {
 
     /// Sends a reply at once. False if the client is gone.
     fn respond(&self, reply: Reply) -> bool;
-    /// The next line from the client, without its line end; `None` at its end or when time is
-    /// up.
-    fn getline(&self, timeout: Option<Duration>) -> Option<Vec<u8>>;
     /// A hook's chain, and with `respond` what the session makes of the verdict.
     fn run_hooks(&self, call: HookCall, respond: bool) -> Result<Verdict, Unwind>;
     /// A native plugin's hook, called from Perl.

@@ -1,7 +1,5 @@
 //! Qpsmtpd, Qpsmtpd::SMTP: what the qp object does through the session and the host.
 
-use std::time::Duration;
-
 use super::{Body, Frame, Raise};
 use crate::hook::{Hook, HookCall};
 use crate::mail::{Connection, Transaction};
@@ -31,7 +29,6 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::SMTP::authenticated", authenticated),
     ("Qpsmtpd::SMTP::command_counter", command_counter),
     ("Qpsmtpd::SMTP::respond", respond),
-    ("Qpsmtpd::SMTP::_getline", getline),
     ("Qpsmtpd::SMTP::reset_transaction", reset_transaction),
     ("Qpsmtpd::SMTP::disconnect", disconnect),
     ("Qpsmtpd::SMTP::dispatch", dispatch),
@@ -164,14 +161,6 @@ fn respond(frame: &mut Frame<'_>) -> Result<(), Raise> {
         lines.push(frame.bytes(index)?);
     }
     frame.ret_bool(port.respond(Reply::lines(code, lines)));
-    Ok(())
-}
-
-/// _getline(SECONDS): a line without its end, or undef.
-fn getline(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
-    let seconds = u64::try_from(frame.int(1)).ok().filter(|seconds| *seconds > 0);
-    frame.ret_optional(port.getline(seconds.map(Duration::from_secs)).as_deref());
     Ok(())
 }
 
