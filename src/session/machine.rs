@@ -36,6 +36,23 @@ pub enum Step {
     Log { level: u8, text: Vec<u8> },
     /// Put a field on top of a header that has become the scripting language's. Answer: `Done`.
     AddHeader { name: &'static str, value: Vec<u8> },
+    /// Rename the fields of this name in a header that has become the scripting language's.
+    /// Answer: `Done`.
+    RenameHeader {
+        from: &'static str,
+        to: &'static str,
+    },
+    /// The values of a field in a header that has become the scripting
+    /// language's. Answer: `Values`.
+    GetHeader(&'static str),
+    /// The lines of the transaction note `capabilities`, where it is an array reference that
+    /// only the scripting language can read. Answer: `Values`.
+    Capabilities,
+    /// The name of the cipher of a client that uses TLS. Answer: `Values`, one or none.
+    Cipher,
+    /// Find the client's name for `remote_host` and `remote_info`, unless they are known.
+    /// Answer: `Done`.
+    LookUpClient,
     /// The transaction has just been replaced: what hangs on the old one may be released now.
     /// Answer: `Done`.
     TransactionEnded,
