@@ -61,12 +61,6 @@ impl Watched {
         self.files.push((path.to_path_buf(), stamp));
     }
 
-    /// Adds what another one watches.
-    pub fn merge(&mut self, other: Watched) {
-        self.files.extend(other.files);
-        self.young |= other.young;
-    }
-
     /// Whether nothing has changed since.
     pub fn holds(&self) -> bool {
         !self.young

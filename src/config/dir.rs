@@ -150,9 +150,9 @@ impl ConfigDir {
     fn load(&self, name: &str) -> (Loaded, Option<ConfigError>) {
         let mut watched = Watched::default();
         let path = self.find(name.as_bytes(), &mut watched);
-        let (mut loaded, error) = read(name, &path, &|name, watched| self.find(name, watched));
-        loaded.watched.merge(watched);
-        (loaded, error)
+        read(name, &path, watched, &|name, watched| {
+            self.find(name, watched)
+        })
     }
 
     fn find(&self, name: &[u8], watched: &mut Watched) -> PathBuf {

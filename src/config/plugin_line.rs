@@ -9,6 +9,8 @@ use super::read::Entry;
 pub struct PluginLine {
     pub name: Vec<u8>,
     pub args: Vec<Vec<u8>>,
+    /// The line as it stands in the file, but for white space around it.
+    pub text: Vec<u8>,
     pub place: Place,
 }
 
@@ -26,6 +28,7 @@ impl PluginLine {
             Some(name) if !entry.text.iter().any(refused) => Ok(PluginLine {
                 name,
                 args: words.collect(),
+                text: entry.text.clone(),
                 place: entry.place.clone(),
             }),
             _ => Err(ConfigError::PluginLine {
@@ -61,8 +64,9 @@ mod tests {
     #[test]
     fn a_line_is_words_between_spaces_without_quoting() {
         let line = parse(b"argp:1  a \t\"b c\" # d").unwrap();
-        let words: Vec<&[u8]> = line.words().collect();
-        assert_eq!(words, [&b"argp:1"[..], b"a", b"\"b", b"c\"", b"#", b"d"]);
+        assert_eq!(line.name, b"argp:1");
+        assert_eq!(line.args, [&b"a"[..], b"\"b", b"c\"", b"#", b"d"]);
+        assert_eq!(line.text, b"argp:1  a \t\"b c\" # d");
     }
 
     #[test]

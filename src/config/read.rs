@@ -36,14 +36,23 @@ pub(super) struct Loaded {
 /// Finds a relative name of an `$include`: the path in the first directory that has it.
 pub(super) type Find<'a> = &'a dyn Fn(&[u8], &mut Watched) -> PathBuf;
 
-/// Reads a file of config `name`. An error means that the file itself counts for nothing.
-pub(super) fn read(name: &str, path: &Path, find: Find<'_>) -> (Loaded, Option<ConfigError>) {
+/// Reads a file of config `name`, for which the search has looked at `watched`. An error means
+/// that the file itself counts for nothing.
+pub(super) fn read(
+    name: &str,
+    path: &Path,
+    watched: Watched,
+    find: Find<'_>,
+) -> (Loaded, Option<ConfigError>) {
     let mut reader = Reader {
         name,
         find,
         seen: HashSet::from([path.to_path_buf()]),
         chain: vec![path.to_path_buf()],
-        loaded: Loaded::default(),
+        loaded: Loaded {
+            watched,
+            ..Loaded::default()
+        },
     };
     match reader.file(path, 1) {
         Ok(entries) => reader.loaded.entries = entries,
