@@ -31,7 +31,13 @@ macro_rules! config_sets {
 }
 
 config_sets! {
+    addresses
     commands
+    log_builtin
+    log_builtin_debug
+    log_warn
+    pipelining
+    verdicts
 }
 
 #[test]
