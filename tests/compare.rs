@@ -10,7 +10,6 @@
 #[path = "compare/mod.rs"]
 mod compare;
 
-use compare::dialogue::ConfigSet;
 use compare::known::{Known, matches};
 
 macro_rules! config_sets {
@@ -32,12 +31,67 @@ macro_rules! config_sets {
 
 config_sets! {
     addresses
+    angle_brackets
+    auth
+    auth_deny
+    auth_needs_tls
+    auth_only_deny
+    bad_addresses
+    badmailfrom_rejects_not
+    bogus_bounce_deny
+    bogus_bounce_log
+    bogus_bounce_reject
+    bogus_bounce_softly
     commands
+    config
+    counters
+    earlytalker
+    earlytalker_deferred
+    headers
+    headers_rejects_not
+    headers_temporarily
+    helo_lenient
+    helo_patterns
+    helo_rfc
+    helo_strict_softly
+    helo_without_parameters
+    help_not_implemented
+    hook_order
+    hops
+    hosts_allow
+    limits
+    log_adaptive
     log_builtin
     log_builtin_debug
+    log_file
+    log_file_debug
     log_warn
+    maildir_by_address
+    maildir_missing
+    maildir_per_user
+    messages
+    messages_in_memory
+    naughty_data
+    naughty_data_post
+    naughty_mail
+    naughty_rcpt
+    no_plugins
+    no_queue
+    objects
     pipelining
+    qmail_queue
+    qmail_queue_by_environment
+    qmail_queue_missing
+    rcpt_lists
+    relay
+    relay_by_environment
+    relay_only
+    smtp_forward
+    smtp_forward_down
+    smtp_forward_xclient
+    timeouts
     verdicts
+    verdicts_with_logging
 }
 
 #[test]
@@ -62,7 +116,7 @@ fn each_known_difference_names_a_dialogue() {
     let known = Known::read().expect("known_differences.txt can be read");
     let mut names = Vec::new();
     for (name, text) in SETS {
-        let set = ConfigSet::parse(name, text).expect("the set can be read");
+        let set = compare::read_set(name, text).expect("the set can be read");
         names.extend(set.dialogues.iter().map(|d| format!("{name}/{}", d.name)));
     }
     for entry in &known.entries {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// How long a reply that must come may take.
 const REPLY: Duration = Duration::from_secs(8);
 /// How long to wait for a reply that may well not come.
-const MAYBE: Duration = Duration::from_millis(500);
+const MAYBE: Duration = Duration::from_millis(300);
 /// How long the server gets to notice that a client has vanished.
 const VANISHED: Duration = Duration::from_millis(400);
 

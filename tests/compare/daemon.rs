@@ -110,7 +110,11 @@ impl Daemon {
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
             .env("QPSMTPD_CONFIG", root.join("config"))
-            .envs(set.env.iter().map(|(n, v)| (n, v)))
+            .envs(
+                set.env
+                    .iter()
+                    .map(|(n, v)| (n, v.replace("@ROOT@", &root.display().to_string()))),
+            )
             .current_dir(root)
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(|e| e.to_string())?)

@@ -14,6 +14,8 @@ pub struct ConfigSet {
     pub files: Vec<(String, String)>,
     pub collect: Vec<String>,
     pub log: bool,
+    /// Another set whose dialogues are held with this configuration.
+    pub dialogues_of: Option<String>,
     pub dialogues: Vec<Dialogue>,
 }
 
@@ -100,6 +102,7 @@ impl ConfigSet {
                 },
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
+                "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),
                 "file" => {
                     let mut body = String::new();
                     while let Some((_, text)) =
@@ -113,7 +116,7 @@ impl ConfigSet {
                 _ => return Err(wrong(format!("not known here: {line}"))),
             }
         }
-        if set.dialogues.is_empty() {
+        if set.dialogues.is_empty() && set.dialogues_of.is_none() {
             return Err(format!("{name}.txt: no dialogue (`=== NAME`)"));
         }
         Ok(set)

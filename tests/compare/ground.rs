@@ -74,7 +74,7 @@ impl Ground {
         }
         for name in &self.collect {
             let path = self.root().join(name);
-            if path.exists() {
+            if fs::metadata(&path).is_ok_and(|m| m.len() > 0) {
                 lines.push(format!("-- file {name}"));
                 lines.extend(contents(&path));
                 // Emptied and not removed: a daemon may hold it open.

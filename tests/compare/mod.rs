@@ -17,12 +17,27 @@ use known::Known;
 use normal::Normal;
 use sink::Sink;
 
+/// How long a session's last lines in a file may take.
+const SETTLE: std::time::Duration = std::time::Duration::from_millis(80);
+
 /// What one daemon said and delivered, for each dialogue of a set.
 type Half = Vec<Vec<String>>;
 
+/// Reads a set, and the dialogues that it has from another.
+pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
+    let mut set = ConfigSet::parse(name, text)?;
+    if let Some(other) = &set.dialogues_of {
+        let path = format!("{}/tests/dialogues/{other}.txt", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        set.dialogues
+            .extend(ConfigSet::parse(other, &text)?.dialogues);
+    }
+    Ok(set)
+}
+
 /// Plays one file of `tests/dialogues`; an error is the report to print.
 pub fn play(name: &str, text: &str) -> Result<(), String> {
-    let set = ConfigSet::parse(name, text)?;
+    let set = read_set(name, text)?;
     daemon::require_original()?;
     let io = |e: std::io::Error| format!("{name}: {e}");
     let needs_sink = set.files.iter().any(|(_, text)| text.contains("@SINK@"));
@@ -36,8 +51,18 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     let normal = Normal::new(ground.root(), port);
     let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
     let mut halves = Vec::new();
-    for which in [Which::Original, Which::Camelpost] {
-        if only.is_empty() || only == which.name() {
+    // The original with itself: what differs then is chance, and must not be compared.
+    let itself = only == "original-with-itself";
+    let pair = [
+        Which::Original,
+        if itself {
+            Which::Original
+        } else {
+            Which::Camelpost
+        },
+    ];
+    for which in pair {
+        if only.is_empty() || itself || only == which.name() {
             ground.sweep();
             let half = run_half(which, &set, &ground, sink.as_ref(), &normal)?;
             keep_transcripts(which, &set, &half).map_err(io)?;
@@ -45,7 +70,8 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
         }
     }
     match &halves[..] {
-        [original, camelpost] => compare(&set, original, camelpost),
+        [first, second] if itself => compare(&set, first, second, &Known::default()),
+        [original, camelpost] => compare(&set, original, camelpost, &Known::read()?),
         _ => Ok(()),
     }
 }
@@ -65,18 +91,26 @@ fn run_half(
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
         let mut lines = client::converse(dialogue, daemon.port);
+        if set.log || !set.collect.is_empty() {
+            // The last hooks and log lines of a session may come after its socket is closed.
+            std::thread::sleep(SETTLE);
+        }
         lines.extend(ground.harvest());
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
         if set.log {
             lines.extend(daemon.log().into_iter().map(|line| format!("L: {line}")));
         }
-        half.push(lines.iter().map(|line| normal.line(line)).collect());
+        half.push(normal.lines(&lines));
     }
     Ok(half)
 }
 
-fn compare(set: &ConfigSet, original: &Half, camelpost: &Half) -> Result<(), String> {
-    let known = Known::read()?;
+fn compare(
+    set: &ConfigSet,
+    original: &Half,
+    camelpost: &Half,
+    known: &Known,
+) -> Result<(), String> {
     let mut report = String::new();
     for ((dialogue, original), camelpost) in set.dialogues.iter().zip(original).zip(camelpost) {
         let name = format!("{}/{}", set.name, dialogue.name);
