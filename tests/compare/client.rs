@@ -121,7 +121,11 @@ impl Party {
                 line.queue(text);
             }
             Step::Raw(bytes) => {
-                self.said.push(format!("C> {}", visible(bytes)));
+                let mut shown = visible(bytes.get(..400).unwrap_or(bytes));
+                if bytes.len() > 400 {
+                    shown.push_str(&format!(" (and so on, {} bytes)", bytes.len()));
+                }
+                self.said.push(format!("C> {shown}"));
                 line.unsent.extend_from_slice(bytes);
                 line.flush();
             }

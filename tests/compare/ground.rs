@@ -180,11 +180,22 @@ fn contents(path: &Path) -> Vec<String> {
         Ok(bytes) => bytes,
         Err(error) => return vec![format!("(unreadable: {error})")],
     };
-    let mut lines: Vec<String> = Vec::new();
-    for line in bytes.split_inclusive(|&b| b == b'\n') {
-        lines.push(match line.strip_suffix(b"\n") {
+    let mut lines = Vec::new();
+    let mut rest = bytes.split_inclusive(|&b| b == b'\n').peekable();
+    while let Some(line) = rest.next() {
+        // A large message is many equal lines; so it stays readable, and quick to compare.
+        let mut times = 1;
+        while rest.next_if_eq(&line).is_some() {
+            times += 1;
+        }
+        let text = match line.strip_suffix(b"\n") {
             Some(line) => format!("> {}", visible(line)),
             None => format!("> {} (no line end)", visible(line)),
+        };
+        lines.push(if times > 1 {
+            format!("{text} ({times} times)")
+        } else {
+            text
         });
     }
     lines
