@@ -13,6 +13,14 @@ use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
 use super::value::{first, level, mode, number, refused};
 
+/// Which original's behaviour counts where 0.94 and 1.00 differ (config file `compat`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    V094,
+    #[default]
+    V100,
+}
+
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreSettings {

@@ -17,7 +17,7 @@ fn an_empty_directory_gives_the_defaults() {
     assert_eq!(settings.profile, Profile::V100);
     assert_eq!(settings.me, hostname());
     assert_eq!(settings.timeout, Duration::from_secs(1200));
-    assert_eq!(settings.size_threshold, 10_000);
+    assert_eq!(settings.size_threshold, 0);
     assert_eq!(settings.databytes, None);
     assert_eq!(settings.spool.mode, 0o700);
     assert!(
