@@ -524,7 +524,10 @@ impl<'a> Supervisor<'a> {
                     return Ok(());
                 };
                 match Worker::new(worker, number, pid, pidfd, link, self.events.clone()) {
-                    Ok(new) => self.workers.add(worker, new),
+                    Ok(new) => {
+                        tracing::debug!("forked worker {pid}");
+                        self.workers.add(worker, new);
+                    }
                     Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),
                 }
                 if self.stop_at.is_some() || self.current != Some(number) {

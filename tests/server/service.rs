@@ -151,14 +151,11 @@ fn a_killed_worker_writes_nothing_in_clear_into_a_tls_session() {
 
 fn an_idle_worker_that_is_killed_is_replaced() {
     let mut daemon = Daemon::start(&["--spare-workers", "1"]);
-    let mut client = daemon.connect();
-    let pid = client.pid();
-    client.end("QUIT");
-    until("the session is over", || {
-        daemon.connect().greeted("open") == "0/200"
-    });
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let line = daemon.wait_for("forked worker ");
+    let (_, pid) = line.split_once("forked worker ").unwrap();
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
     daemon.wait_for(&format!("idle worker {pid} was killed by signal 9"));
+    daemon.wait_for("forked worker ");
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
 }
 
