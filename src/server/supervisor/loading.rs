@@ -35,7 +35,11 @@ impl Supervisor<'_> {
         Ok(())
     }
 
+    /// Starts a zygote in place of one that ended, unless a reload does so already.
     pub(super) fn restart_zygote(&mut self) {
+        if self.current.is_some() || self.generations.values().any(|other| !other.ready) {
+            return;
+        }
         if let Err(error) = self.start_generation() {
             let wait = self.zygotes.failed();
             tracing::error!("cannot start a zygote: {error}; next try in {wait:?}");

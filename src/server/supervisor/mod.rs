@@ -158,7 +158,6 @@ impl<'a> Supervisor<'a> {
             let timer = self.next_time();
             let until = timer.unwrap_or_else(Instant::now).into();
             tokio::select! {
-                biased;
                 event = receiver.recv() => match event {
                     Some(event) => self.handle(event)?,
                     None => break,
@@ -221,11 +220,8 @@ impl<'a> Supervisor<'a> {
         if self.stop_at.is_some() {
             return self.stop_at;
         }
-        if self.current.is_none() {
-            // Before the first load there is nothing to hold back.
-            return self.zygotes.until();
-        }
-        self.forks.until()
+        let waits = [self.zygotes.wake_at(), self.forks.wake_at()];
+        waits.into_iter().flatten().min()
     }
 
     fn time_is_up(&mut self) {
@@ -233,9 +229,12 @@ impl<'a> Supervisor<'a> {
             if stop_at <= Instant::now() {
                 self.cut_off();
             }
-        } else if self.current.is_none() && self.generations.values().all(|other| other.ready) {
+            return;
+        }
+        if self.zygotes.try_again() {
             self.restart_zygote();
-        } else {
+        }
+        if self.forks.try_again() {
             self.fork_workers();
         }
     }

@@ -109,7 +109,7 @@ impl Supervisor<'_> {
 
     /// Asks for as many workers as clients wait for, and the spare ones.
     pub(super) fn fork_workers(&mut self) {
-        if self.stop_at.is_some() || self.forks.until().is_some() {
+        if self.stop_at.is_some() || self.forks.holds_back() {
             return;
         }
         let Some(number) = self.current else { return };
