@@ -265,9 +265,23 @@ impl Damper {
         *self = Damper::default();
     }
 
-    /// Until when nothing may be started.
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.until.filter(|until| *until > Instant::now())
+    /// Whether nothing may be started now.
+    pub(super) fn holds_back(&self) -> bool {
+        self.until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// When it is time to try again; stays set, even if that has passed, until `try_again`.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether the wait is over; if so, it is forgotten.
+    pub(super) fn try_again(&mut self) -> bool {
+        let over = self.until.is_some() && !self.holds_back();
+        if over {
+            self.until = None;
+        }
+        over
     }
 }
 
@@ -276,13 +290,24 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_wait_that_is_over_is_not_forgotten_before_it_was_acted_on() {
+        let mut damper = Damper::default();
+        let wait = damper.failed();
+        assert!(!damper.try_again());
+        std::thread::sleep(wait);
+        assert!(!damper.holds_back() && damper.wake_at().is_some());
+        assert!(damper.try_again());
+        assert!(damper.wake_at().is_none());
+    }
+
+    #[test]
     fn the_damper_waits_longer_each_time_and_not_at_all_after_a_success() {
         let mut damper = Damper::default();
-        assert!(damper.until().is_none());
+        assert!(!damper.holds_back());
         let waits: Vec<_> = (0..8).map(|_| damper.failed().as_millis()).collect();
         assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
-        assert!(damper.until().is_some());
+        assert!(damper.holds_back());
         damper.well();
-        assert!(damper.until().is_none());
+        assert!(!damper.holds_back());
     }
 }

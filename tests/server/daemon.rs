@@ -197,7 +197,11 @@ impl Client {
     }
 
     pub fn say(&mut self, line: &str) {
-        write!(self.stream.get_mut(), "{line}\r\n").unwrap();
+        // In one write: the engine takes what one read gives for a line.
+        self.stream
+            .get_mut()
+            .write_all(format!("{line}\r\n").as_bytes())
+            .unwrap();
     }
 
     /// Sends a line, gives everything up to the end of the connection.

@@ -11,12 +11,14 @@ use crate::daemon::{Client, Daemon, command, config, until, wait};
 
 crate::tests! {
     port_taken_is_one_clear_line,
+    a_port_taken_while_plugins_load_is_one_clear_line,
     an_unknown_user_is_one_clear_line,
     root_without_a_user_to_become_is_one_clear_line,
     what_the_plugins_said_when_they_failed_to_load_is_passed_on_as_it_is,
     a_loader_that_vanishes_is_one_clear_line,
     the_port_does_not_listen_before_plugins_are_loaded,
     root_gives_up_its_rights_before_plugins_are_loaded,
+    a_pid_file_that_the_service_user_may_not_remove_is_emptied,
     staying_root_is_warned_about,
     sigterm_stops_and_removes_the_pid_file,
     a_session_that_is_open_at_the_stop_is_told_so,
@@ -79,6 +81,25 @@ fn port_taken_is_one_clear_line() {
     assert_one_clear_line(outcome, &[&address, "the port is taken", "--port"]);
 }
 
+fn a_port_taken_while_plugins_load_is_one_clear_line() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string();
+    let dir = config(&[("wait", "")]);
+    let mut daemon = Daemon::begin(dir, &["--listen-address", &free]);
+    until("the zygote runs", || !children(daemon.pid()).is_empty());
+    // Both say SO_REUSEADDR: this one may bind too, and listens first.
+    let _taken = TcpListener::bind(&free).unwrap();
+    std::fs::remove_file(daemon.path("config/wait")).unwrap();
+    let line = daemon.wait_for("");
+    assert_eq!(daemon.wait().code(), Some(1));
+    assert!(line.starts_with(&format!(
+        "camelpost: cannot listen on {free}: the port is taken"
+    )));
+}
+
 fn an_unknown_user_is_one_clear_line() {
     let outcome = failing(config(&[]).path(), &["--user", "no-such-user"]);
     assert_one_clear_line(outcome, &["no user no-such-user", "--user"]);
@@ -138,8 +159,6 @@ fn the_port_does_not_listen_before_plugins_are_loaded() {
         assert!(TcpStream::connect(free).is_err());
         std::thread::sleep(Duration::from_millis(10));
     }
-    // It is bound all the same: nobody else can take it.
-    assert!(TcpListener::bind(free).is_err());
     std::fs::remove_file(daemon.path("config/wait")).unwrap();
     daemon.wait_until_it_listens();
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
@@ -165,6 +184,20 @@ fn root_gives_up_its_rights_before_plugins_are_loaded() {
         status.contains(&format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}")),
         "{status}"
     );
+}
+
+fn a_pid_file_that_the_service_user_may_not_remove_is_emptied() {
+    if !rustix::process::geteuid().is_root() {
+        println!("needs root");
+        return;
+    }
+    let dir = config(&[]);
+    let pid_file = dir.path().join("pid");
+    let args = ["--user", "nobody", "--pid-file", pid_file.to_str().unwrap()];
+    let mut daemon = Daemon::start_with(dir, &args);
+    daemon.signal(Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&pid_file).unwrap(), "");
 }
 
 fn staying_root_is_warned_about() {

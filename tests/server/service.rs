@@ -18,6 +18,7 @@ crate::tests! {
     workers_beyond_those_kept_end_when_idle,
     a_killed_worker_gives_its_client_421,
     a_crashed_worker_gives_its_client_421_and_the_others_nothing,
+    the_421_reaches_a_client_that_was_still_sending,
     a_killed_worker_writes_nothing_in_clear_into_a_tls_session,
     an_idle_worker_that_is_killed_is_replaced,
     workers_that_die_at_once_are_not_forked_in_a_storm,
@@ -140,6 +141,21 @@ fn a_crashed_worker_gives_its_client_421_and_the_others_nothing() {
     assert_eq!(other.line(), "250 hello\r\n");
 }
 
+fn the_421_reaches_a_client_that_was_still_sending() {
+    let mut daemon = Daemon::start(&[]);
+    let mut client = daemon.connect();
+    kill_process(Pid::from_raw(client.pid()).unwrap(), Signal::STOP).unwrap();
+    client.say(&"unread ".repeat(1000));
+    kill_process(Pid::from_raw(client.pid()).unwrap(), Signal::KILL).unwrap();
+    daemon.wait_for("got a 421");
+    // Still sending when the reply is there already.
+    client.say("more");
+    assert_eq!(
+        client.rest(),
+        "421 4.3.0 Internal error, closing connection\r\n"
+    );
+}
+
 fn a_killed_worker_writes_nothing_in_clear_into_a_tls_session() {
     let mut daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
@@ -151,14 +167,11 @@ fn a_killed_worker_writes_nothing_in_clear_into_a_tls_session() {
 
 fn an_idle_worker_that_is_killed_is_replaced() {
     let mut daemon = Daemon::start(&["--spare-workers", "1"]);
-    let mut client = daemon.connect();
-    let pid = client.pid();
-    client.end("QUIT");
-    until("the session is over", || {
-        daemon.connect().greeted("open") == "0/200"
-    });
-    kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    let line = daemon.wait_for("forked worker ");
+    let (_, pid) = line.split_once("forked worker ").unwrap();
+    kill_process(Pid::from_raw(pid.parse().unwrap()).unwrap(), Signal::KILL).unwrap();
     daemon.wait_for(&format!("idle worker {pid} was killed by signal 9"));
+    daemon.wait_for("forked worker ");
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
 }
 
