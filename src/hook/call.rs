@@ -3,10 +3,10 @@
 use std::rc::Rc;
 
 use super::Hook;
-use crate::mail::{EnvelopeAddress, Shown};
+use crate::mail::{EnvelopeAddress, Foreign, Shown};
 
 /// An argument of a hook, after `$self` and `$transaction`.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub enum Arg {
     Undef,
     Bytes(Vec<u8>),
@@ -17,6 +17,22 @@ pub enum Arg {
     Hash(Vec<(Vec<u8>, Option<Vec<u8>>)>),
     /// A reference to an array of strings (child_addrs of pre-connection).
     List(Vec<Vec<u8>>),
+    /// A value that a plugin passed to `run_hooks`.
+    Foreign(Box<dyn Foreign>),
+}
+
+impl Clone for Arg {
+    fn clone(&self) -> Arg {
+        match self {
+            Arg::Undef => Arg::Undef,
+            Arg::Bytes(bytes) => Arg::Bytes(bytes.clone()),
+            Arg::Int(n) => Arg::Int(*n),
+            Arg::Address(address) => Arg::Address(address.clone()),
+            Arg::Hash(pairs) => Arg::Hash(pairs.clone()),
+            Arg::List(list) => Arg::List(list.clone()),
+            Arg::Foreign(value) => Arg::Foreign(value.share()),
+        }
+    }
 }
 
 impl From<&[u8]> for Arg {

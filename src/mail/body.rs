@@ -3,8 +3,8 @@
 //! body starts. Does not know who reads it.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -121,10 +121,9 @@ impl Body {
         };
         spooled.ahead.clear();
         spooled.ahead_at = 0;
-        let appended = spooled
-            .file
-            .seek(SeekFrom::End(0))
-            .and_then(|_| spooled.file.write_all(bytes));
+        // A plugin may have appended through a handle of its own.
+        let end = spooled.file.metadata().map(|file| file.len());
+        let appended = end.and_then(|end| spooled.file.write_all_at(bytes, end));
         appended.map_err(|error| BodyError {
             what: "write",
             path: spooled.path.clone(),
@@ -161,26 +160,21 @@ impl Body {
         Ok(())
     }
 
-    /// Reading starts again at the first line of the body.
-    pub fn reset_position(&mut self) -> Result<(), BodyError> {
-        self.seek(self.start)
+    /// Replaces a message that is in memory.
+    pub fn replace_in_memory(&mut self, bytes: Vec<u8>) {
+        if self.file.is_none() {
+            self.size = bytes.len() as u64;
+            self.memory = bytes;
+        }
     }
 
-    fn seek(&mut self, to: u64) -> Result<(), BodyError> {
-        self.position = to;
+    /// Reading starts again at the first line of the body.
+    pub fn reset_position(&mut self) {
+        self.position = self.start;
         if let Some(spooled) = self.file.as_mut() {
             spooled.ahead.clear();
             spooled.ahead_at = 0;
-            spooled
-                .file
-                .seek(SeekFrom::Start(to))
-                .map_err(|error| BodyError {
-                    what: "seek in",
-                    path: spooled.path.clone(),
-                    error,
-                })?;
         }
-        Ok(())
     }
 
     /// The next line with its line feed, or `None` at the end.
@@ -215,24 +209,9 @@ impl Body {
                 .get(from as usize..)
                 .unwrap_or_default()
                 .to_vec()),
-            Some(spooled) => {
-                let mut bytes = Vec::new();
-                let before = spooled.file.stream_position();
-                let read = spooled
-                    .file
-                    .seek(SeekFrom::Start(from))
-                    .and_then(|_| spooled.file.read_to_end(&mut bytes))
-                    .and(before)
-                    .and_then(|before| spooled.file.seek(SeekFrom::Start(before)));
-                match read {
-                    Ok(_) => Ok(bytes),
-                    Err(error) => Err(BodyError {
-                        what: "read",
-                        path: spooled.path.clone(),
-                        error,
-                    }),
-                }
-            }
+            Some(spooled) => spooled
+                .read_from(from)
+                .map_err(|error| BodyError { what: "read", path: spooled.path.clone(), error }),
         }
     }
 }
@@ -250,13 +229,24 @@ impl SpoolFile {
             let mut block = std::mem::take(&mut self.ahead);
             self.ahead_at = 0;
             block.resize(64 * 1024, 0);
-            self.file
-                .seek(SeekFrom::Start(position + line.len() as u64))?;
-            let got = self.file.read(&mut block)?;
+            let got = self.file.read_at(&mut block, position + line.len() as u64)?;
             block.truncate(got);
             self.ahead = block;
             if got == 0 {
                 return Ok(());
+            }
+        }
+    }
+
+    fn read_from(&self, from: u64) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let filled = bytes.len();
+            bytes.resize(filled + 64 * 1024, 0);
+            let got = self.file.read_at(&mut bytes[filled..], from + filled as u64)?;
+            bytes.truncate(filled + got);
+            if got == 0 {
+                return Ok(bytes);
             }
         }
     }
@@ -302,7 +292,7 @@ mod tests {
             body.set_start(body.size());
             body.write(b"one\ntwo\n").unwrap();
             assert_eq!(body.path().is_some(), threshold == 5);
-            body.reset_position().unwrap();
+            body.reset_position();
             assert_eq!(lines(&mut body), ["one\n", "two\n"]);
             body.write(b"three\n").unwrap();
             assert_eq!(lines(&mut body), ["three\n"]);

@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::Foreign;
 
@@ -79,47 +80,40 @@ impl From<i64> for Note {
 /// foreign code that uses the notes again.
 #[derive(Debug, Default)]
 pub struct Notes {
-    map: RefCell<HashMap<Vec<u8>, Note>>,
+    map: RefCell<Rc<RefCell<HashMap<Vec<u8>, Note>>>>,
 }
 
 impl Notes {
     pub fn get(&self, key: &[u8]) -> Option<Note> {
-        self.map.borrow().get(key).map(Note::share)
+        self.map.borrow().borrow().get(key).map(Note::share)
     }
 
     pub fn set(&self, key: &[u8], value: Note) {
-        let old = self.map.borrow_mut().insert(key.to_vec(), value);
+        let old = self.map.borrow().borrow_mut().insert(key.to_vec(), value);
         drop(old);
     }
 
     pub fn is_true(&self, key: &[u8]) -> bool {
-        self.map.borrow().get(key).is_some_and(Note::is_true)
+        self.map.borrow().borrow().get(key).is_some_and(Note::is_true)
     }
 
     pub fn bytes(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.map.borrow().get(key).and_then(Note::bytes)
+        self.map.borrow().borrow().get(key).and_then(Note::bytes)
     }
 
     /// The keys, in no order.
     pub fn keys(&self) -> Vec<Vec<u8>> {
-        self.map.borrow().keys().cloned().collect()
+        self.map.borrow().borrow().keys().cloned().collect()
     }
 
-    /// A copy that shares the references, as a cloned connection has it.
+    /// The same notes under a second owner, as a cloned connection has them.
     pub fn share(&self) -> Notes {
-        let map = self
-            .map
-            .borrow()
-            .iter()
-            .map(|(k, v)| (k.clone(), v.share()))
-            .collect();
-        Notes {
-            map: RefCell::new(map),
-        }
+        Notes { map: RefCell::new(self.map.borrow().clone()) }
     }
 
+    /// Begins with no notes; another owner keeps the old ones.
     pub fn clear(&self) {
-        let old = std::mem::take(&mut *self.map.borrow_mut());
+        let old = self.map.replace(Rc::default());
         drop(old);
     }
 }

@@ -165,14 +165,13 @@ impl Session {
             return Ok(());
         };
         let body = lines.split_off(end);
-        let body = body.get(1..).unwrap_or_default();
         let lines = message.header.take().unwrap_or_default();
         message.size = lines.len() as u64;
         if !message.is_too_big() {
             self.end_header(message, lines).await?;
         }
         message.size += body.len() as u64;
-        self.store(message, body).await;
+        self.store(message, &body).await;
         Ok(())
     }
 

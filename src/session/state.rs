@@ -5,16 +5,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+pub use crate::config::Profile;
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::smtp::InputBuffer;
-
-/// Which original's behaviour counts where 0.94 and 1.00 differ (config file `compat`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
-    V094,
-    #[default]
-    V100,
-}
 
 /// What is fixed when the configuration is loaded.
 #[derive(Debug, Clone)]

@@ -77,15 +77,12 @@ impl Address {
 
     /// Replaces both parts by those of `text`, with or without `<>`; by none where it is wrong.
     pub fn set_address(&mut self, text: &[u8]) {
-        let mut bracketed = Vec::with_capacity(text.len() + 2);
-        if in_brackets(text).is_none() {
-            bracketed.push(b'<');
-            bracketed.extend_from_slice(text);
-            bracketed.push(b'>');
-        } else {
-            bracketed.extend_from_slice(text);
-        }
-        *self = match Address::canonify(&bracketed) {
+        // Nothing between the brackets counts as no brackets, and is wrong within them.
+        let path = match in_brackets(text) {
+            Some([_, ..]) => Address::canonify(text),
+            _ => Address::canonify(&[b"<", text, b">"].concat()),
+        };
+        *self = match path {
             Some((user, host)) => Address::from_parts(Some(user), host),
             None => Address::null(),
         };

@@ -68,18 +68,35 @@ pub fn split_path(verb: &[u8], rest: &[u8]) -> Result<(Vec<u8>, Words), Vec<u8>>
     }
     parameters.reverse();
 
-    // The original's test is for truth: `0` counts as no address.
-    if path.is_empty() || path == b"0" {
-        return match keyword {
-            b"from:" => Ok((b"<>".to_vec(), parameters)),
-            _ => Err(b"Syntax error in address".to_vec()),
-        };
+    if is_false(path) {
+        return path_from_words(keyword == b"from:", parameters);
     }
     let domain = memchr::memchr(b'@', path).map(|at| &path[at..]);
     if domain.is_some_and(|domain| domain.iter().any(|byte| is_space(*byte))) {
         return Err(b"Syntax error in parameters".to_vec());
     }
     Ok((path.to_vec(), parameters))
+}
+
+/// Without a path: the word behind a path of `0` takes its place; for RCPT only one that looks
+/// like an address. Else it is `<>` for MAIL and an error for RCPT.
+fn path_from_words(mail: bool, mut words: Words) -> Result<(Vec<u8>, Words), Vec<u8>> {
+    let is_path = |word: &[u8]| {
+        mail && !is_false(word)
+            || word.contains(&b'@')
+            || word.eq_ignore_ascii_case(b"postmaster")
+            || word.eq_ignore_ascii_case(b"abuse")
+    };
+    match words.first() {
+        Some(first) if is_path(first) => Ok((words.remove(0), words)),
+        _ if mail => Ok((b"<>".to_vec(), Words::new())),
+        _ => Err(b"Syntax error in address".to_vec()),
+    }
+}
+
+/// Perl's falsehood, which the original's test for an address is: `0` is none either.
+fn is_false(text: &[u8]) -> bool {
+    matches!(text, b"" | b"0")
 }
 
 /// The path and the parameters as plugins get them: keywords in lower case, and of a repeated
@@ -196,6 +213,9 @@ mod tests {
             ("mail", "FROM:", ok(&["<>"])),
             ("mail", "FROM: ", ok(&["<>"])),
             ("mail", "FROM:0", ok(&["<>"])),
+            ("mail", "FROM:0 x y", ok(&["x", "y"])),
+            ("mail", "FROM:0 0 x", ok(&["<>"])),
+            ("rcpt", "TO:0 x", error("Syntax error in address")),
             ("rcpt", "TO:", error("Syntax error in address")),
             ("rcpt", "TO:0", error("Syntax error in address")),
             (

@@ -1,0 +1,130 @@
+//! The comparison suite: every dialogue with the original daemon and with Camelpost.
+//!
+//! Each file of `tests/dialogues` is one test here. It starts both daemons, one after the other,
+//! with the same config directory, and compares replies and delivered bytes. Differences that are
+//! meant are listed in `tests/known_differences.txt`. `COMPARE_ONLY=original` (or `camelpost`)
+//! runs one half and prints its transcripts; `COMPARE_TRANSCRIPTS=DIR` writes them to files.
+
+#![forbid(unsafe_code)]
+
+#[path = "compare/mod.rs"]
+mod compare;
+
+use compare::known::{Known, matches};
+
+macro_rules! config_sets {
+    ($($name:ident)*) => {
+        const SETS: &[(&str, &str)] = &[
+            $((stringify!($name), include_str!(concat!("dialogues/", stringify!($name), ".txt")))),*
+        ];
+        $(
+            #[test]
+            fn $name() {
+                let text = include_str!(concat!("dialogues/", stringify!($name), ".txt"));
+                if let Err(report) = compare::play(stringify!($name), text) {
+                    panic!("{report}");
+                }
+            }
+        )*
+    };
+}
+
+config_sets! {
+    addresses
+    angle_brackets
+    auth
+    auth_deny
+    auth_needs_tls
+    auth_only_deny
+    bad_addresses
+    badmailfrom_rejects_not
+    bogus_bounce_deny
+    bogus_bounce_log
+    bogus_bounce_reject
+    bogus_bounce_softly
+    commands
+    config
+    counters
+    earlytalker
+    earlytalker_deferred
+    headers
+    headers_rejects_not
+    headers_temporarily
+    helo_lenient
+    helo_patterns
+    helo_rfc
+    helo_strict_softly
+    helo_without_parameters
+    help_not_implemented
+    hook_order
+    hops
+    hosts_allow
+    limits
+    log_adaptive
+    log_builtin
+    log_builtin_debug
+    log_file
+    log_file_debug
+    log_warn
+    maildir_by_address
+    maildir_missing
+    maildir_per_user
+    messages
+    messages_in_memory
+    naughty_data
+    naughty_data_post
+    naughty_mail
+    naughty_rcpt
+    no_plugins
+    no_queue
+    objects
+    pipelining
+    qmail_queue
+    qmail_queue_by_environment
+    qmail_queue_missing
+    rcpt_lists
+    relay
+    relay_by_environment
+    relay_only
+    smtp_forward
+    smtp_forward_down
+    smtp_forward_xclient
+    timeouts
+    verdicts
+    verdicts_with_logging
+}
+
+#[test]
+fn every_file_of_dialogues_is_played() {
+    let dir = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialogues");
+    let mut files: Vec<String> = std::fs::read_dir(dir)
+        .expect("tests/dialogues is there")
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter_map(|name| name.strip_suffix(".txt").map(str::to_owned))
+        .collect();
+    files.sort();
+    let mut played: Vec<&str> = SETS.iter().map(|(name, _)| *name).collect();
+    played.sort_unstable();
+    assert_eq!(
+        files, played,
+        "tests/compare.rs has to name each file of tests/dialogues"
+    );
+}
+
+#[test]
+fn each_known_difference_names_a_dialogue() {
+    let known = Known::read().expect("known_differences.txt can be read");
+    let mut names = Vec::new();
+    for (name, text) in SETS {
+        let set = compare::read_set(name, text).expect("the set can be read");
+        names.extend(set.dialogues.iter().map(|d| format!("{name}/{}", d.name)));
+    }
+    for entry in &known.entries {
+        assert!(
+            names.iter().any(|name| matches(&entry.pattern, name)),
+            "known_differences.txt line {}: no dialogue is named {}",
+            entry.line,
+            entry.pattern
+        );
+    }
+}

@@ -1,0 +1,373 @@
+//! The client of a dialogue: does its steps on a socket and writes down what was said.
+//!
+//! It judges nothing. The transcript has one line for each line that went over the wire.
+
+use super::dialogue::{Dialogue, Step};
+use std::collections::HashMap;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// How long a reply that must come may take.
+const REPLY: Duration = Duration::from_secs(8);
+/// How long to wait for a reply that may well not come.
+const MAYBE: Duration = Duration::from_millis(300);
+/// How long the server gets to notice that a client has vanished.
+const VANISHED: Duration = Duration::from_millis(400);
+
+/// Holds one dialogue with the server at this port and returns its transcript.
+pub fn converse(dialogue: &Dialogue, port: u16) -> Vec<String> {
+    let mut party = Party {
+        port,
+        from: dialogue.from,
+        said: Vec::new(),
+        lines: HashMap::new(),
+    };
+    party.open("", dialogue.greeting);
+    let mut current = String::new();
+    for step in &dialogue.steps {
+        if let Step::On(name) = step {
+            party.said.push(format!("-- connection {name}"));
+            current.clone_from(name);
+            party.open(name, true);
+            continue;
+        }
+        party.step(&current, step);
+    }
+    party.leave();
+    party.said
+}
+
+struct Party {
+    port: u16,
+    from: Ipv4Addr,
+    said: Vec<String>,
+    lines: HashMap<String, Line>,
+}
+
+/// One connection and what was read ahead on it.
+struct Line {
+    socket: TcpStream,
+    ahead: Vec<u8>,
+    unsent: Vec<u8>,
+    due: usize,
+    challenge: String,
+    over: bool,
+}
+
+/// What a wait for a line of the server ended with.
+enum Heard {
+    Line(Vec<u8>),
+    Nothing,
+    Eof,
+}
+
+impl Party {
+    fn open(&mut self, name: &str, greeting: bool) {
+        if self.lines.contains_key(name) {
+            return;
+        }
+        match connect(self.from, self.port) {
+            Ok(socket) => {
+                let line = Line {
+                    socket,
+                    ahead: Vec::new(),
+                    unsent: Vec::new(),
+                    due: 0,
+                    challenge: String::new(),
+                    over: false,
+                };
+                self.lines.insert(name.to_owned(), line);
+                if greeting {
+                    self.reply(name, REPLY);
+                }
+            }
+            Err(error) => self.said.push(format!("-- no connection: {error}")),
+        }
+    }
+
+    fn step(&mut self, name: &str, step: &Step) {
+        let Some(line) = self.lines.get_mut(name) else {
+            return;
+        };
+        if line.over && !matches!(step, Step::Sleep(_)) {
+            return;
+        }
+        match step {
+            Step::Pipeline(text) => {
+                self.said.push(format!("C: {}", visible(text)));
+                line.queue(text);
+                line.due += 1;
+            }
+            Step::Send(text) => {
+                self.said.push(format!("C: {}", visible(text)));
+                line.queue(text);
+                let due = line.due + 1;
+                line.due = 0;
+                line.flush();
+                for _ in 0..due {
+                    self.reply(name, REPLY);
+                }
+            }
+            Step::SendMaybe(text) => {
+                self.said.push(format!("C: {}", visible(text)));
+                line.queue(text);
+                line.flush();
+                self.listen(name, MAYBE);
+            }
+            Step::Data(text) => {
+                self.said.push(format!("C| {}", visible(text)));
+                line.queue(text);
+            }
+            Step::Raw(bytes) => {
+                let mut shown = visible(bytes.get(..400).unwrap_or(bytes));
+                if bytes.len() > 400 {
+                    shown.push_str(&format!(" (and so on, {} bytes)", bytes.len()));
+                }
+                self.said.push(format!("C> {shown}"));
+                line.unsent.extend_from_slice(bytes);
+                line.flush();
+            }
+            Step::Read => {
+                line.flush();
+                self.reply(name, REPLY);
+            }
+            Step::Listen(time) => {
+                line.flush();
+                self.listen(name, *time);
+            }
+            Step::Sleep(time) => {
+                line.flush();
+                std::thread::sleep(*time);
+            }
+            Step::Vanish => {
+                line.flush();
+                // What was written has to arrive before the reset overtakes it.
+                std::thread::sleep(Duration::from_millis(50));
+                rustix::net::sockopt::set_socket_linger(&line.socket, Some(Duration::ZERO)).ok();
+                self.lines.remove(name);
+                self.said.push("-- the client vanishes".to_owned());
+                std::thread::sleep(VANISHED);
+            }
+            Step::HalfClose => {
+                line.flush();
+                line.socket.shutdown(std::net::Shutdown::Write).ok();
+                self.said
+                    .push("-- the client closes its sending side".to_owned());
+            }
+            Step::Eof => {
+                line.flush();
+                while !self.lines.get(name).is_none_or(|l| l.over) {
+                    if !self.reply(name, REPLY) {
+                        break;
+                    }
+                }
+            }
+            Step::Cram { user, password } => {
+                let answer = cram(user, password, &line.challenge);
+                self.said
+                    .push(format!("C: (CRAM-MD5 answer of {user} with {password})"));
+                line.queue(answer.as_bytes());
+                line.flush();
+                self.reply(name, REPLY);
+            }
+            Step::On(_) => {}
+        }
+    }
+
+    /// Reads one whole reply; false when there was none.
+    fn reply(&mut self, name: &str, wait: Duration) -> bool {
+        let Some(line) = self.lines.get_mut(name) else {
+            return false;
+        };
+        if line.over {
+            return false;
+        }
+        loop {
+            match line.hear(wait) {
+                Heard::Line(text) => {
+                    let shown = shown(&text);
+                    if let Some(challenge) = shown.strip_prefix("334 ") {
+                        line.challenge = challenge.to_owned();
+                    }
+                    self.said.push(format!("S: {shown}"));
+                    if text.get(3) != Some(&b'-') {
+                        return true;
+                    }
+                }
+                Heard::Nothing => {
+                    self.said.push("-- no reply".to_owned());
+                    return false;
+                }
+                Heard::Eof => {
+                    line.over = true;
+                    self.said.push("-- the server closes".to_owned());
+                    return false;
+                }
+            }
+        }
+    }
+
+    /// Writes down what comes within the time, be it nothing.
+    fn listen(&mut self, name: &str, time: Duration) {
+        let until = Instant::now() + time;
+        let Some(line) = self.lines.get_mut(name) else {
+            return;
+        };
+        let mut silent = true;
+        loop {
+            match line.hear(until.saturating_duration_since(Instant::now())) {
+                Heard::Line(text) => {
+                    silent = false;
+                    self.said.push(format!("S: {}", shown(&text)));
+                    // The last line of a reply ends the wait, for most are one line or nothing.
+                    if text.get(3) != Some(&b'-') && line.ahead.is_empty() {
+                        return;
+                    }
+                }
+                Heard::Nothing => {
+                    if silent {
+                        self.said.push("-- no reply".to_owned());
+                    }
+                    return;
+                }
+                Heard::Eof => {
+                    line.over = true;
+                    self.said.push("-- the server closes".to_owned());
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Ends every connection politely, so that the server has finished when this returns.
+    fn leave(&mut self) {
+        let mut names: Vec<String> = self.lines.keys().cloned().collect();
+        names.sort();
+        for name in names {
+            let Some(line) = self.lines.get_mut(&name) else {
+                continue;
+            };
+            if line.over {
+                continue;
+            }
+            line.flush();
+            line.socket.shutdown(std::net::Shutdown::Write).ok();
+            loop {
+                match line.hear(REPLY) {
+                    Heard::Line(text) => self.said.push(format!("S: {}", shown(&text))),
+                    Heard::Nothing => {
+                        self.said.push("-- the server never closes".to_owned());
+                        break;
+                    }
+                    Heard::Eof => {
+                        self.said.push("-- end".to_owned());
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Line {
+    fn queue(&mut self, text: &[u8]) {
+        self.unsent.extend_from_slice(text);
+        self.unsent.extend_from_slice(b"\r\n");
+    }
+
+    /// A server that has closed shows at the next read, so errors are not reported here.
+    fn flush(&mut self) {
+        let bytes = std::mem::take(&mut self.unsent);
+        self.socket.write_all(&bytes).ok();
+    }
+
+    fn hear(&mut self, wait: Duration) -> Heard {
+        let until = Instant::now() + wait;
+        loop {
+            if let Some(end) = self.ahead.iter().position(|&b| b == b'\n') {
+                return Heard::Line(self.ahead.drain(..=end).collect());
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Heard::Nothing;
+            }
+            self.socket.set_read_timeout(Some(left)).ok();
+            let mut buffer = [0; 4096];
+            match self.socket.read(&mut buffer) {
+                Ok(0) if self.ahead.is_empty() => return Heard::Eof,
+                Ok(0) => return Heard::Line(std::mem::take(&mut self.ahead)),
+                Ok(n) => self.ahead.extend_from_slice(&buffer[..n]),
+                Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    return Heard::Nothing;
+                }
+                Err(e) if e.kind() == ErrorKind::Interrupted => {}
+                // A reset after the server's close() with unread input: the same to a client.
+                Err(_) => return Heard::Eof,
+            }
+        }
+    }
+}
+
+/// Connects with a source address of the loopback net, for tests of per-address policy.
+fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+    bind(&fd, &SocketAddr::from((from, 0)))?;
+    connect(&fd, &server)?;
+    let stream = TcpStream::from(fd);
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The base64 answer to a challenge, from the Perl module that the package itself depends on.
+fn cram(user: &str, password: &str, challenge: &str) -> String {
+    let script = r#"use MIME::Base64; use Digest::HMAC_MD5 "hmac_md5_hex";
+        my ($u, $p, $c) = @ARGV;
+        print encode_base64("$u " . hmac_md5_hex(decode_base64($c), $p), "");"#;
+    let output = Command::new("perl")
+        .args(["-e", script, user, password, challenge])
+        .output();
+    output
+        .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
+        .unwrap_or_default()
+}
+
+/// A line of the server; the line end shows only where it is not CR LF.
+fn shown(text: &[u8]) -> String {
+    match text.strip_suffix(b"\r\n") {
+        Some(line) => visible(line),
+        None => match text.strip_suffix(b"\n") {
+            Some(line) => format!("{} (ends in a bare LF)", visible(line)),
+            None => format!("{} (no line end)", visible(text)),
+        },
+    }
+}
+
+/// Bytes as text: what is not printable ASCII as an escape, and long repetitions shortened.
+pub fn visible(bytes: &[u8]) -> String {
+    let mut out = String::new();
+    let mut index = 0;
+    while index < bytes.len() {
+        let byte = bytes[index];
+        let run = bytes[index..].iter().take_while(|&&b| b == byte).count();
+        let one = match byte {
+            b'\\' => "\\\\".to_owned(),
+            b' '..=b'~' => (byte as char).to_string(),
+            b'\r' => "\\r".to_owned(),
+            b'\n' => "\\n".to_owned(),
+            b'\t' => "\\t".to_owned(),
+            _ => format!("\\x{byte:02x}"),
+        };
+        if run > 40 {
+            out.push_str(&format!("\\{{{run}:{one}}}"));
+            index += run;
+        } else {
+            out.push_str(&one);
+            index += 1;
+        }
+    }
+    out
+}

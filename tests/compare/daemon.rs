@@ -1,0 +1,230 @@
+//! The two daemons: how each is started, when it is ready, and how it is stopped.
+
+use super::dialogue::ConfigSet;
+use super::ground::Ground;
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
+const START: Duration = Duration::from_secs(20);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    Original,
+    Camelpost,
+}
+
+impl Which {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Original => "original",
+            Self::Camelpost => "camelpost",
+        }
+    }
+}
+
+/// A running daemon; dropped, it and all its processes are gone.
+pub struct Daemon {
+    which: Which,
+    child: Child,
+    pub port: u16,
+    stderr: PathBuf,
+    read: u64,
+}
+
+/// Says what to do where the oracle is not there: the suite has no meaning without it.
+pub fn require_original() -> Result<(), String> {
+    if std::path::Path::new(ORIGINAL).exists() {
+        return Ok(());
+    }
+    Err(format!(
+        "{ORIGINAL} is not there. The comparison suite needs the original daemon: \
+         run `apt-get install qpsmtpd` (Debian 12 has version 0.94)."
+    ))
+}
+
+impl Daemon {
+    pub fn start(
+        which: Which,
+        set: &ConfigSet,
+        ground: &Ground,
+        dns: SocketAddr,
+    ) -> Result<Self, String> {
+        let mut last = String::new();
+        // Another process may take the port between our choice and the daemon's bind.
+        for _ in 0..3 {
+            let port = free_port().map_err(|e| format!("no free port: {e}"))?;
+            match Self::start_on(port, which, set, ground, dns) {
+                Ok(daemon) => return Ok(daemon),
+                Err(error) => last = error,
+            }
+        }
+        Err(last)
+    }
+
+    fn start_on(
+        port: u16,
+        which: Which,
+        set: &ConfigSet,
+        ground: &Ground,
+        dns: SocketAddr,
+    ) -> Result<Self, String> {
+        let root = ground.root();
+        let mut command = match which {
+            Which::Original => {
+                let shim = write_shim(ground, dns).map_err(|e| format!("resolver shim: {e}"))?;
+                let mut command = Command::new("perl");
+                command.env_clear();
+                // -Tw as in its first line: perl ignores PERL5OPT and PERL5LIB under -T.
+                command
+                    .args(["-Tw", "-I"])
+                    .arg(shim)
+                    .args(["-MCompareResolver", ORIGINAL]);
+                command
+            }
+            Which::Camelpost => {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+                command
+                    .args(["serve", "--config"])
+                    .arg(root.join("config"))
+                    .arg("--no-rdns");
+                command.env_clear();
+                command.env("RES_NAMESERVERS", dns.ip().to_string());
+                command.env("RES_OPTIONS", format!("port:{}", dns.port()));
+                command
+            }
+        };
+        let stderr = root.join(format!("{}.stderr", which.name()));
+        let log = File::create(&stderr).map_err(|e| format!("{}: {e}", stderr.display()))?;
+        command
+            .args(["--listen-address", "127.0.0.1", "--port", &port.to_string()])
+            .args(["--user", &ground.user, "--pid-file"])
+            .arg(root.join(format!("{}.pid", which.name())))
+            .args(&set.options)
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("LC_ALL", "C")
+            .env("TZ", "UTC")
+            .env("QPSMTPD_CONFIG", root.join("config"))
+            .envs(
+                set.env
+                    .iter()
+                    .map(|(n, v)| (n, v.replace("@ROOT@", &root.display().to_string()))),
+            )
+            .current_dir(root)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(|e| e.to_string())?)
+            .stderr(log)
+            .process_group(0);
+        let child = command
+            .spawn()
+            .map_err(|e| format!("{}: {e}", which.name()))?;
+        let mut daemon = Self {
+            which,
+            child,
+            port,
+            stderr,
+            read: 0,
+        };
+        daemon.wait_until_ready()?;
+        daemon.log();
+        Ok(daemon)
+    }
+
+    /// A greeting, or any other line: the original listens long before it can answer.
+    fn wait_until_ready(&mut self) -> Result<(), String> {
+        let until = Instant::now() + START;
+        while Instant::now() < until {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(format!(
+                    "{} ended with {status} before it was ready:\n{}",
+                    self.which.name(),
+                    fs::read_to_string(&self.stderr).unwrap_or_default()
+                ));
+            }
+            if self.answers() {
+                return Ok(());
+            }
+            std::thread::sleep(Duration::from_millis(15));
+        }
+        Err(format!(
+            "{} did not answer within {START:?}:\n{}",
+            self.which.name(),
+            fs::read_to_string(&self.stderr).unwrap_or_default()
+        ))
+    }
+
+    fn answers(&self) -> bool {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
+        let Ok(mut socket) = TcpStream::connect_timeout(&address, Duration::from_secs(1)) else {
+            return false;
+        };
+        socket.set_read_timeout(Some(Duration::from_secs(5))).ok();
+        let mut byte = [0];
+        let answered = matches!(socket.read(&mut byte), Ok(1));
+        socket.write_all(b"QUIT\r\n").ok();
+        // To the end, so that this session is over before the first dialogue.
+        socket.read_to_end(&mut Vec::new()).ok();
+        answered
+    }
+
+    /// What the daemon has written on standard error since the last call.
+    pub fn log(&mut self) -> Vec<String> {
+        let text = fs::read(&self.stderr).unwrap_or_default();
+        let new = text.get(self.read as usize..).unwrap_or_default();
+        self.read = text.len() as u64;
+        String::from_utf8_lossy(new)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+        let Some(pid) = Pid::from_raw(self.child.id() as i32) else {
+            return;
+        };
+        kill_process(pid, Signal::TERM).ok();
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        // Its own process group, so that nothing of it stays behind when a test fails.
+        kill_process_group(pid, Signal::KILL).ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The package's daemon looks up every client and ignores -H. This module sends all lookups of its
+/// Perl to the suite's own resolver; Camelpost's Perl gets the same through RES_NAMESERVERS, which
+/// cannot be used for the original, for under -T that value is tainted.
+fn write_shim(ground: &Ground, dns: SocketAddr) -> std::io::Result<PathBuf> {
+    let dir = ground.root().join("shim");
+    fs::create_dir_all(&dir)?;
+    // In INIT, once the daemon has loaded Net::DNS itself, and after a first new(), which reads the
+    // machine's own settings over anything that was set before.
+    let text = format!(
+        "package CompareResolver;\nINIT {{\n    require Net::DNS::Resolver;\n    \
+         Net::DNS::Resolver->new;\n    Net::DNS::Resolver->nameservers('{}');\n    \
+         Net::DNS::Resolver->port({});\n}}\n1;\n",
+        dns.ip(),
+        dns.port()
+    );
+    fs::write(dir.join("CompareResolver.pm"), text)?;
+    Ok(dir)
+}
+
+fn free_port() -> std::io::Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
+        .local_addr()?
+        .port())
+}

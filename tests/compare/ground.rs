@@ -1,0 +1,226 @@
+//! The directory a config set is played in: configuration, plugins, stub programs, mail.
+//!
+//! Both daemons use the same one, the second after the first, so every path is the same for both.
+//! What they leave there is read and removed after each dialogue.
+
+use super::client::visible;
+use super::dialogue::ConfigSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where Debian's package keeps its plugins.
+pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
+
+pub struct Ground {
+    dir: tempfile::TempDir,
+    pub user: String,
+    collect: Vec<String>,
+}
+
+impl Ground {
+    pub fn new(set: &ConfigSet, sink: Option<u16>) -> std::io::Result<Self> {
+        let dir = tempfile::Builder::new()
+            .prefix("camelpost-compare-")
+            .tempdir()?;
+        let root = dir.path().to_owned();
+        // The service user has to get in; what it writes to is given to it below.
+        fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
+        for (name, text) in defaults() {
+            write(&root.join(name), text, &root, sink)?;
+        }
+        for (name, text) in &set.files {
+            write(&root.join(name), text, &root, sink)?;
+        }
+        copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
+        copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
+        let user = service_user();
+        for name in ["spool", "Maildir", "captured", "var"] {
+            let path = root.join(name);
+            fs::create_dir_all(&path)?;
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
+            if is_root() {
+                run(Command::new("chown").arg(&user).arg(&path))?;
+            }
+        }
+        Ok(Self {
+            dir,
+            user,
+            collect: set.collect.clone(),
+        })
+    }
+
+    pub fn root(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// What was delivered or written since the last call, as lines; it is removed.
+    pub fn harvest(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for path in files_below(&self.root().join("Maildir")) {
+            let place = path.parent().unwrap_or(&path).strip_prefix(self.root());
+            let place = place.map(|p| p.display().to_string()).unwrap_or_default();
+            lines.push(format!("-- in {place}"));
+            lines.extend(contents(&path));
+            fs::remove_file(&path).ok();
+        }
+        for path in files_below(&self.root().join("captured")) {
+            let kind = path.extension().map(|e| e.to_string_lossy().into_owned());
+            lines.push(format!("-- qmail-queue: {}", kind.unwrap_or_default()));
+            lines.extend(contents(&path));
+            fs::remove_file(&path).ok();
+        }
+        for name in &self.collect {
+            let path = self.root().join(name);
+            if fs::metadata(&path).is_ok_and(|m| m.len() > 0) {
+                lines.push(format!("-- file {name}"));
+                lines.extend(contents(&path));
+                // Emptied and not removed: a daemon may hold it open.
+                fs::File::create(&path).ok();
+            }
+        }
+        let spooled = files_below(&self.root().join("spool"));
+        if !spooled.is_empty() {
+            lines.push(format!(
+                "-- {} files left in the spool directory",
+                spooled.len()
+            ));
+        }
+        for path in spooled {
+            fs::remove_file(path).ok();
+        }
+        lines
+    }
+
+    /// Forgets everything that the first daemon left, before the second starts.
+    pub fn sweep(&self) {
+        self.harvest();
+        for name in &self.collect {
+            fs::remove_file(self.root().join(name)).ok();
+        }
+        for dir in ["Maildir", "spool", "captured", "var"] {
+            let Ok(entries) = fs::read_dir(self.root().join(dir)) else {
+                continue;
+            };
+            for entry in entries.flatten() {
+                fs::remove_dir_all(entry.path())
+                    .or_else(|_| fs::remove_file(entry.path()))
+                    .ok();
+            }
+        }
+    }
+}
+
+/// The configuration of a set that says nothing else.
+fn defaults() -> [(&'static str, &'static str); 7] {
+    [
+        ("config/me", "mx.example.org\n"),
+        ("config/compat", "0.94\n"),
+        ("config/loglevel", "6\n"),
+        ("config/rcpthosts", "example.com\n"),
+        ("config/plugin_dirs", "@ROOT@/plugins\n@PACKAGE@\n"),
+        ("config/spool_dir", "@ROOT@/spool\n"),
+        ("config/plugins", "rcpt_ok\nqueue/maildir @ROOT@/Maildir\n"),
+    ]
+}
+
+fn write(path: &Path, text: &str, root: &Path, sink: Option<u16>) -> std::io::Result<()> {
+    let text = text
+        .replace("@ROOT@", &root.display().to_string())
+        .replace("@PACKAGE@", PACKAGE_PLUGINS)
+        .replace("@SINK@", &sink.unwrap_or(9).to_string());
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    fs::write(path, text)
+}
+
+pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_tree(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+            fs::set_permissions(&target, fs::Permissions::from_mode(0o755))?;
+        }
+    }
+    Ok(())
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![dir.to_owned()];
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten().flatten() {
+            match entry.file_type() {
+                Ok(kind) if kind.is_dir() => open.push(entry.path()),
+                _ => found.push(entry.path()),
+            }
+        }
+    }
+    // Names begin with times that differ between the daemons; the order of writing does not.
+    let written = |path: &PathBuf| fs::metadata(path).and_then(|m| m.modified()).ok();
+    found.sort_by_key(|path| {
+        (
+            path.parent().map(Path::to_owned),
+            written(path),
+            path.clone(),
+        )
+    });
+    found
+}
+
+fn contents(path: &Path) -> Vec<String> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) => return vec![format!("(unreadable: {error})")],
+    };
+    let mut lines = Vec::new();
+    let mut rest = bytes.split_inclusive(|&b| b == b'\n').peekable();
+    while let Some(line) = rest.next() {
+        // A large message is many equal lines; so it stays readable, and quick to compare.
+        let mut times = 1;
+        while rest.next_if_eq(&line).is_some() {
+            times += 1;
+        }
+        let text = match line.strip_suffix(b"\n") {
+            Some(line) => format!("> {}", visible(line)),
+            None => format!("> {} (no line end)", visible(line)),
+        };
+        lines.push(if times > 1 {
+            format!("{text} ({times} times)")
+        } else {
+            text
+        });
+    }
+    lines
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The package's own user when the suite may change to it, else whoever runs the suite.
+fn service_user() -> String {
+    if is_root() {
+        return "qpsmtpd".to_owned();
+    }
+    let output = Command::new("id").arg("-un").output();
+    output
+        .map(|o| String::from_utf8_lossy(&o.stdout).trim().to_owned())
+        .unwrap_or_default()
+}
+
+fn run(command: &mut Command) -> std::io::Result<()> {
+    let status = command.status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other(format!("{command:?}")))
+    }
+}

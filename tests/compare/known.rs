@@ -1,0 +1,88 @@
+//! The list of known differences, `tests/known_differences.txt`: reads it and finds entries.
+//!
+//! An entry stands for one hunk of one dialogue, or of each dialogue that its pattern names.
+
+use super::diff::Hunk;
+
+const LIST: &str = include_str!("../known_differences.txt");
+
+#[derive(Debug, Default)]
+pub struct Known {
+    pub entries: Vec<Entry>,
+}
+
+#[derive(Debug)]
+pub struct Entry {
+    pub pattern: String,
+    pub line: usize,
+    pub hunk: Hunk,
+    pub reason: String,
+}
+
+impl Known {
+    pub fn read() -> Result<Self, String> {
+        let mut entries: Vec<Entry> = Vec::new();
+        for (number, line) in LIST.lines().enumerate() {
+            let at = number + 1;
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (key, value) = line.split_once(' ').unwrap_or((line, ""));
+            if key == "dialogue" {
+                let hunk = Hunk {
+                    original: Vec::new(),
+                    camelpost: Vec::new(),
+                };
+                let pattern = value.trim().to_owned();
+                entries.push(Entry {
+                    pattern,
+                    line: at,
+                    hunk,
+                    reason: String::new(),
+                });
+                continue;
+            }
+            let Some(entry) = entries.last_mut() else {
+                return Err(format!(
+                    "known_differences.txt line {at}: no `dialogue` before it"
+                ));
+            };
+            match key {
+                "-" => entry.hunk.original.push(value.to_owned()),
+                "+" => entry.hunk.camelpost.push(value.to_owned()),
+                "because" => entry.reason = value.to_owned(),
+                _ => {
+                    return Err(format!(
+                        "known_differences.txt line {at}: not known: {line}"
+                    ));
+                }
+            }
+        }
+        if let Some(entry) = entries.iter().find(|e| e.reason.is_empty()) {
+            return Err(format!(
+                "known_differences.txt line {}: {} has no reason (`because …`)",
+                entry.line, entry.pattern
+            ));
+        }
+        Ok(Self { entries })
+    }
+
+    /// The entries for a dialogue, which is named `set/dialogue`.
+    pub fn of<'a>(&'a self, dialogue: &'a str) -> impl Iterator<Item = &'a Entry> {
+        self.entries
+            .iter()
+            .filter(move |entry| matches(&entry.pattern, dialogue))
+    }
+}
+
+/// `*` stands for any text.
+pub fn matches(pattern: &str, name: &str) -> bool {
+    match pattern.split_once('*') {
+        None => pattern == name,
+        Some((start, rest)) => name.strip_prefix(start).is_some_and(|tail| {
+            (0..=tail.len())
+                .filter(|&i| tail.is_char_boundary(i))
+                .any(|i| matches(rest, &tail[i..]))
+        }),
+    }
+}

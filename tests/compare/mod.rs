@@ -1,0 +1,183 @@
+//! Plays a config set with both daemons and says in what they differ.
+
+pub mod client;
+pub mod daemon;
+pub mod dialogue;
+pub mod diff;
+pub mod dns;
+pub mod ground;
+pub mod known;
+pub mod normal;
+pub mod sink;
+
+use daemon::{Daemon, Which};
+use dialogue::{ConfigSet, Dialogue, Expect};
+use ground::Ground;
+use known::Known;
+use normal::Normal;
+use sink::Sink;
+
+/// How long a session's last lines in a file may take.
+const SETTLE: std::time::Duration = std::time::Duration::from_millis(80);
+
+/// What one daemon said and delivered, for each dialogue of a set.
+type Half = Vec<Vec<String>>;
+
+/// Reads a set, and the dialogues that it has from another.
+pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
+    let mut set = ConfigSet::parse(name, text)?;
+    if let Some(other) = &set.dialogues_of {
+        let path = format!("{}/tests/dialogues/{other}.txt", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).map_err(|e| format!("{path}: {e}"))?;
+        set.dialogues
+            .extend(ConfigSet::parse(other, &text)?.dialogues);
+    }
+    Ok(set)
+}
+
+/// Plays one file of `tests/dialogues`; an error is the report to print.
+pub fn play(name: &str, text: &str) -> Result<(), String> {
+    let set = read_set(name, text)?;
+    daemon::require_original()?;
+    let io = |e: std::io::Error| format!("{name}: {e}");
+    let needs_sink = set.files.iter().any(|(_, text)| text.contains("@SINK@"));
+    let sink = if needs_sink {
+        Some(Sink::start().map_err(io)?)
+    } else {
+        None
+    };
+    let port = sink.as_ref().map(|s| s.port);
+    let ground = Ground::new(&set, port).map_err(io)?;
+    let normal = Normal::new(ground.root(), port);
+    let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
+    let mut halves = Vec::new();
+    // The original with itself: what differs then is chance, and must not be compared.
+    let itself = only == "original-with-itself";
+    let pair = [
+        Which::Original,
+        if itself {
+            Which::Original
+        } else {
+            Which::Camelpost
+        },
+    ];
+    for which in pair {
+        if only.is_empty() || itself || only == which.name() {
+            ground.sweep();
+            let half = run_half(which, &set, &ground, sink.as_ref(), &normal)?;
+            keep_transcripts(which, &set, &half).map_err(io)?;
+            halves.push(half);
+        }
+    }
+    match &halves[..] {
+        [first, second] if itself => compare(&set, first, second, &Known::default()),
+        [original, camelpost] => compare(&set, original, camelpost, &Known::read()?),
+        _ => Ok(()),
+    }
+}
+
+fn run_half(
+    which: Which,
+    set: &ConfigSet,
+    ground: &Ground,
+    sink: Option<&Sink>,
+    normal: &Normal,
+) -> Result<Half, String> {
+    let dns = dns::start().map_err(|e| format!("{}: resolver: {e}", set.name))?;
+    let mut daemon =
+        Daemon::start(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
+    // The readiness check was a session, too.
+    ground.harvest();
+    let mut half = Vec::new();
+    for dialogue in &set.dialogues {
+        let mut lines = client::converse(dialogue, daemon.port);
+        if set.log || !set.collect.is_empty() {
+            // The last hooks and log lines of a session may come after its socket is closed.
+            std::thread::sleep(SETTLE);
+        }
+        lines.extend(ground.harvest());
+        lines.extend(sink.map(Sink::harvest).unwrap_or_default());
+        if set.log {
+            lines.extend(daemon.log().into_iter().map(|line| format!("L: {line}")));
+        }
+        half.push(normal.lines(&lines));
+    }
+    Ok(half)
+}
+
+fn compare(
+    set: &ConfigSet,
+    original: &Half,
+    camelpost: &Half,
+    known: &Known,
+) -> Result<(), String> {
+    let mut report = String::new();
+    for ((dialogue, original), camelpost) in set.dialogues.iter().zip(original).zip(camelpost) {
+        let name = format!("{}/{}", set.name, dialogue.name);
+        let hunks = diff::hunks(original, camelpost);
+        let unlisted = hunks
+            .iter()
+            .any(|hunk| !known.of(&name).any(|entry| entry.hunk == *hunk));
+        if unlisted {
+            let view = diff::side_by_side(original, camelpost);
+            report.push_str(&format!("\n{name} differs:\n{view}"));
+        }
+        for entry in known.of(&name).filter(|entry| !hunks.contains(&entry.hunk)) {
+            report.push_str(&format!(
+                "\n{name}: the difference listed in known_differences.txt line {} no longer \
+                 shows ({})\n",
+                entry.line, entry.reason
+            ));
+        }
+        report.push_str(&broken_expectations(&name, dialogue, "original", original));
+        report.push_str(&broken_expectations(
+            &name,
+            dialogue,
+            "camelpost",
+            camelpost,
+        ));
+    }
+    if report.is_empty() {
+        Ok(())
+    } else {
+        Err(report)
+    }
+}
+
+fn broken_expectations(name: &str, dialogue: &Dialogue, who: &str, lines: &[String]) -> String {
+    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+    let mut report = String::new();
+    for expect in &dialogue.expect {
+        match expect {
+            Expect::Line(text) if !has(text) => {
+                report.push_str(&format!("\n{name}: {who} has no line with: {text}\n"));
+            }
+            Expect::NoLine(text) if has(text) => {
+                report.push_str(&format!("\n{name}: {who} has a line with: {text}\n"));
+            }
+            _ => {}
+        }
+    }
+    report
+}
+
+/// With COMPARE_TRANSCRIPTS=DIR, each dialogue of each daemon as a file; with COMPARE_ONLY, printed.
+fn keep_transcripts(which: Which, set: &ConfigSet, half: &Half) -> std::io::Result<()> {
+    for (dialogue, lines) in set.dialogues.iter().zip(half) {
+        let text = lines.join("\n") + "\n";
+        if std::env::var_os("COMPARE_ONLY").is_some() {
+            println!(
+                "=== {}/{} ({})\n{text}",
+                set.name,
+                dialogue.name,
+                which.name()
+            );
+        }
+        if let Some(dir) = std::env::var_os("COMPARE_TRANSCRIPTS") {
+            std::fs::create_dir_all(&dir)?;
+            let file = format!("{}__{}.{}.txt", set.name, dialogue.name, which.name());
+            std::fs::write(std::path::Path::new(&dir).join(file), text)?;
+        }
+    }
+    Ok(())
+}

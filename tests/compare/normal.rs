@@ -1,0 +1,138 @@
+//! Makes the lines of two runs comparable: times, process numbers, versions and paths get names.
+//!
+//! As narrow as it can be: what is replaced here can no longer be seen to differ.
+
+use regex::{Captures, Regex};
+use std::path::Path;
+
+pub struct Normal {
+    rules: Vec<(Regex, &'static str)>,
+    challenge: Regex,
+    insides: Regex,
+    root: String,
+    sink: Option<String>,
+    hostname: String,
+}
+
+impl Normal {
+    pub fn new(root: &Path, sink: Option<u16>) -> Self {
+        let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+        let rule = |pattern: &str, name| Regex::new(pattern).ok().map(|regex| (regex, name));
+        let rules = [
+            // The greeting and the Received header: product and version.
+            rule(
+                r"ESMTP (qpsmtpd|[Cc]amelpost) \S+ ready",
+                "ESMTP SERVER VERSION ready",
+            ),
+            rule(r"\((qpsmtpd|[Cc]amelpost)/[0-9.]+\)", "(SERVER/VERSION)"),
+            // Dates: of Received headers, and of the log file's default form.
+            rule(
+                r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} 20\d\d \d\d:\d\d:\d\d [-+]\d{4}",
+                "DATE",
+            ),
+            rule(
+                r"^> \w{3} \w{3} +\d+ \d\d:\d\d:\d\d 20\d\d HOST",
+                "> DATE HOST",
+            ),
+            rule(r" HOST\[\d+\]: ", " HOST[PID]: "),
+            rule(r"HASH\(0x[0-9a-f]+\)", "HASH"),
+            // HELP's first line.
+            rule(
+                r"This is (qpsmtpd|[Cc]amelpost) \S+$",
+                "This is SERVER VERSION",
+            ),
+            // The same constant has two names; the original shows the one its hash has first.
+            rule(
+                r"returned (DENYHARD|DENY_DISCONNECT),",
+                "returned DENY_DISCONNECT,",
+            ),
+            rule(r"Accepted connection \d+/", "Accepted connection N/"),
+            // queue/qmail-queue's reply, and the log's process numbers.
+            rule(r"Queued! \d{9,} qp \d+ ", "Queued! TIME qp PID "),
+            rule(r"^L: \d+ ", "L: PID "),
+            rule(r"\(for \d+\) Queuing", "(for PID) Queuing"),
+            rule(r"\d+\.\d{3} s\.$", "N s."),
+            rule(r"started at \d+(\.\d+)?$", "started at TIME"),
+            rule(r"XCLIENT (.*)PORT=\d+", "XCLIENT ${1}PORT=N"),
+            rule(r"/spool/\d+:\d+:\d+\S*", "/spool/FILE"),
+        ];
+        // How the original caches its config, counts its children and destroys its objects.
+        let insides = [
+            r"in config\(",
+            r"config\(\S+\)( returning|: hook returned)",
+            "trying to get config for ",
+            "setting _config_cache for ",
+            "DESTROY called by ",
+            "cleaning up after ",
+            "Loaded Qpsmtpd",
+            "Listening on ",
+        ];
+        let insides = format!(r"^(L: PID (@ )?|> .*HOST\[PID\]: )({})", insides.join("|"));
+        Self {
+            insides: Regex::new(&insides).unwrap_or_else(never),
+            rules: rules.into_iter().flatten().collect(),
+            challenge: Regex::new(r"334 (P[0-9A-Za-z+/]{16,}={0,2})$").unwrap_or_else(never),
+            root: root.display().to_string(),
+            sink: sink.map(|port| port.to_string()),
+            hostname: hostname.trim().to_owned(),
+        }
+    }
+
+    /// The lines of one dialogue, without the log lines that tell of the original's insides.
+    pub fn lines(&self, lines: &[String]) -> Vec<String> {
+        let lines = lines.iter().map(|line| self.line(line));
+        lines.filter(|line| !self.insides.is_match(line)).collect()
+    }
+
+    fn line(&self, line: &str) -> String {
+        let mut line = line.replace(&self.root, "@ROOT@");
+        if let Some(sink) = &self.sink {
+            line = line.replace(sink, "SINK");
+        }
+        if !self.hostname.is_empty() {
+            line = line.replace(&format!(" {}[", self.hostname), " HOST[");
+        }
+        for (regex, name) in &self.rules {
+            line = regex.replace_all(&line, *name).into_owned();
+        }
+        if let Some(sorted) = sorted_mechanisms(&line) {
+            line = sorted;
+        }
+        self.challenge
+            .replace(&line, |found: &Captures| decoded(&found[1]))
+            .into_owned()
+    }
+}
+
+/// EHLO's AUTH line: the original lists the mechanisms in the order of a hash, a new one each time.
+fn sorted_mechanisms(line: &str) -> Option<String> {
+    let (start, mechanisms) = line.split_once("AUTH ")?;
+    if start != "S: 250-" && start != "S: 250 " {
+        return None;
+    }
+    let mut mechanisms: Vec<&str> = mechanisms.split(' ').collect();
+    mechanisms.sort_unstable();
+    Some(format!("{start}AUTH {}", mechanisms.join(" ")))
+}
+
+/// A CRAM-MD5 challenge as what it says, its numbers replaced.
+fn decoded(text: &str) -> String {
+    use base64::Engine;
+    let bytes = base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .unwrap_or_default();
+    let mut plain = String::new();
+    for character in String::from_utf8_lossy(&bytes).chars() {
+        match (character.is_ascii_hexdigit(), plain.ends_with('N')) {
+            (true, _) if plain.contains('@') => plain.push(character),
+            (true, false) => plain.push('N'),
+            (true, true) => {}
+            (false, _) => plain.push(character),
+        }
+    }
+    format!("334 base64({plain})")
+}
+
+fn never<T, E: std::fmt::Display>(error: E) -> T {
+    panic!("a pattern of this file is wrong: {error}")
+}
