@@ -37,7 +37,8 @@ fn client_header(header: &str) -> &str {
 fn a_message_has_header_and_body() {
     let (header, body, start) = stored(server(), &["S: x\r\nT: y\r\n\r\none\r\ntwo\r\n.\r\n"]);
     assert_eq!(client_header(&header), "S: x\nT: y\n");
-    assert_eq!(body, "one\ntwo\n");
+    // The blank line belongs to the body.
+    assert_eq!(body, "\none\ntwo\n");
     assert_eq!(start, 10);
 }
 
@@ -53,7 +54,7 @@ fn it_does_not_matter_in_which_pieces_a_message_comes() {
         let sends: Vec<&str> = pieces.iter().map(String::as_str).collect();
         let (header, body, start) = stored(server(), &sends);
         assert_eq!(client_header(&header), "S: x\n f\n");
-        assert_eq!(body, ".one\n.two\n\nthree\n");
+        assert_eq!(body, "\n.one\n.two\n\nthree\n");
         assert_eq!(start, 8);
     }
 }
@@ -73,15 +74,15 @@ fn lines_without_a_blank_one_are_all_header() {
 #[test]
 fn a_message_may_begin_with_its_body() {
     let found = stored_of("\r\nonly body\r\n.\r\n");
-    assert_eq!(found, (String::new(), "only body\n".into(), 0));
+    assert_eq!(found, (String::new(), "\nonly body\n".into(), 0));
     let found = stored_of("no header\r\n\r\nat all\r\n.\r\n");
-    assert_eq!(found, (String::new(), "at all\n".into(), 10));
+    assert_eq!(found, (String::new(), "\nat all\n".into(), 10));
 }
 
 #[test]
 fn bare_lf_ends_lines_and_bare_cr_stays() {
     let found = stored_of("a: b\nc: d\n\nx\ry\nz\r\n.\r\n");
-    assert_eq!(found, ("a: b\nc: d\n".into(), "x\ry\nz\n".into(), 10));
+    assert_eq!(found, ("a: b\nc: d\n".into(), "\nx\ry\nz\n".into(), 10));
 }
 
 #[test]
@@ -102,7 +103,7 @@ fn nul_and_8_bit_bytes_pass() {
         })
         .talk(&sends);
     assert_eq!(seen.last(), ["250 Queued! x"]);
-    assert_eq!(*found.borrow(), b"a: \0b\xff\nx\0\x01\xff\r\n");
+    assert_eq!(*found.borrow(), b"a: \0b\xff\n\nx\0\x01\xff\r\n");
 }
 
 #[test]
@@ -212,7 +213,7 @@ fn a_message_runs_its_hooks_in_this_order() {
     );
     for text in [
         "max_size: 0 / size: 0",
-        "max_size: 0 / size: 16",
+        "max_size: 0 / size: 17",
         "adding auth results header",
     ] {
         assert!(seen.logged(7, text), "{text}");
@@ -270,7 +271,7 @@ fn data_headers_end_sees_the_header_and_runs_without_a_blank_line_too() {
 
 #[test]
 fn a_message_above_databytes_is_552_after_its_end() {
-    for (length, taken) in [(93, true), (94, true), (95, false), (5000, false)] {
+    for (length, taken) in [(92, true), (93, true), (94, false), (5000, false)] {
         let message = format!("S: x\r\n\r\n{}\r\n.\r\n", "x".repeat(length));
         let sends = after(4, &[&message, "DATA\r\n"]);
         let seen = mail_server().config("databytes", 100).talk(&sends);
@@ -283,7 +284,7 @@ fn a_message_above_databytes_is_552_after_its_end() {
         assert_eq!(seen.reply(6), "503 MAIL first");
         if !taken {
             assert!(seen.from("data").contains("552 reset_transaction"));
-            let size = length + 6;
+            let size = length + 7;
             let text = format!("Message too big: size: {size} (max size: 100)");
             assert!(seen.logged(1, &text), "{:?}", seen.log);
         }

@@ -31,9 +31,19 @@ fn mail_before_helo_is_503_after_a_reset() {
 
 #[test]
 fn rcpt_before_mail_is_503() {
-    let seen = mail_server().talk(&["EHLO x\r\n", "RCPT TO:<a@b>\r\n"]);
+    let sends = [
+        "EHLO x\r\n",
+        "RCPT TO:<a@b>\r\n",
+        "RCPT\r\n",
+        "RCPT TO:\r\n",
+    ];
+    let seen = mail_server().talk(&sends);
     assert_eq!(seen.reply(2), "503 Use MAIL before RCPT");
-    assert_eq!(seen.count("rcpt") + seen.count("rcpt_parse"), 0);
+    assert_eq!(seen.reply(3), "503 Use MAIL before RCPT");
+    // The line is looked at first.
+    assert_eq!(seen.reply(4), "501 Syntax error in address");
+    assert_eq!(seen.count("rcpt_parse"), 3);
+    assert_eq!(seen.count("rcpt_pre") + seen.count("rcpt"), 0);
 }
 
 #[test]

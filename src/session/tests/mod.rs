@@ -383,6 +383,7 @@ fn show_arg(arg: &Arg) -> String {
             )
         }
         Arg::List(items) => format!("{items:?}"),
+        Arg::Foreign(value) => format!("{value:?}"),
     }
 }
 

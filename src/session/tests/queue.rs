@@ -123,7 +123,7 @@ fn done_at_queue_says_nothing_ends_the_transaction_and_skips_queue_post() {
     assert_eq!(seen.reply(6), "503 Use MAIL before RCPT");
     assert!(
         seen.from("queue")
-            .starts_with("queue reset_transaction 503")
+            .starts_with("queue reset_transaction rcpt_parse 503")
     );
     assert_eq!(seen.count("queue_post"), 0);
 }
