@@ -5,8 +5,12 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 3] =
-    ["src/perl/glue.c", "src/perl/glue_values.c", "src/perl/glue_stdio.c"];
+const SOURCES: [&str; 4] = [
+    "src/perl/glue.c",
+    "src/perl/glue_values.c",
+    "src/perl/glue_stdio.c",
+    "src/perl/glue_state.c",
+];
 
 fn main() {
     for file in SOURCES.iter().chain(&["src/perl/glue.h", "src/perl/glue_perl.h"]) {
