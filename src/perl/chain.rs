@@ -2,7 +2,7 @@
 //! in one go; at a native plugin the chain is handed back, to be continued with its verdict.
 //! Does not know what a session makes of a verdict.
 
-use super::call::{Unwind, Want, call};
+use super::call::{Unwind, Want, call, stringify};
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use super::object;
@@ -127,16 +127,16 @@ impl Host {
             .args
             .get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
         let mut args = Vec::with_capacity(rest.len() + 2);
-        args.push(self.qp.clone());
+        args.push(Sv::copied(self.qp.raw()));
         args.push(object::of(&self.port().transaction()));
         args.extend(rest.iter().cloned());
         let values = match call(&entry.code, &args, Want::List) {
             Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
-            Err(died) => {
+            Err(Unwind::Died(error)) => {
                 if hook != Hook::Logging {
                     let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
-                    let texts = [Sv::bytes(&label), Sv::bytes(&died.message())];
+                    let texts = [Sv::bytes(&label), Sv::bytes(&error_text(&error)?)];
                     self.log(LOGCRIT, None, None, &texts)?;
                 }
                 return Ok(None);
@@ -161,7 +161,7 @@ impl Host {
             _ => {
                 for value in values.get(1..).unwrap_or_default() {
                     verdict.values.push(match value.is_defined() {
-                        true => Some(super::call::stringify(value)?),
+                        true => Some(error_text(value)?),
                         false => None,
                     });
                 }
@@ -249,6 +249,15 @@ impl Host {
         self.hooks
             .hash_get(hook.name())
             .is_some_and(|list| list.array_len() > 0)
+    }
+}
+
+/// An error, or a value that a plugin returned, as bytes. An object that dies on its way to a text
+/// gives what it died with, as far as that is a text.
+fn error_text(value: &Sv) -> Result<Vec<u8>, Unwind> {
+    match stringify(value) {
+        Err(Unwind::Died(error)) => Ok(error.to_bytes()),
+        other => other,
     }
 }
 

@@ -80,17 +80,11 @@ pub fn adopt(seed: u32) {
     }
 }
 
-/// Whether this process was forked by Perl code and must not go on as a worker.
+/// Whether this process was forked by Perl code. Such a child never comes back from the call into
+/// Perl in which it was forked.
 pub fn is_stray_child() -> bool {
     // SAFETY: reads a flag.
     unsafe { sys::cp_is_stray_child() != 0 }
-}
-
-/// Ends a process that Perl code has forked and that came back from its hook.
-pub fn leave_stray_child() {
-    // SAFETY: flushes perl's buffers and ends the process; nothing of Rust is dropped, as it
-    // belongs to the parent.
-    unsafe { sys::cp_leave_stray_child(0) }
 }
 
 /// Runs END blocks and destroys the interpreter.
