@@ -63,6 +63,12 @@ int cp_stop(void) {
     return status;
 }
 
+size_t cp_count_values(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return (size_t)PL_sv_count;
+}
+
 void cp_adopt(void) { stray_child = 0; }
 
 int cp_is_stray_child(void) { return stray_child; }

@@ -66,6 +66,8 @@ typedef struct {
 int cp_start(int argc, char **argv);
 /* Runs END blocks and destroys the interpreter. */
 int cp_stop(void);
+/* How many SVs are alive. */
+size_t cp_count_values(void);
 /* In a forked worker: this process is the owner of the interpreter from now on. */
 void cp_adopt(void);
 /* Whether this process is a child that Perl code has forked. */

@@ -71,6 +71,12 @@ fn set_program_name() {
     let _ = super::call::call_function("Camelpost::set_program_name", &[program], Want::Void);
 }
 
+/// How many Perl values are alive: what leaks makes it grow.
+pub fn count_values() -> usize {
+    // SAFETY: reads a number of the running interpreter.
+    unsafe { sys::cp_count_values() }
+}
+
 /// A forked worker: this process owns its copy of the interpreter.
 pub fn adopt(seed: u32) {
     // SAFETY: the interpreter runs in this process's main thread.
