@@ -49,7 +49,10 @@ fn wrong_arguments_never_crash(bridge: &Bridge) {
         }
         $calls > 20_000 ? 'called' : "only $calls""#;
     assert_eq!(bridge.perl(text), "called");
-    assert_eq!(bridge.perl("$qp->trace_level(4); forget(); $qp->config('me')"), "test.example");
+    assert_eq!(
+        bridge.perl("$qp->trace_level(4); forget(); $qp->config('me')"),
+        "test.example"
+    );
 }
 
 fn an_error_names_the_plugins_file_and_line(bridge: &Bridge) {

@@ -24,7 +24,12 @@ fn touch(bridge: &Bridge, text: &str) -> String {
     assert_eq!(bridge.perl(&text), "1");
     bridge.session(|| {
         let verdict = bridge.run(Hook::Help).unwrap();
-        let text = verdict.values.first().cloned().flatten().unwrap_or_default();
+        let text = verdict
+            .values
+            .first()
+            .cloned()
+            .flatten()
+            .unwrap_or_default();
         String::from_utf8_lossy(&text).into_owned()
     })
 }
@@ -41,7 +46,8 @@ fn what_a_session_does_to_a_plugin_object_ends_with_it(bridge: &Bridge) {
 fn nested_lists_and_hashes_are_copied(bridge: &Bridge) {
     let change = "push @{$self->{nested}{list}[1]}, 4; $self->{nested}{hash}{a} = 'c'; 1";
     touch(bridge, change);
-    let look = r#"join ' ', @{$self->{nested}{list}[1]}, $self->{nested}{hash}{a}, $self->{"\x{263a}"}"#;
+    let look =
+        r#"join ' ', @{$self->{nested}{list}[1]}, $self->{nested}{hash}{a}, $self->{"\x{263a}"}"#;
     assert_eq!(touch(bridge, look), "2 3 b wide");
 }
 
@@ -79,11 +85,17 @@ fn a_large_list_is_shared_and_said_so(bridge: &Bridge) {
 }
 
 fn a_closure_over_the_plugin_object_sees_the_sessions_contents(bridge: &Bridge) {
-    assert_eq!(touch(bridge, "$self->{number} = 3; $self->{closure}->()"), "3");
+    assert_eq!(
+        touch(bridge, "$self->{number} = 3; $self->{closure}->()"),
+        "3"
+    );
     assert_eq!(touch(bridge, "$self->{closure}->()"), "1");
     let stored = "$self->{late} = sub { $self->{number}++ }; $self->{late}->(); $self->{number}";
     assert_eq!(touch(bridge, stored), "2");
-    assert_eq!(touch(bridge, "exists $self->{late} ? 'there' : 'gone'"), "gone");
+    assert_eq!(
+        touch(bridge, "exists $self->{late} ? 'there' : 'gone'"),
+        "gone"
+    );
 }
 
 fn what_is_left_of_an_exited_session_goes_with_it(bridge: &Bridge) {

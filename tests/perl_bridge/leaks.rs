@@ -26,7 +26,10 @@ const KILOBYTES: usize = 3000;
 
 fn resident() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS:"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
@@ -91,7 +94,9 @@ fn bodies_and_handles_leave_nothing_behind(bridge: &Bridge) {
 }
 
 fn calls_that_die_leave_nothing_behind(bridge: &Bridge) {
-    bridge.perl("$keep = 0; hook(mail => sub { die {why => [1, 2, 3]} }); hook(mail => sub { die 'text' })");
+    bridge.perl(
+        "$keep = 0; hook(mail => sub { die {why => [1, 2, 3]} }); hook(mail => sub { die 'text' })",
+    );
     let run = |count: u32| {
         for _ in 0..count {
             bridge.run(Hook::Mail).unwrap();

@@ -74,8 +74,12 @@ fn a_note_keeps_what_it_refers_to(bridge: &Bridge) {
 fn notes_are_shared_with_rust(bridge: &Bridge) {
     let connection = bridge.host.port().connection();
     connection.notes.set(b"int", Note::Int(5));
-    connection.notes.set(b"text", Note::Text("\u{263a}".to_owned()));
-    connection.notes.set(b"bytes", Note::Bytes(b"\xff".to_vec()));
+    connection
+        .notes
+        .set(b"text", Note::Text("\u{263a}".to_owned()));
+    connection
+        .notes
+        .set(b"bytes", Note::Bytes(b"\xff".to_vec()));
     let kinds = "join ' ', map { kind(scalar $c->notes($_)) } qw(int text bytes)";
     assert_eq!(bridge.perl(&format!("{KIND} {kinds}")), "I PU P");
     bridge.perl("$qp->connection->notes(from_perl => 'x'); $qp->connection->notes(n => 7)");

@@ -16,7 +16,8 @@ cases![
 ];
 
 fn an_objects_state_lives_as_long_as_its_last_perl_reference(bridge: &Bridge) {
-    let address = r#"my $one = address('<a@b.example>'); my $other = $one; undef $one; $other->host"#;
+    let address =
+        r#"my $one = address('<a@b.example>'); my $other = $one; undef $one; $other->host"#;
     assert_eq!(bridge.perl(address), "b.example");
     let file = r#"
         our $kept = $qp->transaction;

@@ -37,7 +37,8 @@ fn is_put_back(bridge: &Bridge, change: &str, look: &str) {
 }
 
 fn the_environment_is_put_back(bridge: &Bridge) {
-    let look = "join ' ', map { $_ . '=' . (defined $ENV{$_} ? $ENV{$_} : 'undef') } sort keys %ENV";
+    let look =
+        "join ' ', map { $_ . '=' . (defined $ENV{$_} ? $ENV{$_} : 'undef') } sort keys %ENV";
     for change in [
         "$ENV{NEW} = 1",
         "$ENV{PATH} = '/'",

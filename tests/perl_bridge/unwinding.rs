@@ -118,7 +118,9 @@ fn exit_in_a_destructor_ends_the_call(bridge: &Bridge) {
         "{LEAVES} hook(mail => sub {{ my $object = bless [], 'Leaves'; undef $object; $after = 1 }});"
     ));
     ends_with(bridge, Hook::Mail, "exited: 8");
-    bridge.perl(&format!("{LEAVES} $qp->connection->notes(n => bless [], 'Leaves')"));
+    bridge.perl(&format!(
+        "{LEAVES} $qp->connection->notes(n => bless [], 'Leaves')"
+    ));
     bridge
         .host
         .port()
@@ -164,7 +166,8 @@ fn local_values_are_back_after_exit(bridge: &Bridge) {
         hook(mail => sub { local $global = 'new'; local $SIG{ALRM} = sub { }; $qp->run_hooks('data') });"#,
     );
     ends_with(bridge, Hook::Mail, "exited: 11");
-    let values = r#"join ' ', $global, $hash{key}, $/ eq "\n" ? 'line' : 'other', $SIG{ALRM} || 'none'"#;
+    let values =
+        r#"join ' ', $global, $hash{key}, $/ eq "\n" ? 'line' : 'other', $SIG{ALRM} || 'none'"#;
     assert_eq!(bridge.perl(values), "old old line none");
 }
 
