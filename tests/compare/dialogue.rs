@@ -14,6 +14,8 @@ pub struct ConfigSet {
     pub files: Vec<(String, String)>,
     pub collect: Vec<String>,
     pub log: bool,
+    /// A text in a collected file that ends the wait for a session's last hooks.
+    pub until: Option<String>,
     /// Another set whose dialogues are held with this configuration.
     pub dialogues_of: Option<String>,
     pub dialogues: Vec<Dialogue>,
@@ -102,6 +104,7 @@ impl ConfigSet {
                 },
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
+                "until" => set.until = Some(value.to_owned()),
                 "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),
                 "file" => {
                     let mut body = String::new();

@@ -17,9 +17,6 @@ use known::Known;
 use normal::Normal;
 use sink::Sink;
 
-/// How long a session's last lines in a file may take.
-const SETTLE: std::time::Duration = std::time::Duration::from_millis(80);
-
 /// What one daemon said and delivered, for each dialogue of a set.
 type Half = Vec<Vec<String>>;
 
@@ -91,9 +88,11 @@ fn run_half(
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
         let mut lines = client::converse(dialogue, daemon.port);
-        if set.log || !set.collect.is_empty() {
-            // The last hooks and log lines of a session may come after its socket is closed.
-            std::thread::sleep(SETTLE);
+        daemon
+            .settle()
+            .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;
+        if let Some(text) = &set.until {
+            ground.wait_for(text);
         }
         lines.extend(ground.harvest());
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
