@@ -1,1 +1,47 @@
-//! Camelpost: an SMTP server that runs qpsmtpd plugins unchanged.
+//! Camelpost: an SMTP server that runs qpsmtpd's Perl plugins unchanged, with native Rust
+//! plugins in the same chain. See ARCHITECTURE.md for the layers.
+
+pub mod cli;
+pub mod config;
+pub mod hook;
+pub mod log;
+pub mod mail;
+pub mod net;
+pub mod perl;
+pub mod plugin;
+pub mod plugins;
+pub mod server;
+pub mod session;
+pub mod smtp;
+
+use plugin::{Plugin, Registry};
+
+/// The program with the native plugins that ship; `plugin` adds one's own, and `run` is main.
+pub fn builder() -> Builder {
+    let mut registry = Registry::default();
+    plugins::register(&mut registry);
+    Builder { registry }
+}
+
+/// See [`builder`].
+pub struct Builder {
+    registry: Registry,
+}
+
+impl Builder {
+    /// Makes a native plugin known to `native/NAME` lines of config/plugins.
+    pub fn plugin<P: Plugin>(mut self) -> Builder {
+        self.registry.add::<P>();
+        self
+    }
+
+    /// The whole program: reads the command line and does what it says.
+    pub fn run(self) -> std::process::ExitCode {
+        let registry = self.registry;
+        cli::run(|settings| net::SmtpEngine {
+            config: settings.config,
+            rdns: settings.rdns,
+            registry,
+        })
+    }
+}

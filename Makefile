@@ -1,0 +1,37 @@
+# The two commands of README.md: `make run` and `make test`. Each installs what is missing.
+
+CARGO ?= cargo
+ADDRESS ?= 127.0.0.1
+PORT ?= 2525
+CONFIG ?= config
+# Started as root, the service must be told as whom to run. A fresh clone may lie where no other
+# user can read it, so `make run` stays root there; a real service has a user of its own.
+RUN_USER ?= $(shell [ "$$(id -u)" = 0 ] && echo "--user root")
+
+.PHONY: run test lint bench deps test-deps build
+
+run: deps build spool Maildir
+	./target/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
+
+test: test-deps
+	$(CARGO) test --locked
+	prove -Iperl tests/perl
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+
+bench: test-deps
+	$(CARGO) bench --locked --bench bench -- $(BENCH)
+
+build: deps
+	$(CARGO) build --locked --release
+
+deps:
+	packaging/install-deps build
+
+test-deps:
+	packaging/install-deps build test
+
+spool Maildir:
+	mkdir -p -m 0700 $@

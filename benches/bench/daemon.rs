@@ -1,0 +1,219 @@
+//! The three servers: how each is started, known to be ready, and stopped.
+
+use std::cell::RefCell;
+use std::error::Error;
+use std::fmt::Display;
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::Result;
+use crate::cpu::Tree;
+use crate::options::Options;
+use crate::site::Site;
+
+const START_DEADLINE: Duration = Duration::from_secs(60);
+const STOP_DEADLINE: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Forkserver,
+    Prefork,
+    Camelpost,
+}
+
+impl Kind {
+    pub const ALL: [Self; 3] = [Self::Forkserver, Self::Prefork, Self::Camelpost];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forkserver => "forkserver",
+            Self::Prefork => "prefork",
+            Self::Camelpost => "camelpost",
+        }
+    }
+
+    fn program(self) -> &'static str {
+        match self {
+            Self::Forkserver => "/usr/bin/qpsmtpd-forkserver",
+            Self::Prefork => "/usr/bin/qpsmtpd-prefork",
+            Self::Camelpost => env!("CARGO_BIN_EXE_camelpost"),
+        }
+    }
+
+    pub fn is_installed(self) -> bool {
+        Path::new(self.program()).exists()
+    }
+
+    fn command(self, site: &Site, config: &Path, port: u16, workers: usize) -> Command {
+        let port = port.to_string();
+        let workers = workers.to_string();
+        let mut command = match self {
+            Self::Camelpost => Command::new(self.program()),
+            _ => {
+                // The servers ask for taint mode, under which PERL5OPT does nothing.
+                let mut perl = Command::new("/usr/bin/perl");
+                perl.arg("-T")
+                    .arg("-I")
+                    .arg(&site.shim)
+                    .arg("-MNoReverse")
+                    .arg(self.program());
+                perl
+            }
+        };
+        match self {
+            Self::Forkserver => {
+                command.args(["-l", "127.0.0.1", "-p", &port, "-u", &site.user]);
+                command.args(["-c", "100", "-m", "100"]);
+            }
+            Self::Prefork => {
+                command.args([
+                    "--interface",
+                    "127.0.0.1",
+                    "--port",
+                    &port,
+                    "--user",
+                    &site.user,
+                ]);
+                command.args([
+                    "--children",
+                    "100",
+                    "--idle-children",
+                    "4",
+                    "--max-from-ip",
+                    "100",
+                ]);
+            }
+            Self::Camelpost => {
+                command.arg("serve").arg("--config").arg(config);
+                command.args(["--listen-address", "127.0.0.1", "--port", &port]);
+                command.args(["--user", &site.user, "--no-rdns", "--workers", &workers]);
+                command.args(["--limit-connections", "100", "--max-from-ip", "100"]);
+            }
+        }
+        command
+            .env("QPSMTPD_CONFIG", config)
+            .current_dir(site.root.path());
+        command
+    }
+}
+
+pub struct Daemon {
+    kind: Kind,
+    child: Child,
+    pub port: u16,
+    tree: RefCell<Tree>,
+    output: PathBuf,
+}
+
+impl Daemon {
+    pub fn start(kind: Kind, site: &Site, config: &Path, options: &Options) -> Result<Self> {
+        Self::start_with(kind, site, config, options.workers)
+    }
+
+    pub fn start_with(kind: Kind, site: &Site, config: &Path, workers: usize) -> Result<Self> {
+        let port = free_port()?;
+        let output = site.root.path().join(format!("{}-{port}.out", kind.name()));
+        let file = File::create(&output)?;
+        let child = kind
+            .command(site, config, port, workers)
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .process_group(0)
+            .spawn()
+            .map_err(|error| format!("cannot start {}: {error}", kind.program()))?;
+        let tree = RefCell::new(Tree::of(child.id()));
+        let mut daemon = Self {
+            kind,
+            child,
+            port,
+            tree,
+            output,
+        };
+        daemon.wait_until_ready()?;
+        Ok(daemon)
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let deadline = Instant::now() + START_DEADLINE;
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                return Err(self.explain(format!("ended at its start ({status})")));
+            }
+            // A refusing server answers too, and then closes.
+            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(self.explain("not listening after 60 seconds"));
+            }
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// CPU time used so far, in nanoseconds, when it has come to rest.
+    pub fn cpu_nanos(&self) -> Result<u64> {
+        self.tree.borrow_mut().quiet_nanos()
+    }
+
+    pub fn worker_private_kib(&self) -> Result<u64> {
+        self.tree.borrow_mut().worker_private_kib()
+    }
+
+    /// An error together with the last of what the server wrote.
+    pub fn explain(&self, error: impl Display) -> Box<dyn Error> {
+        let text = fs::read(&self.output).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let lines: Vec<&str> = text.lines().collect();
+        let last = lines[lines.len().saturating_sub(10)..].join("\n  ");
+        format!("{}: {error}; its last output:\n  {last}", self.kind.name()).into()
+    }
+
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        let pids = self.tree.borrow_mut().pids().unwrap_or_default();
+        signal(self.child.id(), Signal::TERM);
+        let deadline = Instant::now() + STOP_DEADLINE;
+        while Instant::now() < deadline {
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return;
+            }
+            sleep(Duration::from_millis(20));
+        }
+        for pid in pids {
+            signal(pid, Signal::KILL);
+        }
+        // Nothing is left to do if even that fails.
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        // It may have ended by itself.
+        let _ = kill_process(pid, signal);
+    }
+}
+
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
+}

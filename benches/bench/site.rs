@@ -1,0 +1,202 @@
+//! The site that all servers run: one config directory that lets mail in, one
+//! that refuses the client, plugins, spool and log, in a temporary directory.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+
+use crate::Result;
+use crate::options::Options;
+
+const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
+
+/// A queue plugin that takes every message and keeps none.
+const DISCARD_PLUGIN: &str = "sub hook_queue { return (OK, 'Queued!') }\n";
+
+/// Takes the reverse lookup out of the original, which ignores -H: the cost of
+/// DNS packets and of waiting for them is not what is compared.
+const NO_REVERSE: &str = "\
+package NoReverse;
+use strict;
+use warnings;
+use Net::DNS::Resolver;
+no warnings 'redefine';
+*Net::DNS::Resolver::query = sub { return };
+1;
+";
+
+pub struct Site {
+    pub root: TempDir,
+    /// The config directory that accepts mail.
+    pub open: PathBuf,
+    /// The same with 127.0.0.1 refused by hosts_allow.
+    pub refusing: PathBuf,
+    /// The directory of NoReverse.pm.
+    pub shim: PathBuf,
+    pub user: String,
+}
+
+/// Where the messages of the bench go; rcpt_ok finds it in the middle of its list.
+pub const RECIPIENT: &str = "user@host15.example";
+pub const SENDER: &str = "sender@mail.example";
+
+impl Site {
+    pub fn build(options: &Options) -> Result<Self> {
+        if !Path::new(PACKAGE_PLUGINS).is_dir() {
+            return Err(format!(
+                "{PACKAGE_PLUGINS} is missing: the bench runs the plugins of Debian's package \
+                 qpsmtpd (apt-get install qpsmtpd)"
+            )
+            .into());
+        }
+        let owner = Owner::find(options)?;
+        let root = tempfile::Builder::new()
+            .prefix("camelpost-bench.")
+            .tempdir()?;
+        fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
+
+        let plugins = root.path().join("plugins");
+        fs::create_dir(&plugins)?;
+        fs::write(plugins.join("bench_discard"), DISCARD_PLUGIN)?;
+        let shim = root.path().join("shim");
+        fs::create_dir(&shim)?;
+        fs::write(shim.join("NoReverse.pm"), NO_REVERSE)?;
+        for name in ["spool", "log"] {
+            let directory = root.path().join(name);
+            fs::create_dir(&directory)?;
+            fs::set_permissions(&directory, fs::Permissions::from_mode(0o700))?;
+            owner.take(&directory)?;
+        }
+
+        let open = root.path().join("config");
+        write_config(&open, root.path(), &plugins)?;
+        let refusing = root.path().join("config-refusing");
+        write_config(&refusing, root.path(), &plugins)?;
+        fs::write(
+            refusing.join("hosts_allow"),
+            "127.0.0.1/32 DENY Not from there\n",
+        )?;
+
+        Ok(Self {
+            root,
+            open,
+            refusing,
+            shim,
+            user: owner.name,
+        })
+    }
+}
+
+fn write_config(directory: &Path, root: &Path, plugins: &Path) -> Result<()> {
+    fs::create_dir(directory)?;
+    let put = |name: &str, text: &str| fs::write(directory.join(name), text);
+
+    put(
+        "plugins",
+        "hosts_allow\nrelay\ncount_unrecognized_commands 4\nbadmailfrom\nbadrcptto\n\
+         helo policy lenient\nrcpt_ok\nheaders reject 0\nloop\nbench_discard\n",
+    )?;
+    put(
+        "plugin_dirs",
+        &format!("{}\n{PACKAGE_PLUGINS}\n", plugins.display()),
+    )?;
+    put(
+        "logging",
+        &format!(
+            "logging/file loglevel LOGWARN {}/log/smtpd.log\n",
+            root.display()
+        ),
+    )?;
+    put("loglevel", "4\n")?;
+    put("me", "bench.example\n")?;
+    put("spool_dir", &format!("{}/spool\n", root.display()))?;
+    put("size_threshold", "1000000\n")?;
+    put("compat", "0.94\n")?;
+    put(
+        "hosts_allow",
+        "192.0.2.66 DENY Not from there\n198.51.100.0/24 DENYSOFT Later\n",
+    )?;
+    put(
+        "relayclients",
+        "192.0.2.0/24\n198.51.100.7\n203.0.113.0/25\n10.20.30.\n",
+    )?;
+    put(
+        "badmailfrom",
+        &twenty("@spam{}.example\n", "bulk{}@lists.example\n"),
+    )?;
+    put(
+        "badrcptto",
+        &twenty("trap{}@host01.example\n", "@closed{}.example\n"),
+    )?;
+    let mut hosts = String::new();
+    for number in 1..=30 {
+        writeln!(hosts, "host{number:02}.example")?;
+    }
+    put("rcpthosts", &hosts)?;
+    Ok(())
+}
+
+fn twenty(even: &str, odd: &str) -> String {
+    (0..20)
+        .map(|number| {
+            let form = if number % 2 == 0 { even } else { odd };
+            form.replace("{}", &number.to_string())
+        })
+        .collect()
+}
+
+/// The user that the servers run as. The original refuses to stay root.
+struct Owner {
+    name: String,
+    /// User and group, where files have to be given to them.
+    ids: Option<(u32, u32)>,
+}
+
+impl Owner {
+    fn find(options: &Options) -> Result<Self> {
+        let passwd = fs::read_to_string("/etc/passwd")?;
+        let uid = rustix::process::geteuid();
+        if !uid.is_root() {
+            let name = lookup(&passwd, |_, id| id == uid.as_raw());
+            let (name, ..) = name.ok_or("the user that started the bench has no name")?;
+            return Ok(Self { name, ids: None });
+        }
+        let wanted: Vec<&str> = match &options.user {
+            Some(name) => vec![name],
+            None => vec!["qpsmtpd", "nobody"],
+        };
+        for name in &wanted {
+            if let Some((name, uid, gid)) = lookup(&passwd, |entry, _| entry == *name) {
+                return Ok(Self {
+                    name,
+                    ids: Some((uid, gid)),
+                });
+            }
+        }
+        Err(format!(
+            "no such user: {} (choose one with --user)",
+            wanted.join(", ")
+        )
+        .into())
+    }
+
+    fn take(&self, path: &Path) -> Result<()> {
+        if let Some((uid, gid)) = self.ids {
+            chown(path, Some(uid), Some(gid))?;
+        }
+        Ok(())
+    }
+}
+
+fn lookup(passwd: &str, wanted: impl Fn(&str, u32) -> bool) -> Option<(String, u32, u32)> {
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        let uid = fields.nth(1)?.parse().ok()?;
+        let gid = fields.next()?.parse().ok()?;
+        wanted(name, uid).then(|| (name.to_owned(), uid, gid))
+    })
+}

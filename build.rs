@@ -1,0 +1,112 @@
+//! Builds the C side of the Perl bridge and the Rust bindings to it. The flags for libperl are
+//! asked of the installed perl; nothing of the interpreter's own headers reaches bindgen.
+
+use std::env;
+use std::path::PathBuf;
+use std::process::{Command, exit};
+
+const SOURCES: [&str; 3] =
+    ["src/perl/glue.c", "src/perl/glue_values.c", "src/perl/glue_stdio.c"];
+
+fn main() {
+    for file in SOURCES.iter().chain(&["src/perl/glue.h", "src/perl/glue_perl.h"]) {
+        println!("cargo::rerun-if-changed={file}");
+    }
+    println!("cargo::rerun-if-changed=perl");
+    println!("cargo::rerun-if-env-changed=PERL");
+
+    let mut build = cc::Build::new();
+    build.files(SOURCES).warnings(true).flag_if_supported("-Wno-unused-parameter");
+    for flag in perl("ccopts") {
+        // perl asks for its own optimisation and for -g; cargo's profile decides here.
+        if !flag.starts_with("-O") && flag != "-g" {
+            build.flag(&flag);
+        }
+    }
+    build.compile("camelpost_glue");
+
+    for flag in perl("ldopts") {
+        // -Wl,-E would export this program's own symbols to XS modules.
+        if let Some(dir) = flag.strip_prefix("-L") {
+            println!("cargo::rustc-link-search=native={dir}");
+        } else if let Some(library) = flag.strip_prefix("-l") {
+            println!("cargo::rustc-link-lib=dylib={library}");
+        }
+    }
+    bindings();
+    embed_perl();
+}
+
+/// A table of the files under perl/, which are compiled into the binary.
+fn embed_perl() {
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("perl");
+    let mut table = String::from("/// Name in @INC, text.\npub const FILES: &[(&str, &str)] = &[\n");
+    let mut dirs = vec![root.clone()];
+    let mut files = Vec::new();
+    while let Some(dir) = dirs.pop() {
+        for entry in std::fs::read_dir(&dir).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "pm") {
+                files.push(path);
+            }
+        }
+    }
+    files.sort();
+    for path in files {
+        let name = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
+        table.push_str(&format!("    ({name:?}, include_str!({:?})),\n", path.display().to_string()));
+    }
+    table.push_str("];\n");
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("perl_files.rs");
+    if let Err(error) = std::fs::write(&out, table) {
+        fail(&format!("cannot write {}: {error}", out.display()));
+    }
+}
+
+/// The words that ExtUtils::Embed answers.
+fn perl(what: &str) -> Vec<String> {
+    let perl = env::var("PERL").unwrap_or_else(|_| "perl".to_owned());
+    let output = Command::new(&perl).args(["-MExtUtils::Embed", "-e", what]).output();
+    match output {
+        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
+            .split_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        Ok(output) => fail(&format!(
+            "`{perl} -MExtUtils::Embed -e {what}` failed: {}install perl and libperl-dev",
+            String::from_utf8_lossy(&output.stderr)
+        )),
+        Err(error) => fail(&format!("cannot run {perl}: {error}; install perl and libperl-dev")),
+    }
+}
+
+fn bindings() {
+    // libclang has no headers of its own on Debian; the C compiler's serve.
+    let include = Command::new("cc").arg("-print-file-name=include").output();
+    let include = include.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
+    let bindings = bindgen::Builder::default()
+        .header("src/perl/glue.h")
+        .clang_args(include.iter().flat_map(|dir| ["-isystem", dir]))
+        .allowlist_function("cp_.*")
+        .allowlist_type("cp_.*")
+        .allowlist_var("CP_.*")
+        .blocklist_function("camelpost_.*")
+        .prepend_enum_name(false)
+        .generate();
+    let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("glue.rs");
+    match bindings {
+        Ok(bindings) => {
+            if let Err(error) = bindings.write_to_file(&out) {
+                fail(&format!("cannot write {}: {error}", out.display()));
+            }
+        }
+        Err(error) => fail(&format!("bindgen failed: {error}; install libclang1-14")),
+    }
+}
+
+fn fail(message: &str) -> ! {
+    println!("cargo::error={message}");
+    exit(1)
+}

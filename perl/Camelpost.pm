@@ -1,0 +1,109 @@
+package Camelpost;
+
+# What the Rust side of the host asks of Perl. Loaded first.
+
+use strict;
+use warnings;
+
+# An object's own conversion to text, which may run code and die.
+sub stringify { return "$_[0]" }
+
+# The read position of a handle on the spool file.
+sub rewind { return seek $_[0], $_[1], 0 }
+
+# Adds a field on top of a header that plugins have seen.
+sub add_header {
+    my ($header, $name, $value) = @_;
+    return $header->add($name, $value, 0);
+}
+
+sub rename_header {
+    my ($header, $from, $to) = @_;
+    for my $value (reverse $header->get($from)) {
+        $header->add($to, $value, 0);
+    }
+    $header->delete($from);
+    return;
+}
+
+sub get_header {
+    my ($header, $name) = @_;
+    return $header->get($name);
+}
+
+sub cipher {
+    my $socket = shift;
+    return $socket->can('get_cipher') ? $socket->get_cipher : undef;
+}
+
+sub header_text { return $_[0]->as_string }
+
+sub set_program_name { $0 = $_[0]; return }
+
+sub set_globals {
+    my ($version, $threshold) = @_;
+    $Qpsmtpd::VERSION        = $version;
+    $Qpsmtpd::Size_threshold = $threshold;
+    return;
+}
+
+# What a parser from a parse hook gets as its first argument.
+sub command_object {
+    require Qpsmtpd::Command;
+    return Qpsmtpd::Command->new;
+}
+
+# The session's process state, taken before its first plugin runs and put back
+# after its last: what one client's session leaves there is not the next one's.
+my %saved;
+
+sub save_state {
+    require Cwd;
+    %saved = (
+        env   => {%ENV},
+        sig   => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
+        vars  => [$/, $\, $,, $|, $0],
+        umask => umask,
+        cwd   => Cwd::getcwd(),
+    );
+    return;
+}
+
+# The variables of the connection that the inetd flavours had.
+sub set_environment {
+    my %given = @_;
+    @ENV{keys %given} = values %given;
+    return;
+}
+
+sub restore_state {
+    alarm 0;
+    my $env = $saved{env};
+    for my $name (keys %ENV) {
+        delete $ENV{$name} unless exists $env->{$name};
+    }
+    for my $name (keys %$env) {
+        $ENV{$name} = $env->{$name}
+          unless defined $ENV{$name} && $ENV{$name} eq $env->{$name};
+    }
+    my $sig = $saved{sig};
+    for my $name (keys %SIG) {
+        my ($now, $then) = ($SIG{$name}, $sig->{$name});
+        next if !defined $now && !defined $then;
+        next if defined $now && defined $then && $now eq $then;
+        if (defined $then) { $SIG{$name} = $then }
+        elsif ($name eq '__WARN__' || $name eq '__DIE__') { delete $SIG{$name} }
+        else { $SIG{$name} = 'DEFAULT' }
+    }
+    select STDOUT;
+    my ($in, $out, $field, $flush, $name) = @{$saved{vars}};
+    ($/, $\, $,) = ($in, $out, $field);
+    $| = $flush if $| != $flush;
+    $0 = $name if $0 ne $name;
+    umask $saved{umask} if umask != $saved{umask};
+    chdir $saved{cwd} if defined $saved{cwd} && Cwd::getcwd() ne $saved{cwd};
+    1 while waitpid(-1, 1) > 0;    # children that plugins left (WNOHANG is 1)
+    return;
+}
+
+1;

@@ -1,0 +1,103 @@
+package Qpsmtpd;
+
+# The base class of the qp object: config, logging, hooks, plugins, spool
+# names. Its state is the host's, in Rust; what is here is what plugins and
+# subclasses may see as Perl. Not here: the SMTP session (Qpsmtpd::SMTP).
+
+use strict;
+use warnings;
+use Qpsmtpd::Constants;
+
+our $VERSION;         # set by the host
+our $hooks = {};      # HOOK => [ { name, code }, ... ]
+our $LOGGING_LOADED = 0;
+our $Size_threshold;
+
+sub TRACE_LEVEL { return trace_level() }
+
+sub new {
+    my ($class, %args) = @_;
+    return bless {%args}, ref $class || $class;
+}
+
+sub hooks {
+    my ($self, $name) = @_;
+    return $hooks unless defined $name;
+    return $hooks->{$name} || [];
+}
+
+# config(NAME) or config(NAME, 'map'): the values, or a reference to a hash
+# tied to NAME.cdb.
+sub config {
+    my ($self, $name, $type) = @_;
+    return $self->_config($name) unless defined $type && $type eq 'map';
+    return $self->_config_map($name);
+}
+
+sub get_qmail_config {
+    my ($self, $name, $type) = @_;
+    return $self->config($name, $type);
+}
+
+sub clear_config_cache { return }
+
+sub _config_map {
+    my ($self, $name) = @_;
+    my $file = $self->_config_path($name) . '.cdb';
+    return {} unless -e $file;
+    if (!eval { require CDB_File; 1 }) {
+        $self->log(LOGERROR,
+            "No CDB Support! Did NOT read $file, could not load CDB_File module: $@"
+              . 'install libcdb-file-perl (CPAN: CDB_File)');
+        return {};
+    }
+    my %map;
+    if (!tie %map, 'CDB_File', $file) {
+        $self->log(LOGERROR, "tie of $file failed: $!");
+        return {};
+    }
+    return \%map;
+}
+
+sub config_dir {
+    my ($self, $name) = @_;
+    (my $dir = $self->_config_path($name)) =~ s{/[^/]*\z}{};
+    return $dir;
+}
+
+# Always with a slash at its end.
+sub spool_dir {
+    my $self = shift;
+    (my $dir = $self->_spool_dir) =~ s{/*\z}{/};
+    return $dir;
+}
+
+my $temp_count = 0;
+
+# The name of a file that is not there yet.
+sub temp_file {
+    my $self = shift;
+    return $self->spool_dir . join ':', time, $$, 't' . $temp_count++;
+}
+
+# A new directory with these rights (default 0700). It is not removed by itself.
+sub temp_dir {
+    my ($self, $mode) = @_;
+    my $dir = $self->temp_file;
+    mkdir $dir, defined $mode ? $mode : 0700
+      or die "Could not create temporary directory $dir: $!";
+    return $dir;
+}
+
+sub load_plugins {
+    my $self = shift;
+    return map { $self->_load_plugin($_, $self->plugin_dirs) } $self->config('plugins');
+}
+
+sub _load_plugin {
+    my ($self, $line, @dirs) = @_;
+    require Qpsmtpd::PluginLoader;
+    return Qpsmtpd::PluginLoader::load_plugin($self, $line, @dirs);
+}
+
+1;

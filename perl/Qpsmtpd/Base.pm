@@ -1,0 +1,82 @@
+package Qpsmtpd::Base;
+
+# Helpers that plugins and the daemon's own classes share (qpsmtpd 1.00): paths
+# with a tilde, questions about addresses, and short ways to the resolver.
+# Net::DNS is loaded by the first look-up, not before.
+
+use strict;
+use warnings;
+use Socket qw(AF_INET AF_INET6 inet_pton);
+use Qpsmtpd::Constants;
+
+sub tildeexp {
+    my ($self, $path) = @_;
+    require Qpsmtpd::Utils;
+    return Qpsmtpd::Utils::tildeexp($path);
+}
+
+#
+# Addresses
+#
+
+sub is_valid_ip {
+    my ($self, $ip) = @_;
+    return unless defined $ip;
+    return inet_pton(AF_INET, $ip) || inet_pton(AF_INET6, $ip) ? 1 : ();
+}
+
+sub is_ipv6 {
+    my ($self, $ip) = @_;
+    return defined $ip && $ip =~ /:/ && inet_pton(AF_INET6, $ip) ? 1 : ();
+}
+
+sub is_localhost {
+    my ($self, $ip) = @_;
+    return unless defined $ip && length $ip;
+    return 1 if lc $ip eq 'localhost';
+    if (my $packed = inet_pton(AF_INET6, $ip)) {
+        return 1 if $packed eq ("\0" x 15 . "\1");
+        return 1 if substr($packed, 0, 13) eq "\0" x 10 . "\xff\xff\x7f";
+        return;
+    }
+    my $packed = inet_pton(AF_INET, $ip) or return;
+    return ord($packed) == 127 ? 1 : ();
+}
+
+#
+# The resolver
+#
+
+# One resolver an object, kept in it. The time allowed is the argument
+# dns_timeout, or the caller's, or five seconds.
+sub init_resolver {
+    my ($self, $timeout) = @_;
+    return $self->{_resolver} if $self->{_resolver};
+    $self->log(LOGDEBUG, 'initializing Net::DNS::Resolver');
+    require Net::DNS;
+    my $resolver = Net::DNS::Resolver->new(dnsrch => 0);
+    $timeout = $self->{_args}{dns_timeout} || $timeout || 5;
+    $resolver->tcp_timeout($timeout);
+    $resolver->udp_timeout($timeout);
+    return $self->{_resolver} = $resolver;
+}
+
+sub get_resolver { return shift->init_resolver(@_) }
+
+# What the name server says about a name, without the order of preference. In
+# scalar context the first answer.
+sub resolve_a    { return _answers(@_[0, 1], 'A',    'address') }
+sub resolve_aaaa { return _answers(@_[0, 1], 'AAAA', 'address') }
+sub resolve_mx   { return _answers(@_[0, 1], 'MX',   'exchange') }
+sub resolve_ns   { return _answers(@_[0, 1], 'NS',   'nsdname') }
+sub resolve_ptr  { return _answers(@_[0, 1], 'PTR',  'ptrdname') }
+
+sub _answers {
+    my ($self, $name, $type, $value_of) = @_;
+    return unless defined $name && length $name;
+    my $packet = $self->get_resolver->query($name, $type) or return;
+    my @values = map { $_->$value_of } grep { $_->type eq $type } $packet->answer;
+    return wantarray ? @values : $values[0];
+}
+
+1;

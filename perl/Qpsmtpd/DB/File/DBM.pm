@@ -1,0 +1,115 @@
+package Qpsmtpd::DB::File::DBM;
+
+# Keys and values in a DBM file, NAME.dbm in the database directory, with a lock
+# file beside it. Between lock and unlock the file stays open; a single operation
+# outside of them opens and closes it.
+
+use strict;
+use warnings;
+use AnyDBM_File;
+use Fcntl qw(:DEFAULT :flock);
+use Qpsmtpd::DB;
+
+our @ISA = ('Qpsmtpd::DB');
+
+sub new {
+    my ($class, %arg) = @_;
+    my $self = bless {name => $arg{name} // 'db'}, $class;
+    $self->dir(ref $arg{dir} ? @{$arg{dir}} : $arg{dir} // ());
+    return $self;
+}
+
+# The first of the directories that exists is used from then on; without a call
+# it is the usual one below the program's home, or its config directory.
+sub dir {
+    my ($self, @candidates) = @_;
+    return $self->{dir} if $self->{dir} && !@candidates;
+
+    (my $home = $0) =~ s{[^/]*\z}{.};
+    my @usual = ('/var/lib/qpsmtpd/db', map { "$home/$_" } qw(../var/db var/db ../config config));
+    my ($dir) = grep { -d } @candidates, @usual;
+    die 'no database directory: none of ' . join(', ', @candidates, @usual) . " exists\n"
+      unless defined $dir;
+    return $self->{dir} = $dir;
+}
+
+sub path { return $_[0]->dir . '/' . $_[0]->name . '.dbm' }
+
+# True when the lock is held. A second lock of the same object is the first.
+sub lock {
+    my $self = shift;
+    return 1 if $self->{tied};
+    my $path = $self->path;
+    open my $lock, '>>', "$path.lock" or die "$path.lock: $!\n";
+    flock $lock, LOCK_EX or die "$path.lock: cannot lock: $!\n";
+    tie my %tied, 'AnyDBM_File', $path, O_CREAT | O_RDWR, 0600 or die "$path: $!\n";
+    @$self{qw(tied lock)} = (\%tied, $lock);
+    return 1;
+}
+
+sub unlock {
+    my $self = shift;
+    my $tied = delete $self->{tied} or return;
+    untie %$tied;
+    close delete $self->{lock};
+    return 1;
+}
+
+sub DESTROY { $_[0]->unlock }
+
+sub _with_file {
+    my ($self, $work) = @_;
+    return $work->($self->{tied}) if $self->{tied};
+    $self->lock;
+    my @result = eval { $work->($self->{tied}) };
+    my $error = $@;
+    $self->unlock;
+    die $error if $error;
+    return wantarray ? @result : $result[-1];
+}
+
+sub get {
+    my ($self, $key) = @_;
+    return scalar $self->_with_file(sub { my $value = $_[0]{$key}; $value });
+}
+
+sub mget {
+    my ($self, @keys) = @_;
+    return $self->_with_file(sub { my @values = @{$_[0]}{@keys}; @values });
+}
+
+sub set {
+    my ($self, $key, $value) = @_;
+    return scalar $self->_with_file(sub { $_[0]{$key} = $value; 1 });
+}
+
+# The number of keys that there were.
+sub delete {
+    my ($self, @keys) = @_;
+    return scalar $self->_with_file(
+        sub {
+            my $tied = shift;
+            # Not every DBM has exists.
+            my @there = grep { defined $tied->{$_} } @keys;
+            delete $tied->{$_} for @there;
+            return scalar @there;
+        }
+    );
+}
+
+sub get_keys {
+    my $self = shift;
+    return $self->_with_file(sub { my @keys = keys %{$_[0]}; @keys });
+}
+
+sub size {
+    my $self = shift;
+    return scalar(my @keys = $self->get_keys);
+}
+
+sub flush {
+    my $self = shift;
+    return scalar $self->_with_file(sub { %{$_[0]} = (); 1 });
+}
+
+1;

@@ -1,0 +1,46 @@
+package Qpsmtpd::SMTP;
+
+# The session as plugins see it through the qp object. The session itself is
+# Rust; its methods are XS.
+
+use strict;
+use warnings;
+use Qpsmtpd;
+use Qpsmtpd::Constants;
+use Qpsmtpd::Connection;
+use Qpsmtpd::Transaction;
+use Qpsmtpd::Plugin;
+
+our @ISA = ('Qpsmtpd');
+
+sub address {
+    my $self = shift;
+    require Qpsmtpd::Address;
+    return Qpsmtpd::Address->new(@_);
+}
+
+# An error in the host or in the mail store: the client is told, the reason is
+# logged.
+sub fault {
+    my $self = shift;
+    my $text = shift || 'program fault - command not performed';
+    $self->log(LOGERROR, "fault: $text ($!)");
+    return $self->respond(451, 'Internal error - try again later - ' . $text);
+}
+
+# The next line from the client with its line end, or undef at its end or when
+# the time (seconds) is up. What the session has read ahead is in STDIN.
+sub getline {
+    my ($self, $timeout) = @_;
+    my $line;
+    my $in_time = eval {
+        local $SIG{ALRM} = sub { die "time is up\n" };
+        alarm $timeout if $timeout;
+        $line = <STDIN>;
+        alarm 0 if $timeout;
+        1;
+    };
+    return $in_time ? $line : undef;
+}
+
+1;

@@ -1,0 +1,72 @@
+//! When a cached config value may still be used: what it was made of, and whether that changed.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+/// A file that changed this shortly before it was read may have changed again in the same
+/// tick of the file system's clock.
+const SETTLED: Duration = Duration::from_millis(100);
+
+/// What identifies the state of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    mtime: (i64, i64),
+    ctime: (i64, i64),
+}
+
+impl Stamp {
+    fn of(path: &Path) -> Option<Stamp> {
+        let found = fs::metadata(path).ok()?;
+        Some(Stamp {
+            dev: found.dev(),
+            ino: found.ino(),
+            size: found.size(),
+            mtime: (found.mtime(), found.mtime_nsec()),
+            ctime: (found.ctime(), found.ctime_nsec()),
+        })
+    }
+}
+
+/// Files and directories, existing or not, with their state when they were looked at.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Watched {
+    files: Vec<(PathBuf, Option<Stamp>)>,
+    /// Some file was so young that its stamp proves nothing.
+    young: bool,
+}
+
+impl Watched {
+    /// Notes the state of a path, unless it was the last one. To be called before its content
+    /// is read.
+    pub fn add(&mut self, path: &Path) {
+        if self.files.last().is_some_and(|(known, _)| known == path) {
+            return;
+        }
+        let stamp = Stamp::of(path);
+        if let Some(stamp) = stamp {
+            let now = SystemTime::now()
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
+            let changed = Duration::new(
+                u64::try_from(stamp.ctime.0).unwrap_or_default(),
+                u32::try_from(stamp.ctime.1).unwrap_or_default(),
+            );
+            self.young |= changed + SETTLED > now;
+        }
+        self.files.push((path.to_path_buf(), stamp));
+    }
+
+    /// Whether nothing has changed since.
+    pub fn holds(&self) -> bool {
+        !self.young
+            && self
+                .files
+                .iter()
+                .all(|(path, stamp)| Stamp::of(path) == *stamp)
+    }
+}

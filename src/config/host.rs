@@ -1,0 +1,55 @@
+//! What the configuration takes from the system: the host's name, the user's home, the
+//! program's directory.
+
+use std::path::{Path, PathBuf};
+
+/// The host's name, the default of `me`.
+pub fn hostname() -> Vec<u8> {
+    rustix::system::uname().nodename().to_bytes().to_vec()
+}
+
+/// The home of the user that the process runs as: `$HOME`, else what /etc/passwd says.
+pub fn home() -> Option<PathBuf> {
+    let from_environment = std::env::var_os("HOME").filter(|home| !home.is_empty());
+    if let Some(home) = from_environment {
+        return Some(home.into());
+    }
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    home_in_passwd(&passwd, rustix::process::geteuid().as_raw())
+}
+
+fn home_in_passwd(passwd: &str, uid: u32) -> Option<PathBuf> {
+    passwd.lines().find_map(|line| {
+        let fields: Vec<&str> = line.split(':').collect();
+        let is_user = fields.get(2).and_then(|field| field.parse().ok()) == Some(uid);
+        let home = fields.get(5).filter(|home| is_user && !home.is_empty())?;
+        Some(PathBuf::from(home))
+    })
+}
+
+/// The directory that the program is in: `config` and `plugins` beside it are defaults.
+pub fn program_dir() -> Option<PathBuf> {
+    let program = std::env::current_exe().ok()?;
+    program.parent().map(Path::to_path_buf)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_host_has_a_name() {
+        assert!(!hostname().is_empty() && !hostname().contains(&0));
+    }
+
+    #[test]
+    fn a_home_is_found_by_user_id() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\nsmtpd:x:102:105::/var/spool/qpsmtpd:/bin/false\nx:x:7:7:::\n";
+        assert_eq!(
+            home_in_passwd(passwd, 102),
+            Some("/var/spool/qpsmtpd".into())
+        );
+        assert_eq!(home_in_passwd(passwd, 7), None);
+        assert_eq!(home_in_passwd(passwd, 8), None);
+    }
+}

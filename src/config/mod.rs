@@ -1,0 +1,23 @@
+//! The config directory: which files count, what is in them, when they are read again; and the
+//! core's settings with their types. A leaf: knows neither sessions nor plugins, logs nothing
+//! (it hands problems to the caller).
+
+#![forbid(unsafe_code)]
+
+mod cache;
+mod dir;
+mod error;
+mod host;
+mod plugin_line;
+mod read;
+mod settings;
+mod spool;
+mod value;
+
+pub use dir::{ConfigDir, Lines};
+pub use error::{ConfigError, Place};
+pub use host::{home, hostname, program_dir};
+pub use plugin_line::PluginLine;
+pub use read::Entry;
+pub use settings::{CoreSettings, Profile};
+pub use spool::SpoolDir;

@@ -1,0 +1,74 @@
+//! A call of a hook: which one, and the arguments after the transaction.
+
+use std::rc::Rc;
+
+use super::Hook;
+use crate::mail::{EnvelopeAddress, Foreign, Shown};
+
+/// An argument of a hook, after `$self` and `$transaction`.
+#[derive(Debug)]
+pub enum Arg {
+    Undef,
+    Bytes(Vec<u8>),
+    Int(i64),
+    /// A `Qpsmtpd::Address`.
+    Address(Rc<Shown<EnvelopeAddress>>),
+    /// A reference to a hash of strings (`\%param` of mail_pre and rcpt_pre).
+    Hash(Vec<(Vec<u8>, Option<Vec<u8>>)>),
+    /// A reference to an array of strings (child_addrs of pre-connection).
+    List(Vec<Vec<u8>>),
+    /// A value that a plugin passed to `run_hooks`.
+    Foreign(Box<dyn Foreign>),
+}
+
+impl Clone for Arg {
+    fn clone(&self) -> Arg {
+        match self {
+            Arg::Undef => Arg::Undef,
+            Arg::Bytes(bytes) => Arg::Bytes(bytes.clone()),
+            Arg::Int(n) => Arg::Int(*n),
+            Arg::Address(address) => Arg::Address(address.clone()),
+            Arg::Hash(pairs) => Arg::Hash(pairs.clone()),
+            Arg::List(list) => Arg::List(list.clone()),
+            Arg::Foreign(value) => Arg::Foreign(value.share()),
+        }
+    }
+}
+
+impl From<&[u8]> for Arg {
+    fn from(bytes: &[u8]) -> Arg {
+        Arg::Bytes(bytes.to_vec())
+    }
+}
+
+impl From<&str> for Arg {
+    fn from(text: &str) -> Arg {
+        Arg::Bytes(text.as_bytes().to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Arg {
+    fn from(bytes: Vec<u8>) -> Arg {
+        Arg::Bytes(bytes)
+    }
+}
+
+/// A hook to run, with its arguments. The transaction is the session's present one.
+#[derive(Debug, Clone)]
+pub struct HookCall {
+    pub hook: Hook,
+    pub args: Vec<Arg>,
+}
+
+impl HookCall {
+    pub fn new(hook: Hook) -> HookCall {
+        HookCall {
+            hook,
+            args: Vec::new(),
+        }
+    }
+
+    pub fn with(hook: Hook, args: Vec<Arg>) -> HookCall {
+        HookCall { hook, args }
+    }
+}

@@ -1,0 +1,133 @@
+//! What a plugin answers: qpsmtpd's return codes with their numbers, and the values after them.
+
+use crate::mail::Foreign;
+
+/// A return code of `Qpsmtpd::Constants`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Code {
+    Ok,
+    Deny,
+    DenySoft,
+    /// Also `DENYHARD`.
+    DenyDisconnect,
+    DenySoftDisconnect,
+    Declined,
+    Done,
+    /// Also `CONTINUATION`; only plugins/async use it.
+    Yield,
+    /// Anything else that a plugin returned, as text.
+    Other(Vec<u8>),
+}
+
+impl Code {
+    /// The number that plugins see (`OK` is 900).
+    pub fn number(&self) -> Option<u16> {
+        Some(match self {
+            Code::Ok => 900,
+            Code::Deny => 901,
+            Code::DenySoft => 902,
+            Code::DenyDisconnect => 903,
+            Code::DenySoftDisconnect => 904,
+            Code::Declined => 909,
+            Code::Done => 910,
+            Code::Yield => 911,
+            Code::Other(_) => return None,
+        })
+    }
+
+    /// The code with this number.
+    pub fn from_number(number: i64) -> Code {
+        match number {
+            900 => Code::Ok,
+            901 => Code::Deny,
+            902 => Code::DenySoft,
+            903 => Code::DenyDisconnect,
+            904 => Code::DenySoftDisconnect,
+            909 => Code::Declined,
+            910 => Code::Done,
+            911 => Code::Yield,
+            other => Code::Other(other.to_string().into_bytes()),
+        }
+    }
+
+    /// The constant's name, as `return_code(NUMBER)` gives it and as log lines show it.
+    pub fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Code::Ok => "OK",
+            Code::Deny => "DENY",
+            Code::DenySoft => "DENYSOFT",
+            Code::DenyDisconnect => "DENY_DISCONNECT",
+            Code::DenySoftDisconnect => "DENYSOFT_DISCONNECT",
+            Code::Declined => "DECLINED",
+            Code::Done => "DONE",
+            Code::Yield => "YIELD",
+            Code::Other(_) => return None,
+        })
+    }
+
+    /// DENY, DENYSOFT and their disconnecting twins.
+    pub fn is_denial(&self) -> bool {
+        matches!(
+            self,
+            Code::Deny | Code::DenySoft | Code::DenyDisconnect | Code::DenySoftDisconnect
+        )
+    }
+
+    /// DENYSOFT and DENYSOFT_DISCONNECT.
+    pub fn is_temporary(&self) -> bool {
+        matches!(self, Code::DenySoft | Code::DenySoftDisconnect)
+    }
+
+    /// DENY_DISCONNECT and DENYSOFT_DISCONNECT.
+    pub fn disconnects(&self) -> bool {
+        matches!(self, Code::DenyDisconnect | Code::DenySoftDisconnect)
+    }
+}
+
+/// What a chain of plugins decided: the code and the values that came with it.
+#[derive(Debug)]
+pub struct Verdict {
+    pub code: Code,
+    /// The values after the code. Texts hold no line feed: the chain has split them.
+    /// An undefined value is `None`.
+    pub values: Vec<Option<Vec<u8>>>,
+    /// A CODE reference as the second value, which is how a parse hook answers.
+    pub parser: Option<Box<dyn Foreign>>,
+}
+
+impl Verdict {
+    pub fn new(code: Code) -> Verdict {
+        Verdict {
+            code,
+            values: Vec::new(),
+            parser: None,
+        }
+    }
+
+    /// No plugin decided.
+    pub fn declined() -> Verdict {
+        Verdict::new(Code::Declined)
+    }
+
+    /// A code with one text.
+    pub fn with_text(code: Code, text: impl Into<Vec<u8>>) -> Verdict {
+        Verdict {
+            code,
+            values: vec![Some(text.into())],
+            parser: None,
+        }
+    }
+
+    /// The defined values as reply lines.
+    pub fn lines(&self) -> Vec<Vec<u8>> {
+        self.values.iter().flatten().cloned().collect()
+    }
+
+    /// The first value where it is true in Perl's sense: defined, not empty, not "0".
+    pub fn text(&self) -> Option<&[u8]> {
+        match self.values.first() {
+            Some(Some(text)) if !text.is_empty() && text != b"0" => Some(text),
+            _ => None,
+        }
+    }
+}

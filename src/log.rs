@@ -1,0 +1,109 @@
+//! The log of the Rust side: tracing events as the lines that the original writes to stderr
+//! (`PID text`), filtered by the config's loglevel. What plugins log goes its own way, through
+//! the logging hook.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::{self, Write as _};
+use std::io::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tracing::field::{Field, Visit};
+use tracing::subscriber::Interest;
+use tracing::{Event, Level, Metadata, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
+
+/// LOGWARN: what is logged where the config has no loglevel.
+pub const DEFAULT_LEVEL: u8 = 4;
+
+/// The target that makes an INFO event one of LOGNOTICE, for which tracing has no level.
+pub const NOTICE: &str = "camelpost::notice";
+
+static LEVEL: AtomicU8 = AtomicU8::new(DEFAULT_LEVEL);
+
+/// Sets the loglevel: LOGEMERG 0 to LOGDEBUG 7.
+pub fn set_level(level: u8) {
+    LEVEL.store(level, Ordering::Relaxed);
+}
+
+/// Writes this process's events to stderr from now on. Only the first call counts.
+pub fn init() {
+    let subscriber = tracing_subscriber::registry().with(Lines);
+    // An error means that there is a subscriber already, which is then meant.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// qpsmtpd's number for an event.
+fn level_of(metadata: &Metadata<'_>) -> u8 {
+    match *metadata.level() {
+        Level::ERROR => 3,
+        Level::WARN => 4,
+        Level::INFO if metadata.target() == NOTICE => 5,
+        Level::INFO => 6,
+        _ => 7,
+    }
+}
+
+struct Lines;
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // Libraries tell much at levels that mean something else to a mail administrator.
+        if metadata.target().starts_with("camelpost") || *metadata.level() == Level::ERROR {
+            Interest::sometimes()
+        } else {
+            Interest::never()
+        }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        level_of(metadata) <= LEVEL.load(Ordering::Relaxed)
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut text = Text::default();
+        event.record(&mut text);
+        let text = format!("{}{}", text.message, text.fields);
+        // One write, so that the lines of several processes do not mix. A log that cannot be
+        // written is nothing that could be logged.
+        let _ = std::io::stderr().write_all(lines(std::process::id(), &text).as_bytes());
+    }
+}
+
+fn lines(pid: u32, text: &str) -> String {
+    let mut lines = String::with_capacity(text.len() + 16);
+    for line in text.trim_end().lines() {
+        let _ = writeln!(lines, "{pid} {line}");
+    }
+    lines
+}
+
+#[derive(Default)]
+struct Text {
+    message: String,
+    fields: String,
+}
+
+impl Visit for Text {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        // Writing to a String does not fail.
+        let _ = match field.name() {
+            "message" => write!(self.message, "{value:?}"),
+            name => write!(self.fields, " {name}={value:?}"),
+        };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_line_begins_with_the_pid_as_in_the_original() {
+        assert_eq!(
+            lines(12, "Listening on [::]:2525"),
+            "12 Listening on [::]:2525\n"
+        );
+        assert_eq!(lines(12, "one\ntwo\n"), "12 one\n12 two\n");
+    }
+}

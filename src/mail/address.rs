@@ -1,0 +1,23 @@
+//! An address of the envelope, with the notes that plugins put on it.
+
+use std::cell::RefCell;
+
+use super::Notes;
+use crate::smtp::Address;
+
+/// A reverse-path or forward-path as plugins hold it: the parsed address, which `user` and
+/// `host` may change, and notes.
+#[derive(Debug, Default)]
+pub struct EnvelopeAddress {
+    pub address: RefCell<Address>,
+    pub notes: Notes,
+}
+
+impl EnvelopeAddress {
+    pub fn new(address: Address) -> EnvelopeAddress {
+        EnvelopeAddress {
+            address: RefCell::new(address),
+            notes: Notes::default(),
+        }
+    }
+}

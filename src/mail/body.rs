@@ -1,0 +1,329 @@
+//! The received message: bytes in memory, and above `size_threshold` in a spool file. Holds
+//! the whole message as received (lines end in LF, header included) and remembers where the
+//! body starts. Does not know who reads it.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Why the spool file could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {what} spool file {}: {error}; check that spool_dir exists, is writable and has space", path.display())]
+pub struct BodyError {
+    what: &'static str,
+    path: PathBuf,
+    error: std::io::Error,
+}
+
+/// Where and when a body goes to disk.
+#[derive(Debug, Clone)]
+pub struct Spool {
+    /// `spool_dir`.
+    pub dir: PathBuf,
+    /// `size_threshold` in bytes: a body that grows above it is spooled.
+    pub threshold: u64,
+}
+
+impl Default for Spool {
+    fn default() -> Spool {
+        Spool {
+            dir: std::env::temp_dir(),
+            threshold: 10_000,
+        }
+    }
+}
+
+/// See the module's description.
+#[derive(Debug, Default)]
+pub struct Body {
+    spool: Rc<Spool>,
+    memory: Vec<u8>,
+    file: Option<SpoolFile>,
+    /// Bytes written in all.
+    size: u64,
+    /// Offset of the first byte after the header.
+    start: u64,
+    /// Where `next_line` reads.
+    position: u64,
+}
+
+#[derive(Debug)]
+struct SpoolFile {
+    path: PathBuf,
+    file: File,
+    /// Read ahead of `position`, so that lines are not read one system call each.
+    ahead: Vec<u8>,
+    ahead_at: usize,
+}
+
+impl Drop for SpoolFile {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+impl Body {
+    pub fn new(spool: Rc<Spool>) -> Body {
+        Body {
+            spool,
+            ..Body::default()
+        }
+    }
+
+    /// Bytes of the whole message.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Offset of the body in the message.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    pub fn set_start(&mut self, start: u64) {
+        self.start = start;
+    }
+
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// The spool file's path, once there is one.
+    pub fn path(&self) -> Option<&Path> {
+        self.file.as_ref().map(|spooled| spooled.path.as_path())
+    }
+
+    /// The spool file, once there is one. It shares its offset with every duplicate.
+    pub fn file(&self) -> Option<&File> {
+        self.file.as_ref().map(|spooled| &spooled.file)
+    }
+
+    /// The message where it is in memory.
+    pub fn in_memory(&self) -> Option<&[u8]> {
+        self.file.is_none().then_some(&self.memory[..])
+    }
+
+    /// Appends complete lines.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        self.size += bytes.len() as u64;
+        if self.file.is_none() {
+            self.memory.extend_from_slice(bytes);
+            if self.size > self.spool.threshold {
+                self.spool()?;
+            }
+            return Ok(());
+        }
+        let Some(spooled) = self.file.as_mut() else {
+            return Ok(());
+        };
+        spooled.ahead.clear();
+        spooled.ahead_at = 0;
+        // A plugin may have appended through a handle of its own.
+        let end = spooled.file.metadata().map(|file| file.len());
+        let appended = end.and_then(|end| spooled.file.write_all_at(bytes, end));
+        appended.map_err(|error| BodyError {
+            what: "write",
+            path: spooled.path.clone(),
+            error,
+        })
+    }
+
+    /// Moves what is in memory to a spool file, if it is not there yet.
+    pub fn spool(&mut self) -> Result<(), BodyError> {
+        if self.file.is_some() {
+            return Ok(());
+        }
+        let path = unique_name(&self.spool.dir);
+        let fail = |what| {
+            let path = path.clone();
+            move |error| BodyError { what, path, error }
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .map_err(fail("create"))?;
+        let written = file.write_all(&self.memory);
+        self.file = Some(SpoolFile {
+            path: path.clone(),
+            file,
+            ahead: Vec::new(),
+            ahead_at: 0,
+        });
+        written.map_err(fail("write"))?;
+        self.memory = Vec::new();
+        Ok(())
+    }
+
+    /// Replaces a message that is in memory.
+    pub fn replace_in_memory(&mut self, bytes: Vec<u8>) {
+        if self.file.is_none() {
+            self.size = bytes.len() as u64;
+            self.memory = bytes;
+        }
+    }
+
+    /// Reading starts again at the first line of the body.
+    pub fn reset_position(&mut self) {
+        self.position = self.start;
+        if let Some(spooled) = self.file.as_mut() {
+            spooled.ahead.clear();
+            spooled.ahead_at = 0;
+        }
+    }
+
+    /// The next line with its line feed, or `None` at the end.
+    pub fn next_line(&mut self, line: &mut Vec<u8>) -> Result<bool, BodyError> {
+        line.clear();
+        match self.file.as_mut() {
+            None => {
+                let rest = self
+                    .memory
+                    .get(self.position as usize..)
+                    .unwrap_or_default();
+                let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+                line.extend_from_slice(&rest[..end]);
+            }
+            Some(spooled) => spooled
+                .next_line(self.position, line)
+                .map_err(|error| BodyError {
+                    what: "read",
+                    path: spooled.path.clone(),
+                    error,
+                })?,
+        }
+        self.position += line.len() as u64;
+        Ok(!line.is_empty())
+    }
+
+    /// The whole message from `from` on, wherever it is.
+    pub fn read_from(&mut self, from: u64) -> Result<Vec<u8>, BodyError> {
+        match self.file.as_mut() {
+            None => Ok(self
+                .memory
+                .get(from as usize..)
+                .unwrap_or_default()
+                .to_vec()),
+            Some(spooled) => spooled
+                .read_from(from)
+                .map_err(|error| BodyError { what: "read", path: spooled.path.clone(), error }),
+        }
+    }
+}
+
+impl SpoolFile {
+    fn next_line(&mut self, position: u64, line: &mut Vec<u8>) -> std::io::Result<()> {
+        loop {
+            let rest = &self.ahead[self.ahead_at..];
+            if let Some(at) = memchr::memchr(b'\n', rest) {
+                line.extend_from_slice(&rest[..=at]);
+                self.ahead_at += at + 1;
+                return Ok(());
+            }
+            line.extend_from_slice(rest);
+            let mut block = std::mem::take(&mut self.ahead);
+            self.ahead_at = 0;
+            block.resize(64 * 1024, 0);
+            let got = self.file.read_at(&mut block, position + line.len() as u64)?;
+            block.truncate(got);
+            self.ahead = block;
+            if got == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read_from(&self, from: u64) -> std::io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        loop {
+            let filled = bytes.len();
+            bytes.resize(filled + 64 * 1024, 0);
+            let got = self.file.read_at(&mut bytes[filled..], from + filled as u64)?;
+            bytes.truncate(filled + got);
+            if got == 0 {
+                return Ok(bytes);
+            }
+        }
+    }
+}
+
+/// A name in `dir` as the original makes it (seconds:pid:counter), which the caller opens with
+/// O_EXCL.
+pub fn unique_name(dir: &Path) -> PathBuf {
+    static COUNTER: AtomicU64 = AtomicU64::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let seconds = now.map(|d| d.as_secs()).unwrap_or_default();
+    let n = COUNTER.fetch_add(1, Ordering::Relaxed);
+    dir.join(format!("{seconds}:{}:{n}", std::process::id()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body(threshold: u64) -> (tempfile::TempDir, Body) {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = Rc::new(Spool {
+            dir: dir.path().to_path_buf(),
+            threshold,
+        });
+        (dir, Body::new(spool))
+    }
+
+    fn lines(body: &mut Body) -> Vec<String> {
+        let mut line = Vec::new();
+        let mut all = Vec::new();
+        while body.next_line(&mut line).unwrap() {
+            all.push(String::from_utf8(line.clone()).unwrap());
+        }
+        all
+    }
+
+    #[test]
+    fn a_spooled_body_reads_as_one_in_memory() {
+        for threshold in [1000, 5] {
+            let (_dir, mut body) = body(threshold);
+            body.write(b"Subject: x\n\n").unwrap();
+            body.set_start(body.size());
+            body.write(b"one\ntwo\n").unwrap();
+            assert_eq!(body.path().is_some(), threshold == 5);
+            body.reset_position();
+            assert_eq!(lines(&mut body), ["one\n", "two\n"]);
+            body.write(b"three\n").unwrap();
+            assert_eq!(lines(&mut body), ["three\n"]);
+            assert_eq!(body.read_from(12).unwrap(), b"one\ntwo\nthree\n");
+        }
+    }
+
+    #[test]
+    fn the_spool_file_is_private_and_goes_with_the_body() {
+        use std::os::unix::fs::PermissionsExt;
+        let (dir, mut body) = body(0);
+        body.write(b"x\n").unwrap();
+        let path = body.path().unwrap().to_path_buf();
+        assert_eq!(
+            std::fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        drop(body);
+        assert!(std::fs::read_dir(dir.path()).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_missing_spool_directory_is_named() {
+        let spool = Rc::new(Spool {
+            dir: PathBuf::from("/nonexistent/spool"),
+            threshold: 0,
+        });
+        let error = Body::new(spool).write(b"x\n").unwrap_err().to_string();
+        assert!(
+            error.contains("/nonexistent/spool") && error.contains("spool_dir"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,53 @@
+//! The client's connection: addresses, greeting, relay permission, notes.
+
+use std::cell::{Cell, RefCell};
+
+use super::Notes;
+
+/// What is known of the client. Undefined values are `None`, as in Perl. Every field may be
+/// changed by a plugin.
+#[derive(Debug, Default)]
+pub struct Connection {
+    pub remote_ip: RefCell<Option<Vec<u8>>>,
+    /// The PTR name, or `Unknown`.
+    pub remote_host: RefCell<Option<Vec<u8>>>,
+    /// `TCPREMOTEINFO`, or the same text as remote_host.
+    pub remote_info: RefCell<Option<Vec<u8>>>,
+    pub remote_port: Cell<Option<i64>>,
+    pub local_ip: RefCell<Option<Vec<u8>>>,
+    pub local_port: Cell<Option<i64>>,
+    /// `helo` or `ehlo` once the client has greeted.
+    pub hello: RefCell<Option<Vec<u8>>>,
+    /// The name in the client's greeting.
+    pub hello_host: RefCell<Option<Vec<u8>>>,
+    /// Whether the client may send to any host (`$connection->relay_client`).
+    pub relay_client: Cell<bool>,
+    pub notes: Notes,
+}
+
+impl Connection {
+    /// A connection with the same client and notes but without greeting, as STARTTLS needs it
+    /// (RFC 3207 section 4.2; `clone` of the original).
+    pub fn without_greeting(&self) -> Connection {
+        Connection {
+            remote_ip: self.remote_ip.clone(),
+            remote_host: self.remote_host.clone(),
+            remote_info: self.remote_info.clone(),
+            remote_port: self.remote_port.clone(),
+            local_ip: self.local_ip.clone(),
+            local_port: self.local_port.clone(),
+            hello: RefCell::new(None),
+            hello_host: RefCell::new(None),
+            relay_client: self.relay_client.clone(),
+            notes: self.notes.share(),
+        }
+    }
+
+    pub fn has_greeted(&self) -> bool {
+        self.hello.borrow().is_some()
+    }
+
+    pub fn said_ehlo(&self) -> bool {
+        self.hello.borrow().as_deref() == Some(b"ehlo")
+    }
+}

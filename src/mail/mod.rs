@@ -1,0 +1,20 @@
+//! What a session holds: the connection, the mail transaction with envelope, header and body,
+//! and the notes that plugins share. Knows neither Perl nor I/O other than its spool file.
+
+#![forbid(unsafe_code)]
+
+mod address;
+mod body;
+mod connection;
+mod foreign;
+mod header;
+mod notes;
+mod transaction;
+
+pub use address::EnvelopeAddress;
+pub use body::{Body, BodyError, Spool};
+pub use connection::Connection;
+pub use foreign::{Foreign, Shown};
+pub use header::{Header, HeaderSlot};
+pub use notes::{Note, Notes};
+pub use transaction::Transaction;

@@ -1,0 +1,119 @@
+//! Notes: values that plugins leave for each other on a connection, a transaction or an
+//! address. Scalars have a native form, which native plugins read and write; references stay
+//! the scripting language's own and pass through.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use super::Foreign;
+
+/// The value of a note.
+#[derive(Debug)]
+pub enum Note {
+    Undef,
+    Int(i64),
+    Num(f64),
+    /// A byte string.
+    Bytes(Vec<u8>),
+    /// A character string (Perl's UTF-8 flag is set).
+    Text(String),
+    /// A reference, code, or anything else that only the scripting language understands.
+    Foreign(Box<dyn Foreign>),
+}
+
+impl Note {
+    pub fn share(&self) -> Note {
+        match self {
+            Note::Undef => Note::Undef,
+            Note::Int(n) => Note::Int(*n),
+            Note::Num(n) => Note::Num(*n),
+            Note::Bytes(b) => Note::Bytes(b.clone()),
+            Note::Text(t) => Note::Text(t.clone()),
+            Note::Foreign(f) => Note::Foreign(f.share()),
+        }
+    }
+
+    /// The note as bytes; `None` for an undefined note and for a reference.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Note::Undef | Note::Foreign(_) => None,
+            Note::Int(n) => Some(n.to_string().into_bytes()),
+            Note::Num(n) => Some(n.to_string().into_bytes()),
+            Note::Bytes(b) => Some(b.clone()),
+            Note::Text(t) => Some(t.clone().into_bytes()),
+        }
+    }
+
+    /// Truth in Perl's sense.
+    pub fn is_true(&self) -> bool {
+        match self {
+            Note::Undef => false,
+            Note::Int(n) => *n != 0,
+            Note::Num(n) => *n != 0.0,
+            Note::Bytes(b) => !b.is_empty() && b != b"0",
+            Note::Text(t) => !t.is_empty() && t != "0",
+            Note::Foreign(_) => true,
+        }
+    }
+}
+
+impl From<&str> for Note {
+    fn from(text: &str) -> Note {
+        Note::Bytes(text.as_bytes().to_vec())
+    }
+}
+
+impl From<Vec<u8>> for Note {
+    fn from(bytes: Vec<u8>) -> Note {
+        Note::Bytes(bytes)
+    }
+}
+
+impl From<i64> for Note {
+    fn from(n: i64) -> Note {
+        Note::Int(n)
+    }
+}
+
+/// The notes of one object. No borrow is held while a note is dropped, since dropping may run
+/// foreign code that uses the notes again.
+#[derive(Debug, Default)]
+pub struct Notes {
+    map: RefCell<Rc<RefCell<HashMap<Vec<u8>, Note>>>>,
+}
+
+impl Notes {
+    pub fn get(&self, key: &[u8]) -> Option<Note> {
+        self.map.borrow().borrow().get(key).map(Note::share)
+    }
+
+    pub fn set(&self, key: &[u8], value: Note) {
+        let old = self.map.borrow().borrow_mut().insert(key.to_vec(), value);
+        drop(old);
+    }
+
+    pub fn is_true(&self, key: &[u8]) -> bool {
+        self.map.borrow().borrow().get(key).is_some_and(Note::is_true)
+    }
+
+    pub fn bytes(&self, key: &[u8]) -> Option<Vec<u8>> {
+        self.map.borrow().borrow().get(key).and_then(Note::bytes)
+    }
+
+    /// The keys, in no order.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        self.map.borrow().borrow().keys().cloned().collect()
+    }
+
+    /// The same notes under a second owner, as a cloned connection has them.
+    pub fn share(&self) -> Notes {
+        Notes { map: RefCell::new(self.map.borrow().clone()) }
+    }
+
+    /// Begins with no notes; another owner keeps the old ones.
+    pub fn clear(&self) {
+        let old = self.map.replace(Rc::default());
+        drop(old);
+    }
+}

@@ -1,0 +1,20 @@
+//! The mail transaction of RFC 5321: reverse-path, forward-paths, header and body, and notes.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::{Body, EnvelopeAddress, Foreign, HeaderSlot, Notes, Shown};
+
+/// One mail transaction. A session always has one, also before MAIL.
+#[derive(Debug, Default)]
+pub struct Transaction {
+    pub sender: RefCell<Option<Rc<Shown<EnvelopeAddress>>>>,
+    pub recipients: RefCell<Vec<Rc<Shown<EnvelopeAddress>>>>,
+    pub header: RefCell<HeaderSlot>,
+    pub body: RefCell<Body>,
+    pub notes: Notes,
+    /// The handle on the spool file that a scripting language was given.
+    pub body_handle: RefCell<Option<Box<dyn Foreign>>>,
+    /// Seconds since 1970 when the transaction began.
+    pub start_time: Cell<i64>,
+}

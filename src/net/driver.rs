@@ -1,0 +1,76 @@
+//! Carries out a session's steps.
+
+use std::rc::Rc;
+
+use super::session::{FLUSH_TIMEOUT, Session};
+use crate::session::{Answer, Machine, Outcome, Step};
+
+/// Runs a machine to its end.
+pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
+    let mut step = machine.start();
+    loop {
+        let answer = match step {
+            Step::Read { timeout } => {
+                session.transport.flush(FLUSH_TIMEOUT).await;
+                if session.has_pending() {
+                    session.perl(|_| Ok(())).await;
+                }
+                Answer::Read(session.transport.read(&session.state.input, timeout).await)
+            }
+            Step::Reply(reply) => {
+                session.transport.queue(&reply);
+                Answer::Done
+            }
+            Step::Config(name) => Answer::Config(session.config(name).await),
+            Step::Hook(call) => Answer::Verdict(session.chain(call).await),
+            Step::Parse { parser, verb, rest } => {
+                let work = move |session: &Session| {
+                    session.host.call_parser(parser.as_ref(), &verb, &rest)
+                };
+                Answer::Values(session.perl(work).await.unwrap_or_default())
+            }
+            Step::Capabilities => {
+                let lines = session.host.capabilities();
+                Answer::Values(lines.into_iter().map(Some).collect())
+            }
+            Step::Log { level, text } => {
+                session.log(level, None, None, text);
+                Answer::Done
+            }
+            Step::AddHeader { name, value } => {
+                session.perl(move |session| session.host.add_header(name, &value)).await;
+                Answer::Done
+            }
+            Step::RenameHeader { from, to } => {
+                session.perl(move |session| session.host.rename_header(from, to)).await;
+                Answer::Done
+            }
+            Step::GetHeader(name) => {
+                let values = session.perl(move |session| session.host.get_header(name)).await;
+                Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
+            }
+            Step::Cipher => {
+                let cipher = session.perl(|session| session.host.cipher()).await.flatten();
+                Answer::Values(cipher.into_iter().map(Some).collect())
+            }
+            Step::LookUpClient => {
+                session.look_up_client().await;
+                Answer::Done
+            }
+            Step::TransactionEnded => {
+                if session.has_pending() {
+                    session.perl(|_| Ok(())).await;
+                }
+                Answer::Done
+            }
+            Step::Finished(outcome) => {
+                session.transport.flush(FLUSH_TIMEOUT).await;
+                if session.has_pending() {
+                    session.perl(|_| Ok(())).await;
+                }
+                return outcome;
+            }
+        };
+        step = machine.resume(answer);
+    }
+}

@@ -1,0 +1,106 @@
+//! Loads the configuration and the plugins, in the zygote. Every error is one line that names
+//! the file and line, what was found, and what to do.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+
+use super::engine::SmtpEngine;
+use crate::config::{ConfigDir, CoreSettings, PluginLine, Profile};
+use crate::mail::Spool;
+use crate::perl;
+use crate::perl::host::{Host, HostSettings};
+use crate::plugin::{Loaded as Natives, PluginArgs, Registry};
+use crate::session::Settings;
+
+/// What a worker starts with.
+pub struct Loaded {
+    pub host: Rc<Host>,
+    pub natives: Rc<Natives>,
+    pub settings: Rc<Settings>,
+}
+
+/// Reads the config directory, starts perl, and loads the lines of `logging` and `plugins`.
+pub fn load(engine: &SmtpEngine) -> Result<Loaded, String> {
+    load_all(engine).map_err(|error| format!("camelpost: {error}"))
+}
+
+fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
+    let config = ConfigDir::locate(engine.config.clone()).map_err(|error| error.to_string())?;
+    let config = Rc::new(config);
+    let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
+    let warning = core.spool.prepare().map_err(|error| error.to_string())?;
+    config.always_check(core.profile == Profile::V100);
+
+    let spool = Rc::new(Spool { dir: core.spool.path.clone(), threshold: core.size_threshold });
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let settings = HostSettings {
+        config: config.clone(),
+        trace_level: core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL),
+        unknown_codes_end_chain: core.profile == Profile::V094,
+        defaults: vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())],
+        version: version.clone(),
+        plugin_dirs: plugin_dirs(&config, &core),
+        size_threshold: core.size_threshold,
+    };
+    let host = perl::start(settings, spool.clone(), &[])?;
+    for line in &core.logging {
+        load_perl(&host, line)?;
+    }
+    if let Some(warning) = warning {
+        let _ = host.log(perl::log::LOGWARN, None, None, &[perl::Sv::bytes(warning.as_bytes())]);
+    }
+    let mut natives = Natives::default();
+    for line in &core.plugins {
+        match line.name.strip_prefix(b"native/") {
+            Some(name) => load_native(&host, &mut natives, &engine.registry, &config, line, name)?,
+            None => load_perl(&host, line)?,
+        }
+    }
+    let settings = Settings {
+        profile: core.profile,
+        me: core.me,
+        version,
+        spool,
+        auth_mechanisms: host.auth_mechanisms(),
+        timeout: core.timeout,
+        accept_bare_lf: false,
+    };
+    Ok(Loaded { host, natives: Rc::new(natives), settings: Rc::new(settings) })
+}
+
+/// `plugin_dirs`, and after them plugins/ beside the config directory (the plugin document's
+/// fallback).
+fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
+    let beside = config.dirs().first().and_then(|dir| {
+        let parent = dir.canonicalize().ok()?.parent()?.join("plugins");
+        parent.is_dir().then_some(parent)
+    });
+    let mut dirs: Vec<PathBuf> = core.plugin_dirs.clone();
+    dirs.extend(beside.filter(|beside| !core.plugin_dirs.contains(beside)));
+    dirs.into_iter().map(|dir| dir.as_os_str().as_bytes().to_vec()).collect()
+}
+
+fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {
+    host.load_plugin(&line.text).map_err(|error| format!("{}: {error}", line.place))
+}
+
+fn load_native(
+    host: &Host,
+    natives: &mut Natives,
+    registry: &Registry,
+    config: &ConfigDir,
+    line: &PluginLine,
+    name: &[u8],
+) -> Result<(), String> {
+    let name = String::from_utf8_lossy(name);
+    let args = PluginArgs(line.args.clone());
+    let handlers = registry
+        .load(&name, &args, config)
+        .map_err(|error| format!("{}: native/{name}: {error}", line.place))?;
+    for handler in handlers {
+        let (plugin, hook) = (handler.plugin.clone(), handler.hook);
+        host.add_native(&plugin, hook, natives.add(handler));
+    }
+    Ok(())
+}

@@ -1,0 +1,16 @@
+//! Joins session, chain and transport: drives the session's steps over a socket, with Perl
+//! plugins through the pump and native ones awaited in place.
+
+#![forbid(unsafe_code)]
+
+mod driver;
+mod engine;
+mod load;
+mod port;
+mod pump;
+mod rdns;
+mod session;
+mod transport;
+mod worker;
+
+pub use engine::SmtpEngine;

@@ -1,0 +1,164 @@
+//! The session as Perl code reaches it: called from inside a Perl plugin, outside the runtime.
+//! What runs session code again does so in a nested pump.
+
+use std::rc::{Rc, Weak};
+
+use super::driver::drive;
+use super::pump::Exited;
+use super::session::Session;
+use crate::hook::{Arg, Code, HookCall, Verdict};
+use crate::mail::{Connection, Shown, Spool, Transaction};
+use crate::perl::call::Unwind;
+use crate::perl::port::{AuthFact, Port};
+use crate::session::{self, Machine, Outcome};
+use crate::smtp::Reply;
+
+/// A session in Perl's hands. Weak, since the host keeps it and the session keeps the host.
+pub struct SessionPort(pub Weak<Session>);
+
+impl SessionPort {
+    fn session(&self) -> Result<Rc<Session>, Unwind> {
+        // A port is entered only while its session runs; without one there is nobody to go
+        // back to.
+        self.0.upgrade().ok_or(Unwind::Exited(0))
+    }
+
+    /// Runs session code to its end while the Perl code that asked for it waits.
+    fn nested(&self, session: &Rc<Session>, machine: Machine) -> Result<Outcome, Unwind> {
+        session.take_input_back();
+        let run = session.pump.run(Some(session.id), drive(session.clone(), machine));
+        let outcome = run.map_err(|Exited| Unwind::Exited(0))?;
+        session.lend_input();
+        Ok(outcome)
+    }
+}
+
+impl Port for SessionPort {
+    fn connection(&self) -> Rc<Shown<Connection>> {
+        match self.session() {
+            Ok(session) => session.state.connection.borrow().clone(),
+            Err(_) => Rc::new(Shown::new(Connection::default())),
+        }
+    }
+
+    fn set_connection(&self, connection: Rc<Shown<Connection>>) {
+        if let Ok(session) = self.session() {
+            let old = session.state.connection.replace(connection);
+            drop(old);
+        }
+    }
+
+    fn transaction(&self) -> Rc<Shown<Transaction>> {
+        match self.session() {
+            Ok(session) => session.state.transaction.borrow().clone(),
+            Err(_) => Rc::new(Shown::new(Transaction::default())),
+        }
+    }
+
+    fn set_transaction(&self, transaction: Rc<Shown<Transaction>>) {
+        if let Ok(session) = self.session() {
+            let old = session.state.transaction.replace(transaction);
+            drop(old);
+        }
+    }
+
+    fn spool(&self) -> Rc<Spool> {
+        match self.session() {
+            Ok(session) => session.state.settings.spool.clone(),
+            Err(_) => Rc::default(),
+        }
+    }
+
+    fn auth(&self, what: AuthFact) -> Option<Vec<u8>> {
+        let session = self.session().ok()?;
+        let state = &session.state;
+        match what {
+            AuthFact::User => state.auth_user.borrow().clone(),
+            AuthFact::Mechanism => state.auth_mechanism.borrow().clone(),
+            AuthFact::Ticket => state.auth_ticket.borrow().clone(),
+        }
+    }
+
+    fn set_auth(&self, what: AuthFact, value: Option<Vec<u8>>) {
+        let Ok(session) = self.session() else { return };
+        let state = &session.state;
+        match what {
+            AuthFact::User => state.auth_user.replace(value),
+            AuthFact::Mechanism => state.auth_mechanism.replace(value),
+            AuthFact::Ticket => state.auth_ticket.replace(value),
+        };
+    }
+
+    fn authenticated(&self) -> Option<i64> {
+        self.session().ok()?.state.authenticated.get().map(i64::from)
+    }
+
+    fn set_authenticated(&self, verdict: Option<i64>) {
+        if let Ok(session) = self.session() {
+            let verdict = verdict.and_then(|number| u16::try_from(number).ok());
+            session.state.authenticated.set(verdict);
+        }
+    }
+
+    fn command_counter(&self) -> u64 {
+        self.session().map(|session| session.state.commands.get()).unwrap_or_default()
+    }
+
+    fn respond(&self, reply: Reply) -> bool {
+        let Ok(session) = self.session() else { return false };
+        for line in &reply.lines {
+            session.log(6, None, None, [reply.code.to_string().as_bytes(), b" ", line].concat());
+        }
+        session.transport.queue(&reply);
+        crate::perl::stdio::flush();
+        session.transport.flush_blocking()
+    }
+
+    fn run_hooks(&self, call: HookCall, respond: bool) -> Result<Verdict, Unwind> {
+        let session = self.session()?;
+        if !respond {
+            return session.host.run_quiet(call);
+        }
+        let machine = session::run_hooks(session.state.clone(), call.hook, call.args);
+        match self.nested(&session, machine)? {
+            Outcome::Returned(verdict) => Ok(verdict),
+            Outcome::Closed => Ok(Verdict::new(Code::Done)),
+            Outcome::Disconnected => Err(Unwind::Exited(0)),
+        }
+    }
+
+    fn call_native(&self, id: i32, args: Vec<Arg>) -> Result<Verdict, Unwind> {
+        let session = self.session()?;
+        let Some(handler) = session.natives.get(id) else { return Ok(Verdict::declined()) };
+        let call = HookCall::with(handler.hook, args);
+        let running = session.clone();
+        let run = session.pump.run(Some(session.id), async move {
+            running.call_native(id, &call).await
+        });
+        run.map_err(|Exited| Unwind::Exited(0))
+    }
+
+    fn reset_transaction(&self) -> Result<(), Unwind> {
+        let session = self.session()?;
+        self.nested(&session, session::reset_transaction(session.state.clone()))?;
+        Ok(())
+    }
+
+    fn disconnect(&self) -> Unwind {
+        let ended = self.session().and_then(|session| {
+            self.nested(&session, session::disconnect(session.state.clone()))
+        });
+        match ended {
+            Ok(_) => Unwind::Exited(0),
+            Err(unwind) => unwind,
+        }
+    }
+
+    fn dispatch(&self, line: Vec<u8>) -> Result<(), Unwind> {
+        let session = self.session()?;
+        match self.nested(&session, session::dispatch(session.state.clone(), line))? {
+            Outcome::Disconnected | Outcome::Closed => Err(Unwind::Exited(0)),
+            Outcome::Returned(_) => Ok(()),
+        }
+    }
+}

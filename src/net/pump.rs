@@ -1,0 +1,202 @@
+//! The pump: the one place where async code and Perl meet. Perl is synchronous and may call
+//! back, and a runtime cannot be entered twice; so Perl never runs inside the runtime. Session
+//! code asks for a piece of Perl work and awaits it; the pump leaves the runtime, does the work
+//! and goes in again. A call back from Perl runs a nested pump, which is legal as no block_on is
+//! active then.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use tokio::runtime::Runtime;
+use tokio::task::LocalSet;
+
+/// Perl code called exit: the session that asked for it is over, at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Exited;
+
+/// What a piece of Perl work leaves behind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum After {
+    GoOn,
+    /// It called exit.
+    Exited,
+}
+
+struct Request {
+    session: u64,
+    work: Box<dyn FnOnce() -> After>,
+}
+
+/// See the module's description. One per worker.
+pub struct Pump {
+    runtime: Runtime,
+    local: LocalSet,
+    requests: RefCell<VecDeque<Request>>,
+    waker: RefCell<Option<Waker>>,
+    depth: Cell<u32>,
+}
+
+impl Pump {
+    /// Makes the worker's runtime; only after its fork, as a runtime does not survive one.
+    pub fn new() -> std::io::Result<Rc<Pump>> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        Ok(Rc::new(Pump {
+            runtime,
+            local: LocalSet::new(),
+            requests: RefCell::default(),
+            waker: RefCell::default(),
+            depth: Cell::new(0),
+        }))
+    }
+
+    /// Runs `until` to its end, doing Perl work in between: in a nested pump only that of
+    /// `session`, as another session's work may have to wait for what runs outside it.
+    pub fn run<T>(&self, session: Option<u64>, until: impl Future<Output = T>) -> Result<T, Exited> {
+        enum Event<T> {
+            Finished(T),
+            Work(Request),
+        }
+        let mut until = pin!(until);
+        self.depth.set(self.depth.get() + 1);
+        let outcome = loop {
+            let next = poll_fn(|context| {
+                if let Poll::Ready(value) = until.as_mut().poll(context) {
+                    return Poll::Ready(Event::Finished(value));
+                }
+                match self.take(session) {
+                    Some(request) => Poll::Ready(Event::Work(request)),
+                    None => {
+                        self.waker.replace(Some(context.waker().clone()));
+                        Poll::Pending
+                    }
+                }
+            });
+            match self.runtime.block_on(self.local.run_until(next)) {
+                Event::Finished(value) => break Ok(value),
+                Event::Work(request) => {
+                    if (request.work)() == After::Exited {
+                        break Err(Exited);
+                    }
+                }
+            }
+        };
+        self.depth.set(self.depth.get() - 1);
+        outcome
+    }
+
+    fn take(&self, session: Option<u64>) -> Option<Request> {
+        let mut requests = self.requests.borrow_mut();
+        match session {
+            None => requests.pop_front(),
+            Some(session) => {
+                let at = requests.iter().position(|request| request.session == session)?;
+                requests.remove(at)
+            }
+        }
+    }
+
+    /// Has a piece of work done outside the runtime. Where it ends in an exit, the future never
+    /// completes: the pump ends.
+    pub async fn outside<T: 'static>(
+        &self,
+        session: u64,
+        work: impl FnOnce() -> Result<T, Exited> + 'static,
+    ) -> T {
+        struct Slot<T> {
+            value: Option<T>,
+            waker: Option<Waker>,
+        }
+        let slot = Rc::new(RefCell::new(Slot { value: None, waker: None }));
+        let filled = slot.clone();
+        let request = Request {
+            session,
+            work: Box::new(move || match work() {
+                Ok(value) => {
+                    let mut slot = filled.borrow_mut();
+                    slot.value = Some(value);
+                    if let Some(waker) = slot.waker.take() {
+                        waker.wake();
+                    }
+                    After::GoOn
+                }
+                Err(Exited) => After::Exited,
+            }),
+        };
+        self.requests.borrow_mut().push_back(request);
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+        poll_fn(|context| {
+            let mut slot = slot.borrow_mut();
+            match slot.value.take() {
+                Some(value) => Poll::Ready(value),
+                None => {
+                    slot.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+            }
+        })
+        .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_outside_may_run_a_nested_pump() {
+        let pump = Pump::new().unwrap();
+        let inner = pump.clone();
+        let task = async {
+            pump.outside(1, move || {
+                let nested = async {
+                    tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+                    inner.outside(1, || Ok(20)).await + 1
+                };
+                inner.run(Some(1), nested).map(|value| value * 2)
+            })
+            .await
+        };
+        assert_eq!(pump.run(None, task), Ok(42));
+    }
+
+    #[test]
+    fn a_nested_pump_leaves_the_work_of_other_sessions_alone() {
+        let pump = Pump::new().unwrap();
+        let (inner, order) = (pump.clone(), Rc::new(RefCell::new(Vec::new())));
+        let (first, second) = (order.clone(), order.clone());
+        let one = async {
+            pump.outside(1, move || {
+                inner.run(Some(1), async {
+                    for _ in 0..3 {
+                        tokio::task::yield_now().await;
+                    }
+                })?;
+                first.borrow_mut().push("one");
+                Ok(())
+            })
+            .await;
+        };
+        let other = async {
+            pump.outside(2, move || {
+                second.borrow_mut().push("two");
+                Ok(())
+            })
+            .await;
+        };
+        pump.run(None, async { tokio::join!(one, other) }).unwrap();
+        assert_eq!(*order.borrow(), ["one", "two"]);
+    }
+
+    #[test]
+    fn an_exit_ends_the_pump() {
+        let pump = Pump::new().unwrap();
+        let task = async { pump.outside(1, || Err::<(), _>(Exited)).await };
+        assert_eq!(pump.run(None, task), Err(Exited));
+    }
+}

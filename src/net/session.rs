@@ -1,0 +1,256 @@
+//! A session in a worker: its state, its socket, its log, and the chain of plugins that a step
+//! may run. Everything that needs Perl goes through the pump.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io::Write;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::pump::{Exited, Pump};
+use super::rdns;
+use super::transport::Transport;
+use crate::hook::{Hook, HookCall, Verdict};
+use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
+use crate::perl::call::Unwind;
+use crate::perl::host::Host;
+use crate::perl::{Chain, Progress, Sv, any_dropped, interpreter, release_dropped, stdio};
+use crate::plugin::{Loaded, SessionAccess};
+use crate::session::State;
+
+/// How long replies may wait for a client that does not read them before a plugin runs.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// A line that waits for the session's next Perl work.
+struct LogLine {
+    level: u8,
+    hook: Option<&'static str>,
+    plugin: Option<String>,
+    text: Vec<u8>,
+}
+
+/// See the module's description.
+pub struct Session {
+    pub id: u64,
+    pub state: Rc<State>,
+    pub transport: Transport,
+    pub host: Rc<Host>,
+    pub pump: Rc<Pump>,
+    pub natives: Rc<Loaded>,
+    /// The client's address, if its name is to be looked up.
+    pub look_up: Option<IpAddr>,
+    log: RefCell<Vec<LogLine>>,
+}
+
+impl Session {
+    pub fn new(
+        id: u64,
+        state: Rc<State>,
+        transport: Transport,
+        worker: &super::worker::Worker,
+        look_up: Option<IpAddr>,
+    ) -> Rc<Session> {
+        Rc::new(Session {
+            id,
+            state,
+            transport,
+            host: worker.loaded.host.clone(),
+            pump: worker.pump.clone(),
+            natives: worker.loaded.natives.clone(),
+            look_up,
+            log: RefCell::default(),
+        })
+    }
+
+    /// Finds the client's name, unless names are not looked up.
+    pub async fn look_up_client(&self) {
+        let Some(address) = self.look_up else { return };
+        if let Some(name) = rdns::name_of(address).await {
+            let connection = self.state.connection.borrow().clone();
+            connection.remote_info.replace(Some(name.clone()));
+            connection.remote_host.replace(Some(name));
+        }
+    }
+
+    /// Does a piece of Perl work in this session, outside the runtime.
+    pub async fn perl<T: 'static>(
+        self: &Rc<Self>,
+        work: impl FnOnce(&Session) -> Result<T, Unwind> + 'static,
+    ) -> Option<T> {
+        self.transport.flush(FLUSH_TIMEOUT).await;
+        let session = self.clone();
+        let pump = self.pump.clone();
+        pump.outside(self.id, move || session.run_perl(work)).await
+    }
+
+    /// The same, where no runtime is active. An error is logged and gives `None`.
+    pub fn run_perl<T>(
+        &self,
+        work: impl FnOnce(&Session) -> Result<T, Unwind>,
+    ) -> Result<Option<T>, Exited> {
+        let lent = self.lend_input();
+        let outcome = self.flush_log().and_then(|()| work(self));
+        if interpreter::is_stray_child() {
+            interpreter::leave_stray_child();
+        }
+        let outcome = match outcome {
+            Ok(value) => Ok(Some(value)),
+            Err(Unwind::Exited(_)) => Err(Exited),
+            Err(died) => {
+                let message = died.message();
+                let texts = [Sv::bytes(b"error in the host's Perl code: "), Sv::bytes(&message)];
+                match self.host.log(2, None, None, &texts) {
+                    Err(Unwind::Exited(_)) => Err(Exited),
+                    _ => Ok(None),
+                }
+            }
+        };
+        if outcome.is_ok() {
+            stdio::flush();
+            if lent || self.state.input.borrow().is_empty() {
+                self.take_input_back();
+            }
+            if let Err(Unwind::Exited(_)) = release_dropped() {
+                return Err(Exited);
+            }
+        }
+        outcome
+    }
+
+    /// Bytes read ahead are STDIN's while Perl code runs.
+    pub fn lend_input(&self) -> bool {
+        let mut input = self.state.input.borrow_mut();
+        if input.is_empty() || !stdio::lend(input.as_slice()) {
+            return false;
+        }
+        input.clear();
+        true
+    }
+
+    pub fn take_input_back(&self) {
+        let rest = stdio::take_back();
+        if !rest.is_empty() {
+            self.state.input.borrow_mut().push(&rest);
+        }
+    }
+
+    /// Runs a hook's chain: Perl plugins in one go, native ones in between.
+    pub async fn chain(self: &Rc<Self>, call: HookCall) -> Verdict {
+        if !self.host.has_entries(call.hook) {
+            return Verdict::declined();
+        }
+        let chain = Chain::new(call);
+        let mut progress = self.perl(move |session| session.host.advance(chain, None)).await;
+        loop {
+            match progress {
+                Some(Progress::Finished(verdict)) => return verdict,
+                Some(Progress::Native { chain, id }) => {
+                    let verdict = self.call_native(id, &chain.call).await;
+                    let advance = move |session: &Session| {
+                        session.host.advance(chain, Some(verdict))
+                    };
+                    progress = self.perl(advance).await;
+                }
+                None => return Verdict::declined(),
+            }
+        }
+    }
+
+    pub async fn call_native(self: &Rc<Self>, id: i32, call: &HookCall) -> Verdict {
+        match self.natives.get(id) {
+            Some(handler) => handler.call(&Access(self.clone()), call).await,
+            None => Verdict::declined(),
+        }
+    }
+
+    /// A config value as `config()` gives it.
+    pub async fn config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
+        let name = name.to_owned();
+        if self.host.has_entries(Hook::Config) {
+            let work = move |session: &Session| session.host.config(name.as_bytes());
+            return self.perl(work).await.unwrap_or_default();
+        }
+        match self.host.settings.config.lines(&name) {
+            Ok(Some(lines)) if !lines.is_empty() => lines.to_vec(),
+            found => {
+                if let Err(error) = found {
+                    self.log(3, None, None, error.to_string().into_bytes());
+                }
+                let mut defaults = self.host.settings.defaults.iter();
+                let default = defaults.find(|(known, _)| *known == name);
+                default.map(|(_, value)| vec![value.clone()]).unwrap_or_default()
+            }
+        }
+    }
+
+    /// Writes a log line now where no Perl logging plugin wants it, else at the next Perl work.
+    pub fn log(&self, level: u8, hook: Option<&'static str>, plugin: Option<String>, text: Vec<u8>) {
+        if self.host.has_entries(Hook::Logging) {
+            self.log.borrow_mut().push(LogLine { level, hook, plugin, text });
+        } else if self.host.is_logged(level) {
+            let mut line = std::process::id().to_string().into_bytes();
+            match (&plugin, hook) {
+                (Some(plugin), Some(hook)) => {
+                    line.extend_from_slice(format!(" ({hook}) {plugin}:").as_bytes());
+                }
+                (Some(plugin), None) => line.extend_from_slice(format!(" {plugin}:").as_bytes()),
+                _ => {}
+            }
+            line.push(b' ');
+            line.extend_from_slice(&text);
+            line.push(b'\n');
+            let _ = std::io::stderr().write_all(&line);
+        }
+    }
+
+    /// Hands the waiting lines to the logging plugins.
+    pub fn flush_log(&self) -> Result<(), Unwind> {
+        if self.log.borrow().is_empty() {
+            return Ok(());
+        }
+        for line in self.log.take() {
+            let plugin = line.plugin.as_ref().map(|plugin| plugin.as_bytes());
+            self.host.log(line.level, line.hook, plugin, &[Sv::bytes(&line.text)])?;
+        }
+        Ok(())
+    }
+
+    /// Whether Perl work waits that must be done before the transaction or connection ends.
+    pub fn has_pending(&self) -> bool {
+        !self.log.borrow().is_empty() || any_dropped()
+    }
+}
+
+/// A session as native plugins reach it.
+struct Access(Rc<Session>);
+
+impl SessionAccess for Access {
+    fn connection(&self) -> Rc<Shown<Connection>> {
+        self.0.state.connection.borrow().clone()
+    }
+
+    fn transaction(&self) -> Rc<Shown<Transaction>> {
+        self.0.state.transaction.borrow().clone()
+    }
+
+    fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>> {
+        Box::pin(self.0.config(name))
+    }
+
+    fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>> {
+        Box::pin(async {
+            let transaction = self.transaction();
+            if let HeaderSlot::Native(header) = &*transaction.header.borrow() {
+                return header.bytes.clone();
+            }
+            let work = move |session: &Session| session.host.header_text(&transaction.data);
+            self.0.perl(work).await.unwrap_or_default()
+        })
+    }
+
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
+        self.0.log(level, Some(hook), Some(plugin.to_owned()), text.as_bytes().to_vec());
+    }
+}

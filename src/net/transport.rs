@@ -1,0 +1,173 @@
+//! The client's socket. It stays in blocking mode, since Perl plugins and their children use it
+//! through descriptors 0 and 1 and the mode belongs to the open file; Rust waits for readiness
+//! and then asks not to be blocked, call by call.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use crate::server::readiness;
+use crate::session::ReadEvent;
+use crate::smtp::{InputBuffer, Reply};
+
+/// Bytes asked of the socket at once.
+const BLOCK: usize = 64 * 1024;
+/// How long a reply that Perl code sends may wait for a client that does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// See the module's description.
+pub struct Transport {
+    socket: AsyncFd<Rc<OwnedFd>>,
+    out: RefCell<Vec<u8>>,
+    /// The client is gone: nothing more is read or written.
+    gone: Cell<bool>,
+}
+
+impl Transport {
+    /// Must be called inside the runtime.
+    pub fn new(socket: OwnedFd) -> io::Result<Transport> {
+        let socket = Rc::new(socket);
+        rustix::net::sockopt::set_socket_timeout(
+            &socket,
+            rustix::net::sockopt::Timeout::Send,
+            Some(SEND_TIMEOUT),
+        )?;
+        // A reply is written whole; waiting for more would only delay it. A socket that is no
+        // TCP socket (inetd on a pipe) has no such option.
+        let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
+        Ok(Transport {
+            socket: readiness(socket, Interest::READABLE | Interest::WRITABLE)?,
+            out: RefCell::default(),
+            gone: Cell::new(false),
+        })
+    }
+
+    pub fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    /// The client is on descriptors 0 and 1 from now on.
+    pub fn take_stdio(&self) -> io::Result<()> {
+        rustix::stdio::dup2_stdin(self.socket.get_ref())?;
+        rustix::stdio::dup2_stdout(self.socket.get_ref())?;
+        Ok(())
+    }
+
+    /// Appends what the client sends to `input`.
+    pub async fn read(&self, input: &RefCell<InputBuffer>, timeout: Duration) -> ReadEvent {
+        if self.gone.get() {
+            return ReadEvent::Eof;
+        }
+        let received = tokio::time::timeout(timeout, self.receive(input)).await;
+        match received {
+            Ok(Ok(0) | Err(_)) => {
+                // The client may have closed its side only: replies still reach it.
+                ReadEvent::Eof
+            }
+            Ok(Ok(_)) => ReadEvent::Bytes,
+            Err(_) => ReadEvent::TimedOut,
+        }
+    }
+
+    async fn receive(&self, input: &RefCell<InputBuffer>) -> io::Result<usize> {
+        loop {
+            let mut ready = self.socket.readable().await?;
+            let mut input = input.borrow_mut();
+            let tail = input.tail();
+            let received = ready.try_io(|socket| {
+                tail.reserve(BLOCK);
+                let spare = rustix::buffer::spare_capacity(tail);
+                let got = rustix::net::recv(socket.get_ref(), spare, RecvFlags::DONTWAIT)?;
+                Ok(got.0)
+            });
+            match received {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(outcome) => return outcome,
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    /// Queues a reply.
+    pub fn queue(&self, reply: &Reply) {
+        if !self.gone.get() {
+            reply.encode(&mut self.out.borrow_mut());
+        }
+    }
+
+    /// Sends what is queued. A client that takes nothing for the time is gone.
+    pub async fn flush(&self, timeout: Duration) {
+        if self.out.borrow().is_empty() {
+            return;
+        }
+        let out = self.out.take();
+        let sent = tokio::time::timeout(timeout, self.send_all(&out)).await;
+        if !matches!(sent, Ok(Ok(()))) {
+            self.gone.set(true);
+        }
+        // The buffer's room serves the next replies.
+        let mut empty = out;
+        empty.clear();
+        self.out.replace(empty);
+    }
+
+    async fn send_all(&self, mut out: &[u8]) -> io::Result<()> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        while !out.is_empty() {
+            // Most often there is room: no need to wait for it.
+            match rustix::net::send(self.socket.get_ref(), out, flags) {
+                Ok(sent) => out = &out[sent..],
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => {
+                    let mut ready = self.socket.writable().await?;
+                    let sent = ready.try_io(|socket| {
+                        Ok(rustix::net::send(socket.get_ref(), out, flags)?)
+                    });
+                    if let Ok(sent) = sent {
+                        out = &out[sent?..];
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued without the runtime, for Perl code that waits. False if the client
+    /// is gone.
+    pub fn flush_blocking(&self) -> bool {
+        let out = self.out.take();
+        let mut rest = &out[..];
+        while !rest.is_empty() && !self.gone.get() {
+            match rustix::net::send(self.socket.get_ref(), rest, SendFlags::NOSIGNAL) {
+                Ok(sent) => rest = &rest[sent..],
+                Err(rustix::io::Errno::INTR) => {}
+                Err(_) => self.gone.set(true),
+            }
+        }
+        !self.gone.get()
+    }
+
+    /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.
+    pub fn shutdown(&self) {
+        let _ = rustix::net::shutdown(self.socket.get_ref(), Shutdown::Both);
+    }
+}
+
+/// Descriptors 0 and 1 are nobody's client any more.
+pub fn release_stdio() -> io::Result<()> {
+    let null = rustix::fs::open(
+        "/dev/null",
+        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
+        rustix::fs::Mode::empty(),
+    )?;
+    rustix::stdio::dup2_stdin(null.as_fd())?;
+    rustix::stdio::dup2_stdout(null.as_fd())?;
+    Ok(())
+}

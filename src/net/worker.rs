@@ -1,0 +1,148 @@
+//! A worker's life: takes one session after the other from the supervisor and runs it.
+
+use std::cell::RefCell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+
+use super::driver::drive;
+use super::load::Loaded;
+use super::port::SessionPort;
+use super::pump::{Exited, Pump};
+use super::session::Session;
+use super::transport::{Transport, release_stdio};
+use crate::hook::{Hook, HookCall};
+use crate::mail::Connection;
+use crate::perl::port::Port;
+use crate::perl::{interpreter, release_dropped};
+use crate::server::{AsyncLink, Incoming, SessionEnd, WorkerLink};
+use crate::session::{self, Neighbours, State};
+
+/// Runs sessions until the supervisor has no more for this worker. The result is the process's
+/// exit status.
+pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
+    match Worker::new(loaded, link, rdns) {
+        Ok(worker) => worker.run(),
+        Err(error) => {
+            tracing::error!("a worker could not start: {error}");
+            1
+        }
+    }
+}
+
+/// A worker and what was loaded for it.
+pub struct Worker {
+    pub loaded: Loaded,
+    pub pump: Rc<Pump>,
+    link: AsyncLink,
+    rdns: bool,
+}
+
+impl Worker {
+    fn new(loaded: Loaded, link: WorkerLink, rdns: bool) -> std::io::Result<Worker> {
+        let mut seed = [0; 4];
+        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+        interpreter::adopt(u32::from_ne_bytes(seed));
+        let pump = Pump::new()?;
+        let link = pump
+            .run(None, async { link.into_async() })
+            .unwrap_or_else(|Exited| Err(std::io::Error::other("exit was called")))?;
+        release_stdio()?;
+        Ok(Worker { loaded, pump, link, rdns })
+    }
+
+    fn run(self) -> i32 {
+        let host = &self.loaded.host;
+        if host.has_entries(Hook::PostFork)
+            && host.run_quiet(HookCall::new(Hook::PostFork)).is_err()
+        {
+            return 1;
+        }
+        while let Ok(Some(incoming)) = self.pump.run(None, self.link.next()) {
+            let id = incoming.session;
+            let reuse = self.serve(incoming).is_ok();
+            self.link.done(id, SessionEnd { reuse });
+        }
+        interpreter::stop();
+        0
+    }
+
+    /// One session from its socket to its end. After an error this worker takes no other.
+    fn serve(&self, incoming: Incoming) -> Result<(), Exited> {
+        let connection = connection(&incoming);
+        let environment = environment(&connection);
+        let neighbours = Neighbours {
+            max_conn_ip: incoming.max_from_ip.into(),
+            child_addrs: incoming.child_addrs.iter().map(packed).collect(),
+        };
+        let settings = self.loaded.settings.clone();
+        let state = Rc::new(State::new(settings, connection, Some(neighbours)));
+        let transport = self.pump.run(None, async { Transport::new(incoming.socket) })?;
+        let Ok(transport) = transport else { return Ok(()) };
+        if transport.take_stdio().is_err() {
+            transport.shutdown();
+            return Err(Exited);
+        }
+        let look_up = self.rdns.then_some(incoming.peer.ip());
+        let session = Session::new(incoming.session, state, transport, self, look_up);
+        let (open, limit) = (incoming.open, incoming.limit);
+        let address = incoming.peer.ip();
+        let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
+        let ended = self.converse(&session, &environment, accepted);
+        session.transport.flush_blocking();
+        session.transport.shutdown();
+        let released = release_stdio().map_err(|_| Exited);
+        ended.and(released)
+    }
+
+    fn converse(
+        &self,
+        session: &Rc<Session>,
+        environment: &[(&str, Vec<u8>)],
+        accepted: String,
+    ) -> Result<(), Exited> {
+        let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
+        let host = &session.host;
+        let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
+        session.log(6, None, None, accepted.into_bytes());
+        let conversation = session::conversation(session.state.clone());
+        self.pump.run(None, drive(session.clone(), conversation))?;
+        session.run_perl(|_| Ok(()))?;
+        host.end_session(idle).map_err(|_| Exited)?;
+        release_dropped().map_err(|_| Exited)
+    }
+}
+
+/// What is known of the client before it is looked up.
+fn connection(incoming: &Incoming) -> Connection {
+    let text = |address: SocketAddr| canonical(address.ip()).to_string().into_bytes();
+    let connection = Connection::default();
+    connection.remote_ip.replace(Some(text(incoming.peer)));
+    connection.remote_host.replace(Some(b"Unknown".to_vec()));
+    connection.remote_info.replace(Some(b"Unknown".to_vec()));
+    connection.remote_port.set(Some(incoming.peer.port().into()));
+    connection.local_ip.replace(Some(text(incoming.local)));
+    connection.local_port.set(Some(incoming.local.port().into()));
+    connection
+}
+
+/// The variables that plugins know from the original.
+fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
+    let value = |field: &RefCell<Option<Vec<u8>>>| field.borrow().clone().unwrap_or_default();
+    vec![
+        ("TCPLOCALIP", value(&connection.local_ip)),
+        ("TCPREMOTEIP", value(&connection.remote_ip)),
+        ("TCPREMOTEHOST", value(&connection.remote_host)),
+    ]
+}
+
+/// An IPv4 client on an IPv6 socket is an IPv4 client.
+fn canonical(address: IpAddr) -> IpAddr {
+    address.to_canonical()
+}
+
+fn packed(address: &IpAddr) -> Vec<u8> {
+    match canonical(*address) {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}

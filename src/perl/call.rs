@@ -1,0 +1,136 @@
+//! Calls from Rust into Perl: the one place where a Perl error, or an `exit` in a plugin,
+//! becomes a Rust value.
+
+use std::ffi::CString;
+
+use super::sys;
+use super::value::Sv;
+
+/// Why a call into Perl did not return.
+#[derive(Debug)]
+pub enum Unwind {
+    /// It died; the value is `$@`.
+    Died(Sv),
+    /// `exit` was called. Every Perl frame is gone: this passes to the outermost call, and no
+    /// Perl runs between.
+    Exited(i32),
+}
+
+impl Unwind {
+    pub(super) fn check_exit(outcome: i32) -> Result<(), Unwind> {
+        match outcome as u32 {
+            sys::CP_EXITED => Err(Unwind::Exited(0)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The message of an error.
+    pub fn message(&self) -> Vec<u8> {
+        match self {
+            Unwind::Died(error) => stringify(error).unwrap_or_default(),
+            Unwind::Exited(status) => format!("exit({status})").into_bytes(),
+        }
+    }
+}
+
+/// What a call should return.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Want {
+    Void,
+    Scalar,
+    List,
+}
+
+impl Want {
+    fn raw(self) -> i32 {
+        (match self {
+            Want::Void => sys::CP_VOID,
+            Want::Scalar => sys::CP_SCALAR,
+            Want::List => sys::CP_LIST,
+        }) as i32
+    }
+}
+
+fn finish(outcome: i32, result: &mut sys::cp_result) -> Result<Vec<Sv>, Unwind> {
+    match outcome as u32 {
+        sys::CP_OK => {
+            // SAFETY: the glue filled `count` owned references, which pass to the vector.
+            let values = unsafe {
+                let all = std::slice::from_raw_parts(result.values, result.count);
+                all.iter().filter_map(|raw| Sv::own(*raw)).collect()
+            };
+            // SAFETY: frees the array only.
+            unsafe { sys::cp_free_result(result) };
+            Ok(values)
+        }
+        sys::CP_DIED => Err(Unwind::Died(Sv::own(result.error).unwrap_or_else(Sv::undef))),
+        _ => Err(Unwind::Exited(result.exit_status)),
+    }
+}
+
+fn empty_result() -> sys::cp_result {
+    sys::cp_result {
+        error: std::ptr::null_mut(),
+        few: [std::ptr::null_mut(); sys::CP_INLINE as usize],
+        values: std::ptr::null_mut(),
+        count: 0,
+        exit_status: 0,
+    }
+}
+
+/// Calls a code reference.
+pub fn call(code: &Sv, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
+    let mut raw = raw_args(args);
+    let mut result = empty_result();
+    // SAFETY: live values; dying and exiting end in the outcome.
+    let outcome = unsafe {
+        sys::cp_call(code.raw(), raw.as_mut_ptr(), raw.len(), want.raw(), &mut result)
+    };
+    finish(outcome, &mut result)
+}
+
+/// Calls a method on the first argument.
+pub fn call_method(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
+    let name = CString::new(name).unwrap_or_default();
+    let mut raw = raw_args(args);
+    let mut result = empty_result();
+    // SAFETY: as in `call`; the name ends in NUL.
+    let outcome = unsafe {
+        sys::cp_call_method(name.as_ptr(), raw.as_mut_ptr(), raw.len(), want.raw(), &mut result)
+    };
+    finish(outcome, &mut result)
+}
+
+/// Calls a function by its full name.
+pub fn call_function(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
+    let c_name = CString::new(name).unwrap_or_default();
+    // SAFETY: looks the name up without making it.
+    let code = unsafe { sys::cp_code(c_name.as_ptr()) };
+    if code.is_null() {
+        let message = format!("Undefined subroutine &{name} called\n");
+        return Err(Unwind::Died(Sv::bytes(message.as_bytes())));
+    }
+    call(&Sv::share(code).reference(), args, want)
+}
+
+/// Evaluates a text.
+pub fn eval(text: &str, want: Want) -> Result<Vec<Sv>, Unwind> {
+    let mut result = empty_result();
+    // SAFETY: as in `call`; perl copies the text.
+    let outcome =
+        unsafe { sys::cp_eval(text.as_ptr().cast(), text.len(), want.raw(), &mut result) };
+    finish(outcome, &mut result)
+}
+
+fn raw_args(args: &[Sv]) -> Vec<*mut sys::cp_sv> {
+    args.iter().map(Sv::raw).collect()
+}
+
+/// The bytes of any value; an object that overloads `""` is asked, which runs Perl code.
+pub fn stringify(value: &Sv) -> Result<Vec<u8>, Unwind> {
+    if !value.is_ref() {
+        return Ok(value.to_bytes());
+    }
+    let texts = call_function("Camelpost::stringify", std::slice::from_ref(value), Want::Scalar)?;
+    Ok(texts.first().map(Sv::to_bytes).unwrap_or_default())
+}

@@ -1,0 +1,307 @@
+//! Runs the Perl plugins of a hook's chain: qpsmtpd's run_hooks. Consecutive Perl plugins run
+//! in one go; at a native plugin the chain is handed back, to be continued with its verdict.
+//! Does not know what a session makes of a verdict.
+
+use super::call::{Unwind, Want, call};
+use super::host::{self, Host};
+use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
+use super::object;
+use super::sys;
+use super::value::{PerlValue, Sv};
+use super::xs::{FIRST_NATIVE, Frame, Raise};
+use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
+use crate::mail::{Note, Notes};
+
+/// A chain on its way.
+pub struct Chain {
+    pub call: HookCall,
+    args: Option<Vec<Sv>>,
+    next: usize,
+    /// run_hooks_no_respond: no log lines, no ok or deny hooks, texts as they are.
+    quiet: bool,
+    verdict: Verdict,
+}
+
+/// Where a chain stands.
+pub enum Progress {
+    Finished(Verdict),
+    /// The next plugin is native: entry `id`, named `name`.
+    Native { chain: Chain, id: i32 },
+}
+
+/// A plugin in the chain's table.
+struct Entry {
+    name: Sv,
+    code: Sv,
+    plugin: Option<Sv>,
+}
+
+impl Chain {
+    pub fn new(call: HookCall) -> Chain {
+        let quiet = call.hook.is_internal();
+        Chain { call, args: None, next: 0, quiet, verdict: Verdict::declined() }
+    }
+
+    /// As `run_hooks_no_respond` has it.
+    pub fn quiet(call: HookCall) -> Chain {
+        Chain { quiet: true, ..Chain::new(call) }
+    }
+}
+
+impl Host {
+    /// Runs a chain that has no native plugins to its end; native ones are passed over.
+    pub fn run_quiet(&self, call: HookCall) -> Result<Verdict, Unwind> {
+        let mut chain = Chain::quiet(call);
+        loop {
+            match self.advance(chain, None)? {
+                Progress::Finished(verdict) => return Ok(verdict),
+                Progress::Native { chain: rest, .. } => chain = rest,
+            }
+        }
+    }
+
+    /// Runs the chain on to its end or to the next native plugin. `native` is what the native
+    /// plugin said at which it stopped.
+    pub fn advance(&self, mut chain: Chain, native: Option<Verdict>) -> Result<Progress, Unwind> {
+        let hook = chain.call.hook;
+        if let Some(verdict) = native {
+            let name = self.entry(hook, chain.next - 1).map(|entry| entry.name.to_bytes());
+            if self.weigh(&mut chain, &name.unwrap_or_default(), verdict)? {
+                return Ok(Progress::Finished(chain.verdict));
+            }
+        }
+        while let Some(entry) = self.entry(hook, chain.next) {
+            chain.next += 1;
+            // SAFETY: a live SV.
+            let id = unsafe { sys::cp_xsub_index(entry.code.raw()) };
+            if id >= FIRST_NATIVE {
+                return Ok(Progress::Native { chain, id: id - FIRST_NATIVE });
+            }
+            let name = entry.name.to_bytes();
+            if !chain.quiet && self.is_logged(LOGDEBUG) {
+                self.log(LOGDEBUG, Some(hook.name()), None, &[Sv::bytes(&name)])?;
+            }
+            let Some(verdict) = self.call_entry(&mut chain, &entry, &name)? else { continue };
+            if self.weigh(&mut chain, &name, verdict)? {
+                break;
+            }
+        }
+        Ok(Progress::Finished(chain.verdict))
+    }
+
+    /// Calls one plugin; `None` where it died or returned undef, and is passed over.
+    fn call_entry(
+        &self,
+        chain: &mut Chain,
+        entry: &Entry,
+        name: &[u8],
+    ) -> Result<Option<Verdict>, Unwind> {
+        let hook = chain.call.hook;
+        if let Some(plugin) = &entry.plugin {
+            self.contents.enter(plugin);
+        }
+        let rest = chain.args.get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
+        let mut args = Vec::with_capacity(rest.len() + 2);
+        args.push(self.qp.clone());
+        args.push(object::of(&self.port().transaction()));
+        args.extend(rest.iter().cloned());
+        let values = match call(&entry.code, &args, Want::List) {
+            Ok(values) => values,
+            Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
+            Err(died) => {
+                if hook != Hook::Logging {
+                    let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
+                    let texts = [Sv::bytes(&label), Sv::bytes(&died.message())];
+                    self.log(LOGCRIT, None, None, &texts)?;
+                }
+                return Ok(None);
+            }
+        };
+        let Some(code) = values.first().filter(|code| code.is_defined()) else {
+            if !chain.quiet {
+                let text = format!(
+                    "plugin {} running the {} hook returned undef!",
+                    String::from_utf8_lossy(name),
+                    hook.name()
+                );
+                self.log(LOGERROR, None, None, &[Sv::bytes(text.as_bytes())])?;
+            }
+            return Ok(None);
+        };
+        let mut verdict = Verdict::new(to_code(code));
+        match values.get(1) {
+            Some(second) if second.is_code() => {
+                verdict.parser = Some(Box::new(PerlValue(second.clone())));
+            }
+            _ => {
+                for value in values.get(1..).unwrap_or_default() {
+                    verdict.values.push(match value.is_defined() {
+                        true => Some(super::call::stringify(value)?),
+                        false => None,
+                    });
+                }
+            }
+        }
+        Ok(Some(verdict))
+    }
+
+    /// Takes a plugin's verdict into the chain: notes, log, the hooks `ok` and `deny`. True if
+    /// the chain ends with it.
+    fn weigh(&self, chain: &mut Chain, name: &[u8], verdict: Verdict) -> Result<bool, Unwind> {
+        let hook = chain.call.hook;
+        let declined = verdict.code == Code::Declined;
+        if !chain.quiet {
+            record(&self.port().transaction().notes, name, hook, &verdict.code);
+            let text = verdict.values.first().cloned().flatten().unwrap_or_default();
+            if self.is_logged(LOGDEBUG) {
+                let mut line = b"Plugin ".to_vec();
+                line.extend_from_slice(name);
+                line.extend_from_slice(b", hook ");
+                line.extend_from_slice(hook.name().as_bytes());
+                line.extend_from_slice(b" returned ");
+                line.extend_from_slice(verdict.code.name().unwrap_or_default().as_bytes());
+                line.extend_from_slice(b", ");
+                line.extend_from_slice(&text);
+                self.log(LOGDEBUG, None, None, &[Sv::bytes(&line)])?;
+            }
+            let after = if verdict.code.is_denial() { Hook::Deny } else { Hook::Ok };
+            if self.has_entries(after) {
+                let code = match &verdict.code {
+                    Code::Other(other) => Arg::Bytes(other.clone()),
+                    known => Arg::Int(known.number().unwrap_or_default().into()),
+                };
+                let args = vec![Arg::Bytes(name.to_vec()), code, Arg::Bytes(text)];
+                self.run_quiet(HookCall::with(after, args))?;
+            }
+            if !self.unknown_codes_end_chain && matches!(verdict.code, Code::Other(_)) {
+                let line = format!(
+                    "plugin {} running the {} hook returned an unknown code, the next plugin runs",
+                    String::from_utf8_lossy(name),
+                    hook.name()
+                );
+                self.log(LOGERROR, None, None, &[Sv::bytes(line.as_bytes())])?;
+                return Ok(false);
+            }
+        }
+        if declined {
+            // The texts of the last plugin stay, as in the original.
+            chain.verdict = if chain.quiet { verdict } else { split_lines(verdict) };
+            return Ok(false);
+        }
+        chain.verdict = if chain.quiet { verdict } else { split_lines(verdict) };
+        Ok(true)
+    }
+
+    /// Entry `index` of a hook's table, as it is now: plugins may change it at any time.
+    fn entry(&self, hook: Hook, index: usize) -> Option<Entry> {
+        let list = self.hooks.hash_get(hook.name())?;
+        let entry = list.array_get(index)?;
+        Some(Entry {
+            name: entry.hash_get("name")?,
+            code: entry.hash_get("code")?,
+            plugin: entry.hash_get("_plugin"),
+        })
+    }
+
+    /// Whether any plugin is registered for a hook.
+    pub fn has_entries(&self, hook: Hook) -> bool {
+        self.hooks.hash_get(hook.name()).is_some_and(|list| list.array_len() > 0)
+    }
+}
+
+/// Called when Perl code itself calls a native plugin's entry.
+pub fn call_native_entry(id: i32, frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let host = host::current()?;
+    // The first two are the qp object and the transaction.
+    let args = frame.rest(2).iter().map(to_arg).collect();
+    let verdict = host.port().call_native(id, args)?;
+    frame.ret(code_sv(&verdict.code));
+    for value in &verdict.values {
+        frame.ret_optional(value.as_deref());
+    }
+    Ok(())
+}
+
+/// A hash under the plugin's own name in the notes gets `{hook_X}{return}`.
+fn record(notes: &Notes, name: &[u8], hook: Hook, code: &Code) {
+    if let Some(Note::Foreign(value)) = notes.get(name)
+        && let Some(hash) = PerlValue::of(value.as_ref())
+    {
+        let key = format!("hook_{}", hook.name());
+        if hash.hash_get(&key).is_none() {
+            hash.hash_set(key.as_bytes(), Sv::hash_ref());
+        }
+        if let Some(inner) = hash.hash_get(&key) {
+            inner.hash_set(b"return", code_sv(code));
+        }
+    }
+}
+
+/// Splits texts at line feeds as Perl's split does: empty texts at the end vanish.
+fn split_lines(mut verdict: Verdict) -> Verdict {
+    if verdict.parser.is_some() {
+        return verdict;
+    }
+    let plain = |value: &Option<Vec<u8>>| {
+        value.as_ref().is_some_and(|text| !text.is_empty() && !text.contains(&b'\n'))
+    };
+    if verdict.values.iter().all(plain) {
+        return verdict;
+    }
+    let mut lines = Vec::new();
+    for text in verdict.values.into_iter().flatten() {
+        let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+        while parts.last().is_some_and(|part| part.is_empty()) {
+            parts.pop();
+        }
+        lines.extend(parts.into_iter().map(|part| Some(part.to_vec())));
+    }
+    verdict.values = lines;
+    verdict
+}
+
+fn to_code(value: &Sv) -> Code {
+    match Code::from_number(value.as_int()) {
+        Code::Other(_) => Code::Other(value.to_bytes()),
+        known => known,
+    }
+}
+
+/// A code as Perl code sees it.
+pub fn code_sv(code: &Code) -> Sv {
+    match code {
+        Code::Other(other) => Sv::bytes(other),
+        known => Sv::int(known.number().unwrap_or_default().into()),
+    }
+}
+
+fn to_sv(arg: &Arg) -> Sv {
+    match arg {
+        Arg::Undef => Sv::undef(),
+        Arg::Bytes(bytes) => Sv::bytes(bytes),
+        Arg::Int(n) => Sv::int(*n),
+        Arg::Address(address) => object::of(address),
+        Arg::Hash(pairs) => {
+            let hash = Sv::hash_ref();
+            for (key, value) in pairs {
+                hash.hash_set(key, Sv::optional(value.as_deref()));
+            }
+            hash
+        }
+        Arg::List(list) => Sv::array_of(list.iter().map(|item| Sv::bytes(item))),
+        Arg::Foreign(value) => PerlValue::of(value.as_ref()).cloned().unwrap_or_else(Sv::undef),
+    }
+}
+
+/// A value that Perl code passes to a hook.
+pub fn to_arg(value: &Sv) -> Arg {
+    if let Some(address) = object::shown(value) {
+        return Arg::Address(address);
+    }
+    match value.to_note() {
+        Note::Undef => Arg::Undef,
+        Note::Int(n) => Arg::Int(n),
+        Note::Bytes(bytes) => Arg::Bytes(bytes),
+        _ => Arg::Foreign(Box::new(PerlValue(value.clone()))),
+    }
+}

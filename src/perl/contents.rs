@@ -1,0 +1,64 @@
+//! Session-scoped contents of plugin objects. A plugin object keeps its identity; in a session
+//! it holds a deep copy of what it held when it was loaded, made at its first call there, so
+//! that nothing one client's session leaves in it reaches the next client's.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::sys;
+use super::value::Sv;
+
+/// Containers with more elements than this are shared instead of copied.
+const LARGEST_COPY: usize = 10_000;
+
+/// The plugin objects whose contents are the running session's own.
+#[derive(Default)]
+pub struct Contents {
+    active: RefCell<Option<HashMap<usize, Kept>>>,
+}
+
+struct Kept {
+    plugin: Sv,
+    pristine: Sv,
+}
+
+impl Contents {
+    /// From now on plugins get contents of their own.
+    pub fn begin_session(&self) {
+        self.end_session();
+        *self.active.borrow_mut() = Some(HashMap::new());
+    }
+
+    /// Before a call of the plugin. Returns how many large containers were shared.
+    pub fn enter(&self, plugin: &Sv) -> usize {
+        let Some(object) = plugin.referent() else { return 0 };
+        let key = object.raw() as usize;
+        let mut active = self.active.borrow_mut();
+        let Some(active) = active.as_mut() else { return 0 };
+        if active.contains_key(&key) {
+            return 0;
+        }
+        let mut shared = 0;
+        // SAFETY: a live plugin object, which is a blessed hash; the copy is a new plain hash,
+        // and exchanging the contents of the two frees nothing.
+        let pristine = unsafe {
+            let copy = sys::cp_copy_contents(plugin.raw(), LARGEST_COPY, &mut shared);
+            sys::cp_swap_contents(plugin.raw(), copy);
+            copy
+        };
+        if let Some(pristine) = Sv::own(pristine) {
+            active.insert(key, Kept { plugin: plugin.clone(), pristine });
+        }
+        shared
+    }
+
+    /// The plugins hold again what they held before the session.
+    pub fn end_session(&self) {
+        let kept = self.active.borrow_mut().take();
+        for Kept { plugin, pristine } in kept.into_iter().flat_map(HashMap::into_values) {
+            // SAFETY: both live; the session's contents go with the plain hash, which is
+            // released at the next safe point.
+            unsafe { sys::cp_swap_contents(plugin.raw(), pristine.raw()) }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+/*
+ * What Rust may ask of the embedded interpreter. Opaque pointers only, so that the bindings do
+ * not depend on the version of perl.
+ *
+ * Rule: only C calls perl API that may die or exit, and always behind cp_call or cp_guarded.
+ * Functions without a result code can neither die nor run Perl code.
+ */
+#ifndef CAMELPOST_GLUE_H
+#define CAMELPOST_GLUE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct cp_sv cp_sv; /* an SV of any type */
+
+/* How a call into Perl ended. */
+enum cp_outcome {
+    CP_OK = 0,
+    CP_DIED = 1,   /* result.error holds $@ */
+    CP_EXITED = 2, /* exit was called: every Perl frame is gone, go back to the outermost call */
+};
+
+/* How an XSUB body in Rust ended. */
+enum cp_xs_status { CP_XS_OK = 0, CP_XS_CROAK = 1, CP_XS_EXIT = 2 };
+
+/* What a scalar holds. */
+enum cp_kind {
+    CP_UNDEF = 0,
+    CP_INT,
+    CP_NUM,
+    CP_BYTES,
+    CP_TEXT,  /* UTF-8 flag set */
+    CP_REF,   /* a reference of any kind */
+    CP_OTHER, /* a glob, or a scalar that is several things at once */
+};
+
+/* Types of references. */
+enum cp_ref { CP_REF_NONE = 0, CP_REF_CODE, CP_REF_ARRAY, CP_REF_HASH, CP_REF_OTHER };
+
+enum cp_want { CP_VOID = 0, CP_SCALAR, CP_LIST };
+
+#define CP_INLINE 8
+
+typedef struct {
+    cp_sv *error;             /* owned by the caller when CP_DIED */
+    cp_sv *few[CP_INLINE];    /* the first results, owned by the caller */
+    cp_sv **values;           /* all results: few, or an allocated array */
+    size_t count;
+    int exit_status;          /* when CP_EXITED */
+} cp_result;
+
+/* The arguments and results of a running XSUB. */
+typedef struct {
+    cp_sv **args;
+    size_t count;
+    int want;       /* enum cp_want */
+    cp_sv *error;   /* set before CP_XS_CROAK */
+    cp_sv *few[CP_INLINE];
+    size_t returned;
+    cp_sv *more;    /* an array for results beyond CP_INLINE */
+} cp_frame;
+
+/* ---- life ---- */
+
+/* Builds the interpreter; argv as perl's command line. Returns 0, or perl's exit status. */
+int cp_start(int argc, char **argv);
+/* Runs END blocks and destroys the interpreter. */
+int cp_stop(void);
+/* In a forked worker: this process is the owner of the interpreter from now on. */
+void cp_adopt(void);
+/* Whether this process is a child that Perl code has forked. */
+int cp_is_stray_child(void);
+/* Ends a process that Perl code has forked: buffers flushed, no destructor run. */
+void cp_leave_stray_child(int status);
+/* Starts perl's generators of random numbers anew. */
+void cp_reseed(uint32_t seed);
+
+/* ---- calls ---- */
+
+int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result);
+int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result);
+/* eval of a text. */
+int cp_eval(const char *text, size_t length, int want, cp_result *result);
+/* Frees the result array (not the values in it). */
+void cp_free_result(cp_result *result);
+/* Gives up references; what runs in DESTROY may exit. */
+int cp_drop(cp_sv **values, size_t count);
+/* A scope around calls, so that temporaries are freed: begin before, end after. */
+void cp_begin(void);
+int cp_end(void);
+
+/* ---- XSUBs ---- */
+
+/* Defines NAME as an XSUB that calls camelpost_xs(index, frame). */
+void cp_define(const char *name, int32_t index, const char *prototype);
+/* A new anonymous XSUB reference with this index. */
+cp_sv *cp_anonymous_xsub(int32_t index);
+/* The index of an XSUB made by either, or -1. */
+int32_t cp_xsub_index(cp_sv *code);
+/* Adds a result to a frame; takes over the caller's reference. */
+void cp_return(cp_frame *frame, cp_sv *value);
+
+/* ---- scalars ---- */
+
+cp_sv *cp_undef(void);
+cp_sv *cp_new_bytes(const char *bytes, size_t length, int utf8);
+cp_sv *cp_new_int(int64_t n);
+cp_sv *cp_new_num(double n);
+cp_sv *cp_copy(cp_sv *value);
+cp_sv *cp_share(cp_sv *value); /* increments the count */
+int cp_kind(cp_sv *value);
+int cp_is_true_plain(cp_sv *value); /* value is not overloaded */
+int cp_ref_type(cp_sv *value);
+int cp_is_overloaded(cp_sv *value);
+int cp_is_defined(cp_sv *value);
+int64_t cp_int(cp_sv *value);
+double cp_num(cp_sv *value);
+/* The bytes of a scalar that is no reference. Valid while the scalar is not changed. */
+const char *cp_bytes(cp_sv *value, size_t *length);
+cp_sv *cp_referent(cp_sv *reference); /* not owned */
+cp_sv *cp_new_ref(cp_sv *value);      /* a new reference; shares value */
+
+/* ---- arrays and hashes (plain ones) ---- */
+
+cp_sv *cp_new_array(void);
+cp_sv *cp_new_hash(void);
+size_t cp_array_length(cp_sv *array);
+cp_sv *cp_array_get(cp_sv *array, size_t index); /* not owned, may be null */
+void cp_array_push(cp_sv *array, cp_sv *value);  /* takes over */
+cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length);      /* not owned */
+void cp_hash_set(cp_sv *hash, const char *key, size_t length, cp_sv *value); /* takes over */
+cp_sv *cp_global_scalar(const char *name);
+cp_sv *cp_global_array(const char *name);
+cp_sv *cp_global_hash(const char *name);
+cp_sv *cp_code(const char *name); /* not owned, null if undefined */
+
+/* ---- objects that own Rust state ---- */
+
+/* A new object of a class (its name, or null to take it from class_sv) that owns data. */
+cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, void *data);
+/* The data of an object of this kind, or null. */
+void *cp_object_data(cp_sv *object, uint16_t kind);
+/* Replaces the data without releasing the old, which is returned. */
+void *cp_object_replace(cp_sv *object, uint16_t kind, void *data);
+/* Makes object{key} read and write through camelpost_key_get/set with this index. */
+void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index);
+
+/* ---- session-scoped contents of plugin objects ---- */
+
+/* A deep copy of the contents of a hash object, in a new plain hash: plain arrays and hashes
+ * are copied, all else is shared; containers with more than `limit` elements are shared and
+ * counted in *shared. */
+cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
+/* Exchanges the contents of an object and of a plain hash. */
+void cp_swap_contents(cp_sv *object, cp_sv *hash);
+
+/* ---- the client on STDIN and STDOUT ---- */
+
+/* Makes *STDIN and *STDOUT fresh handles on descriptors 0 and 1. */
+int cp_fresh_stdio(void);
+/* Whether *STDIN or *STDOUT is not the handle that cp_fresh_stdio made. */
+int cp_stdio_taken(void);
+/* Puts bytes before what STDIN will read. */
+int cp_stdin_unread(const char *bytes, size_t length);
+/* Takes the bytes that STDIN has read ahead: returns their number, up to size. */
+size_t cp_stdin_take(char *bytes, size_t size);
+/* Flushes STDOUT; 0 if that failed. */
+int cp_stdout_flush(void);
+/* A new handle (glob reference) on a duplicate of a descriptor, or null. */
+cp_sv *cp_new_handle(int fd, const char *mode);
+
+/* ---- called by C, written in Rust ---- */
+
+int camelpost_xs(int32_t index, cp_frame *frame);
+void camelpost_free(uint16_t kind, void *data);
+cp_sv *camelpost_key_get(int32_t index, cp_sv *object); /* owned by the caller, or null */
+void camelpost_key_set(int32_t index, cp_sv *object, cp_sv *value);
+
+#endif

@@ -1,0 +1,21 @@
+/* What the C files of the glue share: perl's headers and casts. Not seen by bindgen. */
+#ifndef CAMELPOST_GLUE_PERL_H
+#define CAMELPOST_GLUE_PERL_H
+
+#define PERL_NO_GET_CONTEXT
+#include <EXTERN.h>
+#include <perl.h>
+#include <XSUB.h>
+
+#include "glue.h"
+
+#if !PERL_VERSION_GE(5, 36, 0)
+#error "Camelpost needs perl 5.36 or newer"
+#endif
+
+extern PerlInterpreter *cp_perl;
+
+#define SV(value) ((SV *)(value))
+#define CP(value) ((cp_sv *)(value))
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * The client's socket on STDIN and STDOUT. Plugins select on STDIN, read lines from it, print
+ * to STDOUT, pass both to programs that they run, and put a TLS handle in their place.
+ */
+#include "glue_perl.h"
+
+/* The handles that a session starts with: *STDIN and *STDOUT may be given others by a plugin. */
+static IO *client_in;
+static IO *client_out;
+
+static GV *stdout_gv;
+
+static IO *give_handle(pTHX_ GV *gv, IO *mine, int fd, const char *mode) {
+    if (!mine) {
+        mine = GvIOn(gv);
+        SvREFCNT_inc_simple_void_NN((SV *)mine);
+    }
+    if (GvIOp(gv) != mine) {
+        SV *other = (SV *)GvIOp(gv);
+        GvIOp(gv) = (IO *)SvREFCNT_inc_simple_NN((SV *)mine);
+        SvREFCNT_dec(other);
+    }
+    PerlIO *handle = IoIFP(mine);
+    if (!handle || PerlIO_fileno(handle) != fd) {
+        /* A plugin closed it: a new one, on the descriptor that is in place already. */
+        handle = PerlIO_fdopen(fd, mode);
+        IoIFP(mine) = handle;
+        IoOFP(mine) = mode[0] == 'w' ? handle : NULL;
+        IoTYPE(mine) = mode[0] == 'w' ? IoTYPE_WRONLY : IoTYPE_RDONLY;
+    } else {
+        /* What is left in the buffer belongs to a client that has gone. */
+        char rest[256];
+        SSize_t left;
+        while (mode[0] == 'r' && (left = PerlIO_get_cnt(handle)) > 0)
+            PerlIO_read(handle, rest, left < (SSize_t)sizeof rest ? (size_t)left : sizeof rest);
+        PerlIO_clearerr(handle);
+    }
+    IoLINES(mine) = 0;
+    if (mode[0] == 'w')
+        IoFLAGS(mine) |= IOf_FLUSH;
+    return mine;
+}
+
+int cp_fresh_stdio(void) {
+    dTHXa(cp_perl);
+    if (!stdout_gv)
+        stdout_gv = gv_fetchpv("STDOUT", GV_ADD | GV_NOTQUAL, SVt_PVIO);
+    client_in = give_handle(aTHX_ PL_stdingv, client_in, 0, "r");
+    client_out = give_handle(aTHX_ stdout_gv, client_out, 1, "w");
+    return IoIFP(client_in) && IoOFP(client_out);
+}
+
+int cp_stdio_taken(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return client_in && (GvIOp(PL_stdingv) != client_in || GvIOp(stdout_gv) != client_out);
+}
+
+int cp_stdin_unread(const char *bytes, size_t length) {
+    dTHXa(cp_perl);
+    PerlIO *in = client_in ? IoIFP(client_in) : NULL;
+    return in && PerlIO_unread(in, bytes, length) == (SSize_t)length;
+}
+
+size_t cp_stdin_take(char *bytes, size_t size) {
+    dTHXa(cp_perl);
+    PerlIO *in = client_in ? IoIFP(client_in) : NULL;
+    if (!in)
+        return 0;
+    SSize_t there = PerlIO_get_cnt(in);
+    if (there <= 0)
+        return 0;
+    SSize_t got = PerlIO_read(in, bytes, (size_t)there < size ? (size_t)there : size);
+    return got > 0 ? (size_t)got : 0;
+}
+
+int cp_stdout_flush(void) {
+    dTHXa(cp_perl);
+    PerlIO *out = client_out ? IoOFP(client_out) : NULL;
+    return !out || PerlIO_flush(out) == 0;
+}
+
+cp_sv *cp_new_handle(int fd, const char *mode) {
+    dTHXa(cp_perl);
+    PerlIO *handle = PerlIO_fdopen(fd, mode);
+    if (!handle)
+        return NULL;
+    GV *gv = newGVgen("Qpsmtpd::Transaction");
+    IO *io = GvIOn(gv);
+    IoIFP(io) = IoOFP(io) = handle;
+    IoTYPE(io) = IoTYPE_RDWR;
+    SV *reference = newRV_inc((SV *)gv);
+    /* The handle is closed with its last reference: the symbol table keeps none. */
+    (void)hv_delete(GvSTASH(gv), GvNAME(gv), GvNAMELEN(gv), G_DISCARD);
+    return CP(reference);
+}

@@ -1,0 +1,356 @@
+/*
+ * Scalars, arrays and hashes, objects that own Rust state, and the session-scoped contents of
+ * plugin objects. Nothing here dies or runs Perl code, save where values are given up.
+ */
+#include "glue_perl.h"
+
+/* ---- scalars ---- */
+
+cp_sv *cp_undef(void) {
+    dTHXa(cp_perl);
+    return CP(newSV(0));
+}
+
+cp_sv *cp_new_bytes(const char *bytes, size_t length, int utf8) {
+    dTHXa(cp_perl);
+    return CP(newSVpvn_utf8(bytes, length, utf8));
+}
+
+cp_sv *cp_new_int(int64_t n) {
+    dTHXa(cp_perl);
+    return CP(newSViv((IV)n));
+}
+
+cp_sv *cp_new_num(double n) {
+    dTHXa(cp_perl);
+    return CP(newSVnv(n));
+}
+
+cp_sv *cp_copy(cp_sv *value) {
+    dTHXa(cp_perl);
+    return CP(newSVsv_nomg(SV(value)));
+}
+
+cp_sv *cp_share(cp_sv *value) { return CP(SvREFCNT_inc_simple_NN(SV(value))); }
+
+int cp_kind(cp_sv *value) {
+    dTHXa(cp_perl);
+    SV *sv = SV(value);
+    if (SvROK(sv))
+        return CP_REF;
+    if (!SvOK(sv))
+        return SvTYPE(sv) >= SVt_PVAV || isGV_with_GP(sv) ? CP_OTHER : CP_UNDEF;
+    if (SvTYPE(sv) > SVt_PVMG)
+        return SvPOK(sv) ? (SvUTF8(sv) ? CP_TEXT : CP_BYTES) : CP_OTHER;
+    if (SvVOK(sv))
+        return CP_OTHER;
+    if (SvPOK(sv)) {
+        /* A number that was also used as text is text; text with a number of its own (dualvar)
+         * is both. */
+        if (SvNIOK(sv) && !looks_like_number(sv))
+            return CP_OTHER;
+        return SvUTF8(sv) ? CP_TEXT : CP_BYTES;
+    }
+    if (SvIOK(sv) && !SvIsUV(sv))
+        return CP_INT;
+    return SvNOK(sv) ? CP_NUM : CP_OTHER;
+}
+
+int cp_is_true_plain(cp_sv *value) {
+    dTHXa(cp_perl);
+    SV *sv = SV(value);
+    return SvROK(sv) ? 1 : SvTRUE_nomg_NN(sv) ? 1 : 0;
+}
+
+int cp_ref_type(cp_sv *value) {
+    SV *sv = SV(value);
+    if (!SvROK(sv))
+        return CP_REF_NONE;
+    switch (SvTYPE(SvRV(sv))) {
+    case SVt_PVCV: return CP_REF_CODE;
+    case SVt_PVAV: return CP_REF_ARRAY;
+    case SVt_PVHV: return CP_REF_HASH;
+    default: return CP_REF_OTHER;
+    }
+}
+
+int cp_is_overloaded(cp_sv *value) {
+    dTHXa(cp_perl);
+    return SvROK(SV(value)) && SvOBJECT(SvRV(SV(value))) && SvAMAGIC(SV(value)) ? 1 : 0;
+}
+
+int cp_is_defined(cp_sv *value) { return SvOK(SV(value)) ? 1 : 0; }
+
+int64_t cp_int(cp_sv *value) {
+    dTHXa(cp_perl);
+    SV *sv = SV(value);
+    if (SvROK(sv))
+        return 0;
+    /* A text that is no number is 0, without perl's warning. */
+    if (!SvNIOK(sv) && !(SvPOK(sv) && looks_like_number(sv)))
+        return 0;
+    return (int64_t)SvIV_nomg(sv);
+}
+
+double cp_num(cp_sv *value) {
+    dTHXa(cp_perl);
+    return SvROK(SV(value)) ? 0 : SvNV_nomg(SV(value));
+}
+
+const char *cp_bytes(cp_sv *value, size_t *length) {
+    dTHXa(cp_perl);
+    SV *sv = SV(value);
+    STRLEN n = 0;
+    const char *bytes = "";
+    if (SvPOK(sv))
+        bytes = SvPV_nomg(sv, n);
+    else if (!SvROK(sv) && SvOK(sv))
+        bytes = SvPV_nomg(sv, n);
+    *length = n;
+    return bytes;
+}
+
+cp_sv *cp_referent(cp_sv *reference) {
+    return SvROK(SV(reference)) ? CP(SvRV(SV(reference))) : NULL;
+}
+
+cp_sv *cp_new_ref(cp_sv *value) {
+    dTHXa(cp_perl);
+    return CP(newRV_inc(SV(value)));
+}
+
+/* ---- arrays and hashes ---- */
+
+cp_sv *cp_new_array(void) {
+    dTHXa(cp_perl);
+    return CP(newAV());
+}
+
+cp_sv *cp_new_hash(void) {
+    dTHXa(cp_perl);
+    return CP(newHV());
+}
+
+size_t cp_array_length(cp_sv *array) {
+    dTHXa(cp_perl);
+    return (size_t)(av_top_index((AV *)array) + 1);
+}
+
+cp_sv *cp_array_get(cp_sv *array, size_t index) {
+    dTHXa(cp_perl);
+    SV **slot = av_fetch((AV *)array, (SSize_t)index, 0);
+    return slot ? CP(*slot) : NULL;
+}
+
+void cp_array_push(cp_sv *array, cp_sv *value) {
+    dTHXa(cp_perl);
+    av_push((AV *)array, SV(value));
+}
+
+cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length) {
+    dTHXa(cp_perl);
+    SV **slot = hv_fetch((HV *)hash, key, (I32)length, 0);
+    return slot ? CP(*slot) : NULL;
+}
+
+void cp_hash_set(cp_sv *hash, const char *key, size_t length, cp_sv *value) {
+    dTHXa(cp_perl);
+    if (!hv_store((HV *)hash, key, (I32)length, SV(value), 0))
+        SvREFCNT_dec(SV(value));
+}
+
+cp_sv *cp_global_scalar(const char *name) {
+    dTHXa(cp_perl);
+    return CP(get_sv(name, GV_ADD));
+}
+
+cp_sv *cp_global_array(const char *name) {
+    dTHXa(cp_perl);
+    return CP(get_av(name, GV_ADD));
+}
+
+cp_sv *cp_global_hash(const char *name) {
+    dTHXa(cp_perl);
+    return CP(get_hv(name, GV_ADD));
+}
+
+cp_sv *cp_code(const char *name) {
+    dTHXa(cp_perl);
+    return CP(get_cv(name, 0));
+}
+
+/* ---- objects that own Rust state ---- */
+
+static int free_data(pTHX_ SV *sv, MAGIC *mg) {
+    PERL_UNUSED_ARG(sv);
+    if (mg->mg_ptr)
+        camelpost_free(mg->mg_private, mg->mg_ptr);
+    mg->mg_ptr = NULL;
+    return 0;
+}
+
+/* A thread's copy of the object has no state: it belongs to one interpreter. */
+static int dup_data(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
+    PERL_UNUSED_ARG(params);
+    mg->mg_ptr = NULL;
+    return 0;
+}
+
+static const MGVTBL data_vtbl = {NULL, NULL, NULL, NULL, free_data, NULL, dup_data, NULL};
+
+cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, void *data) {
+    dTHXa(cp_perl);
+    HV *hash = newHV();
+    MAGIC *mg = sv_magicext((SV *)hash, NULL, PERL_MAGIC_ext, &data_vtbl, (char *)data, 0);
+    mg->mg_private = kind;
+    mg->mg_flags |= MGf_DUP;
+    SV *reference = newRV_noinc((SV *)hash);
+    HV *stash = class_sv ? gv_stashsv(SV(class_sv), GV_ADD) : gv_stashpv(class_name, GV_ADD);
+    return CP(sv_bless(reference, stash));
+}
+
+static MAGIC *data_magic(cp_sv *object, uint16_t kind) {
+    SV *sv = SV(object);
+    if (SvROK(sv))
+        sv = SvRV(sv);
+    if (SvTYPE(sv) < SVt_PVMG)
+        return NULL;
+    for (MAGIC *mg = SvMAGIC(sv); mg; mg = mg->mg_moremagic)
+        if (mg->mg_type == PERL_MAGIC_ext && mg->mg_virtual == &data_vtbl && mg->mg_private == kind)
+            return mg;
+    return NULL;
+}
+
+void *cp_object_data(cp_sv *object, uint16_t kind) {
+    MAGIC *mg = data_magic(object, kind);
+    return mg ? mg->mg_ptr : NULL;
+}
+
+void *cp_object_replace(cp_sv *object, uint16_t kind, void *data) {
+    MAGIC *mg = data_magic(object, kind);
+    if (!mg)
+        return data;
+    void *old = mg->mg_ptr;
+    mg->mg_ptr = (char *)data;
+    return old;
+}
+
+/* A key of an object that is read and written in Rust: the element holds the object weakly (a
+ * plain pointer, since the element dies with the object's hash). */
+static int key_get(pTHX_ SV *sv, MAGIC *mg) {
+    SV *value = SV(camelpost_key_get(mg->mg_private, (cp_sv *)mg->mg_ptr));
+    if (value) {
+        sv_setsv_nomg(sv, value);
+        SvREFCNT_dec_NN(value);
+    }
+    return 0;
+}
+
+static int key_set(pTHX_ SV *sv, MAGIC *mg) {
+    PERL_UNUSED_CONTEXT;
+    camelpost_key_set(mg->mg_private, (cp_sv *)mg->mg_ptr, CP(sv));
+    return 0;
+}
+
+static const MGVTBL key_vtbl = {key_get, key_set, NULL, NULL, NULL, NULL, NULL, NULL};
+
+void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index) {
+    dTHXa(cp_perl);
+    SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
+    SV *element = newSV(0);
+    MAGIC *mg = sv_magicext(element, NULL, PERL_MAGIC_ext, &key_vtbl, (char *)hash, 0);
+    mg->mg_private = (U16)index;
+    if (!hv_store((HV *)hash, key, (I32)length, element, 0))
+        SvREFCNT_dec(element);
+}
+
+/* ---- session-scoped contents ---- */
+
+struct copying {
+    size_t limit;
+    size_t *shared;
+    PTR_TBL_t *seen;
+};
+
+static SV *copy_value(pTHX_ SV *sv, struct copying *c);
+
+static SV *copy_container(pTHX_ SV *container, struct copying *c) {
+    SV *known = (SV *)ptr_table_fetch(c->seen, container);
+    if (known)
+        return SvREFCNT_inc_simple_NN(known);
+    if (SvTYPE(container) == SVt_PVAV) {
+        AV *from = (AV *)container;
+        AV *to = newAV();
+        ptr_table_store(c->seen, from, to);
+        SSize_t last = av_top_index(from);
+        av_extend(to, last);
+        for (SSize_t i = 0; i <= last; i++) {
+            SV **slot = av_fetch(from, i, 0);
+            if (slot)
+                av_store(to, i, copy_value(aTHX_ *slot, c));
+        }
+        return (SV *)to;
+    }
+    HV *from = (HV *)container;
+    HV *to = newHV();
+    ptr_table_store(c->seen, from, to);
+    HE *entry;
+    hv_iterinit(from);
+    while ((entry = hv_iternext(from))) {
+        SV *value = copy_value(aTHX_ HeVAL(entry), c);
+        if (!hv_store_ent(to, hv_iterkeysv(entry), value, HeHASH(entry)))
+            SvREFCNT_dec(value);
+    }
+    return (SV *)to;
+}
+
+static int is_plain_container(SV *sv) {
+    return (SvTYPE(sv) == SVt_PVAV || SvTYPE(sv) == SVt_PVHV) && !SvOBJECT(sv) && !SvMAGICAL(sv);
+}
+
+static SV *copy_value(pTHX_ SV *sv, struct copying *c) {
+    if (SvROK(sv) && is_plain_container(SvRV(sv))) {
+        SV *container = SvRV(sv);
+        size_t size = SvTYPE(container) == SVt_PVAV ? (size_t)(av_top_index((AV *)container) + 1)
+                                                    : (size_t)HvUSEDKEYS((HV *)container);
+        if (size <= c->limit)
+            return newRV_noinc(copy_container(aTHX_ container, c));
+        (*c->shared)++;
+    }
+    SV *copy = newSVsv_nomg(sv);
+    if (SvROK(sv) && SvWEAKREF(sv))
+        sv_rvweaken(copy);
+    return copy;
+}
+
+cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared) {
+    dTHXa(cp_perl);
+    struct copying c = {limit, shared, ptr_table_new()};
+    SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
+    SV *copy = copy_container(aTHX_ hash, &c);
+    ptr_table_free(c.seen);
+    return CP(copy);
+}
+
+void cp_swap_contents(cp_sv *object, cp_sv *hash) {
+    dTHXa(cp_perl);
+    HV *a = (HV *)(SvROK(SV(object)) ? SvRV(SV(object)) : SV(object));
+    HV *b = (HV *)hash;
+    /* Iterators point into the arrays that change places. */
+    hv_iterinit(a);
+    hv_iterinit(b);
+    HE **array = HvARRAY(a);
+    HvARRAY(a) = HvARRAY(b);
+    HvARRAY(b) = array;
+    XPVHV *body_a = (XPVHV *)SvANY(a);
+    XPVHV *body_b = (XPVHV *)SvANY(b);
+    STRLEN keys = body_a->xhv_keys;
+    body_a->xhv_keys = body_b->xhv_keys;
+    body_b->xhv_keys = keys;
+    STRLEN max = body_a->xhv_max;
+    body_a->xhv_max = body_b->xhv_max;
+    body_b->xhv_max = max;
+    U32 flags = SvFLAGS(a) & SVphv_HASKFLAGS;
+    SvFLAGS(a) = (SvFLAGS(a) & ~SVphv_HASKFLAGS) | (SvFLAGS(b) & SVphv_HASKFLAGS);
+    SvFLAGS(b) = (SvFLAGS(b) & ~SVphv_HASKFLAGS) | flags;
+}

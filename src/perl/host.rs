@@ -1,0 +1,105 @@
+//! The host of the Perl plugins: the qp object, the table of hooks, the session that Perl code
+//! runs in at present, config values. One per process. Knows nothing of session logic.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::call::Unwind;
+use super::contents::Contents;
+use super::log::LOGERROR;
+use super::port::Port;
+use super::value::Sv;
+use super::xs::Raise;
+use crate::config::ConfigDir;
+use crate::hook::{Code, Hook, HookCall};
+
+/// What the host needs to know before plugins are loaded.
+pub struct HostSettings {
+    pub config: Rc<ConfigDir>,
+    /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
+    pub trace_level: u8,
+    /// 0.94: a code that no constant names ends the chain. 1.00: the next plugin runs.
+    pub unknown_codes_end_chain: bool,
+    /// Values of config names that have no file (`me`, `timeout`).
+    pub defaults: Vec<(&'static str, Vec<u8>)>,
+    /// What `version` answers.
+    pub version: String,
+    /// `plugin_dirs`, absolute or relative to the working directory.
+    pub plugin_dirs: Vec<Vec<u8>>,
+    /// `size_threshold` in bytes.
+    pub size_threshold: u64,
+}
+
+/// See the module's description.
+pub struct Host {
+    pub qp: Sv,
+    pub(super) hooks: Sv,
+    pub(super) contents: Contents,
+    pub(super) trace_level: Cell<u8>,
+    pub(super) unknown_codes_end_chain: bool,
+    pub settings: HostSettings,
+    port: RefCell<Rc<dyn Port>>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Rc<Host>>> = const { RefCell::new(None) };
+}
+
+/// The host of this process.
+pub fn current() -> Result<Rc<Host>, Raise> {
+    let host = CURRENT.with_borrow(Clone::clone);
+    host.ok_or_else(|| Raise::Croak("no mail server is set up here".to_owned()))
+}
+
+impl Host {
+    pub(super) fn new(qp: Sv, hooks: Sv, settings: HostSettings, port: Rc<dyn Port>) -> Rc<Host> {
+        let host = Rc::new(Host {
+            qp,
+            hooks,
+            contents: Contents::default(),
+            trace_level: Cell::new(settings.trace_level),
+            unknown_codes_end_chain: settings.unknown_codes_end_chain,
+            settings,
+            port: RefCell::new(port),
+        });
+        CURRENT.set(Some(host.clone()));
+        host
+    }
+
+    /// The session that Perl code runs in.
+    pub fn port(&self) -> Rc<dyn Port> {
+        self.port.borrow().clone()
+    }
+
+    /// Perl code runs in another session from now on. Returns the one before.
+    pub fn enter(&self, port: Rc<dyn Port>) -> Rc<dyn Port> {
+        self.port.replace(port)
+    }
+
+    /// `config(NAME)`: a config hook, else the file's lines, else the default.
+    pub fn config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
+        if self.has_entries(Hook::Config) {
+            let call = HookCall::with(Hook::Config, vec![name.into()]);
+            let verdict = self.run_quiet(call)?;
+            if verdict.code == Code::Ok && !verdict.values.is_empty() {
+                return Ok(verdict.values.into_iter().map(Option::unwrap_or_default).collect());
+            }
+        }
+        self.file_config(name)
+    }
+
+    /// The same without config hooks.
+    pub fn file_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
+        let Ok(name) = std::str::from_utf8(name) else { return Ok(Vec::new()) };
+        match self.settings.config.lines(name) {
+            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines.to_vec()),
+            Ok(_) => {}
+            Err(error) => {
+                let text = Sv::bytes(error.to_string().as_bytes());
+                self.log(LOGERROR, None, None, &[text])?;
+            }
+        }
+        let default = self.settings.defaults.iter().find(|(known, _)| *known == name);
+        Ok(default.map(|(_, value)| vec![value.clone()]).unwrap_or_default())
+    }
+}

@@ -1,0 +1,99 @@
+//! Starts the interpreter and gives it the host's own modules, which are compiled into this
+//! binary and come first in @INC. The original's modules are never loaded.
+
+use std::ffi::{CString, c_char};
+use std::os::unix::ffi::OsStrExt;
+
+use super::call::{Want, eval};
+use super::sys;
+use super::xs;
+
+include!(concat!(env!("OUT_DIR"), "/perl_files.rs"));
+
+/// Puts the compiled-in modules first in @INC. Modules of the original that Camelpost does not
+/// have must not be found either: they would load the rest of the original.
+const BOOT: &str = r#"
+unshift @INC, sub {
+    my (undef, $file) = @_;
+    my $text = Camelpost::_embedded_file($file);
+    if (!defined $text) {
+        die "$file is part of the original qpsmtpd and not of Camelpost\n"
+          if $file =~ m{^Qpsmtpd/(?:PollServer|(?:SMTP|TcpServer)/Prefork|Plugin/Async/\w+)\.pm$};
+        return;
+    }
+    $INC{$file} = "perl/$file";
+    open my $handle, '<', \$text or die "cannot read $file: $!";
+    return (\qq{# line 1 "perl/$file"\n}, $handle);
+};
+require Camelpost;
+1;
+"#;
+
+/// The text of a compiled-in module.
+pub fn embedded_file(name: &[u8]) -> Option<&'static str> {
+    FILES.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, text)| *text)
+}
+
+/// Starts the interpreter of this process. `include` are further directories for @INC.
+pub fn start(include: &[String]) -> Result<(), String> {
+    let mut words = vec!["camelpost".to_owned(), "-w".to_owned()];
+    words.extend(include.iter().map(|dir| format!("-I{dir}")));
+    words.extend(["-e".to_owned(), "0".to_owned()]);
+    let words: Vec<CString> = words.into_iter().flat_map(CString::new).collect();
+    let mut argv: Vec<*mut c_char> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
+    argv.push(std::ptr::null_mut());
+    let count = i32::try_from(words.len()).unwrap_or(0);
+    // PERL_SIGNALS=unsafe would let a signal handler run inside any function of perl's or ours.
+    // SAFETY: called once, on the main thread, before any other thread exists; argv is
+    // null-terminated and outlives the interpreter, as perl keeps pointers into it.
+    let status = unsafe {
+        std::env::remove_var("PERL_SIGNALS");
+        sys::cp_start(count, argv.as_mut_ptr())
+    };
+    std::mem::forget((words, argv));
+    if status != 0 {
+        return Err(format!("perl did not start (status {status})"));
+    }
+    xs::define_all();
+    eval(BOOT, Want::Scalar)
+        .map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
+    set_program_name();
+    Ok(())
+}
+
+/// `$0` has a slash and names an existing file, as plugins derive directories from it.
+fn set_program_name() {
+    let program = std::env::current_exe().unwrap_or_default();
+    let program = super::value::Sv::bytes(program.as_os_str().as_bytes());
+    let _ = super::call::call_function("Camelpost::set_program_name", &[program], Want::Void);
+}
+
+/// A forked worker: this process owns its copy of the interpreter.
+pub fn adopt(seed: u32) {
+    // SAFETY: the interpreter runs in this process's main thread.
+    unsafe {
+        sys::cp_adopt();
+        sys::cp_reseed(seed);
+    }
+}
+
+/// Whether this process was forked by Perl code and must not go on as a worker.
+pub fn is_stray_child() -> bool {
+    // SAFETY: reads a flag.
+    unsafe { sys::cp_is_stray_child() != 0 }
+}
+
+/// Ends a process that Perl code has forked and that came back from its hook.
+pub fn leave_stray_child() {
+    // SAFETY: flushes perl's buffers and ends the process; nothing of Rust is dropped, as it
+    // belongs to the parent.
+    unsafe { sys::cp_leave_stray_child(0) }
+}
+
+/// Runs END blocks and destroys the interpreter.
+pub fn stop() {
+    // SAFETY: no Perl code runs, and none is called afterwards: the process ends.
+    unsafe {
+        sys::cp_stop();
+    }
+}

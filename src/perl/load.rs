@@ -1,0 +1,76 @@
+//! Builds the host: interpreter, qp object, plugins in the order of their config lines.
+
+use std::rc::Rc;
+
+use super::call::{Want, call_function, call_method, eval};
+use super::host::{Host, HostSettings};
+use super::idle::Idle;
+use super::interpreter;
+use super::value::Sv;
+use super::xs::FIRST_NATIVE;
+use super::sys;
+use crate::hook::Hook;
+use crate::mail::Spool;
+
+/// Starts the interpreter and makes the host, without plugins.
+pub fn start(settings: HostSettings, spool: Rc<Spool>, include: &[String]) -> Result<Rc<Host>, String> {
+    interpreter::start(include)?;
+    let failed = |error: super::call::Unwind| String::from_utf8_lossy(&error.message()).into_owned();
+    let made = eval(
+        "require Qpsmtpd::TcpServer; require Qpsmtpd::Address; \
+         (Qpsmtpd::TcpServer->new, $Qpsmtpd::hooks)",
+        Want::List,
+    )
+    .map_err(failed)?;
+    let [qp, hooks] = <[Sv; 2]>::try_from(made).map_err(|_| "no qp object".to_owned())?;
+    let version = Sv::bytes(settings.version.as_bytes());
+    let threshold = Sv::int(i64::try_from(settings.size_threshold).unwrap_or(i64::MAX));
+    call_function("Camelpost::set_globals", &[version, threshold], Want::Void).map_err(failed)?;
+    Ok(Host::new(qp, hooks, settings, Rc::new(Idle::new(spool))))
+}
+
+impl Host {
+    /// Loads one Perl plugin by its config line.
+    pub fn load_plugin(&self, line: &[u8]) -> Result<(), String> {
+        let mut args = vec![self.qp.clone(), Sv::bytes(line)];
+        args.extend(self.settings.plugin_dirs.iter().map(|dir| Sv::bytes(dir)));
+        match call_method("_load_plugin", &args, Want::Scalar) {
+            Ok(_) => super::value::release_dropped().map_err(|_| "exit was called".to_owned()),
+            Err(super::call::Unwind::Exited(status)) => {
+                Err(format!("it called exit({status}) while it was loaded"))
+            }
+            Err(died) => Err(String::from_utf8_lossy(&died.message()).trim_end().to_owned()),
+        }
+    }
+
+    /// Puts a native plugin's hook at the end of a chain.
+    pub fn add_native(&self, name: &str, hook: Hook, id: i32) {
+        if self.hooks.hash_get(hook.name()).is_none() {
+            self.hooks.hash_set(hook.name().as_bytes(), Sv::array_of([]));
+        }
+        let entry = Sv::hash_ref();
+        entry.hash_set(b"name", Sv::bytes(name.as_bytes()));
+        // SAFETY: makes a new code reference.
+        if let Some(code) = Sv::own(unsafe { sys::cp_anonymous_xsub(FIRST_NATIVE + id) }) {
+            entry.hash_set(b"code", code);
+        }
+        if let Some(list) = self.hooks.hash_get(hook.name()).and_then(|list| list.referent()) {
+            // SAFETY: `list` is the hook's array, which takes over the reference.
+            unsafe { sys::cp_array_push(list.raw(), entry.into_raw()) }
+        }
+    }
+
+    /// The mechanisms for which an auth hook is registered; `auth` stands for all.
+    pub fn auth_mechanisms(&self) -> Vec<&'static str> {
+        let all = self.has_entries(Hook::Auth);
+        [
+            (Hook::AuthPlain, "PLAIN"),
+            (Hook::AuthLogin, "LOGIN"),
+            (Hook::AuthCramMd5, "CRAM-MD5"),
+        ]
+        .into_iter()
+        .filter(|(hook, _)| all || self.has_entries(*hook))
+        .map(|(_, name)| name)
+        .collect()
+    }
+}

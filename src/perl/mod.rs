@@ -1,0 +1,25 @@
+//! The Perl bridge: the only place that knows libperl. Safe Rust above it sees values, calls,
+//! and a host that runs the Perl plugins of a chain. Knows no session logic: what Perl code
+//! asks of its session goes through `Port`.
+
+pub mod call;
+mod chain;
+mod contents;
+pub mod host;
+mod idle;
+pub mod interpreter;
+mod keys;
+mod load;
+pub mod log;
+mod object;
+pub mod port;
+mod session;
+pub mod stdio;
+#[rustfmt::skip]
+mod sys;
+mod value;
+mod xs;
+
+pub use chain::{Chain, Progress};
+pub use load::start;
+pub use value::{PerlValue, Sv, any_dropped, release_dropped};

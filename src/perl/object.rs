@@ -1,0 +1,95 @@
+//! Perl objects that own Rust state: blessed hashes with magic that holds one counted
+//! reference to the state. The state lives until the last Perl reference is gone.
+
+use std::ffi::c_void;
+use std::rc::Rc;
+
+use super::sys;
+use super::value::{PerlValue, Sv};
+use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
+
+/// State that a Perl object can own.
+pub trait Owned: Sized + 'static {
+    const KIND: u16;
+    const CLASS: &'static str;
+    /// Keys of the object's hash that are read and written in Rust.
+    const KEYS: &'static [(&'static str, i32)] = &[];
+}
+
+impl Owned for Connection {
+    const KIND: u16 = 1;
+    const CLASS: &'static str = "Qpsmtpd::Connection";
+}
+
+impl Owned for Transaction {
+    const KIND: u16 = 2;
+    const CLASS: &'static str = "Qpsmtpd::Transaction";
+    const KEYS: &'static [(&'static str, i32)] = super::keys::TRANSACTION;
+}
+
+impl Owned for EnvelopeAddress {
+    const KIND: u16 = 3;
+    const CLASS: &'static str = "Qpsmtpd::Address";
+}
+
+/// A new object of `class` (or of the state's own class) that owns the state.
+pub fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
+    let data = Rc::into_raw(state).cast_mut().cast::<c_void>();
+    let name = std::ffi::CString::new(T::CLASS).unwrap_or_default();
+    let class = class.map_or(std::ptr::null_mut(), Sv::raw);
+    // SAFETY: the object takes over the counted pointer and gives it back to camelpost_free
+    // with the same kind.
+    let raw = unsafe { sys::cp_new_object(name.as_ptr(), class, T::KIND, data) };
+    let object = Sv::own(raw).unwrap_or_else(|| std::process::abort());
+    for (key, index) in T::KEYS {
+        // SAFETY: a live object; the element dies with its hash.
+        unsafe { sys::cp_bind_key(object.raw(), key.as_ptr().cast(), key.len(), *index) }
+    }
+    object
+}
+
+/// The state of an object, if it is one of this kind.
+pub fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
+    // SAFETY: data of this kind was made by `new` from an Rc<T>; the count goes up before an Rc
+    // is made of the pointer.
+    unsafe {
+        let data = sys::cp_object_data(raw, T::KIND).cast::<T>().cast_const();
+        if data.is_null() {
+            return None;
+        }
+        Rc::increment_strong_count(data);
+        Some(Rc::from_raw(data))
+    }
+}
+
+/// The object that stands for a piece of state, made when it is first asked for.
+pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
+    if let Some(object) = shown.object()
+        && let Some(value) = PerlValue::of(object.as_ref())
+    {
+        return value.clone();
+    }
+    let object = new(shown.data.clone(), None);
+    shown.set_object(Box::new(PerlValue(object.clone())));
+    object
+}
+
+/// State and object of a value that a plugin handed in.
+pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
+    let state = data::<T>(value.raw())?;
+    Some(Rc::new(Shown::with_object(state, Box::new(PerlValue(Sv::copied(value.raw()))))))
+}
+
+/// Called when an object's hash is freed.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
+    // SAFETY: made by `new` with this kind; each object gives its one reference back once.
+    unsafe {
+        match kind {
+            Connection::KIND => drop(Rc::from_raw(data.cast::<Connection>())),
+            Transaction::KIND => drop(Rc::from_raw(data.cast::<Transaction>())),
+            EnvelopeAddress::KIND => drop(Rc::from_raw(data.cast::<EnvelopeAddress>())),
+            _ => {}
+        }
+    }
+}

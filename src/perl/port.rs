@@ -1,0 +1,47 @@
+//! What the running session offers to Perl code. The session's side implements it; this layer
+//! knows nothing of its logic.
+
+use std::rc::Rc;
+
+use super::call::Unwind;
+use crate::hook::{Arg, HookCall, Verdict};
+use crate::mail::{Connection, Shown, Spool, Transaction};
+use crate::smtp::Reply;
+
+/// A session as Perl code sees it. Methods that may run Perl again return an `Unwind`, which
+/// the caller must pass on.
+pub trait Port {
+    fn connection(&self) -> Rc<Shown<Connection>>;
+    fn set_connection(&self, connection: Rc<Shown<Connection>>);
+    fn transaction(&self) -> Rc<Shown<Transaction>>;
+    fn set_transaction(&self, transaction: Rc<Shown<Transaction>>);
+    fn spool(&self) -> Rc<Spool>;
+
+    /// `auth_user`, `auth_mechanism`, `{auth}{ticket}`.
+    fn auth(&self, what: AuthFact) -> Option<Vec<u8>>;
+    fn set_auth(&self, what: AuthFact, value: Option<Vec<u8>>);
+    /// The number of the verdict of the last AUTH.
+    fn authenticated(&self) -> Option<i64>;
+    fn set_authenticated(&self, verdict: Option<i64>);
+    fn command_counter(&self) -> u64;
+
+    /// Sends a reply at once. False if the client is gone.
+    fn respond(&self, reply: Reply) -> bool;
+    /// A hook's chain, and with `respond` what the session makes of the verdict.
+    fn run_hooks(&self, call: HookCall, respond: bool) -> Result<Verdict, Unwind>;
+    /// A native plugin's hook, called from Perl.
+    fn call_native(&self, id: i32, args: Vec<Arg>) -> Result<Verdict, Unwind>;
+    fn reset_transaction(&self) -> Result<(), Unwind>;
+    /// Ends the session. What it returns is always an unwinding to the outermost call.
+    fn disconnect(&self) -> Unwind;
+    /// One command line, as if the client had sent it.
+    fn dispatch(&self, line: Vec<u8>) -> Result<(), Unwind>;
+}
+
+/// A fact about the client's authentication.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthFact {
+    User,
+    Mechanism,
+    Ticket,
+}

@@ -1,0 +1,128 @@
+//! A session's way through the host: what is set up before its first Perl call and put back
+//! after its last, and the calls that the session's steps need.
+
+use std::rc::Rc;
+
+use super::call::{Unwind, Want, call, call_function};
+use super::host::Host;
+use super::port::Port;
+use super::value::{PerlValue, Sv};
+use super::stdio;
+use crate::mail::{Foreign, HeaderSlot, Note, Transaction};
+
+impl Host {
+    /// A session begins: its socket is on descriptors 0 and 1.
+    pub fn begin_session(
+        &self,
+        port: Rc<dyn Port>,
+        environment: &[(&str, Vec<u8>)],
+    ) -> Result<Rc<dyn Port>, Unwind> {
+        stdio::fresh();
+        self.settings.config.begin_session();
+        self.contents.begin_session();
+        let before = self.enter(port);
+        call_function("Camelpost::save_state", &[], Want::Void)?;
+        let pairs = environment.iter();
+        let pairs = pairs.flat_map(|(name, value)| [Sv::bytes(name.as_bytes()), Sv::bytes(value)]);
+        let pairs: Vec<Sv> = pairs.collect();
+        call_function("Camelpost::set_environment", &pairs, Want::Void)?;
+        Ok(before)
+    }
+
+    /// A session has ended: `idle` is what Perl code sees from now on.
+    pub fn end_session(&self, idle: Rc<dyn Port>) -> Result<(), Unwind> {
+        stdio::flush();
+        let ended = self.enter(idle);
+        drop(ended);
+        self.contents.end_session();
+        super::value::release_dropped()?;
+        call_function("Camelpost::restore_state", &[], Want::Void)?;
+        Ok(())
+    }
+
+    /// Calls the parser that a parse hook gave: (plugin, verb, rest).
+    pub fn call_parser(
+        &self,
+        parser: &dyn Foreign,
+        verb: &[u8],
+        rest: &[u8],
+    ) -> Result<Vec<Option<Vec<u8>>>, Unwind> {
+        let Some(code) = PerlValue::of(parser) else { return Ok(Vec::new()) };
+        let command = call_function("Camelpost::command_object", &[], Want::Scalar)?;
+        let command = command.into_iter().next().unwrap_or_else(Sv::undef);
+        let values = call(code, &[command, Sv::bytes(verb), Sv::bytes(rest)], Want::List)?;
+        let mut texts = Vec::with_capacity(values.len());
+        for value in values {
+            let defined = value.is_defined();
+            texts.push(if defined { Some(super::call::stringify(&value)?) } else { None });
+        }
+        Ok(texts)
+    }
+
+    /// The lines of the transaction's note `capabilities`.
+    pub fn capabilities(&self) -> Vec<Vec<u8>> {
+        match self.port().transaction().notes.get(b"capabilities") {
+            Some(Note::Foreign(list)) => {
+                let Some(list) = PerlValue::of(list.as_ref()) else { return Vec::new() };
+                let items = (0..list.array_len()).filter_map(|index| list.array_get(index));
+                items.map(|item| item.to_bytes()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// Puts a field on top of a header that is Perl's.
+    pub fn add_header(&self, name: &str, value: &[u8]) -> Result<(), Unwind> {
+        let args = [Sv::bytes(name.as_bytes()), Sv::bytes(value)];
+        self.with_header("Camelpost::add_header", &args)?;
+        Ok(())
+    }
+
+    /// Renames the fields of a name in a header that is Perl's.
+    pub fn rename_header(&self, from: &str, to: &str) -> Result<(), Unwind> {
+        let args = [Sv::bytes(from.as_bytes()), Sv::bytes(to.as_bytes())];
+        self.with_header("Camelpost::rename_header", &args)?;
+        Ok(())
+    }
+
+    /// The values of a field in a header that is Perl's.
+    pub fn get_header(&self, name: &str) -> Result<Vec<Vec<u8>>, Unwind> {
+        let values = self.with_header("Camelpost::get_header", &[Sv::bytes(name.as_bytes())])?;
+        values.iter().map(super::call::stringify).collect()
+    }
+
+    fn with_header(&self, function: &str, args: &[Sv]) -> Result<Vec<Sv>, Unwind> {
+        let transaction = self.port().transaction();
+        let header = match &*transaction.header.borrow() {
+            HeaderSlot::Foreign(header) => PerlValue::of(header.as_ref()).cloned(),
+            _ => None,
+        };
+        let Some(header) = header else { return Ok(Vec::new()) };
+        let mut all = vec![header];
+        all.extend_from_slice(args);
+        call_function(function, &all, Want::List)
+    }
+
+    /// The cipher of a client whose socket a plugin has wrapped in TLS.
+    pub fn cipher(&self) -> Result<Option<Vec<u8>>, Unwind> {
+        let socket = match self.port().connection().notes.get(b"tls_socket") {
+            Some(Note::Foreign(socket)) => PerlValue::of(socket.as_ref()).cloned(),
+            _ => None,
+        };
+        let Some(socket) = socket else { return Ok(None) };
+        let cipher = call_function("Camelpost::cipher", &[socket], Want::Scalar)?;
+        Ok(cipher.first().filter(|cipher| cipher.is_defined()).map(Sv::to_bytes))
+    }
+
+    /// The header as it will be queued.
+    pub fn header_text(&self, transaction: &Transaction) -> Result<Vec<u8>, Unwind> {
+        let header = match &*transaction.header.borrow() {
+            HeaderSlot::Foreign(header) => PerlValue::of(header.as_ref()).cloned(),
+            HeaderSlot::Native(header) => return Ok(header.bytes.clone()),
+            HeaderSlot::None => None,
+        };
+        let Some(header) = header else { return Ok(Vec::new()) };
+        let text = call_function("Camelpost::header_text", &[header], Want::Scalar)?;
+        Ok(text.first().map(Sv::to_bytes).unwrap_or_default())
+    }
+}

@@ -1,0 +1,42 @@
+//! The client on Perl's STDIN and STDOUT: fresh handles at a session's start, bytes that were
+//! read ahead lent to STDIN for a call and taken back after it.
+
+use super::sys;
+
+/// *STDIN and *STDOUT are handles on descriptors 0 and 1 with empty buffers.
+pub fn fresh() -> bool {
+    // SAFETY: the interpreter runs, and no Perl code runs now.
+    unsafe { sys::cp_fresh_stdio() != 0 }
+}
+
+/// Whether a plugin has put other handles in their place.
+pub fn taken() -> bool {
+    // SAFETY: as above.
+    unsafe { sys::cp_stdio_taken() != 0 }
+}
+
+/// Makes `bytes` the next that STDIN reads.
+pub fn lend(bytes: &[u8]) -> bool {
+    // SAFETY: perl copies the range.
+    bytes.is_empty() || unsafe { sys::cp_stdin_unread(bytes.as_ptr().cast(), bytes.len()) != 0 }
+}
+
+/// What STDIN has in its buffer and was not read.
+pub fn take_back() -> Vec<u8> {
+    let mut all = Vec::new();
+    let mut block = [0u8; 4096];
+    loop {
+        // SAFETY: the range is writable; perl writes at most its length.
+        let got = unsafe { sys::cp_stdin_take(block.as_mut_ptr().cast(), block.len()) };
+        if got == 0 {
+            return all;
+        }
+        all.extend_from_slice(&block[..got]);
+    }
+}
+
+/// Writes out what plugins printed to STDOUT. False if the client is gone.
+pub fn flush() -> bool {
+    // SAFETY: the interpreter runs, and no Perl code runs now.
+    unsafe { sys::cp_stdout_flush() != 0 }
+}

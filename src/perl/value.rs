@@ -1,0 +1,290 @@
+//! Owned references to Perl values. A drop never runs Perl code where it stands: it goes to a
+//! list that is emptied at safe points, outside the async runtime and outside every borrow.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::ptr::NonNull;
+
+use super::call::Unwind;
+use super::sys;
+use crate::mail::{Foreign, Note};
+
+thread_local! {
+    static GIVEN_UP: RefCell<Vec<*mut sys::cp_sv>> = const { RefCell::new(Vec::new()) };
+}
+
+/// One counted reference to an SV (of any type). Neither `Send` nor `Sync`: the interpreter
+/// lives on one thread.
+#[derive(Debug)]
+pub struct Sv(NonNull<sys::cp_sv>);
+
+impl Clone for Sv {
+    fn clone(&self) -> Sv {
+        Sv::share(self.raw())
+    }
+}
+
+impl Drop for Sv {
+    fn drop(&mut self) {
+        GIVEN_UP.with_borrow_mut(|list| list.push(self.0.as_ptr()));
+    }
+}
+
+/// Releases what was dropped since the last time. Objects' DESTROY runs here.
+pub fn release_dropped() -> Result<(), Unwind> {
+    loop {
+        let mut batch = GIVEN_UP.with_borrow_mut(std::mem::take);
+        if batch.is_empty() {
+            return Ok(());
+        }
+        // SAFETY: each pointer came from an `Sv` that owned one reference and is gone.
+        let outcome = unsafe { sys::cp_drop(batch.as_mut_ptr(), batch.len()) };
+        Unwind::check_exit(outcome)?;
+    }
+}
+
+/// Whether anything waits for `release_dropped`.
+pub fn any_dropped() -> bool {
+    GIVEN_UP.with_borrow(|list| !list.is_empty())
+}
+
+impl Sv {
+    /// Takes over a reference; `None` for a null pointer.
+    pub fn own(raw: *mut sys::cp_sv) -> Option<Sv> {
+        NonNull::new(raw).map(Sv)
+    }
+
+    /// Another reference to a value that somebody else owns; undef for a null pointer.
+    pub fn share(raw: *mut sys::cp_sv) -> Sv {
+        match NonNull::new(raw) {
+            // SAFETY: a live SV, whose count goes up by one for the new owner.
+            Some(raw) => Sv(unsafe { NonNull::new_unchecked(sys::cp_share(raw.as_ptr())) }),
+            None => Sv::undef(),
+        }
+    }
+
+    pub fn raw(&self) -> *mut sys::cp_sv {
+        self.0.as_ptr()
+    }
+
+    /// Gives the reference away without releasing it.
+    pub fn into_raw(self) -> *mut sys::cp_sv {
+        let raw = self.0.as_ptr();
+        std::mem::forget(self);
+        raw
+    }
+
+    fn fresh(raw: *mut sys::cp_sv) -> Sv {
+        // perl ends the process when it has no memory for a scalar, so null does not occur.
+        Sv(NonNull::new(raw).unwrap_or_else(|| std::process::abort()))
+    }
+
+    pub fn undef() -> Sv {
+        // SAFETY: makes a new scalar in the running interpreter.
+        Sv::fresh(unsafe { sys::cp_undef() })
+    }
+
+    pub fn bytes(bytes: &[u8]) -> Sv {
+        // SAFETY: perl copies the given range.
+        Sv::fresh(unsafe { sys::cp_new_bytes(bytes.as_ptr().cast(), bytes.len(), 0) })
+    }
+
+    pub fn text(text: &str) -> Sv {
+        // SAFETY: as above; the bytes are UTF-8, as the flag says.
+        Sv::fresh(unsafe { sys::cp_new_bytes(text.as_ptr().cast(), text.len(), 1) })
+    }
+
+    pub fn optional(bytes: Option<&[u8]>) -> Sv {
+        bytes.map_or_else(Sv::undef, Sv::bytes)
+    }
+
+    pub fn int(n: i64) -> Sv {
+        // SAFETY: makes a new scalar.
+        Sv::fresh(unsafe { sys::cp_new_int(n) })
+    }
+
+    pub fn num(n: f64) -> Sv {
+        // SAFETY: makes a new scalar.
+        Sv::fresh(unsafe { sys::cp_new_num(n) })
+    }
+
+    pub fn new_array() -> Sv {
+        // SAFETY: makes a new array.
+        Sv::fresh(unsafe { sys::cp_new_array() })
+    }
+
+    pub fn new_hash() -> Sv {
+        // SAFETY: makes a new hash.
+        Sv::fresh(unsafe { sys::cp_new_hash() })
+    }
+
+    /// A new reference to this value.
+    pub fn reference(&self) -> Sv {
+        // SAFETY: a live SV; the reference shares it.
+        Sv::fresh(unsafe { sys::cp_new_ref(self.raw()) })
+    }
+
+    /// A copy of a scalar's value.
+    pub fn copied(raw: *mut sys::cp_sv) -> Sv {
+        // SAFETY: a live SV; copying without magic runs no Perl code.
+        Sv::fresh(unsafe { sys::cp_copy(raw) })
+    }
+
+    pub fn is_defined(&self) -> bool {
+        // SAFETY: a live SV.
+        unsafe { sys::cp_is_defined(self.raw()) != 0 }
+    }
+
+    pub fn is_code(&self) -> bool {
+        // SAFETY: a live SV.
+        unsafe { sys::cp_ref_type(self.raw()) as u32 == sys::CP_REF_CODE }
+    }
+
+    pub fn is_ref(&self) -> bool {
+        // SAFETY: a live SV.
+        unsafe { sys::cp_ref_type(self.raw()) as u32 != sys::CP_REF_NONE }
+    }
+
+    pub fn as_int(&self) -> i64 {
+        // SAFETY: a live SV; no overloaded conversion is run.
+        unsafe { sys::cp_int(self.raw()) }
+    }
+
+    /// The bytes of a plain scalar; empty for a reference.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        plain_bytes(self.raw())
+    }
+
+    /// What this points to, if it is a reference.
+    pub fn referent(&self) -> Option<Sv> {
+        // SAFETY: a live SV.
+        let raw = unsafe { sys::cp_referent(self.raw()) };
+        NonNull::new(raw).map(|raw| Sv::share(raw.as_ptr()))
+    }
+
+    /// The number of elements of an array, or of the array it points to.
+    pub fn array_len(&self) -> usize {
+        // SAFETY: `array` is an array.
+        self.array().map_or(0, |array| unsafe { sys::cp_array_length(array) })
+    }
+
+    /// An element of an array, or of the array it points to.
+    pub fn array_get(&self, index: usize) -> Option<Sv> {
+        let array = self.array()?;
+        // SAFETY: `array` is an array; the element is shared before anything can free it.
+        NonNull::new(unsafe { sys::cp_array_get(array, index) }).map(|sv| Sv::share(sv.as_ptr()))
+    }
+
+    fn array(&self) -> Option<*mut sys::cp_sv> {
+        // SAFETY: a live SV; the type is checked before it is used as an array.
+        unsafe {
+            match sys::cp_ref_type(self.raw()) as u32 {
+                sys::CP_REF_ARRAY => Some(sys::cp_referent(self.raw())),
+                _ => None,
+            }
+        }
+    }
+
+    fn hash(&self) -> Option<*mut sys::cp_sv> {
+        // SAFETY: a live SV; the type is checked before it is used as a hash.
+        unsafe {
+            match sys::cp_ref_type(self.raw()) as u32 {
+                sys::CP_REF_HASH => Some(sys::cp_referent(self.raw())),
+                _ => None,
+            }
+        }
+    }
+
+    /// A value of the hash that this points to.
+    pub fn hash_get(&self, key: &str) -> Option<Sv> {
+        let hash = self.hash()?;
+        // SAFETY: `hash` is a hash; the value is shared before anything can free it.
+        let raw = unsafe { sys::cp_hash_get(hash, key.as_ptr().cast(), key.len()) };
+        NonNull::new(raw).map(|raw| Sv::share(raw.as_ptr()))
+    }
+
+    /// Stores into the hash that this points to.
+    pub fn hash_set(&self, key: &[u8], value: Sv) {
+        if let Some(hash) = self.hash() {
+            // SAFETY: `hash` is a hash, which takes over the reference to the value.
+            unsafe { sys::cp_hash_set(hash, key.as_ptr().cast(), key.len(), value.into_raw()) }
+        }
+    }
+
+    /// A reference to a new array of these values.
+    pub fn array_of(values: impl IntoIterator<Item = Sv>) -> Sv {
+        let array = Sv::new_array();
+        for value in values {
+            // SAFETY: `array` is an array, which takes over the reference.
+            unsafe { sys::cp_array_push(array.raw(), value.into_raw()) }
+        }
+        array.reference()
+    }
+
+    /// A reference to a new, empty hash.
+    pub fn hash_ref() -> Sv {
+        Sv::new_hash().reference()
+    }
+
+    /// The value as a note: plain scalars in native form, all else as it is.
+    pub fn to_note(&self) -> Note {
+        // SAFETY: a live SV.
+        match unsafe { sys::cp_kind(self.raw()) } as u32 {
+            sys::CP_UNDEF => Note::Undef,
+            sys::CP_INT => Note::Int(self.as_int()),
+            // SAFETY: a live SV.
+            sys::CP_NUM => Note::Num(unsafe { sys::cp_num(self.raw()) }),
+            sys::CP_BYTES => Note::Bytes(self.to_bytes()),
+            sys::CP_TEXT => match String::from_utf8(self.to_bytes()) {
+                Ok(text) => Note::Text(text),
+                Err(_) => Note::Foreign(Box::new(PerlValue(Sv::copied(self.raw())))),
+            },
+            _ => Note::Foreign(Box::new(PerlValue(Sv::copied(self.raw())))),
+        }
+    }
+
+    /// A new value for a note.
+    pub fn from_note(note: &Note) -> Sv {
+        match note {
+            Note::Undef => Sv::undef(),
+            Note::Int(n) => Sv::int(*n),
+            Note::Num(n) => Sv::num(*n),
+            Note::Bytes(bytes) => Sv::bytes(bytes),
+            Note::Text(text) => Sv::text(text),
+            Note::Foreign(value) => match PerlValue::of(value.as_ref()) {
+                Some(value) => Sv::copied(value.raw()),
+                None => Sv::undef(),
+            },
+        }
+    }
+}
+
+/// The bytes of a plain scalar; empty for a reference.
+pub fn plain_bytes(raw: *mut sys::cp_sv) -> Vec<u8> {
+    let mut length = 0;
+    // SAFETY: a live SV; the range is copied before anything can change it.
+    unsafe {
+        let bytes = sys::cp_bytes(raw, &mut length);
+        std::slice::from_raw_parts(bytes.cast::<u8>(), length).to_vec()
+    }
+}
+
+/// A Perl value in the hands of code that does not know Perl.
+#[derive(Debug)]
+pub struct PerlValue(pub Sv);
+
+impl PerlValue {
+    pub fn of(value: &dyn Foreign) -> Option<&Sv> {
+        value.as_any().downcast_ref::<PerlValue>().map(|value| &value.0)
+    }
+}
+
+impl Foreign for PerlValue {
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+
+    fn share(&self) -> Box<dyn Foreign> {
+        Box::new(PerlValue(self.0.clone()))
+    }
+}

@@ -1,0 +1,183 @@
+//! Qpsmtpd::Transaction: the body, in memory or spooled.
+
+use std::os::fd::{AsFd, IntoRawFd};
+use std::os::unix::ffi::OsStrExt;
+
+use super::{Body, Frame, Raise};
+use crate::mail::{BodyError, Transaction};
+use crate::perl::call::{Want, call_function};
+use crate::perl::object;
+use crate::perl::sys;
+use crate::perl::value::{PerlValue, Sv};
+
+pub const XSUBS: &[(&str, Body)] = &[
+    ("Qpsmtpd::Transaction::body_write", body_write),
+    ("Qpsmtpd::Transaction::body_spool", body_spool),
+    ("Qpsmtpd::Transaction::body_filename", body_filename),
+    ("Qpsmtpd::Transaction::body_fh", body_fh),
+    ("Qpsmtpd::Transaction::dup_body_fh", dup_body_fh),
+    ("Qpsmtpd::Transaction::body_getline", body_getline),
+    ("Qpsmtpd::Transaction::body_resetpos", body_resetpos),
+    ("Qpsmtpd::Transaction::body_as_string", body_as_string),
+    ("Qpsmtpd::Transaction::body_length", |f| size(f, |body| body.size() - body.start())),
+    ("Qpsmtpd::Transaction::body_size", |f| size(f, |body| body.size())),
+    ("Qpsmtpd::Transaction::data_size", |f| size(f, |body| body.size())),
+    ("Qpsmtpd::Transaction::body_start", body_start),
+    ("Qpsmtpd::Transaction::set_body_start", set_body_start),
+    ("Qpsmtpd::Transaction::body_current_pos", |f| size(f, |body| body.position())),
+];
+
+impl From<BodyError> for Raise {
+    fn from(error: BodyError) -> Raise {
+        Raise::Croak(error.to_string())
+    }
+}
+
+fn size(frame: &mut Frame<'_>, of: fn(&crate::mail::Body) -> u64) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    let size = of(&transaction.body.borrow());
+    frame.ret_int(i64::try_from(size).unwrap_or(i64::MAX));
+    Ok(())
+}
+
+/// body_write($text) or body_write(\$text).
+fn body_write(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    let data = frame.sv(1);
+    let text = match data.referent() {
+        Some(text) => text.to_bytes(),
+        None => data.to_bytes(),
+    };
+    transaction.body.borrow_mut().write(&text)?;
+    Ok(())
+}
+
+fn body_spool(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    transaction.body.borrow_mut().spool()?;
+    Ok(())
+}
+
+/// The spool file's name; a body in memory is written to one first.
+fn body_filename(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    transaction.body.borrow_mut().spool()?;
+    frame.ret(parts::body_path(&transaction).unwrap_or_else(Sv::undef));
+    Ok(())
+}
+
+fn body_fh(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    frame.ret(parts::body_handle(&transaction).unwrap_or_else(Sv::undef));
+    Ok(())
+}
+
+fn dup_body_fh(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    transaction.body.borrow_mut().spool()?;
+    frame.ret(parts::new_handle(&transaction).unwrap_or_else(Sv::undef));
+    Ok(())
+}
+
+fn body_getline(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    let mut line = Vec::new();
+    let more = transaction.body.borrow_mut().next_line(&mut line)?;
+    frame.ret_optional(more.then_some(&line[..]));
+    Ok(())
+}
+
+/// Reading starts again at the body's first line, through `body_getline` and `body_fh`.
+fn body_resetpos(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    transaction.body.borrow_mut().reset_position();
+    parts::rewind_handle(&transaction)?;
+    frame.ret_int(1);
+    Ok(())
+}
+
+fn body_as_string(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    let mut body = transaction.body.borrow_mut();
+    let start = body.start();
+    let text = body.read_from(start)?;
+    frame.ret_bytes(&text);
+    Ok(())
+}
+
+fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    if frame.len() > 1 {
+        let transaction = frame.object::<Transaction>(0)?;
+        let start = u64::try_from(frame.int(1)).unwrap_or_default();
+        transaction.body.borrow_mut().set_start(start);
+    }
+    size(frame, |body| body.start())
+}
+
+fn set_body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    let mut body = transaction.body.borrow_mut();
+    let end = body.size();
+    body.set_start(end);
+    Ok(())
+}
+
+/// Parts of a transaction as Perl values; also for the keys that plugins read directly.
+pub mod parts {
+    use super::*;
+
+    pub fn recipients(transaction: &Transaction) -> Vec<Sv> {
+        let list = transaction.recipients.borrow().clone();
+        list.iter().map(|address| object::of(address)).collect()
+    }
+
+    pub fn body_path(transaction: &Transaction) -> Option<Sv> {
+        let body = transaction.body.borrow();
+        body.path().map(|path| Sv::bytes(path.as_os_str().as_bytes()))
+    }
+
+    /// The handle on the spool file, the same at each call; none for a body in memory.
+    pub fn body_handle(transaction: &Transaction) -> Option<Sv> {
+        if let Some(known) = &*transaction.body_handle.borrow() {
+            return PerlValue::of(known.as_ref()).cloned();
+        }
+        let handle = new_handle(transaction)?;
+        transaction.body_handle.replace(Some(Box::new(PerlValue(handle.clone()))));
+        Some(handle)
+    }
+
+    pub fn new_handle(transaction: &Transaction) -> Option<Sv> {
+        let body = transaction.body.borrow();
+        let fd = rustix::io::fcntl_dupfd_cloexec(body.file()?.as_fd(), 3).ok()?;
+        // SAFETY: the descriptor is owned by the new handle; the mode ends in NUL.
+        let raw = unsafe { sys::cp_new_handle(fd.into_raw_fd(), c"r+".as_ptr()) };
+        Sv::own(raw)
+    }
+
+    pub fn rewind_handle(transaction: &Transaction) -> Result<(), Raise> {
+        let start = transaction.body.borrow().start();
+        let handle = match &*transaction.body_handle.borrow() {
+            Some(known) => PerlValue::of(known.as_ref()).cloned(),
+            None => None,
+        };
+        if let Some(handle) = handle {
+            let start = Sv::int(i64::try_from(start).unwrap_or(i64::MAX));
+            call_function("Camelpost::rewind", &[handle, start], Want::Void)?;
+        }
+        Ok(())
+    }
+
+    /// The body's lines, header included, while it is in memory.
+    pub fn body_lines(transaction: &Transaction) -> Option<Sv> {
+        let body = transaction.body.borrow();
+        let bytes = body.in_memory()?;
+        Some(Sv::array_of(bytes.split_inclusive(|byte| *byte == b'\n').map(Sv::bytes)))
+    }
+
+    /// An assignment to `{_body_array}`.
+    pub fn replace_body(transaction: &Transaction, lines: &Sv) {
+        let lines = (0..lines.array_len()).filter_map(|index| lines.array_get(index));
+        let bytes: Vec<u8> = lines.flat_map(|line| line.to_bytes()).collect();
+        transaction.body.borrow_mut().replace_in_memory(bytes);
+    }
+}

@@ -1,0 +1,23 @@
+//! Camelpost:: — small services for the Perl side of the host.
+
+use super::{Body, Frame, Raise};
+use crate::perl::{interpreter, sys};
+
+pub const XSUBS: &[(&str, Body)] = &[
+    ("Camelpost::is_stray_child", is_stray_child),
+    ("Camelpost::_embedded_file", embedded_file),
+];
+
+fn embedded_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let name = frame.bytes(0)?;
+    frame.ret_optional(interpreter::embedded_file(&name).map(str::as_bytes));
+    Ok(())
+}
+
+/// Whether this process was forked by a plugin: what ends with a transaction is its parent's.
+fn is_stray_child(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    // SAFETY: reads a flag.
+    let stray = unsafe { sys::cp_is_stray_child() != 0 };
+    frame.ret_bool(stray);
+    Ok(())
+}

@@ -1,0 +1,127 @@
+//! Qpsmtpd::Transaction: envelope, header and notes. The body is in body.rs.
+
+use std::cell::Cell;
+use std::rc::Rc;
+
+use super::connection::access_notes;
+use super::{Body, Frame, Raise};
+use crate::mail::{self, EnvelopeAddress, HeaderSlot, Shown, Transaction};
+use crate::perl::call::{Want, call_function};
+use crate::perl::host;
+use crate::perl::object;
+use crate::perl::value::{PerlValue, Sv};
+
+pub const XSUBS: &[(&str, Body)] = &[
+    ("Qpsmtpd::Transaction::new", new),
+    ("Qpsmtpd::Transaction::start", new),
+    ("Qpsmtpd::Transaction::notes", notes),
+    ("Qpsmtpd::Transaction::sender", sender),
+    ("Qpsmtpd::Transaction::recipients", recipients),
+    ("Qpsmtpd::Transaction::add_recipient", add_recipient),
+    ("Qpsmtpd::Transaction::remove_recipient", remove_recipient),
+    ("Qpsmtpd::Transaction::header", header),
+];
+
+fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let spool = host::current()?.port().spool();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map(|since| since.as_secs()).unwrap_or_default();
+    let transaction = Transaction {
+        body: mail::Body::new(spool).into(),
+        start_time: Cell::new(i64::try_from(now).unwrap_or_default()),
+        ..Transaction::default()
+    };
+    let class = frame.sv(0);
+    let class = if class.is_ref() { None } else { Some(&class) };
+    frame.ret(object::new(Rc::new(transaction), class));
+    Ok(())
+}
+
+fn notes(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    access_notes(frame, &transaction.notes)
+}
+
+fn sender(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    if frame.len() > 1 {
+        let old = transaction.sender.replace(object::shown(&frame.sv(1)));
+        drop(old);
+    }
+    let sender = transaction.sender.borrow().clone();
+    frame.ret(sender.map_or_else(Sv::undef, |address| object::of(&address)));
+    Ok(())
+}
+
+/// recipients, or recipients(@list), which replaces the list. In scalar context the number.
+fn recipients(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    if frame.len() > 1 {
+        let list = frame.rest(1).iter().filter_map(object::shown).collect();
+        let old = transaction.recipients.replace(list);
+        drop(old);
+    }
+    let list = transaction.recipients.borrow().clone();
+    if frame.wants() == Want::Scalar {
+        frame.ret_int(list.len() as i64);
+        return Ok(());
+    }
+    for address in list {
+        frame.ret(object::of(&address));
+    }
+    Ok(())
+}
+
+fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    if let Some(address) = object::shown::<EnvelopeAddress>(&frame.sv(1)) {
+        transaction.recipients.borrow_mut().push(address);
+    }
+    Ok(())
+}
+
+/// Removes every recipient with the same address.
+fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    let Some(address) = frame.maybe_object::<EnvelopeAddress>(1) else { return Ok(()) };
+    let unwanted = address.address.borrow().format();
+    let differs = |known: &Rc<Shown<EnvelopeAddress>>| known.address.borrow().format() != unwanted;
+    let mut removed = transaction.recipients.take();
+    let kept = removed.extract_if(.., |known| differs(known)).collect();
+    transaction.recipients.replace(kept);
+    drop(removed);
+    Ok(())
+}
+
+/// The Mail::Header, built when it is first asked for; or header($new).
+fn header(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    if frame.len() > 1 {
+        let value = frame.sv(1);
+        let slot = match value.is_defined() {
+            true => HeaderSlot::Foreign(Box::new(PerlValue(Sv::copied(value.raw())))),
+            false => HeaderSlot::None,
+        };
+        let old = transaction.header.replace(slot);
+        drop(old);
+    }
+    let native = match &*transaction.header.borrow() {
+        HeaderSlot::None => None,
+        HeaderSlot::Foreign(object) => {
+            let object = PerlValue::of(object.as_ref()).cloned().unwrap_or_else(Sv::undef);
+            frame.ret(object);
+            return Ok(());
+        }
+        HeaderSlot::Native(header) => Some(Sv::bytes(&header.bytes)),
+    };
+    let Some(bytes) = native else {
+        frame.ret(Sv::undef());
+        return Ok(());
+    };
+    let made = call_function("Qpsmtpd::Transaction::_parse_header", &[bytes], Want::Scalar)?;
+    let object = made.into_iter().next().unwrap_or_else(Sv::undef);
+    let slot = HeaderSlot::Foreign(Box::new(PerlValue(object.clone())));
+    transaction.header.replace(slot);
+    frame.ret(object);
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! What a native plugin's hook sees of its session.
+
+use std::future::Future;
+use std::ops::Deref;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use crate::hook::{Arg, HookCall};
+use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
+
+/// A session as native plugins reach it; the network driver implements it.
+pub trait SessionAccess {
+    fn connection(&self) -> Rc<Shown<Connection>>;
+    fn transaction(&self) -> Rc<Shown<Transaction>>;
+    /// All values of a config name: a config hook's, else the file's lines, else the default.
+    fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>>;
+    /// The message's header as it will be queued. Empty before DATA.
+    fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>>;
+    /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str);
+}
+
+/// The surroundings of any hook.
+pub struct Context<'a> {
+    session: &'a dyn SessionAccess,
+    call: &'a HookCall,
+    plugin: &'a str,
+}
+
+impl<'a> Context<'a> {
+    pub fn new(session: &'a dyn SessionAccess, call: &'a HookCall, plugin: &'a str) -> Context<'a> {
+        Context { session, call, plugin }
+    }
+
+    pub fn connection(&self) -> Rc<Shown<Connection>> {
+        self.session.connection()
+    }
+
+    /// There always is one, also before MAIL.
+    pub fn transaction(&self) -> Rc<Shown<Transaction>> {
+        self.session.transaction()
+    }
+
+    /// All values of a config name; empty where it has none.
+    pub async fn config(&self, name: &str) -> Vec<Vec<u8>> {
+        self.session.config(name).await
+    }
+
+    /// The message's header as it will be queued, lines ending in LF. Empty before DATA.
+    pub async fn header(&self) -> Vec<u8> {
+        self.session.header().await
+    }
+
+    /// A log line in the form of a Perl plugin's. Levels: 0 LOGEMERG to 7 LOGDEBUG.
+    pub fn log(&self, level: u8, text: &str) {
+        self.session.log(level, self.call.hook.name(), self.plugin, text);
+    }
+
+    /// The hook's arguments after the transaction (HOOKS in docs).
+    pub fn args(&self) -> &[Arg] {
+        &self.call.args
+    }
+
+    fn bytes(&self, index: usize) -> &[u8] {
+        match self.call.args.get(index) {
+            Some(Arg::Bytes(bytes)) => bytes,
+            _ => b"",
+        }
+    }
+
+    fn address(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
+        match self.call.args.first() {
+            Some(Arg::Address(address)) => Some(address.clone()),
+            _ => None,
+        }
+    }
+
+    /// The value of a parameter of MAIL or RCPT (`SIZE=1000`); the name in any case.
+    fn parameter(&self, name: &str) -> Option<&[u8]> {
+        let pairs = self.call.args.get(1..)?.chunks_exact(2);
+        let mut found = pairs.filter_map(|pair| match pair {
+            [Arg::Bytes(key), Arg::Bytes(value)] if key.eq_ignore_ascii_case(name.as_bytes()) => {
+                Some(value.as_slice())
+            }
+            _ => None,
+        });
+        found.next()
+    }
+}
+
+macro_rules! contexts {
+    ($($(#[$doc:meta])* $name:ident { $($method:item)* })*) => { $(
+        $(#[$doc])*
+        pub struct $name<'a>(pub Context<'a>);
+
+        impl<'a> Deref for $name<'a> {
+            type Target = Context<'a>;
+
+            fn deref(&self) -> &Context<'a> {
+                &self.0
+            }
+        }
+
+        impl $name<'_> { $($method)* }
+    )* };
+}
+
+contexts! {
+    /// HELO and EHLO.
+    HelloContext {
+        /// The name in the client's greeting.
+        pub fn host(&self) -> &[u8] {
+            self.bytes(0)
+        }
+    }
+    /// MAIL.
+    MailContext {
+        /// The reverse-path.
+        pub fn sender(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
+            self.address()
+        }
+
+        /// The value of a parameter, such as SIZE (bytes).
+        pub fn param(&self, name: &str) -> Option<&[u8]> {
+            self.parameter(name)
+        }
+    }
+    /// RCPT.
+    RcptContext {
+        /// The forward-path.
+        pub fn recipient(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
+            self.address()
+        }
+
+        /// The value of a parameter.
+        pub fn param(&self, name: &str) -> Option<&[u8]> {
+            self.parameter(name)
+        }
+    }
+}

@@ -1,0 +1,193 @@
+//! Which native plugins there are, and those that config/plugins has loaded.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use super::context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
+use super::Plugin;
+use crate::config::ConfigDir;
+use crate::hook::{Hook, HookCall, Verdict};
+
+/// The words after the plugin's name.
+#[derive(Debug, Clone, Default)]
+pub struct PluginArgs(pub Vec<Vec<u8>>);
+
+impl PluginArgs {
+    /// Arguments in pairs, `name value`.
+    pub fn pairs(&self) -> Result<Vec<(&[u8], &[u8])>, PluginError> {
+        if !self.0.len().is_multiple_of(2) {
+            return Err(PluginError("arguments must be pairs: name value".to_owned()));
+        }
+        Ok(self.0.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect())
+    }
+}
+
+/// Why a native plugin could not be loaded: what was found, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct PluginError(pub String);
+
+type Hooked<'a> = Pin<Box<dyn Future<Output = Verdict> + 'a>>;
+type HookFn = dyn for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Hooked<'a>;
+
+/// A native plugin's hook, ready to be called.
+#[derive(Clone)]
+pub struct Handler {
+    pub plugin: Rc<str>,
+    pub hook: Hook,
+    run: Rc<HookFn>,
+}
+
+impl Handler {
+    pub async fn call(&self, session: &dyn SessionAccess, call: &HookCall) -> Verdict {
+        (self.run)(session, call).await
+    }
+}
+
+/// Takes a plugin's hooks while it registers.
+pub struct Hooks<P> {
+    name: Rc<str>,
+    plugin: Rc<P>,
+    handlers: Vec<Handler>,
+}
+
+macro_rules! hook_methods {
+    ($($method:ident $hook:ident $context:ident,)*) => { $(
+        #[doc = concat!("The hook `", stringify!($hook), "`.")]
+        pub fn $method(
+            &mut self,
+            handler: impl AsyncFn(&P, &mut $context<'_>) -> Verdict + Clone + 'static,
+        ) {
+            self.on(Hook::$hook, move |plugin: Rc<P>, name: Rc<str>, session, call| {
+                let handler = handler.clone();
+                Box::pin(async move {
+                    let mut context = $context::from(Context::new(session, call, &name));
+                    handler(&plugin, &mut context).await
+                })
+            });
+        }
+    )* };
+}
+
+impl<'a> From<Context<'a>> for HelloContext<'a> {
+    fn from(context: Context<'a>) -> Self {
+        HelloContext(context)
+    }
+}
+
+impl<'a> From<Context<'a>> for MailContext<'a> {
+    fn from(context: Context<'a>) -> Self {
+        MailContext(context)
+    }
+}
+
+impl<'a> From<Context<'a>> for RcptContext<'a> {
+    fn from(context: Context<'a>) -> Self {
+        RcptContext(context)
+    }
+}
+
+impl<P: 'static> Hooks<P> {
+    fn on<F>(&mut self, hook: Hook, run: F)
+    where
+        F: for<'a> Fn(Rc<P>, Rc<str>, &'a dyn SessionAccess, &'a HookCall) -> Hooked<'a> + 'static,
+    {
+        let (plugin, name) = (self.plugin.clone(), self.name.clone());
+        self.handlers.push(Handler {
+            plugin: self.name.clone(),
+            hook,
+            run: Rc::new(move |session, call| run(plugin.clone(), name.clone(), session, call)),
+        });
+    }
+
+    hook_methods! {
+        on_connect Connect Context,
+        on_helo Helo HelloContext,
+        on_ehlo Ehlo HelloContext,
+        on_mail Mail MailContext,
+        on_rcpt Rcpt RcptContext,
+        on_data Data Context,
+        on_data_post DataPost Context,
+        on_queue_pre QueuePre Context,
+        on_queue Queue Context,
+        on_queue_post QueuePost Context,
+        on_reset_transaction ResetTransaction Context,
+        on_unrecognized_command UnrecognizedCommand Context,
+        on_noop Noop Context,
+        on_help Help Context,
+        on_vrfy Vrfy Context,
+        on_quit Quit Context,
+        on_disconnect Disconnect Context,
+        on_post_connection PostConnection Context,
+    }
+}
+
+type Load = fn(&str, &PluginArgs, &ConfigDir) -> Result<Vec<Handler>, PluginError>;
+
+/// The native plugins that config/plugins may name.
+#[derive(Clone, Default)]
+pub struct Registry {
+    known: BTreeMap<&'static str, Load>,
+}
+
+impl Registry {
+    /// Makes a plugin known.
+    pub fn add<P: Plugin>(&mut self) {
+        self.known.insert(P::NAME, load::<P>);
+    }
+
+    /// The names, in order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.known.keys().copied()
+    }
+
+    /// Loads `native/NAME ARGS` and gives its hooks.
+    pub fn load(
+        &self,
+        name: &str,
+        args: &PluginArgs,
+        config: &ConfigDir,
+    ) -> Result<Vec<Handler>, PluginError> {
+        match self.known.get(name) {
+            Some(load) => load(&format!("native/{name}"), args, config),
+            None => {
+                let known: Vec<_> = self.names().collect();
+                Err(PluginError(format!(
+                    "there is no native plugin '{name}'; there are: {}",
+                    known.join(", ")
+                )))
+            }
+        }
+    }
+}
+
+fn load<P: Plugin>(
+    name: &str,
+    args: &PluginArgs,
+    config: &ConfigDir,
+) -> Result<Vec<Handler>, PluginError> {
+    let plugin = Rc::new(P::load(args, config)?);
+    let mut hooks = Hooks { name: Rc::from(name), plugin, handlers: Vec::new() };
+    P::register(&mut hooks);
+    Ok(hooks.handlers)
+}
+
+/// The hooks of the native plugins that are loaded; an id is the place in the table.
+#[derive(Clone, Default)]
+pub struct Loaded {
+    handlers: Vec<Handler>,
+}
+
+impl Loaded {
+    /// Adds a hook and gives its id.
+    pub fn add(&mut self, handler: Handler) -> i32 {
+        self.handlers.push(handler);
+        i32::try_from(self.handlers.len() - 1).unwrap_or(i32::MAX)
+    }
+
+    pub fn get(&self, id: i32) -> Option<Handler> {
+        usize::try_from(id).ok().and_then(|id| self.handlers.get(id)).cloned()
+    }
+}

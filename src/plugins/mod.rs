@@ -1,0 +1,12 @@
+//! The native plugins that ship with Camelpost, one file each.
+
+#![forbid(unsafe_code)]
+
+mod count_recipients;
+
+use crate::plugin::Registry;
+
+/// Makes all of them known.
+pub fn register(registry: &mut Registry) {
+    registry.add::<count_recipients::CountRecipients>();
+}

@@ -1,0 +1,141 @@
+//! One zygote as the supervisor holds it. A reload makes a second one beside it: whatever
+//! belongs to one loaded configuration hangs on its generation.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::AsFd;
+use std::process::Stdio;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
+
+use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
+use super::message::{FromZygote, ToZygote};
+use super::process;
+use super::start::ZygoteCommand;
+use super::supervisor::Event;
+
+/// How long a zygote may take to end once its control socket is closed.
+const END: Duration = Duration::from_secs(2);
+
+pub(super) struct Generation {
+    control: Rc<AsyncFd<Channel>>,
+    process: AbortHandle,
+    /// Everything is loaded.
+    pub(super) ready: bool,
+    /// Workers asked for and not yet there: the supervisor's ends of their links.
+    starting: HashMap<u64, Channel>,
+}
+
+impl Generation {
+    /// Starts a zygote, which begins to load at once. What it says comes as events.
+    pub(super) fn start(
+        number: u64,
+        command: &ZygoteCommand,
+        events: UnboundedSender<Event>,
+    ) -> io::Result<Generation> {
+        let (ours, theirs) = Channel::pair()?;
+        let mut process = Command::new(&command.program);
+        if let Some(name) = &command.arg0 {
+            process.arg0(name);
+        }
+        // A process group of its own: ^C in a terminal is for the supervisor, which stops the
+        // workers in order.
+        let child = process
+            .args(&command.args)
+            .stdin(Stdio::from(theirs.into_descriptor()))
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let control = Rc::new(process::readiness(ours, Interest::READABLE)?);
+        let task = tokio::task::spawn_local(listen(number, control.clone(), child, events));
+        Ok(Generation {
+            control,
+            process: task.abort_handle(),
+            ready: false,
+            starting: HashMap::new(),
+        })
+    }
+
+    /// Asks for a worker.
+    pub(super) fn fork(&mut self, worker: u64) -> io::Result<()> {
+        let (ours, theirs) = Channel::pair()?;
+        let request = ToZygote::Fork { worker }.encode();
+        self.control
+            .get_ref()
+            .send(&request, Some(theirs.as_fd()), Wait::No)?;
+        self.starting.insert(worker, ours);
+        Ok(())
+    }
+
+    /// The link of a worker that was asked for, now that it is there or will not come.
+    pub(super) fn started(&mut self, worker: u64) -> Option<Channel> {
+        self.starting.remove(&worker)
+    }
+
+    pub(super) fn starting(&self) -> usize {
+        self.starting.len()
+    }
+
+    /// Tells the zygote that stdout and stderr are no more to be used.
+    pub(super) fn silence(&self) -> io::Result<()> {
+        self.control
+            .get_ref()
+            .send(&ToZygote::Silence.encode(), None, Wait::No)
+    }
+
+    /// Lets the zygote end. One that still loads plugins does not listen and is killed.
+    pub(super) fn retire(&self) {
+        if self.ready {
+            self.control.get_ref().shut();
+        } else {
+            self.process.abort();
+        }
+    }
+}
+
+/// Passes on what a zygote says until it has ended.
+async fn listen(
+    generation: u64,
+    control: Rc<AsyncFd<Channel>>,
+    mut child: Child,
+    events: UnboundedSender<Event>,
+) {
+    let mut buffer = vec![0; MAX_MESSAGE];
+    while let Ok(mut ready) = control.readable().await {
+        match ready.try_io(|control| control.get_ref().receive(&mut buffer, Wait::No)) {
+            Ok(Ok(Received::Message { len, descriptor })) => {
+                let Some(message) = FromZygote::decode(&buffer[..len]) else {
+                    break;
+                };
+                if events
+                    .send(Event::Zygote {
+                        generation,
+                        message,
+                        descriptor,
+                    })
+                    .is_err()
+                {
+                    return;
+                }
+            }
+            Ok(Ok(Received::Closed) | Err(_)) => break,
+            Err(_would_block) => {}
+        }
+    }
+    let status = match tokio::time::timeout(END, child.wait()).await {
+        Ok(status) => status.ok(),
+        Err(_late) => {
+            let _ = child.kill().await;
+            None
+        }
+    };
+    let _ = events.send(Event::ZygoteEnded { generation, status });
+}

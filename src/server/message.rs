@@ -1,0 +1,391 @@
+//! What supervisor, zygote and workers say to each other, and its bytes. Both ends are the same
+//! program, so the form is plain: a tag, then fields in order, integers little-endian. Decoding
+//! still trusts nothing: a worker runs plugins.
+
+#![forbid(unsafe_code)]
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use super::{LoadFacts, channel::MAX_MESSAGE};
+
+/// The version of these messages; zygote and supervisor compare it before anything else.
+pub const PROTOCOL: u32 = 1;
+
+/// More addresses than this are not passed along (they would not fit).
+pub(super) const MAX_CHILD_ADDRS: usize = 1800;
+
+/// Supervisor to zygote.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ToZygote {
+    /// Fork a worker; its end of the link comes as the descriptor.
+    Fork { worker: u64 },
+    /// Detach: send stdout and stderr to /dev/null.
+    Silence,
+}
+
+/// Zygote to supervisor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FromZygote {
+    /// Everything is loaded.
+    Ready { protocol: u32, facts: LoadFacts },
+    /// Loading failed; lines for the user.
+    Failed { message: String },
+    /// A worker lives; its pidfd comes as the descriptor.
+    Forked { worker: u64, pid: i32 },
+    /// fork(2) failed with this errno.
+    NotForked { worker: u64, errno: i32 },
+    /// A worker has ended and was reaped.
+    Exited { worker: u64, end: ProcessEnd },
+}
+
+/// Supervisor to worker.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum ToWorker {
+    /// A session; the client's socket comes as the descriptor.
+    Session(Assignment),
+    /// End the sessions soon; no other will come.
+    Stop,
+}
+
+/// Worker to supervisor.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FromWorker {
+    Done {
+        session: u64,
+        reuse: bool,
+    },
+    /// The session's socket carries TLS now: a reply in clear would be noise.
+    Secured {
+        session: u64,
+    },
+}
+
+/// A session as it is given to a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Assignment {
+    pub(super) session: u64,
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) open: u32,
+    pub(super) limit: u32,
+    pub(super) max_from_ip: u32,
+    pub(super) child_addrs: Vec<IpAddr>,
+}
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ProcessEnd {
+    Status(i32),
+    Signal(i32),
+}
+
+struct Writer(Vec<u8>);
+
+impl Writer {
+    fn new(tag: u8) -> Writer {
+        Writer(vec![tag])
+    }
+    fn u8(mut self, value: u8) -> Writer {
+        self.0.push(value);
+        self
+    }
+    fn u32(mut self, value: u32) -> Writer {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+    fn i32(mut self, value: i32) -> Writer {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+    fn u64(mut self, value: u64) -> Writer {
+        self.0.extend(value.to_le_bytes());
+        self
+    }
+    fn ip(mut self, value: IpAddr) -> Writer {
+        match value {
+            IpAddr::V4(ip) => {
+                self.0.push(4);
+                self.0.extend(ip.octets());
+            }
+            IpAddr::V6(ip) => {
+                self.0.push(6);
+                self.0.extend(ip.octets());
+            }
+        }
+        self
+    }
+    fn address(self, value: SocketAddr) -> Writer {
+        let mut writer = self.ip(value.ip());
+        writer.0.extend(value.port().to_le_bytes());
+        writer
+    }
+}
+
+struct Reader<'a>(&'a [u8]);
+
+impl Reader<'_> {
+    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+    fn u8(&mut self) -> Option<u8> {
+        Some(u8::from_le_bytes(self.bytes()?))
+    }
+    fn u32(&mut self) -> Option<u32> {
+        Some(u32::from_le_bytes(self.bytes()?))
+    }
+    fn i32(&mut self) -> Option<i32> {
+        Some(i32::from_le_bytes(self.bytes()?))
+    }
+    fn u64(&mut self) -> Option<u64> {
+        Some(u64::from_le_bytes(self.bytes()?))
+    }
+    fn bool(&mut self) -> Option<bool> {
+        Some(self.u8()? != 0)
+    }
+    fn ip(&mut self) -> Option<IpAddr> {
+        match self.u8()? {
+            4 => Some(Ipv4Addr::from(self.bytes::<4>()?).into()),
+            6 => Some(Ipv6Addr::from(self.bytes::<16>()?).into()),
+            _ => None,
+        }
+    }
+    fn address(&mut self) -> Option<SocketAddr> {
+        let ip = self.ip()?;
+        Some(SocketAddr::new(ip, u16::from_le_bytes(self.bytes()?)))
+    }
+}
+
+impl ToZygote {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        match self {
+            ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
+            ToZygote::Silence => Writer::new(2).0,
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<ToZygote> {
+        let mut reader = Reader(bytes);
+        match reader.u8()? {
+            1 => Some(ToZygote::Fork {
+                worker: reader.u64()?,
+            }),
+            2 => Some(ToZygote::Silence),
+            _ => None,
+        }
+    }
+}
+
+impl FromZygote {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        match self {
+            FromZygote::Ready { protocol, facts } => {
+                Writer::new(1)
+                    .u32(*protocol)
+                    .u8(facts.hooks_pre_connection.into())
+                    .u8(facts.log_level)
+                    .0
+            }
+            FromZygote::Failed { message } => {
+                let mut end = message.len().min(MAX_MESSAGE - 1);
+                while !message.is_char_boundary(end) {
+                    end -= 1;
+                }
+                let mut writer = Writer::new(2);
+                writer.0.extend(&message.as_bytes()[..end]);
+                writer.0
+            }
+            FromZygote::Forked { worker, pid } => Writer::new(3).u64(*worker).i32(*pid).0,
+            FromZygote::NotForked { worker, errno } => Writer::new(4).u64(*worker).i32(*errno).0,
+            FromZygote::Exited { worker, end } => {
+                let writer = Writer::new(5).u64(*worker);
+                match end {
+                    ProcessEnd::Status(status) => writer.u8(0).i32(*status).0,
+                    ProcessEnd::Signal(signal) => writer.u8(1).i32(*signal).0,
+                }
+            }
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<FromZygote> {
+        let mut reader = Reader(bytes);
+        Some(match reader.u8()? {
+            1 => FromZygote::Ready {
+                protocol: reader.u32()?,
+                facts: LoadFacts {
+                    hooks_pre_connection: reader.bool()?,
+                    log_level: reader.u8()?,
+                },
+            },
+            2 => FromZygote::Failed {
+                message: String::from_utf8_lossy(reader.0).into_owned(),
+            },
+            3 => FromZygote::Forked {
+                worker: reader.u64()?,
+                pid: reader.i32()?,
+            },
+            4 => FromZygote::NotForked {
+                worker: reader.u64()?,
+                errno: reader.i32()?,
+            },
+            5 => FromZygote::Exited {
+                worker: reader.u64()?,
+                end: match reader.u8()? {
+                    0 => ProcessEnd::Status(reader.i32()?),
+                    _ => ProcessEnd::Signal(reader.i32()?),
+                },
+            },
+            _ => return None,
+        })
+    }
+}
+
+impl ToWorker {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        match self {
+            ToWorker::Session(assignment) => {
+                let mut writer = Writer::new(1)
+                    .u64(assignment.session)
+                    .address(assignment.peer)
+                    .address(assignment.local)
+                    .u32(assignment.open)
+                    .u32(assignment.limit)
+                    .u32(assignment.max_from_ip);
+                for ip in assignment.child_addrs.iter().take(MAX_CHILD_ADDRS) {
+                    writer = writer.ip(*ip);
+                }
+                writer.0
+            }
+            ToWorker::Stop => Writer::new(2).0,
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<ToWorker> {
+        let mut reader = Reader(bytes);
+        match reader.u8()? {
+            1 => {
+                let mut assignment = Assignment {
+                    session: reader.u64()?,
+                    peer: reader.address()?,
+                    local: reader.address()?,
+                    open: reader.u32()?,
+                    limit: reader.u32()?,
+                    max_from_ip: reader.u32()?,
+                    child_addrs: Vec::new(),
+                };
+                while !reader.0.is_empty() {
+                    assignment.child_addrs.push(reader.ip()?);
+                }
+                Some(ToWorker::Session(assignment))
+            }
+            2 => Some(ToWorker::Stop),
+            _ => None,
+        }
+    }
+}
+
+impl FromWorker {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        match self {
+            FromWorker::Done { session, reuse } => {
+                Writer::new(1).u64(*session).u8((*reuse).into()).0
+            }
+            FromWorker::Secured { session } => Writer::new(2).u64(*session).0,
+        }
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<FromWorker> {
+        let mut reader = Reader(bytes);
+        match reader.u8()? {
+            1 => Some(FromWorker::Done {
+                session: reader.u64()?,
+                reuse: reader.bool()?,
+            }),
+            2 => Some(FromWorker::Secured {
+                session: reader.u64()?,
+            }),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assignment(addresses: usize) -> ToWorker {
+        ToWorker::Session(Assignment {
+            session: 7,
+            peer: "192.0.2.1:4711".parse().unwrap(),
+            local: "[2001:db8::25]:25".parse().unwrap(),
+            open: 3,
+            limit: 200,
+            max_from_ip: 5,
+            child_addrs: vec![IpAddr::V6(Ipv6Addr::LOCALHOST); addresses],
+        })
+    }
+
+    #[test]
+    fn every_message_comes_back_as_it_was() {
+        for message in [ToZygote::Fork { worker: u64::MAX }, ToZygote::Silence] {
+            assert_eq!(ToZygote::decode(&message.encode()), Some(message));
+        }
+        for message in [
+            FromZygote::Ready {
+                protocol: PROTOCOL,
+                facts: LoadFacts {
+                    hooks_pre_connection: true,
+                    log_level: 6,
+                },
+            },
+            FromZygote::Failed {
+                message: "two\nlines".into(),
+            },
+            FromZygote::Forked { worker: 1, pid: 2 },
+            FromZygote::NotForked {
+                worker: 1,
+                errno: 11,
+            },
+            FromZygote::Exited {
+                worker: 1,
+                end: ProcessEnd::Signal(9),
+            },
+            FromZygote::Exited {
+                worker: 1,
+                end: ProcessEnd::Status(-1),
+            },
+        ] {
+            assert_eq!(FromZygote::decode(&message.encode()), Some(message));
+        }
+        for message in [assignment(0), assignment(3), ToWorker::Stop] {
+            assert_eq!(ToWorker::decode(&message.encode()), Some(message));
+        }
+        for message in [
+            FromWorker::Done {
+                session: 1,
+                reuse: true,
+            },
+            FromWorker::Secured { session: 9 },
+        ] {
+            assert_eq!(FromWorker::decode(&message.encode()), Some(message));
+        }
+    }
+
+    #[test]
+    fn a_truncated_message_is_none() {
+        let whole = assignment(2).encode();
+        for len in 0..30 {
+            assert_eq!(ToWorker::decode(&whole[..len]), None, "{len} bytes");
+        }
+    }
+
+    #[test]
+    fn the_longest_messages_fit() {
+        assert!(assignment(100_000).encode().len() <= MAX_MESSAGE);
+        let message = FromZygote::Failed {
+            message: "ä".repeat(MAX_MESSAGE),
+        };
+        assert!(message.encode().len() <= MAX_MESSAGE);
+    }
+}

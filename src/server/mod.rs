@@ -1,0 +1,58 @@
+//! The processes of the daemon: a supervisor that accepts and never runs a plugin, a zygote that
+//! loads everything once, and workers forked from it that run the sessions, one at a time each.
+//!
+//! This layer knows sockets and processes, not SMTP: what is loaded and what a session does comes
+//! in as an [`Engine`]. Texts it writes to clients itself (limits, a dead worker, the end of the
+//! service) are the few 421 lines in `supervisor`.
+
+#![deny(unsafe_code)]
+
+mod channel;
+mod clients;
+mod detach;
+mod generation;
+mod listen;
+mod message;
+mod pid_file;
+mod privileges;
+mod process;
+mod signals;
+mod start;
+mod supervisor;
+mod worker;
+mod workers;
+mod zygote;
+
+pub use listen::ListenAddress;
+pub use process::{OwnsDescriptor, readiness};
+pub use start::{ServeError, Settings, ZygoteCommand, serve};
+pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
+pub use zygote::run_zygote;
+
+/// What the loaded plugins mean for the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadFacts {
+    /// A plugin hooks pre-connection: the limit per address is left to it.
+    pub hooks_pre_connection: bool,
+    /// The config's loglevel (0 to 7), for the supervisor's own lines.
+    pub log_level: u8,
+}
+
+/// What the zygote loads and its workers run.
+pub trait Engine {
+    /// Everything that was loaded; each worker has it as it was when the worker was forked.
+    type Loaded;
+
+    /// Called once in the zygote, on the main thread, before any other thread exists; it must
+    /// start none. The error is one or more lines that tell the user what to do.
+    fn load(&self) -> Result<Self::Loaded, String>;
+
+    fn facts(&self, loaded: &Self::Loaded) -> LoadFacts;
+
+    /// Called in the zygote before each fork: buffered output would be written twice.
+    fn before_fork(&self, _loaded: &mut Self::Loaded) {}
+
+    /// A worker's life, on the main thread of a fresh process; the result is its exit status.
+    /// No exit handlers run after it.
+    fn work(&self, loaded: Self::Loaded, link: WorkerLink) -> i32;
+}

@@ -1,0 +1,125 @@
+//! The user that the service runs as: found before anything is opened, taken after the ports are
+//! bound. Root stays root only where it was asked for by name.
+
+#![forbid(unsafe_code)]
+
+use rustix::process::{Uid, geteuid};
+use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+
+use super::process::{self, UserEntry};
+
+/// Who the original runs as where nothing is said.
+const DEFAULT_USER: &str = "smtpd";
+
+/// The user to run as.
+#[derive(Debug)]
+pub(super) struct ServiceUser {
+    entry: UserEntry,
+    /// Whether this process has to change to it.
+    change: bool,
+}
+
+impl ServiceUser {
+    /// The user that `--user` names, or the default: smtpd if started as root, else whoever
+    /// started it.
+    pub(super) fn find(wanted: Option<&str>) -> Result<ServiceUser, String> {
+        let me = geteuid();
+        let lookup = |name: &str| {
+            process::user_by_name(name)
+                .map_err(|error| format!("cannot look up the user {name}: {error}"))
+        };
+        match wanted {
+            None if me.is_root() => match lookup(DEFAULT_USER)? {
+                Some(entry) => Ok(ServiceUser {
+                    entry,
+                    change: true,
+                }),
+                None => Err(format!(
+                    "started as root, and there is no user {DEFAULT_USER} to run as; name one \
+                     with --user (--user root to stay root)"
+                )),
+            },
+            None => Ok(ServiceUser {
+                entry: by_id(me),
+                change: false,
+            }),
+            Some(name) => match lookup(name)? {
+                None => Err(format!(
+                    "there is no user {name} on this machine; create it or name another with --user"
+                )),
+                Some(entry) if me.is_root() => Ok(ServiceUser {
+                    entry,
+                    change: true,
+                }),
+                Some(entry) if entry.uid == me => Ok(ServiceUser {
+                    entry,
+                    change: false,
+                }),
+                Some(_) => Err(format!(
+                    "only root can run as {name}; start as root, or leave --user out to run as {}",
+                    by_id(me).name
+                )),
+            },
+        }
+    }
+
+    /// Becomes that user, for good. To be called while there is one thread.
+    pub(super) fn take(&self) -> Result<(), String> {
+        if !self.change {
+            return Ok(());
+        }
+        let entry = &self.entry;
+        process::groups_of(entry)
+            .and_then(|groups| {
+                set_thread_groups(&groups)?;
+                set_thread_gid(entry.gid)?;
+                set_thread_uid(entry.uid)?;
+                Ok(())
+            })
+            .map_err(|error| format!("cannot run as {}: {error}", entry.name))
+    }
+
+    pub(super) fn is_root(&self) -> bool {
+        self.entry.uid.is_root()
+    }
+
+    /// For the log line that the original writes.
+    pub(super) fn names(&self) -> (String, String) {
+        let group = process::group_name(self.entry.gid);
+        let group = group.unwrap_or_else(|| self.entry.gid.as_raw().to_string());
+        (self.entry.name.clone(), group)
+    }
+}
+
+fn by_id(uid: Uid) -> UserEntry {
+    match process::user_by_id(uid) {
+        Ok(Some(entry)) => entry,
+        // A number without a name is common in containers.
+        _ => UserEntry {
+            name: uid.as_raw().to_string(),
+            uid,
+            gid: rustix::process::getegid(),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_user_is_one_clear_line() {
+        let problem = ServiceUser::find(Some("no-such-user")).unwrap_err();
+        assert!(problem.contains("no user no-such-user") && problem.contains("--user"));
+        assert!(!problem.contains('\n'));
+        assert!(ServiceUser::find(Some("with\0nul")).is_err());
+    }
+
+    #[test]
+    fn root_is_found_by_name_with_its_group() {
+        let root = process::user_by_name("root").unwrap().unwrap();
+        assert!(root.uid.is_root());
+        assert_eq!(process::group_name(root.gid).as_deref(), Some("root"));
+        assert!(process::groups_of(&root).unwrap().contains(&root.gid));
+    }
+}

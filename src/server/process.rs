@@ -1,0 +1,210 @@
+//! The few calls of this layer for which no safe interface exists: fork, signal dispositions,
+//! the user and group databases, `_exit`, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
+//! It decides nothing: who is forked and when is the zygote's business.
+
+#![allow(unsafe_code)]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+
+use rustix::process::{Gid, Pid, Uid};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::channel::Channel;
+
+/// A user of this machine, as the user database gives it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserEntry {
+    pub name: String,
+    pub uid: Uid,
+    pub gid: Gid,
+}
+
+/// Types that own one open descriptor for as long as they live and give the same one each time.
+pub trait OwnsDescriptor: AsRawFd {}
+
+impl OwnsDescriptor for OwnedFd {}
+impl OwnsDescriptor for Rc<OwnedFd> {}
+impl OwnsDescriptor for Channel {}
+
+/// A descriptor whose readiness can be awaited; to be called inside a runtime. It may be in
+/// blocking mode if every call on it says MSG_DONTWAIT.
+pub fn readiness<T: OwnsDescriptor>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the three types of OwnsDescriptor above own their descriptor until they are
+    // dropped, which the AsyncFd does after it has deregistered, and have no way to change it.
+    unsafe { AsyncFd::register_with_interest(owner, interest) }.map_err(io::Error::from)
+}
+
+/// Forks. Gives the child's pid in the parent and `None` in the child.
+///
+/// The caller must have one thread only: the child of a process with several would find locks
+/// held by threads that it does not have.
+pub fn fork() -> io::Result<Option<Pid>> {
+    // SAFETY: fork takes nothing. Both callers (the zygote before it serves, `serve --detach`
+    // before its runtime exists) have one thread, so the child may go on in ordinary code.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Ends the process at once: neither exit handlers nor destructors run, which belong to the
+/// process that was forked from.
+pub fn exit_now(status: i32) -> ! {
+    // SAFETY: _exit takes an int, touches no memory and does not return.
+    unsafe { libc::_exit(status) }
+}
+
+extern "C" fn do_nothing(_signal: libc::c_int) {}
+
+/// Handles SIGPIPE by a function that does nothing. Ignoring it instead would pass through
+/// exec to every program that a plugin starts.
+pub fn catch_sigpipe() {
+    set_disposition(libc::SIGPIPE, do_nothing as *const () as libc::sighandler_t);
+}
+
+/// What a worker starts with: default dispositions of the signals that a daemon's parent
+/// handles, and none blocked.
+pub fn reset_signals() {
+    for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD] {
+        set_disposition(signal, libc::SIG_DFL);
+    }
+    // SAFETY: the set is initialised by sigemptyset before it is read; the old set is not
+    // asked for. Both pointers are valid for the time of the calls.
+    unsafe {
+        let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+        libc::sigemptyset(none.as_mut_ptr());
+        libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+    }
+}
+
+fn set_disposition(signal: libc::c_int, handler: libc::sighandler_t) {
+    // SAFETY: an all-zero sigaction is valid (no flags, empty mask); the handler is SIG_DFL or
+    // `do_nothing`, which is async-signal-safe because it does nothing.
+    unsafe {
+        let mut action: libc::sigaction = std::mem::zeroed();
+        action.sa_sigaction = handler;
+        action.sa_flags = libc::SA_RESTART;
+        libc::sigaction(signal, &action, std::ptr::null_mut());
+    }
+}
+
+/// The user with this name, if there is one.
+pub fn user_by_name(name: &str) -> io::Result<Option<UserEntry>> {
+    let Ok(name) = CString::new(name) else {
+        return Ok(None);
+    };
+    // SAFETY: `name` is a valid C string, the other pointers are those that `user_entry` gives.
+    user_entry(|entry, buffer, len, found| unsafe {
+        libc::getpwnam_r(name.as_ptr(), entry, buffer, len, found)
+    })
+}
+
+/// The user with this number, if it has a name.
+pub fn user_by_id(uid: Uid) -> io::Result<Option<UserEntry>> {
+    // SAFETY: the pointers are those that `user_entry` gives.
+    user_entry(|entry, buffer, len, found| unsafe {
+        libc::getpwuid_r(uid.as_raw(), entry, buffer, len, found)
+    })
+}
+
+fn user_entry(
+    look_up: impl Fn(*mut libc::passwd, *mut libc::c_char, usize, *mut *mut libc::passwd) -> libc::c_int,
+) -> io::Result<Option<UserEntry>> {
+    let mut buffer: Vec<libc::c_char> = vec![0; 1024];
+    loop {
+        let mut entry = std::mem::MaybeUninit::<libc::passwd>::uninit();
+        let mut found = std::ptr::null_mut();
+        match look_up(
+            entry.as_mut_ptr(),
+            buffer.as_mut_ptr(),
+            buffer.len(),
+            &mut found,
+        ) {
+            0 if found.is_null() => return Ok(None),
+            0 => {
+                // SAFETY: on success with a result, `found` points to `entry`, which is filled
+                // in; pw_name is a C string inside `buffer`, which lives until the copy is made.
+                let (name, uid, gid) = unsafe {
+                    let entry = entry.assume_init();
+                    (
+                        CStr::from_ptr(entry.pw_name).to_owned(),
+                        entry.pw_uid,
+                        entry.pw_gid,
+                    )
+                };
+                let name = name.to_string_lossy().into_owned();
+                return Ok(Some(UserEntry {
+                    name,
+                    uid: Uid::from_raw(uid),
+                    gid: Gid::from_raw(gid),
+                }));
+            }
+            libc::ERANGE if buffer.len() < 1 << 20 => buffer.resize(buffer.len() * 4, 0),
+            // Some libraries give these where there is no such entry.
+            libc::ENOENT | libc::ESRCH => return Ok(None),
+            error => return Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+}
+
+/// The name of a group, if it has one.
+pub fn group_name(gid: Gid) -> Option<String> {
+    let mut buffer: Vec<libc::c_char> = vec![0; 1024];
+    loop {
+        let mut entry = std::mem::MaybeUninit::<libc::group>::uninit();
+        let mut found = std::ptr::null_mut();
+        // SAFETY: all pointers are valid for the call, and the length is the buffer's.
+        let status = unsafe {
+            libc::getgrgid_r(
+                gid.as_raw(),
+                entry.as_mut_ptr(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+                &mut found,
+            )
+        };
+        match status {
+            0 if !found.is_null() => {
+                // SAFETY: `found` points to `entry`, filled in; gr_name is a C string inside
+                // `buffer`, which lives until the copy is made.
+                let name = unsafe { CStr::from_ptr(entry.assume_init().gr_name).to_owned() };
+                return Some(name.to_string_lossy().into_owned());
+            }
+            libc::ERANGE if buffer.len() < 1 << 20 => buffer.resize(buffer.len() * 4, 0),
+            _ => return None,
+        }
+    }
+}
+
+/// All groups of a user: the one of its entry and those that name it.
+pub fn groups_of(user: &UserEntry) -> io::Result<Vec<Gid>> {
+    let name = CString::new(user.name.as_str())?;
+    let mut groups: Vec<libc::gid_t> = vec![0; 64];
+    loop {
+        let mut count = libc::c_int::try_from(groups.len()).unwrap_or(libc::c_int::MAX);
+        // SAFETY: `groups` has room for `count` entries; `name` is a valid C string.
+        let status = unsafe {
+            libc::getgrouplist(
+                name.as_ptr(),
+                user.gid.as_raw(),
+                groups.as_mut_ptr(),
+                &mut count,
+            )
+        };
+        let needed = usize::try_from(count).unwrap_or(0);
+        if status >= 0 {
+            groups.truncate(needed);
+            return Ok(groups.into_iter().map(Gid::from_raw).collect());
+        }
+        if needed <= groups.len() {
+            return Err(io::Error::other(
+                "the group database gave no list of groups",
+            ));
+        }
+        groups.resize(needed, 0);
+    }
+}

@@ -1,0 +1,118 @@
+//! The start of the daemon, in the order that matters: user, ports, detaching, pid file,
+//! privileges, runtime; then the supervisor's loop.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::listen::{ListenAddress, bind_all};
+use super::pid_file::PidFile;
+use super::privileges::ServiceUser;
+use super::supervisor::Supervisor;
+use super::{detach, process};
+
+/// What the daemon is to do, apart from mail.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// None: every address of this machine.
+    pub listen: Vec<ListenAddress>,
+    /// For the addresses that name no port.
+    pub ports: Vec<u16>,
+    pub user: Option<String>,
+    /// Connections open at a time; 0 for any number.
+    pub limit_connections: u32,
+    /// Connections open at a time from one address; 0 for any number.
+    pub max_from_ip: u32,
+    /// Workers kept for reuse; more live while more sessions are open.
+    pub workers: u32,
+    /// Idle workers kept ready.
+    pub spare_workers: u32,
+    /// Sessions after which a worker is replaced.
+    pub sessions_per_life: u32,
+    pub pid_file: Option<PathBuf>,
+    pub detach: bool,
+}
+
+/// How to start a zygote: a program that calls `run_zygote`.
+#[derive(Debug, Clone)]
+pub struct ZygoteCommand {
+    pub program: PathBuf,
+    pub arg0: Option<OsString>,
+    pub args: Vec<OsString>,
+}
+
+impl ZygoteCommand {
+    /// This very program, even if its file has been replaced since, under the name it was
+    /// started by.
+    pub fn this_program(args: Vec<OsString>) -> ZygoteCommand {
+        ZygoteCommand {
+            program: PathBuf::from("/proc/self/exe"),
+            arg0: std::env::args_os().next(),
+            args,
+        }
+    }
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServeError {
+    /// One line without the program's name.
+    Start(String),
+    /// What the engine said when it could not load, as it is.
+    Load(String),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Start(line) => write!(f, "camelpost: {line}"),
+            ServeError::Load(lines) => f.write_str(lines.trim_end()),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// Runs the daemon until it is told to stop. To be called on the main thread before there is
+/// another: it forks (`detach`) and changes the user.
+pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeError> {
+    let user = ServiceUser::find(settings.user.as_deref()).map_err(ServeError::Start)?;
+    let bound = bind_all(&settings.listen, &settings.ports).map_err(ServeError::Start)?;
+    let problem =
+        |what: &str, error: &dyn fmt::Display| ServeError::Start(format!("cannot {what}: {error}"));
+    let detached = match settings.detach {
+        true => Some(detach::detach().map_err(|error| problem("detach", &error))?),
+        false => None,
+    };
+    // Held to the end: dropping it removes the file.
+    let _pid_file = match &settings.pid_file {
+        Some(path) => Some(PidFile::take(path).map_err(ServeError::Start)?),
+        None => None,
+    };
+    raise_descriptor_limit();
+    process::catch_sigpipe();
+    user.take().map_err(ServeError::Start)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| problem("start the runtime", &error))?;
+    let (supervisor, events) = Supervisor::new(settings, command, &user, bound, detached);
+    tokio::task::LocalSet::new().block_on(&runtime, supervisor.run(events))
+}
+
+/// Each session takes a descriptor or two; the soft limit is often 1024 for old programs' sake.
+fn raise_descriptor_limit() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // Failing leaves the old limit, at which accepting pauses.
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: maximum,
+            maximum,
+        },
+    );
+}

@@ -1,0 +1,223 @@
+//! Zygotes: the first load, reloads, and what happens when one ends. The sockets begin to listen
+//! here, once everything is loaded.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+
+use super::super::LoadFacts;
+use super::super::generation::Generation;
+use super::super::message::{FromZygote, PROTOCOL};
+use super::super::start::ServeError;
+use super::super::workers::Worker;
+use super::{Event, Supervisor};
+
+impl Supervisor<'_> {
+    /// A generation that is no more current ends with its last worker.
+    pub(super) fn drop_unused(&mut self, number: u64) {
+        if self.current != Some(number)
+            && self.workers.of(number) == 0
+            && let Some(generation) = self.generations.get(&number)
+            && generation.ready
+            && generation.starting() == 0
+        {
+            generation.retire();
+        }
+    }
+
+    pub(super) fn start_generation(&mut self) -> io::Result<()> {
+        let number = self.next_generation;
+        self.next_generation += 1;
+        let generation = Generation::start(number, self.command, self.events.clone())?;
+        self.generations.insert(number, generation);
+        Ok(())
+    }
+
+    /// Starts a zygote in place of one that ended, unless a reload does so already.
+    pub(super) fn restart_zygote(&mut self) {
+        if self.current.is_some() || self.generations.values().any(|other| !other.ready) {
+            return;
+        }
+        if let Err(error) = self.start_generation() {
+            let wait = self.zygotes.failed();
+            tracing::error!("cannot start a zygote: {error}; next try in {wait:?}");
+        }
+    }
+
+    pub(super) fn reload(&mut self) {
+        if self.stop_at.is_some() {
+            return;
+        }
+        if self
+            .generations
+            .values()
+            .any(|generation| !generation.ready)
+        {
+            tracing::warn!("already loading; the signal to reload was ignored");
+            return;
+        }
+        tracing::info!("reloading: open sessions go on with what is loaded now");
+        if let Err(error) = self.start_generation() {
+            tracing::error!("reload failed, what was loaded stays: {error}");
+        }
+    }
+
+    pub(super) fn zygote_says(
+        &mut self,
+        number: u64,
+        message: FromZygote,
+        descriptor: Option<OwnedFd>,
+    ) -> Result<(), ServeError> {
+        let Some(generation) = self.generations.get_mut(&number) else {
+            return Ok(());
+        };
+        match message {
+            FromZygote::Ready {
+                protocol: PROTOCOL,
+                facts,
+            } => {
+                generation.ready = true;
+                self.loaded(number, facts)?;
+            }
+            FromZygote::Ready { protocol, .. } => {
+                return self.load_failed(
+                    number,
+                    format!(
+                        "camelpost: the zygote speaks protocol {protocol}, this program \
+                         {PROTOCOL}: the program was replaced; start it again"
+                    ),
+                );
+            }
+            FromZygote::Failed { message } => return self.load_failed(number, message),
+            FromZygote::Forked { worker, pid } => {
+                let Some(link) = generation.started(worker) else {
+                    return Ok(());
+                };
+                let Some(pidfd) = descriptor else {
+                    return Ok(());
+                };
+                match Worker::new(worker, number, pid, pidfd, link, self.events.clone()) {
+                    Ok(new) => {
+                        tracing::debug!("forked worker {pid}");
+                        self.workers.add(worker, new);
+                    }
+                    Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),
+                }
+                if self.stop_at.is_some() || self.current != Some(number) {
+                    self.workers.dismiss(worker);
+                }
+                self.place_waiting();
+            }
+            FromZygote::NotForked { worker, errno } => {
+                generation.started(worker);
+                let error = io::Error::from_raw_os_error(errno);
+                let wait = self.forks.failed();
+                tracing::error!("cannot fork a worker: {error}; next try in {wait:?}");
+            }
+            FromZygote::Exited { worker, end } => self.worker_ended(worker, Some(end)),
+        }
+        Ok(())
+    }
+
+    /// A generation has loaded everything and becomes the current one.
+    fn loaded(&mut self, number: u64, facts: LoadFacts) -> Result<(), ServeError> {
+        self.facts = facts;
+        crate::log::set_level(facts.log_level);
+        self.zygotes.well();
+        if self.stop_at.is_some() {
+            return Ok(());
+        }
+        let old = self.current.replace(number);
+        self.workers
+            .dismiss_all(false, |worker| worker.generation != number);
+        if let Some(old) = old {
+            tracing::info!("reloaded");
+            self.drop_unused(old);
+        }
+        self.open()?;
+        self.place_waiting();
+        Ok(())
+    }
+
+    /// Listens, the first time.
+    fn open(&mut self) -> Result<(), ServeError> {
+        let bound = std::mem::take(&mut self.bound);
+        if bound.is_empty() {
+            return Ok(());
+        }
+        for bound in bound {
+            let listener = bound.listen().map_err(ServeError::Start)?;
+            tracing::info!("Listening on {}", listener.address);
+            let (events, places) = (self.events.clone(), self.places.clone());
+            let task = tokio::task::spawn_local(async move {
+                loop {
+                    let connection = listener.accept(&places).await;
+                    if events.send(Event::Connection(connection)).is_err() {
+                        return;
+                    }
+                }
+            });
+            self.acceptors.push(task.abort_handle());
+        }
+        let (user, group) = self.user.names();
+        tracing::info!("Running as user {user}, group {group}");
+        if self.user.is_root() {
+            tracing::warn!("running as root: every plugin can do anything to this machine");
+        }
+        if let Some(detached) = self.detached.take() {
+            for generation in self.generations.values() {
+                // One that is gone says so by itself.
+                let _ = generation.silence();
+            }
+            detached
+                .ready()
+                .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
+        }
+        Ok(())
+    }
+
+    fn load_failed(&mut self, number: u64, message: String) -> Result<(), ServeError> {
+        self.generations.remove(&number);
+        if !self.bound.is_empty() {
+            return Err(ServeError::Load(message));
+        }
+        match self.current {
+            Some(_) => tracing::error!("reload failed, what was loaded stays: {message}"),
+            None => {
+                let wait = self.zygotes.failed();
+                tracing::error!("{message}");
+                tracing::error!("the plugins could not be loaded again; next try in {wait:?}");
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn zygote_ended(
+        &mut self,
+        number: u64,
+        status: Option<ExitStatus>,
+    ) -> Result<(), ServeError> {
+        let Some(generation) = self.generations.remove(&number) else {
+            return Ok(());
+        };
+        let status = status.map_or_else(|| "killed".to_string(), |status| status.to_string());
+        if !generation.ready {
+            return self.load_failed(
+                number,
+                format!(
+                    "camelpost: the process that loads the plugins ended ({status}) before all \
+                     were loaded; the lines above may say why"
+                ),
+            );
+        }
+        self.workers.watch(number, &self.events);
+        if self.current == Some(number) && self.stop_at.is_none() {
+            self.current = None;
+            let wait = self.zygotes.failed();
+            tracing::error!("the zygote ended ({status}); another is started in {wait:?}");
+        }
+        Ok(())
+    }
+}

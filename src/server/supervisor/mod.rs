@@ -1,0 +1,276 @@
+//! The supervisor's loop: connections, zygotes, workers and signals come in as events, one at a
+//! time. The stop is decided here, all else in the modules below.
+
+#![forbid(unsafe_code)]
+
+mod loading;
+mod placement;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::IpAddr;
+use std::os::fd::OwnedFd;
+use std::process::ExitStatus;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::AbortHandle;
+
+use super::LoadFacts;
+use super::clients::{Counted, Networks, refuse};
+use super::detach::Detached;
+use super::generation::Generation;
+use super::listen::{Bound, Connection, Places};
+use super::message::{FromWorker, FromZygote};
+use super::privileges::ServiceUser;
+use super::start::{ServeError, Settings, ZygoteCommand};
+use super::workers::{Damper, Workers};
+
+/// How long open sessions may go on once the service is told to stop.
+const GRACE: Duration = Duration::from_secs(5);
+/// How long the processes may take to end after that.
+const LAST_GRACE: Duration = Duration::from_secs(3);
+
+const STOPPING: &str = "421 4.3.2 Service is shutting down, closing connection\r\n";
+
+/// What the supervisor reacts to.
+pub(super) enum Event {
+    Connection(Connection),
+    Zygote {
+        generation: u64,
+        message: FromZygote,
+        descriptor: Option<OwnedFd>,
+    },
+    ZygoteEnded {
+        generation: u64,
+        status: Option<ExitStatus>,
+    },
+    Worker {
+        worker: u64,
+        message: FromWorker,
+    },
+    LinkClosed {
+        worker: u64,
+    },
+    /// Seen by its pidfd, because its zygote is gone.
+    WorkerEnded {
+        worker: u64,
+    },
+    Stop,
+    Reload,
+}
+
+/// A client that has no worker yet.
+struct Client {
+    connection: Connection,
+    counted: Counted,
+}
+
+struct Session {
+    /// The duplicate through which a 421 can be written; none once TLS has started.
+    socket: Option<OwnedFd>,
+    ip: IpAddr,
+    counted: Counted,
+    permit: OwnedSemaphorePermit,
+}
+
+pub(super) struct Supervisor<'a> {
+    settings: &'a Settings,
+    command: &'a ZygoteCommand,
+    user: &'a ServiceUser,
+    /// Sockets that wait for the plugins before they listen.
+    bound: Vec<Bound>,
+    detached: Option<Detached>,
+    events: UnboundedSender<Event>,
+    acceptors: Vec<AbortHandle>,
+    places: Rc<Places>,
+    networks: Networks,
+    facts: LoadFacts,
+    generations: HashMap<u64, Generation>,
+    /// The generation that new workers are forked from.
+    current: Option<u64>,
+    next_generation: u64,
+    workers: Workers,
+    next_worker: u64,
+    sessions: HashMap<u64, Session>,
+    next_session: u64,
+    waiting: VecDeque<Client>,
+    forks: Damper,
+    zygotes: Damper,
+    /// When open sessions are cut off; the second time, when not even that helped.
+    stop_at: Option<Instant>,
+    killed: bool,
+}
+
+impl<'a> Supervisor<'a> {
+    pub(super) fn new(
+        settings: &'a Settings,
+        command: &'a ZygoteCommand,
+        user: &'a ServiceUser,
+        bound: Vec<Bound>,
+        detached: Option<Detached>,
+    ) -> (Supervisor<'a>, UnboundedReceiver<Event>) {
+        let (events, receiver) = unbounded_channel();
+        let supervisor = Supervisor {
+            settings,
+            command,
+            user,
+            bound,
+            detached,
+            events,
+            acceptors: Vec::new(),
+            places: Rc::new(Places::new(settings.limit_connections)),
+            networks: Networks::default(),
+            facts: LoadFacts {
+                hooks_pre_connection: false,
+                log_level: crate::log::DEFAULT_LEVEL,
+            },
+            generations: HashMap::new(),
+            current: None,
+            next_generation: 0,
+            workers: Workers::default(),
+            next_worker: 0,
+            sessions: HashMap::new(),
+            next_session: 0,
+            waiting: VecDeque::new(),
+            forks: Damper::default(),
+            zygotes: Damper::default(),
+            stop_at: None,
+            killed: false,
+        };
+        (supervisor, receiver)
+    }
+
+    /// Loads, serves and stops. Needs a LocalSet.
+    pub(super) async fn run(
+        mut self,
+        mut receiver: UnboundedReceiver<Event>,
+    ) -> Result<(), ServeError> {
+        super::signals::watch(self.events.clone())
+            .map_err(|error| ServeError::Start(format!("cannot handle signals: {error}")))?;
+        self.start_generation().map_err(|error| {
+            ServeError::Start(format!(
+                "cannot start the process that loads the plugins: {error}"
+            ))
+        })?;
+        while !self.is_over() {
+            let timer = self.next_time();
+            let until = timer.unwrap_or_else(Instant::now).into();
+            tokio::select! {
+                event = receiver.recv() => match event {
+                    Some(event) => self.handle(event)?,
+                    None => break,
+                },
+                () = tokio::time::sleep_until(until), if timer.is_some() => self.time_is_up(),
+            }
+        }
+        for generation in self.generations.values() {
+            generation.retire();
+        }
+        let gone = async {
+            while self.generations.values().any(|generation| generation.ready) {
+                match receiver.recv().await {
+                    Some(Event::ZygoteEnded { generation, .. }) => {
+                        self.generations.remove(&generation);
+                    }
+                    Some(_) => {}
+                    None => break,
+                }
+            }
+        };
+        // One that does not end is killed when its generation is dropped.
+        let _ = tokio::time::timeout(LAST_GRACE, gone).await;
+        Ok(())
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop_at.is_some()
+            && self.workers.len() == 0
+            && self
+                .generations
+                .values()
+                .all(|generation| generation.starting() == 0)
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), ServeError> {
+        match event {
+            Event::Connection(connection) => self.admit(connection),
+            Event::Worker { worker, message } => self.worker_says(worker, message),
+            Event::LinkClosed { worker } => self.workers.link_closed(worker),
+            Event::WorkerEnded { worker } => self.worker_ended(worker, None),
+            Event::Zygote {
+                generation,
+                message,
+                descriptor,
+            } => {
+                return self.zygote_says(generation, message, descriptor);
+            }
+            Event::ZygoteEnded { generation, status } => {
+                return self.zygote_ended(generation, status);
+            }
+            Event::Stop => self.stop(),
+            Event::Reload => self.reload(),
+        }
+        Ok(())
+    }
+
+    /// When `time_is_up` must be called next.
+    fn next_time(&self) -> Option<Instant> {
+        if self.stop_at.is_some() {
+            return self.stop_at;
+        }
+        let waits = [self.zygotes.wake_at(), self.forks.wake_at()];
+        waits.into_iter().flatten().min()
+    }
+
+    fn time_is_up(&mut self) {
+        if let Some(stop_at) = self.stop_at {
+            if stop_at <= Instant::now() {
+                self.cut_off();
+            }
+            return;
+        }
+        if self.zygotes.try_again() {
+            self.restart_zygote();
+        }
+        if self.forks.try_again() {
+            self.fork_workers();
+        }
+    }
+
+    fn stop(&mut self) {
+        if self.stop_at.is_some() {
+            // The second signal: whoever sent it does not want to wait.
+            return self.cut_off();
+        }
+        self.stop_at = Some(Instant::now() + GRACE);
+        // Dropping the listeners closes them.
+        self.acceptors
+            .drain(..)
+            .for_each(|acceptor| acceptor.abort());
+        self.bound.clear();
+        for client in self.waiting.drain(..) {
+            refuse(&client.connection.socket, STOPPING);
+        }
+        self.workers.dismiss_all(true, |_| true);
+    }
+
+    /// Ends what has not ended by itself.
+    fn cut_off(&mut self) {
+        if self.killed {
+            // Not even SIGKILL helped (a process in uninterruptible sleep): leave it behind.
+            self.generations.clear();
+            self.workers = Workers::default();
+            return;
+        }
+        self.killed = true;
+        for (_, session) in self.sessions.drain() {
+            if let Some(socket) = &session.socket {
+                refuse(socket, STOPPING);
+            }
+        }
+        self.workers.kill_all();
+        self.stop_at = Some(Instant::now() + LAST_GRACE);
+    }
+}

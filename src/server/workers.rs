@@ -1,0 +1,313 @@
+//! The workers as the supervisor holds them: who is idle, who runs what, how they are told
+//! things and how they end. Which session goes where, and when to fork, is the supervisor's.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::mpsc::UnboundedSender;
+
+use super::channel::{Channel, Received, Wait};
+use super::message::{Assignment, FromWorker, ToWorker};
+use super::process;
+use super::supervisor::Event;
+
+pub(super) struct Worker {
+    pub(super) generation: u64,
+    pub(super) pid: i32,
+    pidfd: Rc<OwnedFd>,
+    link: Rc<AsyncFd<Channel>>,
+    /// At most one for now; placement alone knows that.
+    pub(super) sessions: Vec<u64>,
+    pub(super) served: u32,
+    pub(super) born: Instant,
+    /// It was told to end, or said that it will.
+    pub(super) dismissed: bool,
+    /// Its link is closed from its side: no session can be given to it.
+    broken: bool,
+}
+
+impl Worker {
+    pub(super) fn new(
+        number: u64,
+        generation: u64,
+        pid: i32,
+        pidfd: OwnedFd,
+        link: Channel,
+        events: UnboundedSender<Event>,
+    ) -> io::Result<Worker> {
+        let link = Rc::new(process::readiness(link, Interest::READABLE)?);
+        tokio::task::spawn_local(listen(number, link.clone(), events));
+        Ok(Worker {
+            generation,
+            pid,
+            pidfd: Rc::new(pidfd),
+            link,
+            sessions: Vec::new(),
+            served: 0,
+            born: Instant::now(),
+            dismissed: false,
+            broken: false,
+        })
+    }
+
+    fn tell(&self, message: &ToWorker, socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
+        self.link
+            .get_ref()
+            .send(&message.encode(), socket, Wait::No)
+    }
+
+    /// Messages that are still in the link.
+    fn last_words(&self) -> Vec<FromWorker> {
+        let mut buffer = [0; 64];
+        let mut words = Vec::new();
+        while let Ok(Received::Message { len, .. }) =
+            self.link.get_ref().receive(&mut buffer, Wait::No)
+        {
+            words.extend(FromWorker::decode(&buffer[..len]));
+        }
+        words
+    }
+}
+
+/// Passes on what a worker says until its link closes.
+async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, events: UnboundedSender<Event>) {
+    let mut buffer = [0; 64];
+    while let Ok(mut ready) = link.readable().await {
+        match ready.try_io(|link| link.get_ref().receive(&mut buffer, Wait::No)) {
+            Ok(Ok(Received::Message { len, .. })) => {
+                let Some(message) = FromWorker::decode(&buffer[..len]) else {
+                    break;
+                };
+                if events.send(Event::Worker { worker, message }).is_err() {
+                    return;
+                }
+            }
+            Ok(Ok(Received::Closed) | Err(_)) => break,
+            Err(_would_block) => {}
+        }
+    }
+    let _ = events.send(Event::LinkClosed { worker });
+}
+
+#[derive(Default)]
+pub(super) struct Workers {
+    all: HashMap<u64, Worker>,
+    /// Those that can take a session now; the one used last is used next, for its caches.
+    idle: Vec<u64>,
+}
+
+impl Workers {
+    pub(super) fn add(&mut self, number: u64, worker: Worker) {
+        self.all.insert(number, worker);
+        self.idle.push(number);
+    }
+
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Worker> {
+        self.all.get_mut(&number)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub(super) fn idle(&self) -> usize {
+        self.idle.len()
+    }
+
+    pub(super) fn of(&self, generation: u64) -> usize {
+        self.all
+            .values()
+            .filter(|worker| worker.generation == generation)
+            .count()
+    }
+
+    /// Gives a session to an idle worker, if there is one that takes it; says which.
+    pub(super) fn assign(&mut self, given: Assignment, socket: BorrowedFd<'_>) -> Option<u64> {
+        let session = given.session;
+        let message = ToWorker::Session(given);
+        while let Some(number) = self.idle.pop() {
+            let Some(worker) = self.all.get_mut(&number) else {
+                continue;
+            };
+            match worker.tell(&message, Some(socket)) {
+                Ok(()) => {
+                    worker.sessions.push(session);
+                    return Some(number);
+                }
+                // It is dying; its end will be reported.
+                Err(_) => worker.broken = true,
+            }
+        }
+        None
+    }
+
+    /// A session of this worker is over. It can be given another unless `keep` is false.
+    pub(super) fn release(&mut self, number: u64, session: u64, keep: bool) {
+        let Some(worker) = self.all.get_mut(&number) else {
+            return;
+        };
+        worker.sessions.retain(|other| *other != session);
+        worker.served = worker.served.saturating_add(1);
+        if keep && !worker.broken && !worker.dismissed {
+            self.idle.push(number);
+        } else if worker.sessions.is_empty() {
+            self.dismiss(number);
+        }
+    }
+
+    /// Lets a worker without sessions end.
+    pub(super) fn dismiss(&mut self, number: u64) {
+        self.idle.retain(|other| *other != number);
+        if let Some(worker) = self.all.get_mut(&number) {
+            worker.dismissed = true;
+            worker.link.get_ref().shut();
+        }
+    }
+
+    /// Lets idle workers end; asks the others to, if `hurry`, and to take no session more.
+    pub(super) fn dismiss_all(&mut self, hurry: bool, chosen: impl Fn(&Worker) -> bool) {
+        let numbers: Vec<u64> = self
+            .all
+            .iter()
+            .filter(|(_, worker)| chosen(worker))
+            .map(|(number, _)| *number)
+            .collect();
+        for number in numbers {
+            let Some(worker) = self.all.get_mut(&number) else {
+                continue;
+            };
+            if worker.sessions.is_empty() {
+                self.dismiss(number);
+            } else {
+                worker.dismissed = true;
+                if hurry {
+                    // One that cannot be told is dying already.
+                    let _ = worker.tell(&ToWorker::Stop, None);
+                }
+            }
+        }
+    }
+
+    /// The worker has closed its end of the link.
+    pub(super) fn link_closed(&mut self, number: u64) {
+        self.idle.retain(|other| *other != number);
+        if let Some(worker) = self.all.get_mut(&number) {
+            worker.broken = true;
+        }
+    }
+
+    pub(super) fn last_words(&self, number: u64) -> Vec<FromWorker> {
+        self.all
+            .get(&number)
+            .map(Worker::last_words)
+            .unwrap_or_default()
+    }
+
+    /// The worker's process has ended.
+    pub(super) fn remove(&mut self, number: u64) -> Option<Worker> {
+        self.idle.retain(|other| *other != number);
+        self.all.remove(&number)
+    }
+
+    pub(super) fn kill_all(&self) {
+        for worker in self.all.values() {
+            // It may have ended just now.
+            let _ = pidfd_send_signal(&*worker.pidfd, Signal::KILL);
+        }
+    }
+
+    /// Reports the end of each worker of a generation by its pidfd: its zygote no longer can.
+    pub(super) fn watch(&self, generation: u64, events: &UnboundedSender<Event>) {
+        for (number, worker) in self.all.iter().filter(|(_, w)| w.generation == generation) {
+            let (worker, pidfd, events) = (*number, worker.pidfd.clone(), events.clone());
+            tokio::task::spawn_local(async move {
+                if let Ok(pidfd) = process::readiness(pidfd, Interest::READABLE)
+                    && pidfd.readable().await.is_ok()
+                {
+                    let _ = events.send(Event::WorkerEnded { worker });
+                }
+            });
+        }
+    }
+}
+
+/// Holds back the start of processes that die at once, longer each time.
+#[derive(Debug, Default)]
+pub(super) struct Damper {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Damper {
+    const FIRST: Duration = Duration::from_millis(100);
+    const LONGEST: Duration = Duration::from_secs(5);
+
+    /// One has died at once; gives the time until the next start.
+    pub(super) fn failed(&mut self) -> Duration {
+        let wait = Self::FIRST
+            .saturating_mul(1 << self.failures.min(10))
+            .min(Self::LONGEST);
+        self.failures += 1;
+        self.until = Some(Instant::now() + wait);
+        wait
+    }
+
+    /// One did its work.
+    pub(super) fn well(&mut self) {
+        *self = Damper::default();
+    }
+
+    /// Whether nothing may be started now.
+    pub(super) fn holds_back(&self) -> bool {
+        self.until.is_some_and(|until| until > Instant::now())
+    }
+
+    /// When it is time to try again; stays set, even if that has passed, until `try_again`.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Whether the wait is over; if so, it is forgotten.
+    pub(super) fn try_again(&mut self) -> bool {
+        let over = self.until.is_some() && !self.holds_back();
+        if over {
+            self.until = None;
+        }
+        over
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_that_is_over_is_not_forgotten_before_it_was_acted_on() {
+        let mut damper = Damper::default();
+        let wait = damper.failed();
+        assert!(!damper.try_again());
+        std::thread::sleep(wait);
+        assert!(!damper.holds_back() && damper.wake_at().is_some());
+        assert!(damper.try_again());
+        assert!(damper.wake_at().is_none());
+    }
+
+    #[test]
+    fn the_damper_waits_longer_each_time_and_not_at_all_after_a_success() {
+        let mut damper = Damper::default();
+        assert!(!damper.holds_back());
+        let waits: Vec<_> = (0..8).map(|_| damper.failed().as_millis()).collect();
+        assert_eq!(waits, [100, 200, 400, 800, 1600, 3200, 5000, 5000]);
+        assert!(damper.holds_back());
+        damper.well();
+        assert!(!damper.holds_back());
+    }
+}

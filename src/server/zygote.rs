@@ -1,0 +1,228 @@
+//! The zygote: loads everything, then only forks workers and reaps them. One thread, no
+//! runtime, no decision of its own: the supervisor says when to fork.
+
+#![forbid(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, waitpid,
+};
+
+use super::channel::{Channel, Received, Wait};
+use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
+use super::worker::WorkerLink;
+use super::{Engine, process};
+
+struct Child {
+    worker: u64,
+    pid: Pid,
+    pidfd: OwnedFd,
+}
+
+/// Why the loop of the zygote was left.
+enum Left {
+    /// In the zygote: the supervisor has closed the control socket or is gone.
+    Supervisor,
+    /// In a fresh worker.
+    Child(WorkerLink),
+}
+
+/// The whole life of a zygote process, and of each worker forked from it; gives the exit status.
+/// Standard input must be the control socket of the supervisor that started it.
+pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
+    let control = match take_control() {
+        Ok(control) => control,
+        Err(problem) => {
+            eprintln!("camelpost: {problem}");
+            return 1;
+        }
+    };
+    process::catch_sigpipe();
+    // A supervisor that dies while plugins load is noticed by this, later by the control socket.
+    let _ = set_parent_process_death_signal(Some(Signal::TERM));
+    if control_closed(&control) {
+        return 1;
+    }
+
+    let mut loaded = match engine.load() {
+        Ok(loaded) => loaded,
+        Err(message) => {
+            let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
+            return 1;
+        }
+    };
+    let facts = engine.facts(&loaded);
+    crate::log::set_level(facts.log_level);
+    if threads() > 1 {
+        tracing::warn!(
+            "a plugin has started threads while it loaded; the workers will not have them"
+        );
+    }
+    let ready = FromZygote::Ready {
+        protocol: PROTOCOL,
+        facts,
+    };
+    if control.send(&ready.encode(), None, Wait::Yes).is_err() {
+        return 1;
+    }
+    match serve(control, || engine.before_fork(&mut loaded)) {
+        Left::Supervisor => 0,
+        Left::Child(link) => process::exit_now(engine.work(loaded, link)),
+    }
+}
+
+/// Moves the control socket from descriptor 0 to one that no plugin's program inherits.
+fn take_control() -> Result<Channel, String> {
+    let stdin = rustix::stdio::stdin();
+    let control = rustix::io::fcntl_dupfd_cloexec(stdin, 3)
+        .ok()
+        .and_then(Channel::from_descriptor)
+        .ok_or("`zygote` is started by `camelpost serve` itself, not by hand")?;
+    File::open("/dev/null")
+        .and_then(|null| Ok(rustix::stdio::dup2_stdin(null)?))
+        .map_err(|error| format!("cannot open /dev/null: {error}"))?;
+    Ok(control)
+}
+
+/// How many threads this process has.
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
+fn control_closed(control: &Channel) -> bool {
+    let mut polled = [PollFd::new(control, PollFlags::RDHUP)];
+    let now = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    poll(&mut polled, Some(&now)).is_ok_and(|ready| ready > 0)
+}
+
+/// Forks and reaps until the supervisor closes the control socket. Returns in each worker too.
+fn serve(control: Channel, mut before_fork: impl FnMut()) -> Left {
+    let mut children: Vec<Child> = Vec::new();
+    let mut buffer = [0; 256];
+    loop {
+        let mut polled = Vec::with_capacity(children.len() + 1);
+        polled.push(PollFd::new(&control, PollFlags::IN));
+        polled.extend(
+            children
+                .iter()
+                .map(|child| PollFd::new(&child.pidfd, PollFlags::IN)),
+        );
+        if let Err(error) = poll(&mut polled, None)
+            && error != rustix::io::Errno::INTR
+        {
+            eprintln!("{} zygote: poll: {error}", std::process::id());
+            return Left::Supervisor;
+        }
+        let asked = !polled[0].revents().is_empty();
+        let ended = polled[1..].iter().any(|child| !child.revents().is_empty());
+        drop(polled);
+
+        if ended && reap(&control, &mut children).is_err() {
+            return Left::Supervisor;
+        }
+        if !asked {
+            continue;
+        }
+        let (len, descriptor) = match control.receive(&mut buffer, Wait::No) {
+            Ok(Received::Message { len, descriptor }) => (len, descriptor),
+            Ok(Received::Closed) => return Left::Supervisor,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(_) => return Left::Supervisor,
+        };
+        match (ToZygote::decode(&buffer[..len]), descriptor) {
+            (Some(ToZygote::Fork { worker }), Some(link)) => {
+                before_fork();
+                let told = match process::fork() {
+                    Ok(None) => {
+                        process::reset_signals();
+                        // Dropping `control` and `children` closes what is the zygote's alone.
+                        return match Channel::from_descriptor(link) {
+                            Some(link) => Left::Child(WorkerLink::new(link)),
+                            None => process::exit_now(1),
+                        };
+                    }
+                    Ok(Some(pid)) => welcome(&control, &mut children, worker, pid),
+                    Err(error) => {
+                        let errno = error.raw_os_error().unwrap_or(0);
+                        let refusal = FromZygote::NotForked { worker, errno };
+                        control.send(&refusal.encode(), None, Wait::Yes)
+                    }
+                };
+                if told.is_err() {
+                    return Left::Supervisor;
+                }
+            }
+            (Some(ToZygote::Silence), _) => silence(),
+            // Out of descriptors: the one that came with the request was dropped by the kernel.
+            (Some(ToZygote::Fork { worker }), None) => {
+                let refusal = FromZygote::NotForked {
+                    worker,
+                    errno: libc::EMFILE,
+                };
+                if control.send(&refusal.encode(), None, Wait::Yes).is_err() {
+                    return Left::Supervisor;
+                }
+            }
+            (None, _) => return Left::Supervisor,
+        }
+    }
+}
+
+/// Reports a new child. Its pid cannot have been used again yet, for nobody has reaped it.
+fn welcome(control: &Channel, children: &mut Vec<Child>, worker: u64, pid: Pid) -> io::Result<()> {
+    match pidfd_open(pid, PidfdFlags::empty()) {
+        Ok(pidfd) => {
+            let forked = FromZygote::Forked {
+                worker,
+                pid: pid.as_raw_nonzero().get(),
+            };
+            control.send(&forked.encode(), Some(pidfd.as_fd()), Wait::Yes)?;
+            children.push(Child { worker, pid, pidfd });
+            Ok(())
+        }
+        Err(errno) => {
+            // Without a pidfd it could neither be watched nor killed.
+            let _ = rustix::process::kill_process(pid, Signal::KILL);
+            let _ = waitpid(Some(pid), WaitOptions::empty());
+            let refusal = FromZygote::NotForked {
+                worker,
+                errno: errno.raw_os_error(),
+            };
+            control.send(&refusal.encode(), None, Wait::Yes)
+        }
+    }
+}
+
+/// Reaps every child that has ended: workers, and whatever plugins started while they loaded.
+fn reap(control: &Channel, children: &mut Vec<Child>) -> io::Result<()> {
+    while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+        let Some(place) = children.iter().position(|child| child.pid == pid) else {
+            continue;
+        };
+        let child = children.swap_remove(place);
+        let end = match status.terminating_signal() {
+            Some(signal) => ProcessEnd::Signal(signal),
+            None => ProcessEnd::Status(status.exit_status().unwrap_or(-1)),
+        };
+        let exited = FromZygote::Exited {
+            worker: child.worker,
+            end,
+        };
+        control.send(&exited.encode(), None, Wait::Yes)?;
+    }
+    Ok(())
+}
+
+fn silence() {
+    if let Ok(null) = File::options().write(true).open("/dev/null") {
+        let _ = rustix::stdio::dup2_stdout(&null);
+        let _ = rustix::stdio::dup2_stderr(&null);
+    }
+}

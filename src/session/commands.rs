@@ -1,0 +1,87 @@
+//! The command loop, the table of commands, and the table of responders that a plugin's
+//! `run_hooks` reaches. What a command does stands in the file of its theme.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use super::core::{Flow, Input, LOGINFO, Session};
+use crate::hook::{Arg, Hook, Verdict};
+use crate::smtp::split_command;
+
+type Pending<'a> = Pin<Box<dyn Future<Output = Flow> + 'a>>;
+type Handler = for<'a> fn(&'a Session, Option<&'a [u8]>) -> Pending<'a>;
+
+/// The verbs, and what each of them calls with the rest of its line.
+const COMMANDS: &[(&[u8], Handler)] = &[
+    (b"helo", |session, rest| Box::pin(session.helo(rest))),
+    (b"ehlo", |session, rest| Box::pin(session.ehlo(rest))),
+    (b"auth", |session, rest| Box::pin(session.auth(rest))),
+    (b"mail", |session, rest| Box::pin(session.mail(rest))),
+    (b"rcpt", |session, rest| Box::pin(session.rcpt(rest))),
+    (b"data", |session, _| Box::pin(session.data())),
+    (b"rset", |session, _| Box::pin(session.rset())),
+    (b"vrfy", |session, _| Box::pin(session.vrfy())),
+    (b"noop", |session, _| Box::pin(session.noop())),
+    (b"help", |session, rest| Box::pin(session.help(rest))),
+    (b"quit", |session, _| Box::pin(session.quit())),
+];
+
+impl Session {
+    /// Serves commands until the session ends.
+    pub async fn command_loop(&self) -> Flow {
+        loop {
+            match self.read_line().await? {
+                Input::Line(line) => self.dispatch(&line).await?,
+                Input::TooLong => self.say(500, "Line too long").await,
+                Input::Eof => return Err(self.hang_up().await),
+            }
+        }
+    }
+
+    /// Obeys one command line.
+    pub async fn dispatch(&self, line: &[u8]) -> Flow {
+        let commands = &self.state.commands;
+        commands.set(commands.get() + 1);
+        self.log(LOGINFO, [b"dispatching ", line].concat()).await;
+        let (verb, rest) = split_command(line);
+        self.command(&verb, rest.as_deref()).await
+    }
+
+    /// Obeys a command whose verb is in lower case.
+    pub async fn command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+        let known = COMMANDS.iter().find(|(known, _)| *known == verb);
+        match known {
+            // AUTH does not exist before EHLO has offered it.
+            Some(_) if verb == b"auth" && !self.state.auth_offered.get() => {}
+            Some((_, handler)) => return handler(self, rest).await,
+            None => {}
+        }
+        self.unrecognized_command(verb, rest).await
+    }
+
+    /// Does with a verdict what its hook's place in the session asks for.
+    pub async fn respond_to(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
+        match hook {
+            Hook::Connect => self.connect_respond(verdict).await,
+            Hook::Helo => self.helo_respond(verdict, args).await,
+            Hook::Ehlo => self.ehlo_respond(verdict, args).await,
+            Hook::Mail => self.mail_respond(verdict, args).await,
+            Hook::Rcpt => self.rcpt_respond(verdict, args).await,
+            Hook::Data => self.data_respond(verdict).await,
+            Hook::DataHeadersEnd => self.data_headers_end_respond(verdict).await,
+            Hook::DataPost => self.data_post_respond(verdict).await,
+            Hook::QueuePre => self.queue_pre_respond(verdict).await,
+            Hook::Queue => self.queue_respond(verdict).await,
+            Hook::QueuePost => {
+                self.queue_post_respond(verdict).await;
+                Ok(())
+            }
+            Hook::Vrfy => self.vrfy_respond(verdict).await,
+            Hook::Noop => self.noop_respond(verdict).await,
+            Hook::Help => self.help_respond(verdict).await,
+            Hook::Quit => self.quit_respond(verdict).await,
+            Hook::UnrecognizedCommand => self.unrecognized_command_respond(verdict).await,
+            _ => Ok(()),
+        }
+    }
+}

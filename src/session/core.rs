@@ -1,0 +1,200 @@
+//! A session's hands: what the code of commands and responders uses to talk to the client, to
+//! run hooks, to ask the configuration and to log. Decides nothing about SMTP.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::machine::{Answer, ReadEvent, Step, Steps};
+use super::state::State;
+use crate::hook::{Arg, Hook, HookCall, Verdict};
+use crate::mail::{Connection, Shown, Transaction};
+use crate::smtp::{CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
+
+/// The log levels of `Qpsmtpd::Constants` that the core uses.
+pub(super) const LOGALERT: u8 = 1;
+pub(super) const LOGERROR: u8 = 3;
+pub(super) const LOGNOTICE: u8 = 5;
+pub(super) const LOGINFO: u8 = 6;
+pub(super) const LOGDEBUG: u8 = 7;
+
+/// The session is over: its last hooks have run, and nothing of it may go on.
+#[derive(Debug)]
+pub(super) struct Ended;
+
+/// Whether the session goes on.
+pub(super) type Flow = Result<(), Ended>;
+
+/// What the client sent next.
+pub(super) enum Input {
+    Line(Vec<u8>),
+    TooLong,
+    Eof,
+}
+
+/// See the module's description.
+pub(super) struct Session {
+    pub state: Rc<State>,
+    steps: Steps,
+    lines: RefCell<CommandLines>,
+}
+
+impl Session {
+    pub fn new(state: Rc<State>, steps: Steps) -> Session {
+        Session {
+            state,
+            steps,
+            lines: RefCell::default(),
+        }
+    }
+
+    pub fn connection(&self) -> Rc<Shown<Connection>> {
+        self.state.connection.borrow().clone()
+    }
+
+    pub fn transaction(&self) -> Rc<Shown<Transaction>> {
+        self.state.transaction.borrow().clone()
+    }
+
+    pub async fn give(&self, step: Step) -> Answer {
+        self.steps.give(step).await
+    }
+
+    /// A reply with one line.
+    pub async fn say(&self, code: u16, text: impl AsRef<[u8]>) {
+        self.reply(code, vec![text.as_ref().to_vec()]).await;
+    }
+
+    /// A reply; each of its lines is logged as it goes to the client.
+    pub async fn reply(&self, code: u16, mut lines: Vec<Vec<u8>>) {
+        lines.retain(|line| !line.is_empty());
+        let last = lines.len().saturating_sub(1);
+        for (at, line) in lines.iter().enumerate() {
+            let mut text = code.to_string().into_bytes();
+            text.push(if at == last { b' ' } else { b'-' });
+            text.extend_from_slice(line);
+            self.log(LOGINFO, text).await;
+        }
+        self.give(Step::Reply(Reply::lines(code, lines))).await;
+    }
+
+    /// A reply with a verdict's texts. Where there is none, or the first is not true in Perl's
+    /// sense, `default` stands in its place.
+    pub async fn reply_verdict(&self, code: u16, verdict: &Verdict, default: impl AsRef<[u8]>) {
+        self.reply(code, verdict_lines(verdict, default.as_ref()))
+            .await;
+    }
+
+    pub async fn log(&self, level: u8, text: impl Into<Vec<u8>>) {
+        let text = text.into();
+        self.give(Step::Log { level, text }).await;
+    }
+
+    /// The first value of a config file, where it is true in Perl's sense.
+    pub async fn config(&self, name: &'static str) -> Option<Vec<u8>> {
+        match self.give(Step::Config(name)).await {
+            Answer::Config(values) => values.into_iter().next().filter(|value| is_true(value)),
+            _ => None,
+        }
+    }
+
+    /// `me` as the configuration has it now.
+    pub async fn me(&self) -> Vec<u8> {
+        match self.config("me").await {
+            Some(me) => me,
+            None => self.state.settings.me.clone(),
+        }
+    }
+
+    /// `databytes`: the size that a message may have, if it is limited.
+    pub async fn databytes(&self) -> Option<u64> {
+        let value = self.config("databytes").await?;
+        Some(leading_number(&value)).filter(|limit| *limit > 0)
+    }
+
+    pub async fn hook(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
+        match self.give(Step::Hook(HookCall::with(hook, args))).await {
+            Answer::Verdict(verdict) => verdict,
+            _ => Verdict::declined(),
+        }
+    }
+
+    /// Waits for bytes from the client; a client that takes too long ends the session.
+    pub async fn read(&self) -> Result<ReadEvent, Ended> {
+        let timeout = self.timeout().await;
+        match self.give(Step::Read { timeout }).await {
+            Answer::Read(ReadEvent::TimedOut) => {
+                self.say(421, "Connection Timed Out").await;
+                Err(self.hang_up().await)
+            }
+            Answer::Read(event) => Ok(event),
+            _ => Ok(ReadEvent::Eof),
+        }
+    }
+
+    /// The next line from the client. A last line without its end is a line, too.
+    pub async fn read_line(&self) -> Result<Input, Ended> {
+        loop {
+            let event = {
+                let mut input = self.state.input.borrow_mut();
+                self.lines.borrow_mut().next(&mut input)
+            };
+            match event {
+                LineEvent::Line(line) => return Ok(Input::Line(line)),
+                LineEvent::TooLong => return Ok(Input::TooLong),
+                LineEvent::Incomplete => {}
+            }
+            if self.read().await? == ReadEvent::Eof {
+                let rest = self.state.input.borrow_mut().take();
+                return Ok(match rest.len() {
+                    0 => Input::Eof,
+                    1..=MAX_COMMAND_LINE => Input::Line(rest),
+                    _ => Input::TooLong,
+                });
+            }
+        }
+    }
+
+    async fn timeout(&self) -> Duration {
+        if let Some(timeout) = self.state.timeout.get() {
+            return timeout;
+        }
+        let mut configured = self.config("timeoutsmtpd").await;
+        if configured.is_none() {
+            configured = self.config("timeout").await;
+        }
+        let timeout = configured
+            .map(|value| leading_number(&value))
+            .filter(|seconds| *seconds > 0)
+            .map_or(self.state.settings.timeout, Duration::from_secs);
+        self.state.timeout.set(Some(timeout));
+        timeout
+    }
+}
+
+/// See `Session::reply_verdict`.
+pub(super) fn verdict_lines(verdict: &Verdict, default: &[u8]) -> Vec<Vec<u8>> {
+    let mut lines = verdict.lines();
+    lines.retain(|line| !line.is_empty());
+    match lines.first_mut() {
+        Some(first) if !is_true(first) => *first = default.to_vec(),
+        Some(_) => {}
+        None => lines.push(default.to_vec()),
+    }
+    lines
+}
+
+/// Truth in Perl's sense.
+pub(super) fn is_true(text: &[u8]) -> bool {
+    !text.is_empty() && text != b"0"
+}
+
+/// A text as a number in Perl's sense, for those that are not negative.
+pub(super) fn leading_number(text: &[u8]) -> u64 {
+    text.trim_ascii_start()
+        .iter()
+        .map_while(|byte| byte.is_ascii_digit().then(|| u64::from(byte - b'0')))
+        .fold(0u64, |number, digit| {
+            number.saturating_mul(10).saturating_add(digit)
+        })
+}

@@ -1,0 +1,245 @@
+//! The envelope: MAIL and RCPT with their parsers, `mail_pre` and `rcpt_pre`.
+
+use std::rc::Rc;
+
+use super::core::{Flow, LOGDEBUG, LOGINFO, Session, verdict_lines};
+use crate::hook::{Arg, Code, Hook, Verdict};
+use crate::mail::{EnvelopeAddress, Shown};
+use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
+
+/// An undefined path is that of a command without arguments.
+type Path = (Option<Vec<u8>>, Vec<Parameter>);
+
+impl Session {
+    pub async fn mail(&self, rest: Option<&[u8]>) -> Flow {
+        // MAIL begins a transaction; that it ends the one before is what the original does in
+        // place of a 503.
+        self.reset_transaction().await;
+        if !self.connection().has_greeted() {
+            self.say(503, "please say hello first ...").await;
+            return Ok(());
+        }
+        let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
+        self.log(LOGDEBUG, text).await;
+        let (path, params) = match self.path("mail", Hook::MailParse, rest).await {
+            Ok(found) => found,
+            Err(reason) => {
+                self.say(501, reason).await;
+                return Ok(());
+            }
+        };
+        let path = self.before(Hook::MailPre, path, &params).await;
+        self.log_path("from", &path).await;
+        let Some(address) = path.as_deref().and_then(reverse_path) else {
+            self.say(501, "could not parse your mail from command")
+                .await;
+            return Ok(());
+        };
+        if self.is_too_big(&params).await {
+            self.say(552, "Message too big!").await;
+            return Ok(());
+        }
+        let args = address_args(address, params);
+        let verdict = self.hook(Hook::Mail, args.clone()).await;
+        self.mail_respond(&verdict, &args).await
+    }
+
+    pub async fn mail_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let Some(Arg::Address(sender)) = args.first() else {
+            return Ok(());
+        };
+        let path = sender.address.borrow().format();
+        let temporary = verdict.code.is_temporary();
+        match verdict.code {
+            Code::Done => Ok(()),
+            _ if verdict.code.is_denial() => {
+                let (what, default): (_, &[u8]) = match temporary {
+                    true => ("denysoft", b", temporarily denied"),
+                    false => ("deny", b", denied"),
+                };
+                let lines = verdict_lines(verdict, &[&path, default].concat());
+                let mut text = format!("{what} mail from ").into_bytes();
+                text.extend_from_slice(&path);
+                text.extend_from_slice(&in_parentheses(&lines));
+                self.log(LOGINFO, text).await;
+                let code = match verdict.code {
+                    Code::DenySoft => 450,
+                    Code::DenySoftDisconnect => 421,
+                    _ => 550,
+                };
+                self.reply(code, lines).await;
+                if verdict.code.disconnects() {
+                    return Err(self.disconnect().await);
+                }
+                Ok(())
+            }
+            _ => {
+                let text = [b"getting mail from ", &path[..]].concat();
+                self.log(LOGDEBUG, text).await;
+                let text: &[u8] = b", sender OK - how exciting to get mail from you!";
+                self.say(250, [&path, text].concat()).await;
+                self.transaction().sender.replace(Some(sender.clone()));
+                Ok(())
+            }
+        }
+    }
+
+    pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
+        if self.transaction().sender.borrow().is_none() {
+            self.say(503, "Use MAIL before RCPT").await;
+            return Ok(());
+        }
+        let (path, params) = match self.path("rcpt", Hook::RcptParse, rest).await {
+            Ok(found) => found,
+            Err(reason) => {
+                self.say(501, reason).await;
+                return Ok(());
+            }
+        };
+        let path = self.before(Hook::RcptPre, path, &params).await;
+        self.log_path("to", &path).await;
+        let address = path.as_deref().and_then(forward_path);
+        let Some(address) = address.filter(|address| !address.is_null()) else {
+            self.say(501, "could not parse recipient").await;
+            return Ok(());
+        };
+        let args = address_args(address, params);
+        let verdict = self.hook(Hook::Rcpt, args.clone()).await;
+        self.rcpt_respond(&verdict, &args).await
+    }
+
+    pub async fn rcpt_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let Some(Arg::Address(recipient)) = args.first() else {
+            return Ok(());
+        };
+        let (code, default) = match verdict.code {
+            Code::Done => return Ok(()),
+            Code::Ok => {
+                let transaction = self.transaction();
+                transaction.recipients.borrow_mut().push(recipient.clone());
+                let mut text = recipient.address.borrow().format();
+                text.extend_from_slice(b", recipient ok");
+                self.say(250, text).await;
+                return Ok(());
+            }
+            Code::Deny => (550, "relaying denied"),
+            Code::DenySoft => (450, "relaying denied"),
+            Code::DenyDisconnect => (550, "delivery denied"),
+            Code::DenySoftDisconnect => (421, "relaying denied"),
+            _ => {
+                self.say(450, "No plugin decided if relaying is allowed")
+                    .await;
+                return Ok(());
+            }
+        };
+        let lines = verdict_lines(verdict, default.as_bytes());
+        if verdict.code.disconnects() {
+            let text = [b"delivery denied", &in_parentheses(&lines)[..]].concat();
+            self.log(LOGDEBUG, text).await;
+        }
+        self.reply(code, lines).await;
+        if verdict.code.disconnects() {
+            return Err(self.disconnect().await);
+        }
+        Ok(())
+    }
+
+    /// Takes the command apart, by a plugin's parser where there is one. `Err` holds the text
+    /// of a 501.
+    async fn path(&self, verb: &str, hook: Hook, rest: Option<&[u8]>) -> Result<Path, Vec<u8>> {
+        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        let verdict = self.hook(hook, args).await;
+        if let Some(values) = self.parse_with(verdict, verb, rest).await {
+            let mut values = accepted(values)?;
+            let path = values.next().flatten();
+            let words: Vec<Vec<u8>> = values.flatten().collect();
+            return Ok((path, parameters(&words)));
+        }
+        match rest {
+            None => Ok((None, Vec::new())),
+            Some(rest) => {
+                let (path, params) = parse_mail_or_rcpt(verb.as_bytes(), rest)?;
+                Ok((Some(path), params))
+            }
+        }
+    }
+
+    /// Lets `mail_pre` or `rcpt_pre` put another path in the place of the client's.
+    async fn before(
+        &self,
+        hook: Hook,
+        path: Option<Vec<u8>>,
+        params: &[Parameter],
+    ) -> Option<Vec<u8>> {
+        let args = vec![
+            path.clone().map_or(Arg::Undef, Arg::Bytes),
+            Arg::Hash(params.to_vec()),
+        ];
+        let verdict = self.hook(hook, args).await;
+        match verdict.code {
+            Code::Ok => verdict.values.into_iter().next().flatten(),
+            _ => path,
+        }
+    }
+
+    async fn log_path(&self, direction: &str, path: &Option<Vec<u8>>) {
+        let mut text = format!("{direction} email address : [").into_bytes();
+        text.extend_from_slice(path.as_deref().unwrap_or_default());
+        text.push(b']');
+        self.log(LOGDEBUG, text).await;
+    }
+
+    /// Whether the client says (SIZE of RFC 1870) that the message will exceed `databytes`.
+    async fn is_too_big(&self, params: &[Parameter]) -> bool {
+        let Some((_, Some(size))) = params.iter().find(|(name, _)| name == b"size") else {
+            return false;
+        };
+        if size.is_empty() || !size.iter().all(u8::is_ascii_digit) {
+            return false;
+        }
+        let size = super::core::leading_number(size);
+        self.databytes().await.is_some_and(|limit| size > limit)
+    }
+}
+
+/// What a parser returned after OK, or its reason.
+pub(super) fn accepted(
+    values: Vec<Option<Vec<u8>>>,
+) -> Result<impl Iterator<Item = Option<Vec<u8>>>, Vec<u8>> {
+    let mut values = values.into_iter();
+    let code = values.next().flatten().unwrap_or_default();
+    let ok = Code::Ok.number().map(|number| number.to_string());
+    if Some(&code[..]) == ok.as_deref().map(str::as_bytes) {
+        return Ok(values);
+    }
+    let reason = values.next().flatten().filter(|text| !text.is_empty());
+    Err(reason.unwrap_or_else(|| b"Syntax error in command".to_vec()))
+}
+
+fn reverse_path(text: &[u8]) -> Option<Address> {
+    match text {
+        b"<#@[]>" | b"<[undefined]>" => forward_path(b"<>"),
+        _ => forward_path(text),
+    }
+}
+
+/// The address; there must be `<>` around it.
+fn forward_path(text: &[u8]) -> Option<Address> {
+    let (user, host) = Address::canonify(text)?;
+    Some(Address::from_parts(Some(user), host))
+}
+
+fn address_args(address: Address, params: Vec<Parameter>) -> Vec<Arg> {
+    let address = Rc::new(Shown::new(EnvelopeAddress::new(address)));
+    let mut args = vec![Arg::Address(address)];
+    for (name, value) in params {
+        args.push(Arg::Bytes(name));
+        args.push(value.map_or(Arg::Undef, Arg::Bytes));
+    }
+    args
+}
+
+/// ` (one two)`.
+fn in_parentheses(lines: &[Vec<u8>]) -> Vec<u8> {
+    [b" (", &lines.join(&b' ')[..], b")"].concat()
+}

@@ -1,0 +1,266 @@
+//! The beginning of a session: pre-connection, connect and the server's greeting, HELO and
+//! EHLO with what the server offers.
+
+use super::core::{Ended, Flow, LOGNOTICE, Session};
+use super::machine::{Answer, Step};
+use crate::hook::{Arg, Code, Hook, Verdict};
+use crate::mail::Note;
+use crate::smtp::split_arguments;
+
+/// What greetings, HELP and Received lines call this server.
+pub(super) const PRODUCT: &str = "camelpost";
+
+impl Session {
+    /// A whole session.
+    pub async fn converse(&self) -> Flow {
+        self.pre_connection().await?;
+        self.give(Step::LookUpClient).await;
+        self.connect().await?;
+        self.command_loop().await
+    }
+
+    async fn pre_connection(&self) -> Flow {
+        let Some(neighbours) = &self.state.neighbours else {
+            return Ok(());
+        };
+        let connection = self.connection();
+        let bytes = |value: &Option<Vec<u8>>| value.clone().map_or(Arg::Undef, Arg::Bytes);
+        let port = |value: Option<i64>| value.map_or(Arg::Undef, Arg::Int);
+        let args = vec![
+            Arg::from("remote_ip"),
+            bytes(&connection.remote_ip.borrow()),
+            Arg::from("remote_port"),
+            port(connection.remote_port.get()),
+            Arg::from("local_ip"),
+            bytes(&connection.local_ip.borrow()),
+            Arg::from("local_port"),
+            port(connection.local_port.get()),
+            Arg::from("max_conn_ip"),
+            Arg::Int(neighbours.max_conn_ip),
+            Arg::from("child_addrs"),
+            Arg::List(neighbours.child_addrs.clone()),
+        ];
+        let verdict = self.hook(Hook::PreConnection, args).await;
+        let (code, default) = match verdict.code {
+            Code::Deny | Code::DenyDisconnect => (550, "Sorry, service not available for you"),
+            Code::DenySoft | Code::DenySoftDisconnect => (451, "Sorry, try again later"),
+            _ => return Ok(()),
+        };
+        self.reply_verdict(code, &verdict, default).await;
+        // The session has not begun: neither disconnect nor post-connection run.
+        self.state.disconnected.set(true);
+        Err(Ended)
+    }
+
+    async fn connect(&self) -> Flow {
+        let mut text = b"Connection from ".to_vec();
+        text.extend_from_slice(&self.client());
+        self.log(LOGNOTICE, text).await;
+        let verdict = self.hook(Hook::Connect, Vec::new()).await;
+        self.connect_respond(&verdict).await
+    }
+
+    pub async fn connect_respond(&self, verdict: &Verdict) -> Flow {
+        match verdict.code {
+            Code::Deny | Code::DenyDisconnect => {
+                self.reply_verdict(550, verdict, "Connection from you denied, bye bye.")
+                    .await;
+                Err(self.disconnect().await)
+            }
+            Code::DenySoft | Code::DenySoftDisconnect => {
+                let default = "Connection from you temporarily denied, bye bye.";
+                self.reply_verdict(450, verdict, default).await;
+                Err(self.disconnect().await)
+            }
+            Code::Done => Ok(()),
+            _ => {
+                let greeting = self.greeting().await;
+                self.say(220, greeting).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn greeting(&self) -> Vec<u8> {
+        if let Some(mut greeting) = self.config("smtpgreeting").await {
+            self.state.version_hidden.set(true);
+            if !has_word(&greeting, b"ESMTP") {
+                greeting.extend_from_slice(b" ESMTP");
+            }
+            return greeting;
+        }
+        let mut greeting = self.me().await;
+        let version = &self.state.settings.version;
+        let rest =
+            format!(" ESMTP {PRODUCT} {version} ready; send us your mail, but not your spam.");
+        greeting.extend_from_slice(rest.as_bytes());
+        greeting
+    }
+
+    pub async fn helo(&self, rest: Option<&[u8]>) -> Flow {
+        self.hello("helo", Hook::HeloParse, Hook::Helo, rest).await
+    }
+
+    pub async fn ehlo(&self, rest: Option<&[u8]>) -> Flow {
+        self.hello("ehlo", Hook::EhloParse, Hook::Ehlo, rest).await
+    }
+
+    async fn hello(
+        &self,
+        verb: &'static str,
+        parse: Hook,
+        hook: Hook,
+        rest: Option<&[u8]>,
+    ) -> Flow {
+        let verdict = self.hook(parse, Vec::new()).await;
+        let words: Vec<Option<Vec<u8>>> = match self.parse_with(verdict, verb, rest).await {
+            // The first value of a parser is not looked at.
+            Some(values) => values.into_iter().skip(1).collect(),
+            None => {
+                let words = split_arguments(rest.unwrap_or_default());
+                words.into_iter().map(Some).collect()
+            }
+        };
+        if !matches!(words.first(), Some(Some(host)) if super::core::is_true(host)) {
+            let text = format!("{verb} requires domain/address - see RFC-2821 4.1.1.1");
+            self.say(501, text).await;
+            return Ok(());
+        }
+        if self.connection().has_greeted() {
+            self.say(503, "but you already said HELO ...").await;
+            return Ok(());
+        }
+        let args: Vec<Arg> = words
+            .into_iter()
+            .map(|word| word.map_or(Arg::Undef, Arg::Bytes))
+            .collect();
+        let verdict = self.hook(hook, args.clone()).await;
+        match hook {
+            Hook::Helo => self.helo_respond(&verdict, &args).await,
+            _ => self.ehlo_respond(&verdict, &args).await,
+        }
+    }
+
+    /// Calls the parser that a parse hook gave; `None` where it gave none.
+    pub async fn parse_with(
+        &self,
+        verdict: Verdict,
+        verb: &str,
+        rest: Option<&[u8]>,
+    ) -> Option<Vec<Option<Vec<u8>>>> {
+        let step = Step::Parse {
+            parser: verdict.parser?,
+            verb: verb.as_bytes().to_vec(),
+            rest: rest.unwrap_or_default().to_vec(),
+        };
+        match self.give(step).await {
+            Answer::Values(values) => Some(values),
+            _ => Some(Vec::new()),
+        }
+    }
+
+    pub async fn helo_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        if self.hello_refused(verdict).await? {
+            return Ok(());
+        }
+        self.said_hello(b"helo", args);
+        let mut text = self.hi().await;
+        text.extend_from_slice(b"; I am so happy to meet you.");
+        self.say(250, text).await;
+        Ok(())
+    }
+
+    pub async fn ehlo_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        if self.hello_refused(verdict).await? {
+            return Ok(());
+        }
+        self.said_hello(b"ehlo", args);
+        let auth = self.offered_mechanisms().await;
+        let mut lines = vec![self.hi().await];
+        lines.push(b"PIPELINING".to_vec());
+        lines.push(b"8BITMIME".to_vec());
+        if let Some(databytes) = self.config("databytes").await {
+            lines.push([b"SIZE ", &databytes[..]].concat());
+        }
+        lines.extend(self.capabilities().await);
+        if let Some(mechanisms) = auth {
+            lines.push([b"AUTH ", &mechanisms[..]].concat());
+        }
+        self.reply(250, lines).await;
+        Ok(())
+    }
+
+    /// Answers a verdict that is not in the client's favour; `true` where that is all.
+    async fn hello_refused(&self, verdict: &Verdict) -> Result<bool, Ended> {
+        let (code, default) = match verdict.code {
+            Code::Deny | Code::DenyDisconnect => (550, "Greeting denied"),
+            Code::DenySoft | Code::DenySoftDisconnect => (450, "Greeting temporarily denied"),
+            Code::Done => return Ok(true),
+            _ => return Ok(false),
+        };
+        self.reply_verdict(code, verdict, default).await;
+        if verdict.code.disconnects() {
+            return Err(self.disconnect().await);
+        }
+        Ok(true)
+    }
+
+    fn said_hello(&self, hello: &[u8], args: &[Arg]) {
+        let connection = self.connection();
+        connection.hello.replace(Some(hello.to_vec()));
+        if let Some(Arg::Bytes(host)) = args.first() {
+            connection.hello_host.replace(Some(host.clone()));
+        }
+    }
+
+    async fn hi(&self) -> Vec<u8> {
+        let mut text = self.me().await;
+        text.extend_from_slice(b" Hi ");
+        let connection = self.connection();
+        if let Some(info) = connection.remote_info.borrow().as_deref() {
+            text.extend_from_slice(info);
+        }
+        text.extend_from_slice(b" [");
+        if let Some(ip) = connection.remote_ip.borrow().as_deref() {
+            text.extend_from_slice(ip);
+        }
+        text.push(b']');
+        text
+    }
+
+    /// `host [ip]`.
+    fn client(&self) -> Vec<u8> {
+        let connection = self.connection();
+        let mut text = connection.remote_info.borrow().clone().unwrap_or_default();
+        text.extend_from_slice(b" [");
+        text.extend_from_slice(connection.remote_ip.borrow().as_deref().unwrap_or_default());
+        text.push(b']');
+        text
+    }
+
+    /// The lines that plugins add to the reply to EHLO.
+    async fn capabilities(&self) -> Vec<Vec<u8>> {
+        match self.transaction().notes.get(b"capabilities") {
+            Some(Note::Foreign(_)) => match self.give(Step::Capabilities).await {
+                Answer::Values(lines) => lines.into_iter().flatten().collect(),
+                _ => Vec::new(),
+            },
+            // A native plugin leaves its lines in one note.
+            Some(note) => {
+                let text = note.bytes().unwrap_or_default();
+                let lines = text.split(|byte| *byte == b'\n');
+                lines.map(<[u8]>::to_vec).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+}
+
+/// Whether `word` stands in `text` with no letter, digit or underscore beside it.
+fn has_word(text: &[u8], word: &[u8]) -> bool {
+    let in_word = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+    memchr::memmem::find_iter(text, word).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| text.get(at));
+        !in_word(before) && !in_word(text.get(at + word.len()))
+    })
+}

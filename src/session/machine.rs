@@ -1,0 +1,165 @@
+//! The machine: session code is written as plain `async` functions whose only await is "give a
+//! step, take its answer"; this file turns such a function into `start` and `resume`. No
+//! executor is involved: a poll always runs to the next step or to the end.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::hook::{HookCall, Verdict};
+use crate::mail::Foreign;
+use crate::smtp::Reply;
+
+/// What the session wants next. The answer that belongs to it is named in each comment.
+#[derive(Debug)]
+pub enum Step {
+    /// Append what the client sends to `State::input`. Answer: `Read`.
+    Read { timeout: Duration },
+    /// Queue a reply; it is on the wire before the next `Read`, before a Perl hook that may
+    /// write, and before the end. Answer: `Done`.
+    Reply(Reply),
+    /// Look up a config value: all lines. Answer: `Config`, empty where there is none.
+    Config(&'static str),
+    /// Run a hook's chain. Answer: `Verdict`.
+    Hook(HookCall),
+    /// Call the parser that a parse hook gave, with the command word and the rest of the line.
+    /// Answer: `Values`, what it returned.
+    Parse {
+        parser: Box<dyn Foreign>,
+        verb: Vec<u8>,
+        rest: Vec<u8>,
+    },
+    /// Write a log line of the core at a level (0 LOGEMERG to 7 LOGDEBUG). Answer: `Done`.
+    Log { level: u8, text: Vec<u8> },
+    /// Put a field on top of a header that has become the scripting language's. Answer: `Done`.
+    AddHeader { name: &'static str, value: Vec<u8> },
+    /// Rename the fields of this name in a header that has become the scripting language's.
+    /// Answer: `Done`.
+    RenameHeader {
+        from: &'static str,
+        to: &'static str,
+    },
+    /// The values of a field in a header that has become the scripting
+    /// language's. Answer: `Values`.
+    GetHeader(&'static str),
+    /// The lines of the transaction note `capabilities`, where it is an array reference that
+    /// only the scripting language can read. Answer: `Values`.
+    Capabilities,
+    /// The name of the cipher of a client that uses TLS. Answer: `Values`, one or none.
+    Cipher,
+    /// Find the client's name for `remote_host` and `remote_info`, unless they are known.
+    /// Answer: `Done`.
+    LookUpClient,
+    /// The transaction has just been replaced: what hangs on the old one may be released now.
+    /// Answer: `Done`.
+    TransactionEnded,
+    /// The end. Nothing may be answered.
+    Finished(Outcome),
+}
+
+/// The answer to a step.
+#[derive(Debug)]
+pub enum Answer {
+    Done,
+    Read(ReadEvent),
+    Config(Vec<Vec<u8>>),
+    Verdict(Verdict),
+    Values(Vec<Option<Vec<u8>>>),
+}
+
+/// How a read ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReadEvent {
+    /// There are more bytes in `State::input`.
+    Bytes,
+    /// The client closed its side, or the connection failed.
+    Eof,
+    /// Nothing came within the time.
+    TimedOut,
+}
+
+/// How a machine ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A conversation is over: close the connection.
+    Closed,
+    /// A nested call returned to the plugin that made it, with these values.
+    Returned(Verdict),
+    /// A nested call ended the session (`$qp->disconnect`): it does not return to the plugin.
+    Disconnected,
+}
+
+/// A piece of session code that runs from step to step.
+pub struct Machine {
+    code: Option<Pin<Box<dyn Future<Output = Outcome>>>>,
+    exchange: Steps,
+}
+
+impl Machine {
+    /// A machine for `code`, which gets the handle by which it gives steps.
+    pub fn new<F>(code: impl FnOnce(Steps) -> F) -> Machine
+    where
+        F: Future<Output = Outcome> + 'static,
+    {
+        let exchange = Steps::default();
+        let code = Box::pin(code(exchange.clone()));
+        Machine {
+            code: Some(code),
+            exchange,
+        }
+    }
+
+    /// Runs to the first step.
+    pub fn start(&mut self) -> Step {
+        self.run()
+    }
+
+    /// Answers the step given last and runs to the next one.
+    pub fn resume(&mut self, answer: Answer) -> Step {
+        *self.exchange.0.answer.borrow_mut() = Some(answer);
+        self.run()
+    }
+
+    fn run(&mut self) -> Step {
+        let Some(code) = self.code.as_mut() else {
+            return Step::Finished(Outcome::Closed);
+        };
+        let mut context = Context::from_waker(Waker::noop());
+        match code.as_mut().poll(&mut context) {
+            Poll::Ready(outcome) => {
+                self.code = None;
+                Step::Finished(outcome)
+            }
+            // Session code awaits nothing but steps, so a pending poll has left one.
+            Poll::Pending => match self.exchange.0.step.borrow_mut().take() {
+                Some(step) => step,
+                None => Step::Finished(Outcome::Closed),
+            },
+        }
+    }
+}
+
+/// The handle by which session code gives steps and takes answers.
+#[derive(Clone, Default)]
+pub struct Steps(Rc<Exchange>);
+
+#[derive(Default)]
+struct Exchange {
+    step: RefCell<Option<Step>>,
+    answer: RefCell<Option<Answer>>,
+}
+
+impl Steps {
+    /// Gives a step and waits for its answer.
+    pub async fn give(&self, step: Step) -> Answer {
+        *self.0.step.borrow_mut() = Some(step);
+        std::future::poll_fn(|_| match self.0.answer.borrow_mut().take() {
+            Some(answer) => Poll::Ready(answer),
+            None => Poll::Pending,
+        })
+        .await
+    }
+}

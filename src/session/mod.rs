@@ -1,0 +1,109 @@
+//! The SMTP session as a state machine without I/O: it takes bytes, verdicts and config values
+//! and gives steps (read, run a hook, get config, reply, close). The same machine serves the
+//! network driver, calls from plugins (`run_hooks`, `reset_transaction`, `disconnect`) and
+//! tests. Knows neither sockets nor tokio nor Perl.
+
+#![forbid(unsafe_code)]
+
+mod auth;
+mod close;
+mod commands;
+mod core;
+mod data;
+mod envelope;
+mod greeting;
+mod header_lines;
+mod machine;
+mod other;
+mod queue;
+mod received;
+mod sasl;
+mod state;
+#[cfg(test)]
+mod tests;
+
+use std::rc::Rc;
+
+use self::core::{Flow, Session};
+use crate::hook::{Arg, Code, Hook, Verdict};
+
+pub use machine::{Answer, Machine, Outcome, ReadEvent, Step};
+pub use state::{Neighbours, Profile, Settings, State};
+
+/// A whole session, from pre-connection to post-connection.
+pub fn conversation(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        // A session ends in one way only; how it came to that is in its log.
+        let _ = session.converse().await;
+        Outcome::Closed
+    })
+}
+
+/// `$qp->run_hooks($hook, @args)`: the hook's chain, and then what the session does with its
+/// verdict (for data_post: queueing).
+pub fn run_hooks(state: Rc<State>, hook: Hook, args: Vec<Arg>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        let verdict = session.hook(hook, args.clone()).await;
+        match session.respond_to(hook, &verdict, &args).await {
+            Ok(()) => Outcome::Returned(verdict),
+            Err(_) => Outcome::Disconnected,
+        }
+    })
+}
+
+/// `$qp->HOOK_respond($code, \@texts, \@args)`: what the session does with a verdict.
+pub fn respond_to(state: Rc<State>, hook: Hook, verdict: Verdict, args: Vec<Arg>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        returned(session.respond_to(hook, &verdict, &args).await)
+    })
+}
+
+/// `$qp->respond($code, @lines)`.
+pub fn respond(state: Rc<State>, code: u16, lines: Vec<Vec<u8>>) -> Machine {
+    Machine::new(move |steps| async move {
+        Session::new(state, steps).reply(code, lines).await;
+        returned(Ok(()))
+    })
+}
+
+/// `$qp->reset_transaction`.
+pub fn reset_transaction(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        Session::new(state, steps).reset_transaction().await;
+        returned(Ok(()))
+    })
+}
+
+/// `$qp->disconnect`. It does not return to the plugin.
+pub fn disconnect(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        Session::new(state, steps).disconnect().await;
+        Outcome::Disconnected
+    })
+}
+
+/// `$qp->dispatch($line)`: one command line, without its line end.
+pub fn dispatch(state: Rc<State>, line: Vec<u8>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        returned(session.dispatch(&line).await)
+    })
+}
+
+/// `$qp->mail($rest)` and its like: a command by its verb in lower case.
+pub fn command(state: Rc<State>, verb: Vec<u8>, rest: Option<Vec<u8>>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        returned(session.command(&verb, rest.as_deref()).await)
+    })
+}
+
+fn returned(flow: Flow) -> Outcome {
+    match flow {
+        Ok(()) => Outcome::Returned(Verdict::new(Code::Ok)),
+        Err(_) => Outcome::Disconnected,
+    }
+}

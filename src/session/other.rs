@@ -1,0 +1,120 @@
+//! The commands beside the mail transaction: RSET, VRFY, NOOP, HELP, QUIT and those that the
+//! server does not know.
+
+use super::core::{Flow, Session, verdict_lines};
+use super::greeting::PRODUCT;
+use crate::hook::{Arg, Code, Hook, Verdict};
+
+impl Session {
+    pub async fn rset(&self) -> Flow {
+        self.reset_transaction().await;
+        self.say(250, "OK").await;
+        Ok(())
+    }
+
+    pub async fn vrfy(&self) -> Flow {
+        let verdict = self.hook(Hook::Vrfy, Vec::new()).await;
+        self.vrfy_respond(&verdict).await
+    }
+
+    pub async fn vrfy_respond(&self, verdict: &Verdict) -> Flow {
+        match verdict.code {
+            Code::Done => {}
+            Code::Deny => {
+                self.reply_verdict(554, verdict, "Access Denied").await;
+                self.reset_transaction().await;
+            }
+            Code::Ok => self.reply_verdict(250, verdict, "User OK").await,
+            _ => {
+                let text = "Just try sending a mail and we'll see how it turns out ...";
+                self.say(252, text).await;
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn noop(&self) -> Flow {
+        let verdict = self.hook(Hook::Noop, Vec::new()).await;
+        self.noop_respond(&verdict).await
+    }
+
+    pub async fn noop_respond(&self, verdict: &Verdict) -> Flow {
+        match verdict.code {
+            Code::Done => {}
+            Code::Deny | Code::DenyDisconnect => {
+                self.reply_verdict(500, verdict, "Stop wasting my time.")
+                    .await;
+                if verdict.code.disconnects() {
+                    return Err(self.disconnect().await);
+                }
+            }
+            _ => self.say(250, "OK").await,
+        }
+        Ok(())
+    }
+
+    pub async fn help(&self, rest: Option<&[u8]>) -> Flow {
+        let args = rest.filter(|rest| !rest.is_empty()).map(Arg::from);
+        let verdict = self.hook(Hook::Help, args.into_iter().collect()).await;
+        self.help_respond(&verdict).await
+    }
+
+    pub async fn help_respond(&self, verdict: &Verdict) -> Flow {
+        match verdict.code {
+            Code::Done => {}
+            Code::Deny => {
+                self.reply_verdict(500, verdict, "Syntax error, command not recognized")
+                    .await;
+            }
+            _ if verdict.text().is_some() => self.reply(214, verdict_lines(verdict, b"")).await,
+            _ => {
+                let version = match self.state.version_hidden.get() {
+                    true => "",
+                    false => &self.state.settings.version,
+                };
+                let lines = [
+                    format!("This is {PRODUCT} {version}").into_bytes(),
+                    b"See http://smtpd.develooper.com/".to_vec(),
+                    b"To report bugs or send comments, mail to <ask@develooper.com>.".to_vec(),
+                ];
+                self.reply(214, lines.into()).await;
+            }
+        }
+        Ok(())
+    }
+
+    pub async fn quit(&self) -> Flow {
+        let verdict = self.hook(Hook::Quit, Vec::new()).await;
+        self.quit_respond(&verdict).await
+    }
+
+    pub async fn quit_respond(&self, verdict: &Verdict) -> Flow {
+        if verdict.code != Code::Done {
+            let mut text = self.me().await;
+            text.extend_from_slice(b" closing connection. Have a wonderful day.");
+            self.reply_verdict(221, verdict, text).await;
+        }
+        Err(self.disconnect().await)
+    }
+
+    pub async fn unrecognized_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+        let mut args = vec![Arg::from(verb)];
+        args.extend(rest.map(Arg::from));
+        let verdict = self.hook(Hook::UnrecognizedCommand, args).await;
+        self.unrecognized_command_respond(&verdict).await
+    }
+
+    pub async fn unrecognized_command_respond(&self, verdict: &Verdict) -> Flow {
+        let default = "Unrecognized command";
+        match verdict.code {
+            Code::Done => {}
+            Code::DenyDisconnect => {
+                self.reply_verdict(521, verdict, default).await;
+                return Err(self.disconnect().await);
+            }
+            Code::Deny => self.reply_verdict(500, verdict, default).await,
+            _ => self.say(500, default).await,
+        }
+        Ok(())
+    }
+}

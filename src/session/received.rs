@@ -1,0 +1,264 @@
+//! What the server itself adds to a message's header: the Received line and
+//! Authentication-Results, in the order of the profile.
+
+use super::core::{LOGDEBUG, Session, is_true};
+use super::greeting::PRODUCT;
+use super::header_lines::{field_values, rename_fields};
+use super::machine::{Answer, Step};
+use super::state::{Profile, seconds_since_1970};
+use crate::hook::{Arg, Code, Hook};
+use crate::mail::HeaderSlot;
+
+const AUTH_RESULTS: &str = "Authentication-Results";
+const RECEIVED: &str = "Received";
+
+impl Session {
+    /// Adds the server's own fields to the message that has just come.
+    pub async fn add_trace_fields(&self) {
+        match self.state.settings.profile {
+            Profile::V094 => {
+                let results = self.authentication_results(self.me().await).await;
+                self.add_on_top(AUTH_RESULTS, results).await;
+                self.add_received().await;
+            }
+            Profile::V100 => {
+                self.hook(Hook::DataPostHeaders, Vec::new()).await;
+                self.keep_older_results().await;
+                self.add_received().await;
+                let server = match self.config("me-auth-results").await {
+                    Some(name) => name,
+                    None => self.me().await,
+                };
+                let results = self.authentication_results(server).await;
+                self.add_on_top(AUTH_RESULTS, results).await;
+            }
+        }
+    }
+
+    async fn authentication_results(&self, server: Vec<u8>) -> Vec<u8> {
+        self.log(LOGDEBUG, "adding auth results header").await;
+        let mut value = server;
+        value.extend_from_slice(b"; auth=");
+        if self.state.authenticated.get().is_none() {
+            value.extend_from_slice(b"none");
+        } else {
+            let result: &[u8] = match self.state.is_authenticated() {
+                true => b"pass (",
+                false => b"fail (",
+            };
+            value.extend_from_slice(result);
+            let mechanism = self.state.auth_mechanism.borrow();
+            value.extend_from_slice(mechanism.as_deref().unwrap_or_default());
+            value.extend_from_slice(b") smtp.auth=");
+            let user = self.state.auth_user.borrow();
+            value.extend_from_slice(&printable(user.as_deref().unwrap_or_default()));
+        }
+        let notes = &self.connection().notes;
+        if let Some(more) = notes
+            .bytes(b"authentication_results")
+            .filter(|t| is_true(t))
+        {
+            value.extend_from_slice(b"; ");
+            value.extend_from_slice(&more);
+        }
+        value
+    }
+
+    /// Renames the results that came with the message, so that nobody takes them for ours. A
+    /// field that a DKIM signature covers stays, since the signature would break.
+    async fn keep_older_results(&self) {
+        let native = match &mut *self.transaction().header.borrow_mut() {
+            HeaderSlot::None => true,
+            HeaderSlot::Native(header) => {
+                let signatures = field_values(&header.bytes, "DKIM-Signature");
+                if !signatures.iter().any(|value| signs_results(value)) {
+                    rename_fields(&mut header.bytes, AUTH_RESULTS, ORIGINAL_RESULTS);
+                }
+                true
+            }
+            HeaderSlot::Foreign(_) => false,
+        };
+        if native {
+            return;
+        }
+        let signatures = match self.give(Step::GetHeader("DKIM-Signature")).await {
+            Answer::Values(values) => values,
+            _ => Vec::new(),
+        };
+        if !signatures
+            .iter()
+            .flatten()
+            .any(|value| signs_results(value))
+        {
+            let step = Step::RenameHeader {
+                from: AUTH_RESULTS,
+                to: ORIGINAL_RESULTS,
+            };
+            self.give(step).await;
+        }
+    }
+
+    async fn add_received(&self) {
+        let connection = self.connection();
+        let tls = connection.notes.is_true(b"tls_enabled");
+        let authenticated = self.state.is_authenticated();
+        let mut smtp = match connection.said_ehlo() {
+            true => String::from("ESMTP"),
+            false => String::from("SMTP"),
+        };
+        let mut cipher = Vec::new();
+        if tls {
+            smtp.push('S');
+            cipher = self.cipher().await;
+        }
+        let mut auth = Vec::new();
+        if authenticated {
+            smtp.push('A');
+            auth = self.auth_comment();
+        }
+        let args = vec![
+            Arg::from(&smtp[..]),
+            Arg::Bytes(auth),
+            Arg::Bytes(cipher.clone()),
+        ];
+        let verdict = self.hook(Hook::ReceivedLine, args).await;
+        if verdict.code == Code::Ok {
+            // 0.94 loses the line that the plugin made, and adds none.
+            if let (Profile::V100, Some(text)) = (self.state.settings.profile, verdict.text()) {
+                self.add_on_top(RECEIVED, text.to_vec()).await;
+            }
+            return;
+        }
+        let line = self.received_line(&smtp, &cipher).await;
+        self.add_on_top(RECEIVED, line).await;
+    }
+
+    async fn received_line(&self, smtp: &str, cipher: &[u8]) -> Vec<u8> {
+        let me = self.me().await;
+        let connection = self.connection();
+        let text = |value: &Option<Vec<u8>>| printable(value.as_deref().unwrap_or_default());
+        let version = &self.state.settings.version;
+        [
+            b"from ",
+            &text(&connection.remote_info.borrow())[..],
+            b" (HELO ",
+            &text(&connection.hello_host.borrow())[..],
+            b") (",
+            &text(&connection.remote_ip.borrow())[..],
+            b")\n by ",
+            &me[..],
+            format!(" ({PRODUCT}/{version}) with ").as_bytes(),
+            cipher,
+            smtp.as_bytes(),
+            b"; ",
+            date(seconds_since_1970()).as_bytes(),
+        ]
+        .concat()
+    }
+
+    /// `(NAME encrypted) `, or nothing where the cipher is not known.
+    async fn cipher(&self) -> Vec<u8> {
+        match self.give(Step::Cipher).await {
+            Answer::Values(values) => match values.into_iter().flatten().next() {
+                Some(name) => [b"(", &name[..], b" encrypted) "].concat(),
+                None => Vec::new(),
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    fn auth_comment(&self) -> Vec<u8> {
+        let user = self.state.auth_user.borrow();
+        let mechanism = self.state.auth_mechanism.borrow();
+        [
+            b"(smtp-auth username ",
+            &printable(user.as_deref().unwrap_or_default())[..],
+            b", mechanism ",
+            mechanism.as_deref().unwrap_or_default(),
+            b")\n",
+        ]
+        .concat()
+    }
+
+    async fn add_on_top(&self, name: &'static str, value: Vec<u8>) {
+        let transaction = self.transaction();
+        if let HeaderSlot::Native(header) = &mut *transaction.header.borrow_mut() {
+            header.add_on_top(name.as_bytes(), &value);
+            return;
+        }
+        self.give(Step::AddHeader { name, value }).await;
+    }
+}
+
+const ORIGINAL_RESULTS: &str = "Original-Authentication-Results";
+
+/// Whether a DKIM signature's list of fields (`h=`) has Authentication-Results in it.
+fn signs_results(signature: &[u8]) -> bool {
+    let mut tags = signature.split(|byte| *byte == b';');
+    let list = tags.find_map(|tag| tag.trim_ascii().strip_prefix(b"h="));
+    list.is_some_and(|list| {
+        list.split(|byte| *byte == b':').any(|name| {
+            name.trim_ascii()
+                .eq_ignore_ascii_case(AUTH_RESULTS.as_bytes())
+        })
+    })
+}
+
+/// Client text for a header: control bytes would break the field.
+fn printable(text: &[u8]) -> Vec<u8> {
+    let shown = |byte: &u8| match byte {
+        0..=0x1f | 0x7f => b'?',
+        byte => *byte,
+    };
+    text.iter().map(shown).collect()
+}
+
+/// A date of RFC 5322, in UTC: the session has no access to the host's time zone.
+fn date(seconds: i64) -> String {
+    const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
+    const MONTHS: [&str; 12] = [
+        "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
+    ];
+    let days = seconds.div_euclid(86_400);
+    let time = seconds.rem_euclid(86_400);
+    // Years that begin in March, in eras of 400 of them: the leap day is each year's last.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let of_era = shifted.rem_euclid(146_097);
+    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year + year / 4 - year / 100);
+    let month = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month + 2) / 5 + 1;
+    let month = (month + 2) % 12;
+    let year = era * 400 + year + i64::from(month < 2);
+    format!(
+        "{}, {day:02} {} {year} {:02}:{:02}:{:02} +0000",
+        DAYS[days.rem_euclid(7) as usize],
+        MONTHS[month as usize],
+        time / 3600,
+        time / 60 % 60,
+        time % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_is_that_of_the_calendar() {
+        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 +0000");
+        assert_eq!(date(951_827_696), "Tue, 29 Feb 2000 12:34:56 +0000");
+        assert_eq!(date(1_795_344_943), "Sun, 22 Nov 2026 10:55:43 +0000");
+        assert_eq!(date(4_107_542_400), "Mon, 01 Mar 2100 00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_signature_covers_the_results_only_where_it_lists_them() {
+        let covers = b" v=1; a=rsa; h=from:Authentication-Results :\n to; b=xyz";
+        assert!(signs_results(covers));
+        assert!(!signs_results(
+            b" v=1; h=from:to; b=h=authentication-results"
+        ));
+    }
+}

@@ -1,0 +1,117 @@
+//! What a session knows between its steps. Shared (`Rc`) by the machine, the driver and the
+//! objects that Perl plugins see; no borrow is held across a step.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+pub use crate::config::Profile;
+use crate::mail::{Body, Connection, Shown, Spool, Transaction};
+use crate::smtp::InputBuffer;
+
+/// What is fixed when the configuration is loaded.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub profile: Profile,
+    /// `me`, else the host's name.
+    pub me: Vec<u8>,
+    /// The version (`0.1.0`) in the greeting and in Received lines.
+    pub version: String,
+    pub spool: Rc<Spool>,
+    /// Mechanisms for which a hook is registered (`PLAIN`, `LOGIN`, `CRAM-MD5`): `auth` counts
+    /// for all three.
+    pub auth_mechanisms: Vec<&'static str>,
+    /// `timeoutsmtpd`, else `timeout`, else 1200 s: how long to wait for the client.
+    pub timeout: Duration,
+    /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
+    pub accept_bare_lf: bool,
+}
+
+/// What pre-connection learns about the daemon's other connections.
+#[derive(Debug, Clone, Default)]
+pub struct Neighbours {
+    /// `--max-from-ip`.
+    pub max_conn_ip: i64,
+    /// The packed addresses of the clients that are being served.
+    pub child_addrs: Vec<Vec<u8>>,
+}
+
+/// See the module's description.
+pub struct State {
+    pub settings: Rc<Settings>,
+    pub connection: RefCell<Rc<Shown<Connection>>>,
+    pub transaction: RefCell<Rc<Shown<Transaction>>>,
+    /// `None` where pre-connection does not run (inetd, tcpserver).
+    pub neighbours: Option<Neighbours>,
+    /// Bytes read from the client and not consumed.
+    pub input: RefCell<InputBuffer>,
+    /// The authenticated user and mechanism, as plugins read them.
+    pub auth_user: RefCell<Option<Vec<u8>>>,
+    pub auth_mechanism: RefCell<Option<Vec<u8>>>,
+    /// The challenge of CRAM-MD5 (`{auth}{ticket}`).
+    pub auth_ticket: RefCell<Option<Vec<u8>>>,
+    /// `authenticated`: a verdict's number, or none before AUTH.
+    pub authenticated: Cell<Option<u16>>,
+    /// AUTH is a command only once EHLO has offered it.
+    pub auth_offered: Cell<bool>,
+    /// Set once `smtpgreeting` has replaced the greeting: HELP does not tell the version then.
+    pub version_hidden: Cell<bool>,
+    /// How long to wait for the client, once the session has asked the configuration.
+    pub timeout: Cell<Option<Duration>>,
+    /// How many commands were dispatched (`command_counter`).
+    pub commands: Cell<u64>,
+    /// Set once disconnect has run: no further hook of the session runs twice.
+    pub disconnected: Cell<bool>,
+}
+
+impl State {
+    /// The state of a session that has not begun.
+    pub fn new(
+        settings: Rc<Settings>,
+        connection: Connection,
+        neighbours: Option<Neighbours>,
+    ) -> State {
+        let transaction = new_transaction(&settings);
+        State {
+            settings,
+            connection: RefCell::new(Rc::new(Shown::new(connection))),
+            transaction: RefCell::new(Rc::new(Shown::new(transaction))),
+            neighbours,
+            input: RefCell::default(),
+            auth_user: RefCell::default(),
+            auth_mechanism: RefCell::default(),
+            auth_ticket: RefCell::default(),
+            authenticated: Cell::default(),
+            auth_offered: Cell::default(),
+            version_hidden: Cell::default(),
+            timeout: Cell::default(),
+            commands: Cell::default(),
+            disconnected: Cell::default(),
+        }
+    }
+
+    /// Puts a new transaction in the place of the present one, which is given back.
+    pub fn replace_transaction(&self) -> Rc<Shown<Transaction>> {
+        let new = Rc::new(Shown::new(new_transaction(&self.settings)));
+        self.transaction.replace(new)
+    }
+
+    /// Whether a plugin let the client authenticate.
+    pub fn is_authenticated(&self) -> bool {
+        self.authenticated.get() == crate::hook::Code::Ok.number()
+    }
+}
+
+fn new_transaction(settings: &Settings) -> Transaction {
+    let transaction = Transaction::default();
+    transaction.body.replace(Body::new(settings.spool.clone()));
+    transaction.start_time.set(seconds_since_1970());
+    transaction
+}
+
+/// The present time.
+pub(super) fn seconds_since_1970() -> i64 {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .map_or(0, |elapsed| elapsed.as_secs() as i64)
+}

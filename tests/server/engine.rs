@@ -1,0 +1,142 @@
+//! An engine without SMTP for the tests of the processes: greets with what it knows of the
+//! session, then does what the client says. Files in the config directory choose how it loads.
+
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use camelpost::cli::EngineSettings;
+use camelpost::server::{
+    AsyncLink, Engine, Incoming, LoadFacts, SessionEnd, WorkerLink, readiness,
+};
+use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
+use tokio::io::Interest;
+
+pub struct Greeter {
+    config: PathBuf,
+}
+
+impl Greeter {
+    pub fn new(settings: EngineSettings) -> Greeter {
+        Greeter {
+            config: settings.config.unwrap_or_default(),
+        }
+    }
+
+    fn has(&self, file: &str) -> bool {
+        self.config.join(file).exists()
+    }
+}
+
+impl Engine for Greeter {
+    /// What the config directory says in `name`, to see which load a worker comes from.
+    type Loaded = String;
+
+    fn load(&self) -> Result<String, String> {
+        if let Ok(message) = std::fs::read_to_string(self.config.join("fail")) {
+            return Err(message);
+        }
+        if self.has("vanish") {
+            std::process::exit(7);
+        }
+        while self.has("wait") {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        Ok(std::fs::read_to_string(self.config.join("name")).unwrap_or_default())
+    }
+
+    fn facts(&self, _: &String) -> LoadFacts {
+        LoadFacts {
+            hooks_pre_connection: self.has("pre"),
+            log_level: 7,
+        }
+    }
+
+    fn work(&self, name: String, link: WorkerLink) -> i32 {
+        if self.has("die") {
+            return 3;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let link = link.into_async().unwrap();
+            while let Some(incoming) = link.next().await {
+                let session = incoming.session;
+                let end = serve(&name, incoming, &link).await;
+                link.done(session, end);
+            }
+        });
+        0
+    }
+}
+
+async fn serve(name: &str, incoming: Incoming, link: &AsyncLink) -> SessionEnd {
+    let blocking = !rustix::fs::fcntl_getfl(&incoming.socket)
+        .unwrap()
+        .contains(rustix::fs::OFlags::NONBLOCK);
+    say(
+        &incoming.socket,
+        &format!(
+            "220 name={name} pid={} uid={} peer={} local={} open={}/{} addrs={} from_ip={} \
+             blocking={blocking}\r\n",
+            std::process::id(),
+            rustix::process::geteuid().as_raw(),
+            incoming.peer,
+            incoming.local,
+            incoming.open,
+            incoming.limit,
+            incoming.child_addrs.len(),
+            incoming.max_from_ip,
+        ),
+    );
+    let socket = readiness(incoming.socket, Interest::READABLE).unwrap();
+    let mut buffer = [0; 512];
+    loop {
+        let mut ready = tokio::select! {
+            ready = socket.readable() => ready.unwrap(),
+            () = link.stopped() => {
+                say(socket.get_ref(), "421 told to stop\r\n");
+                shutdown(socket.get_ref(), Shutdown::Both).ok();
+                return SessionEnd { reuse: false };
+            }
+        };
+        let got = ready.try_io(|socket| {
+            let (len, _) = recv(socket.get_ref(), &mut buffer, RecvFlags::DONTWAIT)?;
+            Ok(len)
+        });
+        let Ok(got) = got else { continue };
+        let len = got.unwrap_or(0);
+        let line = String::from_utf8_lossy(&buffer[..len]).trim().to_string();
+        let reuse = match line.as_str() {
+            "" | "QUIT" => true,
+            "LAST" => false,
+            "TLS" => {
+                link.tls_started(incoming.session);
+                say(socket.get_ref(), "220 go\r\n");
+                continue;
+            }
+            "ABORT" => std::process::abort(),
+            "EXIT" => std::process::exit(9),
+            "HANG" => loop {
+                std::thread::sleep(Duration::from_secs(60));
+            },
+            other => {
+                say(socket.get_ref(), &format!("250 {other}\r\n"));
+                continue;
+            }
+        };
+        say(socket.get_ref(), "221 bye\r\n");
+        shutdown(socket.get_ref(), Shutdown::Both).ok();
+        return SessionEnd { reuse };
+    }
+}
+
+fn say(socket: &OwnedFd, text: &str) {
+    let _ = send(
+        socket,
+        text.as_bytes(),
+        SendFlags::NOSIGNAL | SendFlags::DONTWAIT,
+    );
+}

@@ -1,0 +1,77 @@
+//! The processes, seen from outside: this program is also the daemon it tests, with an engine
+//! that speaks no SMTP (engine.rs).
+
+mod daemon;
+mod engine;
+mod life;
+mod service;
+
+use std::panic::catch_unwind;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+type Test = (&'static str, fn());
+
+/// Names the tests once.
+#[macro_export]
+macro_rules! tests {
+    ($($name:ident),* $(,)?) => {
+        pub const TESTS: &[(&str, fn())] = &[$((stringify!($name), $name as fn())),*];
+    };
+}
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    if matches!(args.first().map(String::as_str), Some("serve" | "zygote")) {
+        return camelpost::cli::run(engine::Greeter::new);
+    }
+    let all: Vec<Test> = [service::TESTS, life::TESTS].concat();
+    if args.iter().any(|arg| arg == "--list") {
+        all.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
+    let chosen: Vec<Test> = all
+        .into_iter()
+        .filter(|(name, _)| filters.is_empty() || filters.iter().any(|part| name.contains(*part)))
+        .collect();
+    run(&chosen)
+}
+
+/// Runs the tests, four at a time: they mostly wait.
+fn run(tests: &[Test]) -> ExitCode {
+    println!("\nrunning {} tests", tests.len());
+    let queue = Mutex::new(tests.iter());
+    let failed = Mutex::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    let next = queue.lock().unwrap().next();
+                    let Some((name, test)) = next else { return };
+                    let begin = Instant::now();
+                    let outcome = catch_unwind(test);
+                    let word = if outcome.is_ok() { "ok" } else { "FAILED" };
+                    println!(
+                        "test {name} ... {word} ({} ms)",
+                        begin.elapsed().as_millis()
+                    );
+                    if outcome.is_err() {
+                        *failed.lock().unwrap() += 1;
+                    }
+                }
+            });
+        }
+    });
+    let failed = *failed.lock().unwrap();
+    println!(
+        "\ntest result: {} passed; {failed} failed",
+        tests.len() - failed
+    );
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
