@@ -106,6 +106,8 @@ impl Daemon {
             .args(["--listen-address", "127.0.0.1", "--port", &port.to_string()])
             .args(["--user", &ground.user, "--pid-file"])
             .arg(root.join(format!("{}.pid", which.name())))
+            // The defaults differ, and the log shows the limit.
+            .args(["--limit-connections", "15"])
             .args(&set.options)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LC_ALL", "C")

@@ -44,8 +44,8 @@ pub enum Step {
     Data(Vec<u8>),
     /// Bytes as they are, written at once, without a line end and without a reply.
     Raw(Vec<u8>),
-    /// One reply is read.
-    Read,
+    /// So many replies are read.
+    Read(usize),
     /// Whatever comes within this time is read.
     Listen(Duration),
     Sleep(Duration),
@@ -152,7 +152,13 @@ impl Dialogue {
             "C?:" => Step::SendMaybe(unescape(value)?),
             "|" => Step::Data(unescape(value)?),
             "RAW" => Step::Raw(unescape(value)?),
-            "READ" => Step::Read,
+            "READ" if value.is_empty() => Step::Read(1),
+            "READ" => Step::Read(
+                value
+                    .trim()
+                    .parse()
+                    .map_err(|_| format!("a number expected: {value}"))?,
+            ),
             "LISTEN" => Step::Listen(millis()?),
             "SLEEP" => Step::Sleep(millis()?),
             "VANISH" => Step::Vanish,

@@ -12,6 +12,7 @@ pub mod sink;
 
 use daemon::{Daemon, Which};
 use dialogue::{ConfigSet, Dialogue, Expect};
+use diff::Hunk;
 use ground::Ground;
 use known::Known;
 use normal::Normal;
@@ -114,12 +115,17 @@ fn compare(
     for ((dialogue, original), camelpost) in set.dialogues.iter().zip(original).zip(camelpost) {
         let name = format!("{}/{}", set.name, dialogue.name);
         let hunks = diff::hunks(original, camelpost);
-        let unlisted = hunks
+        let unlisted: Vec<&Hunk> = hunks
             .iter()
-            .any(|hunk| !known.of(&name).any(|entry| entry.hunk == *hunk));
-        if unlisted {
+            .filter(|hunk| !known.of(&name).any(|entry| entry.hunk == **hunk))
+            .collect();
+        if !unlisted.is_empty() {
             let view = diff::side_by_side(original, camelpost);
             report.push_str(&format!("\n{name} differs:\n{view}"));
+            report.push_str("\nIf that is meant, tests/known_differences.txt has to say:\n");
+            for hunk in unlisted {
+                report.push_str(&format!("\n{}because …\n", known::entry_text(&name, hunk)));
+            }
         }
         for entry in known.of(&name).filter(|entry| !hunks.contains(&entry.hunk)) {
             report.push_str(&format!(

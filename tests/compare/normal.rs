@@ -66,6 +66,8 @@ impl Normal {
             "cleaning up after ",
             "Loaded Qpsmtpd",
             "Listening on ",
+            "Running as user ",
+            "forked worker ",
         ];
         let insides = format!(r"^(L: PID (@ )?|> .*HOST\[PID\]: )({})", insides.join("|"));
         Self {
