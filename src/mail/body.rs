@@ -44,8 +44,8 @@ pub struct Body {
     file: Option<SpoolFile>,
     /// Bytes written in all.
     size: u64,
-    /// Offset of the first byte after the header.
-    start: u64,
+    /// Offset of the first byte after the header, once that is known.
+    start: Option<u64>,
     /// Where `next_line` reads.
     position: u64,
 }
@@ -78,13 +78,26 @@ impl Body {
         self.size
     }
 
-    /// Offset of the body in the message.
+    /// Offset of the body in the message; 0 where the header has not ended.
     pub fn start(&self) -> u64 {
-        self.start
+        self.start.unwrap_or(0)
+    }
+
+    /// Whether the header has ended.
+    pub fn has_start(&self) -> bool {
+        self.start.is_some()
+    }
+
+    /// Bytes after the header. 0 where there is no header, as the original counts.
+    pub fn body_size(&self) -> u64 {
+        match self.start() {
+            0 => 0,
+            start => self.size.saturating_sub(start),
+        }
     }
 
     pub fn set_start(&mut self, start: u64) {
-        self.start = start;
+        self.start = Some(start);
     }
 
     pub fn position(&self) -> u64 {
@@ -170,7 +183,7 @@ impl Body {
 
     /// Reading starts again at the first line of the body.
     pub fn reset_position(&mut self) {
-        self.position = self.start;
+        self.position = self.start();
         if let Some(spooled) = self.file.as_mut() {
             spooled.ahead.clear();
             spooled.ahead_at = 0;

@@ -22,6 +22,9 @@ pub struct Connection {
     pub hello_host: RefCell<Option<Vec<u8>>>,
     /// Whether the client may send to any host (`$connection->relay_client`).
     pub relay_client: Cell<bool>,
+    /// Whether a plugin has said so or the opposite: a permission that nobody spoke of is
+    /// undefined to plugins, a refused one is 0.
+    pub relay_client_said: Cell<bool>,
     pub notes: Notes,
 }
 
@@ -39,6 +42,7 @@ impl Connection {
             hello: RefCell::new(None),
             hello_host: RefCell::new(None),
             relay_client: self.relay_client.clone(),
+            relay_client_said: self.relay_client_said.clone(),
             notes: self.notes.share(),
         }
     }

@@ -9,7 +9,9 @@ use super::session::Session;
 use crate::hook::{Arg, Code, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::perl::call::Unwind;
+use crate::perl::log::LOGINFO;
 use crate::perl::port::{AuthFact, Port};
+use crate::perl::{Sv, stdio};
 use crate::session::{self, Machine, Outcome};
 use crate::smtp::Reply;
 
@@ -106,11 +108,14 @@ impl Port for SessionPort {
 
     fn respond(&self, reply: Reply) -> bool {
         let Ok(session) = self.session() else { return false };
-        for line in &reply.lines {
-            session.log(6, None, None, [reply.code.to_string().as_bytes(), b" ", line].concat());
+        // Perl runs already: the lines need not wait for it.
+        let _ = session.flush_log();
+        for text in reply.written() {
+            let _ = session.host.log(LOGINFO, None, None, &[Sv::bytes(&text)]);
         }
+        // What the plugin printed itself was said before.
+        stdio::flush();
         session.transport.queue(&reply);
-        crate::perl::stdio::flush();
         session.transport.flush_blocking()
     }
 

@@ -48,10 +48,6 @@ impl Transport {
         })
     }
 
-    pub fn is_gone(&self) -> bool {
-        self.gone.get()
-    }
-
     /// The client is on descriptors 0 and 1 from now on.
     pub fn take_stdio(&self) -> io::Result<()> {
         rustix::stdio::dup2_stdin(self.socket.get_ref())?;

@@ -156,13 +156,10 @@ static int guarded(struct work *w) {
             w->result->exit_status = 255;
     }
     JMPENV_POP;
-    if (stray_child && outcome == CP_EXITED) {
-        PL_curstash = PL_defstash;
-        if (PL_endav)
-            PL_endav = NULL;
-        PerlIO_flush(NULL);
-        _exit(STATUS_EXIT & 255);
-    }
+    /* A plugin's forked child ends as any perl does: END blocks, objects, buffers. What Rust owns
+     * is its parent's, so exit handlers and destructors of Rust do not run. */
+    if (stray_child && outcome == CP_EXITED)
+        _exit(perl_destruct(my_perl) & 255);
     return outcome;
 }
 

@@ -83,6 +83,10 @@ pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
 /// Called when an object's hash is freed.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
+    // A child that a plugin forked must not remove its parent's spool file.
+    if super::interpreter::is_stray_child() {
+        return;
+    }
     // SAFETY: made by `new` with this kind; each object gives its one reference back once.
     unsafe {
         match kind {

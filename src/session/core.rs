@@ -68,14 +68,11 @@ impl Session {
     /// A reply; each of its lines is logged as it goes to the client.
     pub async fn reply(&self, code: u16, mut lines: Vec<Vec<u8>>) {
         lines.retain(|line| !line.is_empty());
-        let last = lines.len().saturating_sub(1);
-        for (at, line) in lines.iter().enumerate() {
-            let mut text = code.to_string().into_bytes();
-            text.push(if at == last { b' ' } else { b'-' });
-            text.extend_from_slice(line);
-            self.log(LOGINFO, text).await;
+        let reply = Reply::lines(code, lines);
+        for line in reply.written() {
+            self.log(LOGINFO, line).await;
         }
-        self.give(Step::Reply(Reply::lines(code, lines))).await;
+        self.give(Step::Reply(reply)).await;
     }
 
     /// A reply with a verdict's texts. Where there is none, or the first is not true in Perl's

@@ -19,7 +19,7 @@ struct Incoming {
     header: Option<Vec<u8>>,
     /// How much of `header` was searched for the blank line.
     searched: usize,
-    /// The bytes taken in, without the blank line between header and body.
+    /// The bytes taken in.
     size: u64,
     limit: Option<u64>,
     /// The body could not be stored.

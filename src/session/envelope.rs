@@ -85,10 +85,6 @@ impl Session {
     }
 
     pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
-        if self.transaction().sender.borrow().is_none() {
-            self.say(503, "Use MAIL before RCPT").await;
-            return Ok(());
-        }
         let (path, params) = match self.path("rcpt", Hook::RcptParse, rest).await {
             Ok(found) => found,
             Err(reason) => {
@@ -96,6 +92,10 @@ impl Session {
                 return Ok(());
             }
         };
+        if self.transaction().sender.borrow().is_none() {
+            self.say(503, "Use MAIL before RCPT").await;
+            return Ok(());
+        }
         let path = self.before(Hook::RcptPre, path, &params).await;
         self.log_path("to", &path).await;
         let address = path.as_deref().and_then(forward_path);

@@ -22,22 +22,23 @@ impl Reply {
     /// Appends the reply as it goes to the client. Texts without a character get the code's
     /// default text: a client always learns something.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut lines = self.wire_lines().peekable();
-        let Some(mut line) = lines.next() else {
-            return;
-        };
-        loop {
-            let more = lines.peek().is_some();
-            // Three digits whatever a plugin asked for, so that the client's parser holds.
-            out.extend_from_slice(format!("{:03}", self.code % 1000).as_bytes());
-            out.push(if more { b'-' } else { b' ' });
-            out.extend(line.iter().copied().filter(|byte| *byte != b'\r'));
+        for line in self.written() {
+            out.extend_from_slice(&line);
             out.extend_from_slice(b"\r\n");
-            match lines.next() {
-                Some(next) => line = next,
-                None => return,
-            }
         }
+    }
+
+    /// The lines as they are written, without their ends; log lines show them.
+    pub fn written(&self) -> impl Iterator<Item = Vec<u8>> {
+        let mut lines = self.wire_lines().peekable();
+        std::iter::from_fn(move || {
+            let text = lines.next()?;
+            // Three digits whatever a plugin asked for, so that the client's parser holds.
+            let mut line = format!("{:03}", self.code % 1000).into_bytes();
+            line.push(if lines.peek().is_some() { b'-' } else { b' ' });
+            line.extend(text.iter().copied().filter(|byte| *byte != b'\r'));
+            Some(line)
+        })
     }
 
     fn wire_lines(&self) -> Box<dyn Iterator<Item = &[u8]> + '_> {

@@ -19,7 +19,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::body_getline", body_getline),
     ("Qpsmtpd::Transaction::body_resetpos", body_resetpos),
     ("Qpsmtpd::Transaction::body_as_string", body_as_string),
-    ("Qpsmtpd::Transaction::body_length", |f| size(f, |body| body.size() - body.start())),
+    ("Qpsmtpd::Transaction::body_length", |f| size(f, |body| body.body_size())),
     ("Qpsmtpd::Transaction::body_size", |f| size(f, |body| body.size())),
     ("Qpsmtpd::Transaction::data_size", |f| size(f, |body| body.size())),
     ("Qpsmtpd::Transaction::body_start", body_start),
@@ -49,6 +49,7 @@ fn body_write(frame: &mut Frame<'_>) -> Result<(), Raise> {
         None => data.to_bytes(),
     };
     transaction.body.borrow_mut().write(&text)?;
+    frame.ret(Sv::undef());
     Ok(())
 }
 
@@ -106,12 +107,14 @@ fn body_as_string(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let transaction = frame.object::<Transaction>(0)?;
+    let mut body = transaction.body.borrow_mut();
     if frame.len() > 1 {
-        let transaction = frame.object::<Transaction>(0)?;
-        let start = u64::try_from(frame.int(1)).unwrap_or_default();
-        transaction.body.borrow_mut().set_start(start);
+        body.set_start(u64::try_from(frame.int(1)).unwrap_or_default());
     }
-    size(frame, |body| body.start())
+    let start = i64::try_from(body.start()).unwrap_or(i64::MAX);
+    frame.ret(if body.has_start() { Sv::int(start) } else { Sv::undef() });
+    Ok(())
 }
 
 fn set_body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {

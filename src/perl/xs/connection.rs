@@ -89,8 +89,12 @@ fn relay_client(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let connection = frame.object::<Connection>(0)?;
     if frame.len() > 1 {
         connection.relay_client.set(frame.is_true(1));
+        connection.relay_client_said.set(true);
     }
-    // 1 or undef: plugins compare and print it.
-    frame.ret(if connection.relay_client.get() { Sv::int(1) } else { Sv::undef() });
+    frame.ret(match (connection.relay_client.get(), connection.relay_client_said.get()) {
+        (true, _) => Sv::int(1),
+        (false, true) => Sv::int(0),
+        (false, false) => Sv::undef(),
+    });
     Ok(())
 }

@@ -77,10 +77,11 @@ fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     if let Some(address) = object::shown::<EnvelopeAddress>(&frame.sv(1)) {
         transaction.recipients.borrow_mut().push(address);
     }
+    frame.ret_int(transaction.recipients.borrow().len() as i64);
     Ok(())
 }
 
-/// Removes every recipient with the same address.
+/// Removes every recipient with the same address; returns a reference to the rest.
 fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let Some(address) = frame.maybe_object::<EnvelopeAddress>(1) else { return Ok(()) };
@@ -90,6 +91,7 @@ fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let kept = removed.extract_if(.., |known| differs(known)).collect();
     transaction.recipients.replace(kept);
     drop(removed);
+    frame.ret(Sv::array_of(super::body::parts::recipients(&transaction)));
     Ok(())
 }
 
