@@ -86,6 +86,8 @@ config_sets! {
     relay
     relay_by_environment
     relay_only
+    sessions
+    sessions_with_logging
     smtp_forward
     smtp_forward_down
     smtp_forward_xclient
