@@ -33,7 +33,6 @@ pub enum Progress {
 struct Entry {
     name: Sv,
     code: Sv,
-    plugin: Option<Sv>,
 }
 
 impl Chain {
@@ -97,8 +96,13 @@ impl Host {
         name: &[u8],
     ) -> Result<Option<Verdict>, Unwind> {
         let hook = chain.call.hook;
-        if let Some(plugin) = &entry.plugin {
-            self.contents.enter(plugin);
+        let shared = self.contents.enter_hook(&entry.code);
+        if shared > 0 && !chain.quiet {
+            let text = format!(
+                "plugin {}: {shared} large lists are shared between sessions",
+                String::from_utf8_lossy(name)
+            );
+            self.log(LOGDEBUG, None, None, &[Sv::bytes(text.as_bytes())])?;
         }
         let rest = chain.args.get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
         let mut args = Vec::with_capacity(rest.len() + 2);
@@ -199,7 +203,6 @@ impl Host {
         Some(Entry {
             name: entry.hash_get("name")?,
             code: entry.hash_get("code")?,
-            plugin: entry.hash_get("_plugin"),
         })
     }
 

@@ -14,6 +14,8 @@ const LARGEST_COPY: usize = 10_000;
 /// The plugin objects whose contents are the running session's own.
 #[derive(Default)]
 pub struct Contents {
+    /// The plugin object of each hook's code, by the code's address; the code is kept alive.
+    owners: RefCell<HashMap<usize, (Sv, Sv)>>,
     active: RefCell<Option<HashMap<usize, Kept>>>,
 }
 
@@ -29,8 +31,27 @@ impl Contents {
         *self.active.borrow_mut() = Some(HashMap::new());
     }
 
+    /// Says whose hook a code reference is.
+    pub fn own(&self, code: &Sv, plugin: &Sv) {
+        if let Some(sub) = code.referent() {
+            let plugin = Sv::copied(plugin.raw());
+            self.owners.borrow_mut().insert(sub.raw() as usize, (sub, plugin));
+        }
+    }
+
+    /// Before a call of a hook's code.
+    pub fn enter_hook(&self, code: &Sv) -> usize {
+        if self.active.borrow().is_none() {
+            return 0;
+        }
+        let owner = code.address().and_then(|address| {
+            self.owners.borrow().get(&address).map(|(_, plugin)| plugin.clone())
+        });
+        owner.map_or(0, |plugin| self.enter(&plugin))
+    }
+
     /// Before a call of the plugin. Returns how many large containers were shared.
-    pub fn enter(&self, plugin: &Sv) -> usize {
+    fn enter(&self, plugin: &Sv) -> usize {
         let Some(object) = plugin.referent() else { return 0 };
         let key = object.raw() as usize;
         let mut active = self.active.borrow_mut();

@@ -162,6 +162,13 @@ impl Sv {
         NonNull::new(raw).map(|raw| Sv::share(raw.as_ptr()))
     }
 
+    /// The address of what this points to, if it is a reference.
+    pub fn address(&self) -> Option<usize> {
+        // SAFETY: a live SV.
+        let raw = unsafe { sys::cp_referent(self.raw()) };
+        (!raw.is_null()).then_some(raw as usize)
+    }
+
     /// The number of elements of an array, or of the array it points to.
     pub fn array_len(&self) -> usize {
         // SAFETY: `array` is an array.

@@ -1,12 +1,19 @@
 //! Camelpost:: — small services for the Perl side of the host.
 
 use super::{Body, Frame, Raise};
-use crate::perl::{interpreter, sys};
+use crate::perl::{host, interpreter, sys};
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::_embedded_file", embedded_file),
+    ("Camelpost::own_hook", own_hook),
 ];
+
+/// own_hook(CODE, PLUGIN): the code is a hook of this plugin object.
+fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    host::current()?.contents.own(&frame.sv(0), &frame.sv(1));
+    Ok(())
+}
 
 fn embedded_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let name = frame.bytes(0)?;
