@@ -91,6 +91,7 @@ config_sets! {
     smtp_forward
     smtp_forward_down
     smtp_forward_xclient
+    smuggling
     timeouts
     verdicts
     verdicts_with_logging
