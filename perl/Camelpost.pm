@@ -53,18 +53,15 @@ sub command_object {
     return Qpsmtpd::Command->new;
 }
 
-# The session's process state, taken before its first plugin runs and put back
-# after its last: what one client's session leaves there is not the next one's.
-my %saved;
+# The process state of a session: taken once, before the worker's first, and put
+# back after one that has changed it.
+my %noted;
 
-sub save_state {
-    require Cwd;
-    %saved = (
-        env   => {%ENV},
-        sig   => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
-        vars  => [$/, $\, $,, $|, $0],
-        umask => umask,
-        cwd   => Cwd::getcwd(),
+sub note_state {
+    %noted = (
+        env => {%ENV},
+        sig => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
+        vars => [$/, $\, $,],
     );
     return;
 }
@@ -77,16 +74,15 @@ sub set_environment {
 }
 
 sub restore_state {
-    alarm 0;
-    my $env = $saved{env};
-    for my $name (keys %ENV) {
+    my $env = $noted{env};
+    for my $name (grep { !/^TCP/ } keys %ENV) {
         delete $ENV{$name} unless exists $env->{$name};
     }
     for my $name (keys %$env) {
         $ENV{$name} = $env->{$name}
           unless defined $ENV{$name} && $ENV{$name} eq $env->{$name};
     }
-    my $sig = $saved{sig};
+    my $sig = $noted{sig};
     for my $name (keys %SIG) {
         my ($now, $then) = ($SIG{$name}, $sig->{$name});
         next if !defined $now && !defined $then;
@@ -96,13 +92,7 @@ sub restore_state {
         else { $SIG{$name} = 'DEFAULT' }
     }
     select STDOUT;
-    my ($in, $out, $field, $flush, $name) = @{$saved{vars}};
-    ($/, $\, $,) = ($in, $out, $field);
-    $| = $flush if $| != $flush;
-    $0 = $name if $0 ne $name;
-    umask $saved{umask} if umask != $saved{umask};
-    chdir $saved{cwd} if defined $saved{cwd} && Cwd::getcwd() ne $saved{cwd};
-    1 while waitpid(-1, 1) > 0;    # children that plugins left (WNOHANG is 1)
+    ($/, $\, $,) = @{$noted{vars}};
     return;
 }
 

@@ -13,6 +13,8 @@ mod read;
 mod settings;
 mod spool;
 mod value;
+mod zone;
+mod zone_rule;
 
 pub use dir::{ConfigDir, Lines};
 pub use error::{ConfigError, Place};
@@ -21,3 +23,5 @@ pub use plugin_line::PluginLine;
 pub use read::Entry;
 pub use settings::{CoreSettings, Profile};
 pub use spool::SpoolDir;
+pub use zone::Zone;
+pub use zone_rule::civil_date;

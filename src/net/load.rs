@@ -64,6 +64,7 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
         spool,
         auth_mechanisms: host.auth_mechanisms(),
         timeout: core.timeout,
+        zone: crate::config::Zone::local(),
         accept_bare_lf: false,
     };
     Ok(Loaded { host, natives: Rc::new(natives), settings: Rc::new(settings) })

@@ -89,6 +89,20 @@ pub fn call(code: &Sv, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
     finish(outcome, &mut result)
 }
 
+/// Calls a hook of which only the code counts; `None` where it returned nothing or undef.
+/// The arguments are borrowed.
+pub fn call_for_code(code: &Sv, args: &mut [*mut sys::cp_sv]) -> Result<Option<i64>, Unwind> {
+    let mut result = empty_result();
+    let mut number = -1;
+    // SAFETY: the caller owns the arguments for the time of the call; dying and exiting end in
+    // the outcome.
+    let outcome = unsafe {
+        sys::cp_call_for_code(code.raw(), args.as_mut_ptr(), args.len(), &mut number, &mut result)
+    };
+    finish(outcome, &mut result)?;
+    Ok((number >= 0).then_some(number))
+}
+
 /// Calls a method on the first argument.
 pub fn call_method(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
     let name = CString::new(name).unwrap_or_default();

@@ -67,7 +67,7 @@ void cp_reseed(uint32_t seed) {
 /* ---- calls ---- */
 
 struct work {
-    enum { CALL, METHOD, EVAL, DROP, END } what;
+    enum { CALL, CALL_FOR_CODE, METHOD, EVAL, DROP, END } what;
     cp_sv *code;
     const char *name;
     size_t length;
@@ -75,6 +75,7 @@ struct work {
     size_t count;
     int want;
     cp_result *result;
+    int64_t *number;
 };
 
 static I32 flags_of(int want) {
@@ -117,6 +118,11 @@ static int perform(pTHX_ struct work *w) {
         CLEAR_ERRSV();
         SP -= got;
     } else if (w->want == CP_VOID) {
+        SP -= got;
+    } else if (w->what == CALL_FOR_CODE) {
+        SV *first = got > 0 ? SP[1 - got] : NULL;
+        if (first && SvOK(first))
+            *w->number = cp_int(CP(first));
         SP -= got;
     } else {
         w->result->count = (size_t)got;
@@ -171,25 +177,32 @@ static void clear(cp_result *result) {
 }
 
 int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {CALL, code, NULL, 0, args, count, want, result};
+    struct work w = {CALL, code, NULL, 0, args, count, want, result, NULL};
     clear(result);
     return guarded(&w);
 }
 
+int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, cp_result *result) {
+    struct work w = {CALL_FOR_CODE, code, NULL, 0, args, count, CP_LIST, result, number};
+    clear(result);
+    *number = -1;
+    return guarded(&w);
+}
+
 int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {METHOD, NULL, name, 0, args, count, want, result};
+    struct work w = {METHOD, NULL, name, 0, args, count, want, result, NULL};
     clear(result);
     return guarded(&w);
 }
 
 int cp_eval(const char *text, size_t length, int want, cp_result *result) {
-    struct work w = {EVAL, NULL, text, length, NULL, 0, want, result};
+    struct work w = {EVAL, NULL, text, length, NULL, 0, want, result, NULL};
     clear(result);
     return guarded(&w);
 }
 
 int cp_drop(cp_sv **values, size_t count) {
-    struct work w = {DROP, NULL, NULL, 0, values, count, CP_VOID, NULL};
+    struct work w = {DROP, NULL, NULL, 0, values, count, CP_VOID, NULL, NULL};
     return guarded(&w);
 }
 
@@ -207,7 +220,7 @@ void cp_begin(void) {
 }
 
 int cp_end(void) {
-    struct work w = {END, NULL, NULL, 0, NULL, 0, CP_VOID, NULL};
+    struct work w = {END, NULL, NULL, 0, NULL, 0, CP_VOID, NULL, NULL};
     return guarded(&w);
 }
 

@@ -81,6 +81,9 @@ int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result
 int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result);
 /* eval of a text. */
 int cp_eval(const char *text, size_t length, int want, cp_result *result);
+/* Calls a hook of which only the returned code counts: its number, or -1 where it returned
+ * nothing or undef. */
+int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, cp_result *result);
 /* Frees the result array (not the values in it). */
 void cp_free_result(cp_result *result);
 /* Gives up references; what runs in DESTROY may exit. */
@@ -88,6 +91,14 @@ int cp_drop(cp_sv **values, size_t count);
 /* A scope around calls, so that temporaries are freed: begin before, end after. */
 void cp_begin(void);
 int cp_end(void);
+
+/* ---- process state of a session ---- */
+
+/* Notes %ENV, the signal handlers, $/ $\ $, and the selected handle as they are now. */
+void cp_note_state(void);
+/* Whether any of them is another than was noted; names in %ENV that begin with TCP are not
+ * looked at, as each session sets them. */
+int cp_state_differs(void);
 
 /* ---- XSUBs ---- */
 

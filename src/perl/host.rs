@@ -8,6 +8,7 @@ use super::call::Unwind;
 use super::contents::Contents;
 use super::log::LOGERROR;
 use super::port::Port;
+use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
 use crate::config::ConfigDir;
@@ -35,6 +36,7 @@ pub struct Host {
     pub qp: Sv,
     pub(super) hooks: Sv,
     pub(super) contents: Contents,
+    pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
     pub settings: HostSettings,
@@ -57,6 +59,7 @@ impl Host {
             qp,
             hooks,
             contents: Contents::default(),
+            process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
             settings,

@@ -3,11 +3,11 @@
 
 use std::io::Write;
 
-use super::call::{Unwind, stringify};
+use super::call::{Unwind, call_for_code, stringify};
 use super::host::Host;
+use super::object;
 use super::value::Sv;
-use crate::hook::{Arg, Code, Hook, HookCall};
-use crate::mail::Foreign;
+use crate::hook::{Code, Hook};
 
 pub const LOGCRIT: u8 = 2;
 pub const LOGERROR: u8 = 3;
@@ -41,13 +41,10 @@ impl Host {
         plugin: &Sv,
         texts: &[Sv],
     ) -> Result<(), Unwind> {
-        if self.has_entries(Hook::Logging) {
-            let args = [level, hook, plugin].into_iter().chain(texts);
-            let args = args.map(|sv| Arg::Foreign(foreign(sv))).collect();
-            let verdict = self.run_quiet(HookCall::with(Hook::Logging, args))?;
-            if matches!(verdict.code, Code::Declined | Code::Ok) {
-                return Ok(());
-            }
+        if let Some(loggers) = self.loggers()
+            && self.tell(&loggers, [level, hook, plugin], texts)?
+        {
+            return Ok(());
         }
         if level.as_int() > self.trace_level.get().into() {
             return Ok(());
@@ -73,8 +70,37 @@ impl Host {
         let _ = std::io::stderr().write_all(&line);
         Ok(())
     }
-}
 
-fn foreign(value: &Sv) -> Box<dyn Foreign> {
-    Box::new(super::value::PerlValue(value.clone()))
+    /// The list of logging hooks, if there are any.
+    fn loggers(&self) -> Option<Sv> {
+        self.hooks.hash_get(Hook::Logging.name()).filter(|list| list.array_len() > 0)
+    }
+
+    /// Calls the logging hooks: some fifty times a message, so this is the chain with all left
+    /// out that does not count here. True if the line was taken care of.
+    fn tell(&self, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<bool, Unwind> {
+        let transaction = object::of(&self.port().transaction());
+        let mut args = Vec::with_capacity(texts.len() + 5);
+        args.extend([self.qp.raw(), transaction.raw()]);
+        args.extend(line.into_iter().chain(texts).map(Sv::raw));
+        let mut index = 0;
+        let mut last = Code::Declined;
+        while let Some(entry) = loggers.array_get(index) {
+            index += 1;
+            let Some(code) = entry.hash_get("code") else { continue };
+            self.contents.enter_hook(&code);
+            match call_for_code(&code, &mut args) {
+                // What dies, or returns undef, is passed over; saying so would not end.
+                Ok(None) | Err(Unwind::Died(_)) => {}
+                Ok(Some(number)) => {
+                    last = Code::from_number(number);
+                    if last != Code::Declined {
+                        break;
+                    }
+                }
+                Err(exited) => return Err(exited),
+            }
+        }
+        Ok(matches!(last, Code::Declined | Code::Ok))
+    }
 }

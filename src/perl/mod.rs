@@ -13,6 +13,7 @@ mod load;
 pub mod log;
 mod object;
 pub mod port;
+mod process_state;
 mod session;
 pub mod stdio;
 #[rustfmt::skip]

@@ -21,7 +21,7 @@ impl Host {
         self.settings.config.begin_session();
         self.contents.begin_session();
         let before = self.enter(port);
-        call_function("Camelpost::save_state", &[], Want::Void)?;
+        self.process_state.note()?;
         let pairs = environment.iter();
         let pairs = pairs.flat_map(|(name, value)| [Sv::bytes(name.as_bytes()), Sv::bytes(value)]);
         let pairs: Vec<Sv> = pairs.collect();
@@ -36,8 +36,7 @@ impl Host {
         drop(ended);
         self.contents.end_session();
         super::value::release_dropped()?;
-        call_function("Camelpost::restore_state", &[], Want::Void)?;
-        Ok(())
+        self.process_state.restore()
     }
 
     /// Calls the parser that a parse hook gave: (plugin, verb, rest).

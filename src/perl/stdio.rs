@@ -40,3 +40,11 @@ pub fn flush() -> bool {
     // SAFETY: the interpreter runs, and no Perl code runs now.
     unsafe { sys::cp_stdout_flush() != 0 }
 }
+
+/// Cancels a pending alarm.
+pub fn cancel_alarm() {
+    // SAFETY: sets this process's timer only.
+    unsafe {
+        libc::alarm(0);
+    }
+}

@@ -143,6 +143,8 @@ impl Session {
                 DataEvent::More => {}
             }
             if self.read().await? == ReadEvent::Eof {
+                // reset_transaction sees the size of what has come.
+                self.store(message, decoder.unfinished()).await;
                 return Ok(false);
             }
         }
@@ -158,15 +160,19 @@ impl Session {
             self.store(message, block).await;
             return Ok(());
         };
+        let before = lines.len();
         lines.extend_from_slice(block);
-        message.size = lines.len() as u64;
         let Some(end) = end_of_header(lines, message.searched) else {
+            message.size = lines.len() as u64;
             message.searched = lines.len().saturating_sub(1);
+            self.store(message, block).await;
             return Ok(());
         };
         let body = lines.split_off(end);
         let lines = message.header.take().unwrap_or_default();
         message.size = lines.len() as u64;
+        self.store(message, lines.get(before..).unwrap_or_default())
+            .await;
         if !message.is_too_big() {
             self.end_header(message, lines).await?;
         }
@@ -175,9 +181,8 @@ impl Session {
         Ok(())
     }
 
-    /// The header is complete: stores it, and asks the plugins.
+    /// The header is complete, and stored: asks the plugins.
     async fn end_header(&self, message: &mut Incoming, lines: Vec<u8>) -> Flow {
-        self.store(message, &lines).await;
         let transaction = self.transaction();
         {
             let mut body = transaction.body.borrow_mut();

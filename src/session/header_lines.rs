@@ -10,6 +10,10 @@ pub(super) fn header_of(lines: Vec<u8>) -> Vec<u8> {
     let mut header = Vec::with_capacity(lines.len() + 1);
     let mut in_field = false;
     for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        if line == b"\r\n" {
+            // Mail::Header takes it for the blank line.
+            break;
+        }
         if is_continuation(line) {
             if in_field {
                 header.extend_from_slice(line);
@@ -119,6 +123,7 @@ mod tests {
         assert_eq!(header(" leading\nS: x\n"), "S: x\n");
         assert_eq!(header("S : x\nT:y\n"), "T:y\n");
         assert_eq!(header("no header\nat all\n"), "");
+        assert_eq!(header("S: x\n\r\nT: y\n"), "S: x\n");
         assert_eq!(header(">From foo\nS: x\n"), "S: x\n");
     }
 

@@ -6,6 +6,7 @@ use super::greeting::PRODUCT;
 use super::header_lines::{field_values, rename_fields};
 use super::machine::{Answer, Step};
 use super::state::{Profile, seconds_since_1970};
+use crate::config::civil_date;
 use crate::hook::{Arg, Code, Hook};
 use crate::mail::HeaderSlot;
 
@@ -138,6 +139,7 @@ impl Session {
         let connection = self.connection();
         let text = |value: &Option<Vec<u8>>| printable(value.as_deref().unwrap_or_default());
         let version = &self.state.settings.version;
+        let now = seconds_since_1970();
         [
             b"from ",
             &text(&connection.remote_info.borrow())[..],
@@ -151,7 +153,7 @@ impl Session {
             cipher,
             smtp.as_bytes(),
             b"; ",
-            date(seconds_since_1970()).as_bytes(),
+            date(now, self.state.settings.zone.offset_at(now)).as_bytes(),
         ]
         .concat()
     }
@@ -213,31 +215,27 @@ fn printable(text: &[u8]) -> Vec<u8> {
     text.iter().map(shown).collect()
 }
 
-/// A date of RFC 5322, in UTC: the session has no access to the host's time zone.
-fn date(seconds: i64) -> String {
+/// A date of RFC 5322, at an offset from UTC in seconds.
+fn date(seconds: i64, offset: i32) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];
     const MONTHS: [&str; 12] = [
         "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec",
     ];
-    let days = seconds.div_euclid(86_400);
-    let time = seconds.rem_euclid(86_400);
-    // Years that begin in March, in eras of 400 of them: the leap day is each year's last.
-    let shifted = days + 719_468;
-    let era = shifted.div_euclid(146_097);
-    let of_era = shifted.rem_euclid(146_097);
-    let year = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let of_year = of_era - (365 * year + year / 4 - year / 100);
-    let month = (5 * of_year + 2) / 153;
-    let day = of_year - (153 * month + 2) / 5 + 1;
-    let month = (month + 2) % 12;
-    let year = era * 400 + year + i64::from(month < 2);
+    let local = seconds + i64::from(offset);
+    let days = local.div_euclid(86_400);
+    let time = local.rem_euclid(86_400);
+    let (year, month, day) = civil_date(days);
+    let sign = if offset < 0 { '-' } else { '+' };
+    let minutes = offset.abs() / 60;
     format!(
-        "{}, {day:02} {} {year} {:02}:{:02}:{:02} +0000",
+        "{}, {day:02} {} {year} {:02}:{:02}:{:02} {sign}{:02}{:02}",
         DAYS[days.rem_euclid(7) as usize],
-        MONTHS[month as usize],
+        MONTHS[(month - 1).rem_euclid(12) as usize],
         time / 3600,
         time / 60 % 60,
-        time % 60
+        time % 60,
+        minutes / 60,
+        minutes % 60
     )
 }
 
@@ -246,11 +244,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_date_is_that_of_the_calendar() {
-        assert_eq!(date(0), "Thu, 01 Jan 1970 00:00:00 +0000");
-        assert_eq!(date(951_827_696), "Tue, 29 Feb 2000 12:34:56 +0000");
-        assert_eq!(date(1_795_344_943), "Sun, 22 Nov 2026 10:55:43 +0000");
-        assert_eq!(date(4_107_542_400), "Mon, 01 Mar 2100 00:00:00 +0000");
+    fn a_date_is_that_of_the_calendar_and_the_zone() {
+        assert_eq!(date(0, 0), "Thu, 01 Jan 1970 00:00:00 +0000");
+        assert_eq!(date(951_827_696, 0), "Tue, 29 Feb 2000 12:34:56 +0000");
+        assert_eq!(date(1_767_590_000, 3600), "Mon, 05 Jan 2026 06:13:20 +0100");
+        assert_eq!(date(0, -12_600), "Wed, 31 Dec 1969 20:30:00 -0330");
+        assert_eq!(date(4_107_542_400, 0), "Mon, 01 Mar 2100 00:00:00 +0000");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 pub use crate::config::Profile;
+use crate::config::Zone;
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::smtp::InputBuffer;
 
@@ -21,6 +22,8 @@ pub struct Settings {
     /// Mechanisms for which a hook is registered (`PLAIN`, `LOGIN`, `CRAM-MD5`): `auth` counts
     /// for all three.
     pub auth_mechanisms: Vec<&'static str>,
+    /// For the date in Received lines.
+    pub zone: Zone,
     /// `timeoutsmtpd`, else `timeout`, else 1200 s: how long to wait for the client.
     pub timeout: Duration,
     /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).

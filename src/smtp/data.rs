@@ -52,6 +52,16 @@ impl DataDecoder {
         !matches!(self.at, At::LineStart { .. })
     }
 
+    /// Bytes that are consumed but not given out, as their meaning depends on what follows.
+    pub fn unfinished(&self) -> &'static [u8] {
+        match self.at {
+            At::Dot { .. } => b".",
+            At::DotCr { .. } => b".\r",
+            At::InsideCr => b"\r",
+            At::LineStart { .. } | At::Inside => b"",
+        }
+    }
+
     /// Consumes `input` up to the end of the message and appends what it stands for to `out`:
     /// CR LF becomes LF; of two dots at the start of a line the first goes, a single one stays
     /// (as in the original); a bare CR and a bare LF are kept.

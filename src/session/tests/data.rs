@@ -349,6 +349,21 @@ fn a_client_that_vanishes_in_data_delivers_nothing() {
 }
 
 #[test]
+fn reset_transaction_sees_how_much_of_a_message_came() {
+    for (rest, size) in [("S: x\r\n", 5), ("S: x\r\n\r\nb\r\n.", 9), ("S: x\r", 5)] {
+        let sizes = Rc::new(RefCell::new(Vec::new()));
+        let keep = sizes.clone();
+        mail_server()
+            .doing(Hook::ResetTransaction, move |state| {
+                let transaction = state.transaction.borrow();
+                keep.borrow_mut().push(transaction.body.borrow().size());
+            })
+            .talk(&after(4, &[rest]));
+        assert_eq!(*sizes.borrow(), [0, size, 0]);
+    }
+}
+
+#[test]
 fn a_client_that_is_silent_in_data_is_421() {
     let seen = mail_server().end(End::Waits).talk(&after(4, &["S: x\r\n"]));
     assert_eq!(seen.last(), ["421 Connection Timed Out"]);

@@ -64,6 +64,7 @@ fn server() -> Server {
             version: "0.1".into(),
             spool: Rc::new(Spool::default()),
             auth_mechanisms: Vec::new(),
+            zone: Default::default(),
             timeout: Duration::from_secs(1200),
             accept_bare_lf: false,
         },
