@@ -13,14 +13,20 @@ const SOURCES: [&str; 4] = [
 ];
 
 fn main() {
-    for file in SOURCES.iter().chain(&["src/perl/glue.h", "src/perl/glue_perl.h"]) {
+    for file in SOURCES
+        .iter()
+        .chain(&["src/perl/glue.h", "src/perl/glue_perl.h"])
+    {
         println!("cargo::rerun-if-changed={file}");
     }
     println!("cargo::rerun-if-changed=perl");
     println!("cargo::rerun-if-env-changed=PERL");
 
     let mut build = cc::Build::new();
-    build.files(SOURCES).warnings(true).flag_if_supported("-Wno-unused-parameter");
+    build
+        .files(SOURCES)
+        .warnings(true)
+        .flag_if_supported("-Wno-unused-parameter");
     for flag in perl("ccopts") {
         // perl asks for its own optimisation and for -g; cargo's profile decides here.
         if !flag.starts_with("-O") && flag != "-g" {
@@ -44,7 +50,8 @@ fn main() {
 /// A table of the files under perl/, which are compiled into the binary.
 fn embed_perl() {
     let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("perl");
-    let mut table = String::from("/// Name in @INC, text.\npub const FILES: &[(&str, &str)] = &[\n");
+    let mut table =
+        String::from("/// Name in @INC, text.\npub const FILES: &[(&str, &str)] = &[\n");
     let mut dirs = vec![root.clone()];
     let mut files = Vec::new();
     while let Some(dir) = dirs.pop() {
@@ -59,8 +66,15 @@ fn embed_perl() {
     }
     files.sort();
     for path in files {
-        let name = path.strip_prefix(&root).unwrap_or(&path).display().to_string();
-        table.push_str(&format!("    ({name:?}, include_str!({:?})),\n", path.display().to_string()));
+        let name = path
+            .strip_prefix(&root)
+            .unwrap_or(&path)
+            .display()
+            .to_string();
+        table.push_str(&format!(
+            "    ({name:?}, include_str!({:?})),\n",
+            path.display().to_string()
+        ));
     }
     table.push_str("];\n");
     let out = PathBuf::from(env::var_os("OUT_DIR").unwrap_or_default()).join("perl_files.rs");
@@ -72,7 +86,9 @@ fn embed_perl() {
 /// The words that ExtUtils::Embed answers.
 fn perl(what: &str) -> Vec<String> {
     let perl = env::var("PERL").unwrap_or_else(|_| "perl".to_owned());
-    let output = Command::new(&perl).args(["-MExtUtils::Embed", "-e", what]).output();
+    let output = Command::new(&perl)
+        .args(["-MExtUtils::Embed", "-e", what])
+        .output();
     match output {
         Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout)
             .split_whitespace()
@@ -82,7 +98,9 @@ fn perl(what: &str) -> Vec<String> {
             "`{perl} -MExtUtils::Embed -e {what}` failed: {}install perl and libperl-dev",
             String::from_utf8_lossy(&output.stderr)
         )),
-        Err(error) => fail(&format!("cannot run {perl}: {error}; install perl and libperl-dev")),
+        Err(error) => fail(&format!(
+            "cannot run {perl}: {error}; install perl and libperl-dev"
+        )),
     }
 }
 

@@ -73,8 +73,7 @@ impl CoreSettings {
                 .collect::<Result<_, _>>()?,
             databytes: number(config, "databytes", "a number of bytes")?.filter(|bytes| *bytes > 0),
             timeout: Duration::from_secs(timeout.unwrap_or(1200)),
-            size_threshold: number(config, "size_threshold", "a number of bytes")?
-                .unwrap_or(0),
+            size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,
         })

@@ -222,9 +222,11 @@ impl Body {
                 .get(from as usize..)
                 .unwrap_or_default()
                 .to_vec()),
-            Some(spooled) => spooled
-                .read_from(from)
-                .map_err(|error| BodyError { what: "read", path: spooled.path.clone(), error }),
+            Some(spooled) => spooled.read_from(from).map_err(|error| BodyError {
+                what: "read",
+                path: spooled.path.clone(),
+                error,
+            }),
         }
     }
 }
@@ -242,7 +244,9 @@ impl SpoolFile {
             let mut block = std::mem::take(&mut self.ahead);
             self.ahead_at = 0;
             block.resize(64 * 1024, 0);
-            let got = self.file.read_at(&mut block, position + line.len() as u64)?;
+            let got = self
+                .file
+                .read_at(&mut block, position + line.len() as u64)?;
             block.truncate(got);
             self.ahead = block;
             if got == 0 {
@@ -256,7 +260,9 @@ impl SpoolFile {
         loop {
             let filled = bytes.len();
             bytes.resize(filled + 64 * 1024, 0);
-            let got = self.file.read_at(&mut bytes[filled..], from + filled as u64)?;
+            let got = self
+                .file
+                .read_at(&mut bytes[filled..], from + filled as u64)?;
             bytes.truncate(filled + got);
             if got == 0 {
                 return Ok(bytes);

@@ -94,7 +94,11 @@ impl Notes {
     }
 
     pub fn is_true(&self, key: &[u8]) -> bool {
-        self.map.borrow().borrow().get(key).is_some_and(Note::is_true)
+        self.map
+            .borrow()
+            .borrow()
+            .get(key)
+            .is_some_and(Note::is_true)
     }
 
     pub fn bytes(&self, key: &[u8]) -> Option<Vec<u8>> {
@@ -108,7 +112,9 @@ impl Notes {
 
     /// The same notes under a second owner, as a cloned connection has them.
     pub fn share(&self) -> Notes {
-        Notes { map: RefCell::new(self.map.borrow().clone()) }
+        Notes {
+            map: RefCell::new(self.map.borrow().clone()),
+        }
     }
 
     /// Begins with no notes; another owner keeps the old ones.

@@ -38,19 +38,28 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 Answer::Done
             }
             Step::AddHeader { name, value } => {
-                session.perl(move |session| session.host.add_header(name, &value)).await;
+                session
+                    .perl(move |session| session.host.add_header(name, &value))
+                    .await;
                 Answer::Done
             }
             Step::RenameHeader { from, to } => {
-                session.perl(move |session| session.host.rename_header(from, to)).await;
+                session
+                    .perl(move |session| session.host.rename_header(from, to))
+                    .await;
                 Answer::Done
             }
             Step::GetHeader(name) => {
-                let values = session.perl(move |session| session.host.get_header(name)).await;
+                let values = session
+                    .perl(move |session| session.host.get_header(name))
+                    .await;
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
             }
             Step::Cipher => {
-                let cipher = session.perl(|session| session.host.cipher()).await.flatten();
+                let cipher = session
+                    .perl(|session| session.host.cipher())
+                    .await
+                    .flatten();
                 Answer::Values(cipher.into_iter().map(Some).collect())
             }
             Step::LookUpClient => {

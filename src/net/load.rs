@@ -32,7 +32,10 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
     let warning = core.spool.prepare().map_err(|error| error.to_string())?;
     config.always_check(core.profile == Profile::V100);
 
-    let spool = Rc::new(Spool { dir: core.spool.path.clone(), threshold: core.size_threshold });
+    let spool = Rc::new(Spool {
+        dir: core.spool.path.clone(),
+        threshold: core.size_threshold,
+    });
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let settings = HostSettings {
         config: config.clone(),
@@ -48,7 +51,12 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
         load_perl(&host, line)?;
     }
     if let Some(warning) = warning {
-        let _ = host.log(perl::log::LOGWARN, None, None, &[perl::Sv::bytes(warning.as_bytes())]);
+        let _ = host.log(
+            perl::log::LOGWARN,
+            None,
+            None,
+            &[perl::Sv::bytes(warning.as_bytes())],
+        );
     }
     let mut natives = Natives::default();
     for line in &core.plugins {
@@ -67,7 +75,11 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
         zone: crate::config::Zone::local(),
         accept_bare_lf: false,
     };
-    Ok(Loaded { host, natives: Rc::new(natives), settings: Rc::new(settings) })
+    Ok(Loaded {
+        host,
+        natives: Rc::new(natives),
+        settings: Rc::new(settings),
+    })
 }
 
 /// `plugin_dirs`, and after them plugins/ beside the config directory (the plugin document's
@@ -79,11 +91,14 @@ fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     });
     let mut dirs: Vec<PathBuf> = core.plugin_dirs.clone();
     dirs.extend(beside.filter(|beside| !core.plugin_dirs.contains(beside)));
-    dirs.into_iter().map(|dir| dir.as_os_str().as_bytes().to_vec()).collect()
+    dirs.into_iter()
+        .map(|dir| dir.as_os_str().as_bytes().to_vec())
+        .collect()
 }
 
 fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {
-    host.load_plugin(&line.text).map_err(|error| format!("{}: {error}", line.place))
+    host.load_plugin(&line.text)
+        .map_err(|error| format!("{}: {error}", line.place))
 }
 
 fn load_native(

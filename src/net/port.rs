@@ -28,7 +28,9 @@ impl SessionPort {
     /// Runs session code to its end while the Perl code that asked for it waits.
     fn nested(&self, session: &Rc<Session>, machine: Machine) -> Result<Outcome, Unwind> {
         session.take_input_back();
-        let run = session.pump.run(Some(session.id), drive(session.clone(), machine));
+        let run = session
+            .pump
+            .run(Some(session.id), drive(session.clone(), machine));
         let outcome = run.map_err(|Exited| Unwind::Exited(0))?;
         session.lend_input();
         Ok(outcome)
@@ -92,7 +94,12 @@ impl Port for SessionPort {
     }
 
     fn authenticated(&self) -> Option<i64> {
-        self.session().ok()?.state.authenticated.get().map(i64::from)
+        self.session()
+            .ok()?
+            .state
+            .authenticated
+            .get()
+            .map(i64::from)
     }
 
     fn set_authenticated(&self, verdict: Option<i64>) {
@@ -103,11 +110,15 @@ impl Port for SessionPort {
     }
 
     fn command_counter(&self) -> u64 {
-        self.session().map(|session| session.state.commands.get()).unwrap_or_default()
+        self.session()
+            .map(|session| session.state.commands.get())
+            .unwrap_or_default()
     }
 
     fn respond(&self, reply: Reply) -> bool {
-        let Ok(session) = self.session() else { return false };
+        let Ok(session) = self.session() else {
+            return false;
+        };
         // Perl runs already: the lines need not wait for it.
         let _ = session.flush_log();
         for text in reply.written() {
@@ -134,7 +145,9 @@ impl Port for SessionPort {
 
     fn call_native(&self, id: i32, args: Vec<Arg>) -> Result<Verdict, Unwind> {
         let session = self.session()?;
-        let Some(handler) = session.natives.get(id) else { return Ok(Verdict::declined()) };
+        let Some(handler) = session.natives.get(id) else {
+            return Ok(Verdict::declined());
+        };
         let call = HookCall::with(handler.hook, args);
         let running = session.clone();
         let run = session.pump.run(Some(session.id), async move {
@@ -150,9 +163,9 @@ impl Port for SessionPort {
     }
 
     fn disconnect(&self) -> Unwind {
-        let ended = self.session().and_then(|session| {
-            self.nested(&session, session::disconnect(session.state.clone()))
-        });
+        let ended = self
+            .session()
+            .and_then(|session| self.nested(&session, session::disconnect(session.state.clone())));
         match ended {
             Ok(_) => Unwind::Exited(0),
             Err(unwind) => unwind,

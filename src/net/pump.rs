@@ -43,7 +43,9 @@ pub struct Pump {
 impl Pump {
     /// Makes the worker's runtime; only after its fork, as a runtime does not survive one.
     pub fn new() -> std::io::Result<Rc<Pump>> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         Ok(Rc::new(Pump {
             runtime,
             local: LocalSet::new(),
@@ -55,7 +57,11 @@ impl Pump {
 
     /// Runs `until` to its end, doing Perl work in between: in a nested pump only that of
     /// `session`, as another session's work may have to wait for what runs outside it.
-    pub fn run<T>(&self, session: Option<u64>, until: impl Future<Output = T>) -> Result<T, Exited> {
+    pub fn run<T>(
+        &self,
+        session: Option<u64>,
+        until: impl Future<Output = T>,
+    ) -> Result<T, Exited> {
         enum Event<T> {
             Finished(T),
             Work(Request),
@@ -93,7 +99,9 @@ impl Pump {
         match session {
             None => requests.pop_front(),
             Some(session) => {
-                let at = requests.iter().position(|request| request.session == session)?;
+                let at = requests
+                    .iter()
+                    .position(|request| request.session == session)?;
                 requests.remove(at)
             }
         }
@@ -110,7 +118,10 @@ impl Pump {
             value: Option<T>,
             waker: Option<Waker>,
         }
-        let slot = Rc::new(RefCell::new(Slot { value: None, waker: None }));
+        let slot = Rc::new(RefCell::new(Slot {
+            value: None,
+            waker: None,
+        }));
         let filled = slot.clone();
         let request = Request {
             session,

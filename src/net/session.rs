@@ -100,7 +100,10 @@ impl Session {
             Err(Unwind::Exited(_)) => Err(Exited),
             Err(died) => {
                 let message = died.message();
-                let texts = [Sv::bytes(b"error in the host's Perl code: "), Sv::bytes(&message)];
+                let texts = [
+                    Sv::bytes(b"error in the host's Perl code: "),
+                    Sv::bytes(&message),
+                ];
                 match self.host.log(2, None, None, &texts) {
                     Err(Unwind::Exited(_)) => Err(Exited),
                     _ => Ok(None),
@@ -142,15 +145,16 @@ impl Session {
             return Verdict::declined();
         }
         let chain = Chain::new(call);
-        let mut progress = self.perl(move |session| session.host.advance(chain, None)).await;
+        let mut progress = self
+            .perl(move |session| session.host.advance(chain, None))
+            .await;
         loop {
             match progress {
                 Some(Progress::Finished(verdict)) => return verdict,
                 Some(Progress::Native { chain, id }) => {
                     let verdict = self.call_native(id, &chain.call).await;
-                    let advance = move |session: &Session| {
-                        session.host.advance(chain, Some(verdict))
-                    };
+                    let advance =
+                        move |session: &Session| session.host.advance(chain, Some(verdict));
                     progress = self.perl(advance).await;
                 }
                 None => return Verdict::declined(),
@@ -180,15 +184,28 @@ impl Session {
                 }
                 let mut defaults = self.host.settings.defaults.iter();
                 let default = defaults.find(|(known, _)| *known == name);
-                default.map(|(_, value)| vec![value.clone()]).unwrap_or_default()
+                default
+                    .map(|(_, value)| vec![value.clone()])
+                    .unwrap_or_default()
             }
         }
     }
 
     /// Writes a log line now where no Perl logging plugin wants it, else at the next Perl work.
-    pub fn log(&self, level: u8, hook: Option<&'static str>, plugin: Option<String>, text: Vec<u8>) {
+    pub fn log(
+        &self,
+        level: u8,
+        hook: Option<&'static str>,
+        plugin: Option<String>,
+        text: Vec<u8>,
+    ) {
         if self.host.has_entries(Hook::Logging) {
-            self.log.borrow_mut().push(LogLine { level, hook, plugin, text });
+            self.log.borrow_mut().push(LogLine {
+                level,
+                hook,
+                plugin,
+                text,
+            });
         } else if self.host.is_logged(level) {
             let mut line = std::process::id().to_string().into_bytes();
             match (&plugin, hook) {
@@ -212,7 +229,8 @@ impl Session {
         }
         for line in self.log.take() {
             let plugin = line.plugin.as_ref().map(|plugin| plugin.as_bytes());
-            self.host.log(line.level, line.hook, plugin, &[Sv::bytes(&line.text)])?;
+            self.host
+                .log(line.level, line.hook, plugin, &[Sv::bytes(&line.text)])?;
         }
         Ok(())
     }
@@ -251,6 +269,11 @@ impl SessionAccess for Access {
     }
 
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
-        self.0.log(level, Some(hook), Some(plugin.to_owned()), text.as_bytes().to_vec());
+        self.0.log(
+            level,
+            Some(hook),
+            Some(plugin.to_owned()),
+            text.as_bytes().to_vec(),
+        );
     }
 }

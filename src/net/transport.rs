@@ -122,9 +122,8 @@ impl Transport {
                 Err(rustix::io::Errno::INTR) => {}
                 Err(rustix::io::Errno::AGAIN) => {
                     let mut ready = self.socket.writable().await?;
-                    let sent = ready.try_io(|socket| {
-                        Ok(rustix::net::send(socket.get_ref(), out, flags)?)
-                    });
+                    let sent =
+                        ready.try_io(|socket| Ok(rustix::net::send(socket.get_ref(), out, flags)?));
                     if let Ok(sent) = sent {
                         out = &out[sent?..];
                     }

@@ -47,7 +47,12 @@ impl Worker {
             .run(None, async { link.into_async() })
             .unwrap_or_else(|Exited| Err(std::io::Error::other("exit was called")))?;
         release_stdio()?;
-        Ok(Worker { loaded, pump, link, rdns })
+        Ok(Worker {
+            loaded,
+            pump,
+            link,
+            rdns,
+        })
     }
 
     fn run(self) -> i32 {
@@ -76,8 +81,12 @@ impl Worker {
         };
         let settings = self.loaded.settings.clone();
         let state = Rc::new(State::new(settings, connection, Some(neighbours)));
-        let transport = self.pump.run(None, async { Transport::new(incoming.socket) })?;
-        let Ok(transport) = transport else { return Ok(()) };
+        let transport = self
+            .pump
+            .run(None, async { Transport::new(incoming.socket) })?;
+        let Ok(transport) = transport else {
+            return Ok(());
+        };
         if transport.take_stdio().is_err() {
             transport.shutdown();
             return Err(Exited);
@@ -119,9 +128,13 @@ fn connection(incoming: &Incoming) -> Connection {
     connection.remote_ip.replace(Some(text(incoming.peer)));
     connection.remote_host.replace(Some(b"Unknown".to_vec()));
     connection.remote_info.replace(Some(b"Unknown".to_vec()));
-    connection.remote_port.set(Some(incoming.peer.port().into()));
+    connection
+        .remote_port
+        .set(Some(incoming.peer.port().into()));
     connection.local_ip.replace(Some(text(incoming.local)));
-    connection.local_port.set(Some(incoming.local.port().into()));
+    connection
+        .local_port
+        .set(Some(incoming.local.port().into()));
     connection
 }
 

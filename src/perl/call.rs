@@ -63,7 +63,9 @@ fn finish(outcome: i32, result: &mut sys::cp_result) -> Result<Vec<Sv>, Unwind> 
             unsafe { sys::cp_free_result(result) };
             Ok(values)
         }
-        sys::CP_DIED => Err(Unwind::Died(Sv::own(result.error).unwrap_or_else(Sv::undef))),
+        sys::CP_DIED => Err(Unwind::Died(
+            Sv::own(result.error).unwrap_or_else(Sv::undef),
+        )),
         _ => Err(Unwind::Exited(result.exit_status)),
     }
 }
@@ -84,7 +86,13 @@ pub fn call(code: &Sv, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
     let mut result = empty_result();
     // SAFETY: live values; dying and exiting end in the outcome.
     let outcome = unsafe {
-        sys::cp_call(code.raw(), raw.as_mut_ptr(), raw.len(), want.raw(), &mut result)
+        sys::cp_call(
+            code.raw(),
+            raw.as_mut_ptr(),
+            raw.len(),
+            want.raw(),
+            &mut result,
+        )
     };
     finish(outcome, &mut result)
 }
@@ -97,7 +105,13 @@ pub fn call_for_code(code: &Sv, args: &mut [*mut sys::cp_sv]) -> Result<Option<i
     // SAFETY: the caller owns the arguments for the time of the call; dying and exiting end in
     // the outcome.
     let outcome = unsafe {
-        sys::cp_call_for_code(code.raw(), args.as_mut_ptr(), args.len(), &mut number, &mut result)
+        sys::cp_call_for_code(
+            code.raw(),
+            args.as_mut_ptr(),
+            args.len(),
+            &mut number,
+            &mut result,
+        )
     };
     finish(outcome, &mut result)?;
     Ok((number >= 0).then_some(number))
@@ -110,7 +124,13 @@ pub fn call_method(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwin
     let mut result = empty_result();
     // SAFETY: as in `call`; the name ends in NUL.
     let outcome = unsafe {
-        sys::cp_call_method(name.as_ptr(), raw.as_mut_ptr(), raw.len(), want.raw(), &mut result)
+        sys::cp_call_method(
+            name.as_ptr(),
+            raw.as_mut_ptr(),
+            raw.len(),
+            want.raw(),
+            &mut result,
+        )
     };
     finish(outcome, &mut result)
 }
@@ -145,6 +165,10 @@ pub fn stringify(value: &Sv) -> Result<Vec<u8>, Unwind> {
     if !value.is_ref() {
         return Ok(value.to_bytes());
     }
-    let texts = call_function("Camelpost::stringify", std::slice::from_ref(value), Want::Scalar)?;
+    let texts = call_function(
+        "Camelpost::stringify",
+        std::slice::from_ref(value),
+        Want::Scalar,
+    )?;
     Ok(texts.first().map(Sv::to_bytes).unwrap_or_default())
 }

@@ -26,7 +26,10 @@ pub struct Chain {
 pub enum Progress {
     Finished(Verdict),
     /// The next plugin is native: entry `id`, named `name`.
-    Native { chain: Chain, id: i32 },
+    Native {
+        chain: Chain,
+        id: i32,
+    },
 }
 
 /// A plugin in the chain's table.
@@ -38,12 +41,21 @@ struct Entry {
 impl Chain {
     pub fn new(call: HookCall) -> Chain {
         let quiet = call.hook.is_internal();
-        Chain { call, args: None, next: 0, quiet, verdict: Verdict::declined() }
+        Chain {
+            call,
+            args: None,
+            next: 0,
+            quiet,
+            verdict: Verdict::declined(),
+        }
     }
 
     /// As `run_hooks_no_respond` has it.
     pub fn quiet(call: HookCall) -> Chain {
-        Chain { quiet: true, ..Chain::new(call) }
+        Chain {
+            quiet: true,
+            ..Chain::new(call)
+        }
     }
 }
 
@@ -64,7 +76,9 @@ impl Host {
     pub fn advance(&self, mut chain: Chain, native: Option<Verdict>) -> Result<Progress, Unwind> {
         let hook = chain.call.hook;
         if let Some(verdict) = native {
-            let name = self.entry(hook, chain.next - 1).map(|entry| entry.name.to_bytes());
+            let name = self
+                .entry(hook, chain.next - 1)
+                .map(|entry| entry.name.to_bytes());
             if self.weigh(&mut chain, &name.unwrap_or_default(), verdict)? {
                 return Ok(Progress::Finished(chain.verdict));
             }
@@ -74,13 +88,18 @@ impl Host {
             // SAFETY: a live SV.
             let id = unsafe { sys::cp_xsub_index(entry.code.raw()) };
             if id >= FIRST_NATIVE {
-                return Ok(Progress::Native { chain, id: id - FIRST_NATIVE });
+                return Ok(Progress::Native {
+                    chain,
+                    id: id - FIRST_NATIVE,
+                });
             }
             let name = entry.name.to_bytes();
             if !chain.quiet && self.is_logged(LOGDEBUG) {
                 self.log(LOGDEBUG, Some(hook.name()), None, &[Sv::bytes(&name)])?;
             }
-            let Some(verdict) = self.call_entry(&mut chain, &entry, &name)? else { continue };
+            let Some(verdict) = self.call_entry(&mut chain, &entry, &name)? else {
+                continue;
+            };
             if self.weigh(&mut chain, &name, verdict)? {
                 break;
             }
@@ -104,7 +123,9 @@ impl Host {
             );
             self.log(LOGDEBUG, None, None, &[Sv::bytes(text.as_bytes())])?;
         }
-        let rest = chain.args.get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
+        let rest = chain
+            .args
+            .get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
         let mut args = Vec::with_capacity(rest.len() + 2);
         args.push(self.qp.clone());
         args.push(object::of(&self.port().transaction()));
@@ -156,7 +177,12 @@ impl Host {
         let declined = verdict.code == Code::Declined;
         if !chain.quiet {
             record(&self.port().transaction().notes, name, hook, &verdict.code);
-            let text = verdict.values.first().cloned().flatten().unwrap_or_default();
+            let text = verdict
+                .values
+                .first()
+                .cloned()
+                .flatten()
+                .unwrap_or_default();
             if self.is_logged(LOGDEBUG) {
                 let mut line = b"Plugin ".to_vec();
                 line.extend_from_slice(name);
@@ -168,7 +194,11 @@ impl Host {
                 line.extend_from_slice(&text);
                 self.log(LOGDEBUG, None, None, &[Sv::bytes(&line)])?;
             }
-            let after = if verdict.code.is_denial() { Hook::Deny } else { Hook::Ok };
+            let after = if verdict.code.is_denial() {
+                Hook::Deny
+            } else {
+                Hook::Ok
+            };
             if self.has_entries(after) {
                 let code = match &verdict.code {
                     Code::Other(other) => Arg::Bytes(other.clone()),
@@ -189,10 +219,18 @@ impl Host {
         }
         if declined {
             // The texts of the last plugin stay, as in the original.
-            chain.verdict = if chain.quiet { verdict } else { split_lines(verdict) };
+            chain.verdict = if chain.quiet {
+                verdict
+            } else {
+                split_lines(verdict)
+            };
             return Ok(false);
         }
-        chain.verdict = if chain.quiet { verdict } else { split_lines(verdict) };
+        chain.verdict = if chain.quiet {
+            verdict
+        } else {
+            split_lines(verdict)
+        };
         Ok(true)
     }
 
@@ -208,7 +246,9 @@ impl Host {
 
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
-        self.hooks.hash_get(hook.name()).is_some_and(|list| list.array_len() > 0)
+        self.hooks
+            .hash_get(hook.name())
+            .is_some_and(|list| list.array_len() > 0)
     }
 }
 
@@ -246,7 +286,9 @@ fn split_lines(mut verdict: Verdict) -> Verdict {
         return verdict;
     }
     let plain = |value: &Option<Vec<u8>>| {
-        value.as_ref().is_some_and(|text| !text.is_empty() && !text.contains(&b'\n'))
+        value
+            .as_ref()
+            .is_some_and(|text| !text.is_empty() && !text.contains(&b'\n'))
     };
     if verdict.values.iter().all(plain) {
         return verdict;
@@ -292,7 +334,9 @@ fn to_sv(arg: &Arg) -> Sv {
             hash
         }
         Arg::List(list) => Sv::array_of(list.iter().map(|item| Sv::bytes(item))),
-        Arg::Foreign(value) => PerlValue::of(value.as_ref()).cloned().unwrap_or_else(Sv::undef),
+        Arg::Foreign(value) => PerlValue::of(value.as_ref())
+            .cloned()
+            .unwrap_or_else(Sv::undef),
     }
 }
 

@@ -35,7 +35,9 @@ impl Contents {
     pub fn own(&self, code: &Sv, plugin: &Sv) {
         if let Some(sub) = code.referent() {
             let plugin = Sv::copied(plugin.raw());
-            self.owners.borrow_mut().insert(sub.raw() as usize, (sub, plugin));
+            self.owners
+                .borrow_mut()
+                .insert(sub.raw() as usize, (sub, plugin));
         }
     }
 
@@ -45,17 +47,24 @@ impl Contents {
             return 0;
         }
         let owner = code.address().and_then(|address| {
-            self.owners.borrow().get(&address).map(|(_, plugin)| plugin.clone())
+            self.owners
+                .borrow()
+                .get(&address)
+                .map(|(_, plugin)| plugin.clone())
         });
         owner.map_or(0, |plugin| self.enter(&plugin))
     }
 
     /// Before a call of the plugin. Returns how many large containers were shared.
     fn enter(&self, plugin: &Sv) -> usize {
-        let Some(object) = plugin.referent() else { return 0 };
+        let Some(object) = plugin.referent() else {
+            return 0;
+        };
         let key = object.raw() as usize;
         let mut active = self.active.borrow_mut();
-        let Some(active) = active.as_mut() else { return 0 };
+        let Some(active) = active.as_mut() else {
+            return 0;
+        };
         if active.contains_key(&key) {
             return 0;
         }
@@ -68,7 +77,13 @@ impl Contents {
             copy
         };
         if let Some(pristine) = Sv::own(pristine) {
-            active.insert(key, Kept { plugin: plugin.clone(), pristine });
+            active.insert(
+                key,
+                Kept {
+                    plugin: plugin.clone(),
+                    pristine,
+                },
+            );
         }
         shared
     }

@@ -85,7 +85,11 @@ impl Host {
             let call = HookCall::with(Hook::Config, vec![name.into()]);
             let verdict = self.run_quiet(call)?;
             if verdict.code == Code::Ok && !verdict.values.is_empty() {
-                return Ok(verdict.values.into_iter().map(Option::unwrap_or_default).collect());
+                return Ok(verdict
+                    .values
+                    .into_iter()
+                    .map(Option::unwrap_or_default)
+                    .collect());
             }
         }
         self.file_config(name)
@@ -93,7 +97,9 @@ impl Host {
 
     /// The same without config hooks.
     pub fn file_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
-        let Ok(name) = std::str::from_utf8(name) else { return Ok(Vec::new()) };
+        let Ok(name) = std::str::from_utf8(name) else {
+            return Ok(Vec::new());
+        };
         match self.settings.config.lines(name) {
             Ok(Some(lines)) if !lines.is_empty() => return Ok(lines.to_vec()),
             Ok(_) => {}
@@ -102,7 +108,13 @@ impl Host {
                 self.log(LOGERROR, None, None, &[text])?;
             }
         }
-        let default = self.settings.defaults.iter().find(|(known, _)| *known == name);
-        Ok(default.map(|(_, value)| vec![value.clone()]).unwrap_or_default())
+        let default = self
+            .settings
+            .defaults
+            .iter()
+            .find(|(known, _)| *known == name);
+        Ok(default
+            .map(|(_, value)| vec![value.clone()])
+            .unwrap_or_default())
     }
 }

@@ -20,8 +20,10 @@ pub struct Idle {
 
 impl Idle {
     pub fn new(spool: Rc<Spool>) -> Idle {
-        let transaction =
-            Transaction { body: Body::new(spool.clone()).into(), ..Transaction::default() };
+        let transaction = Transaction {
+            body: Body::new(spool.clone()).into(),
+            ..Transaction::default()
+        };
         Idle {
             spool,
             connection: RefCell::new(Rc::new(Shown::new(Connection::default()))),
@@ -30,7 +32,9 @@ impl Idle {
     }
 
     fn no_session(what: &str) -> Unwind {
-        Unwind::Died(Sv::bytes(format!("{what}: there is no session\n").as_bytes()))
+        Unwind::Died(Sv::bytes(
+            format!("{what}: there is no session\n").as_bytes(),
+        ))
     }
 }
 

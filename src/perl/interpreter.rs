@@ -31,7 +31,10 @@ require Camelpost;
 
 /// The text of a compiled-in module.
 pub fn embedded_file(name: &[u8]) -> Option<&'static str> {
-    FILES.iter().find(|(known, _)| known.as_bytes() == name).map(|(_, text)| *text)
+    FILES
+        .iter()
+        .find(|(known, _)| known.as_bytes() == name)
+        .map(|(_, text)| *text)
 }
 
 /// Starts the interpreter of this process. `include` are further directories for @INC.

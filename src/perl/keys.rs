@@ -1,7 +1,6 @@
 //! Keys that plugins read and write directly in a transaction's hash: they show the Rust state
 //! at the moment of the look, and an assignment changes it.
 
-
 use super::object;
 use super::sys;
 use super::value::Sv;
@@ -40,7 +39,9 @@ extern "C" fn camelpost_key_get(index: i32, hash: *mut sys::cp_sv) -> *mut sys::
 /// Called after such a key was assigned.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_key_set(index: i32, hash: *mut sys::cp_sv, value: *mut sys::cp_sv) {
-    let Some(transaction) = object::data::<Transaction>(hash) else { return };
+    let Some(transaction) = object::data::<Transaction>(hash) else {
+        return;
+    };
     let value = Sv::share(value);
     match index {
         RECIPIENTS => {

@@ -6,16 +6,21 @@ use super::call::{Want, call_function, call_method, eval};
 use super::host::{Host, HostSettings};
 use super::idle::Idle;
 use super::interpreter;
+use super::sys;
 use super::value::Sv;
 use super::xs::FIRST_NATIVE;
-use super::sys;
 use crate::hook::Hook;
 use crate::mail::Spool;
 
 /// Starts the interpreter and makes the host, without plugins.
-pub fn start(settings: HostSettings, spool: Rc<Spool>, include: &[String]) -> Result<Rc<Host>, String> {
+pub fn start(
+    settings: HostSettings,
+    spool: Rc<Spool>,
+    include: &[String],
+) -> Result<Rc<Host>, String> {
     interpreter::start(include)?;
-    let failed = |error: super::call::Unwind| String::from_utf8_lossy(&error.message()).into_owned();
+    let failed =
+        |error: super::call::Unwind| String::from_utf8_lossy(&error.message()).into_owned();
     let made = eval(
         "require Qpsmtpd::TcpServer; require Qpsmtpd::Address; \
          (Qpsmtpd::TcpServer->new, $Qpsmtpd::hooks)",
@@ -39,14 +44,17 @@ impl Host {
             Err(super::call::Unwind::Exited(status)) => {
                 Err(format!("it called exit({status}) while it was loaded"))
             }
-            Err(died) => Err(String::from_utf8_lossy(&died.message()).trim_end().to_owned()),
+            Err(died) => Err(String::from_utf8_lossy(&died.message())
+                .trim_end()
+                .to_owned()),
         }
     }
 
     /// Puts a native plugin's hook at the end of a chain.
     pub fn add_native(&self, name: &str, hook: Hook, id: i32) {
         if self.hooks.hash_get(hook.name()).is_none() {
-            self.hooks.hash_set(hook.name().as_bytes(), Sv::array_of([]));
+            self.hooks
+                .hash_set(hook.name().as_bytes(), Sv::array_of([]));
         }
         let entry = Sv::hash_ref();
         entry.hash_set(b"name", Sv::bytes(name.as_bytes()));
@@ -54,7 +62,11 @@ impl Host {
         if let Some(code) = Sv::own(unsafe { sys::cp_anonymous_xsub(FIRST_NATIVE + id) }) {
             entry.hash_set(b"code", code);
         }
-        if let Some(list) = self.hooks.hash_get(hook.name()).and_then(|list| list.referent()) {
+        if let Some(list) = self
+            .hooks
+            .hash_get(hook.name())
+            .and_then(|list| list.referent())
+        {
             // SAFETY: `list` is the hook's array, which takes over the reference.
             unsafe { sys::cp_array_push(list.raw(), entry.into_raw()) }
         }

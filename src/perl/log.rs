@@ -29,18 +29,14 @@ impl Host {
         plugin: Option<&[u8]>,
         texts: &[Sv],
     ) -> Result<(), Unwind> {
-        let hook = hook.map(|hook| Sv::bytes(hook.as_bytes())).unwrap_or_else(Sv::undef);
+        let hook = hook
+            .map(|hook| Sv::bytes(hook.as_bytes()))
+            .unwrap_or_else(Sv::undef);
         self.varlog(&Sv::int(level.into()), &hook, &Sv::optional(plugin), texts)
     }
 
     /// `varlog`: level, hook and plugin as the caller gave them.
-    pub fn varlog(
-        &self,
-        level: &Sv,
-        hook: &Sv,
-        plugin: &Sv,
-        texts: &[Sv],
-    ) -> Result<(), Unwind> {
+    pub fn varlog(&self, level: &Sv, hook: &Sv, plugin: &Sv, texts: &[Sv]) -> Result<(), Unwind> {
         if let Some(loggers) = self.loggers()
             && self.tell(&loggers, [level, hook, plugin], texts)?
         {
@@ -73,7 +69,9 @@ impl Host {
 
     /// The list of logging hooks, if there are any.
     fn loggers(&self) -> Option<Sv> {
-        self.hooks.hash_get(Hook::Logging.name()).filter(|list| list.array_len() > 0)
+        self.hooks
+            .hash_get(Hook::Logging.name())
+            .filter(|list| list.array_len() > 0)
     }
 
     /// Calls the logging hooks: some fifty times a message, so this is the chain with all left
@@ -87,7 +85,9 @@ impl Host {
         let mut last = Code::Declined;
         while let Some(entry) = loggers.array_get(index) {
             index += 1;
-            let Some(code) = entry.hash_get("code") else { continue };
+            let Some(code) = entry.hash_get("code") else {
+                continue;
+            };
             self.contents.enter_hook(&code);
             match call_for_code(&code, &mut args) {
                 // What dies, or returns undef, is passed over; saying so would not end.

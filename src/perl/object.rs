@@ -77,7 +77,10 @@ pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
 /// State and object of a value that a plugin handed in.
 pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
     let state = data::<T>(value.raw())?;
-    Some(Rc::new(Shown::with_object(state, Box::new(PerlValue(Sv::copied(value.raw()))))))
+    Some(Rc::new(Shown::with_object(
+        state,
+        Box::new(PerlValue(Sv::copied(value.raw()))),
+    )))
 }
 
 /// Called when an object's hash is freed.

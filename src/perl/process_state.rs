@@ -35,8 +35,16 @@ impl ProcessState {
         unsafe { sys::cp_note_state() }
         let mask = umask(Mode::empty());
         umask(mask);
-        let dir = rustix::fs::open(".", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
-        let _ = self.noted.set(Noted { umask: mask, dir: dir.ok(), identity: working_directory() });
+        let dir = rustix::fs::open(
+            ".",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        );
+        let _ = self.noted.set(Noted {
+            umask: mask,
+            dir: dir.ok(),
+            identity: working_directory(),
+        });
         Ok(())
     }
 

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use super::call::{Unwind, Want, call, call_function};
 use super::host::Host;
 use super::port::Port;
-use super::value::{PerlValue, Sv};
 use super::stdio;
+use super::value::{PerlValue, Sv};
 use crate::mail::{Foreign, HeaderSlot, Note, Transaction};
 
 impl Host {
@@ -46,14 +46,24 @@ impl Host {
         verb: &[u8],
         rest: &[u8],
     ) -> Result<Vec<Option<Vec<u8>>>, Unwind> {
-        let Some(code) = PerlValue::of(parser) else { return Ok(Vec::new()) };
+        let Some(code) = PerlValue::of(parser) else {
+            return Ok(Vec::new());
+        };
         let command = call_function("Camelpost::command_object", &[], Want::Scalar)?;
         let command = command.into_iter().next().unwrap_or_else(Sv::undef);
-        let values = call(code, &[command, Sv::bytes(verb), Sv::bytes(rest)], Want::List)?;
+        let values = call(
+            code,
+            &[command, Sv::bytes(verb), Sv::bytes(rest)],
+            Want::List,
+        )?;
         let mut texts = Vec::with_capacity(values.len());
         for value in values {
             let defined = value.is_defined();
-            texts.push(if defined { Some(super::call::stringify(&value)?) } else { None });
+            texts.push(if defined {
+                Some(super::call::stringify(&value)?)
+            } else {
+                None
+            });
         }
         Ok(texts)
     }
@@ -62,7 +72,9 @@ impl Host {
     pub fn capabilities(&self) -> Vec<Vec<u8>> {
         match self.port().transaction().notes.get(b"capabilities") {
             Some(Note::Foreign(list)) => {
-                let Some(list) = PerlValue::of(list.as_ref()) else { return Vec::new() };
+                let Some(list) = PerlValue::of(list.as_ref()) else {
+                    return Vec::new();
+                };
                 let items = (0..list.array_len()).filter_map(|index| list.array_get(index));
                 items.map(|item| item.to_bytes()).collect()
             }
@@ -96,7 +108,9 @@ impl Host {
             HeaderSlot::Foreign(header) => PerlValue::of(header.as_ref()).cloned(),
             _ => None,
         };
-        let Some(header) = header else { return Ok(Vec::new()) };
+        let Some(header) = header else {
+            return Ok(Vec::new());
+        };
         let mut all = vec![header];
         all.extend_from_slice(args);
         call_function(function, &all, Want::List)
@@ -108,9 +122,14 @@ impl Host {
             Some(Note::Foreign(socket)) => PerlValue::of(socket.as_ref()).cloned(),
             _ => None,
         };
-        let Some(socket) = socket else { return Ok(None) };
+        let Some(socket) = socket else {
+            return Ok(None);
+        };
         let cipher = call_function("Camelpost::cipher", &[socket], Want::Scalar)?;
-        Ok(cipher.first().filter(|cipher| cipher.is_defined()).map(Sv::to_bytes))
+        Ok(cipher
+            .first()
+            .filter(|cipher| cipher.is_defined())
+            .map(Sv::to_bytes))
     }
 
     /// The header as it will be queued.
@@ -120,7 +139,9 @@ impl Host {
             HeaderSlot::Native(header) => return Ok(header.bytes.clone()),
             HeaderSlot::None => None,
         };
-        let Some(header) = header else { return Ok(Vec::new()) };
+        let Some(header) = header else {
+            return Ok(Vec::new());
+        };
         let text = call_function("Camelpost::header_text", &[header], Want::Scalar)?;
         Ok(text.first().map(Sv::to_bytes).unwrap_or_default())
     }

@@ -172,7 +172,8 @@ impl Sv {
     /// The number of elements of an array, or of the array it points to.
     pub fn array_len(&self) -> usize {
         // SAFETY: `array` is an array.
-        self.array().map_or(0, |array| unsafe { sys::cp_array_length(array) })
+        self.array()
+            .map_or(0, |array| unsafe { sys::cp_array_length(array) })
     }
 
     /// An element of an array, or of the array it points to.
@@ -282,7 +283,10 @@ pub struct PerlValue(pub Sv);
 
 impl PerlValue {
     pub fn of(value: &dyn Foreign) -> Option<&Sv> {
-        value.as_any().downcast_ref::<PerlValue>().map(|value| &value.0)
+        value
+            .as_any()
+            .downcast_ref::<PerlValue>()
+            .map(|value| &value.0)
     }
 }
 

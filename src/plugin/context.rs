@@ -29,7 +29,11 @@ pub struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub fn new(session: &'a dyn SessionAccess, call: &'a HookCall, plugin: &'a str) -> Context<'a> {
-        Context { session, call, plugin }
+        Context {
+            session,
+            call,
+            plugin,
+        }
     }
 
     pub fn connection(&self) -> Rc<Shown<Connection>> {
@@ -53,7 +57,8 @@ impl<'a> Context<'a> {
 
     /// A log line in the form of a Perl plugin's. Levels: 0 LOGEMERG to 7 LOGDEBUG.
     pub fn log(&self, level: u8, text: &str) {
-        self.session.log(level, self.call.hook.name(), self.plugin, text);
+        self.session
+            .log(level, self.call.hook.name(), self.plugin, text);
     }
 
     /// The hook's arguments after the transaction (HOOKS in docs).

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use super::context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
 use super::Plugin;
+use super::context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
 use crate::config::ConfigDir;
 use crate::hook::{Hook, HookCall, Verdict};
 
@@ -18,9 +18,15 @@ impl PluginArgs {
     /// Arguments in pairs, `name value`.
     pub fn pairs(&self) -> Result<Vec<(&[u8], &[u8])>, PluginError> {
         if !self.0.len().is_multiple_of(2) {
-            return Err(PluginError("arguments must be pairs: name value".to_owned()));
+            return Err(PluginError(
+                "arguments must be pairs: name value".to_owned(),
+            ));
         }
-        Ok(self.0.chunks_exact(2).map(|pair| (&*pair[0], &*pair[1])).collect())
+        Ok(self
+            .0
+            .chunks_exact(2)
+            .map(|pair| (&*pair[0], &*pair[1]))
+            .collect())
     }
 }
 
@@ -169,7 +175,11 @@ fn load<P: Plugin>(
     config: &ConfigDir,
 ) -> Result<Vec<Handler>, PluginError> {
     let plugin = Rc::new(P::load(args, config)?);
-    let mut hooks = Hooks { name: Rc::from(name), plugin, handlers: Vec::new() };
+    let mut hooks = Hooks {
+        name: Rc::from(name),
+        plugin,
+        handlers: Vec::new(),
+    };
     P::register(&mut hooks);
     Ok(hooks.handlers)
 }
@@ -188,6 +198,9 @@ impl Loaded {
     }
 
     pub fn get(&self, id: i32) -> Option<Handler> {
-        usize::try_from(id).ok().and_then(|id| self.handlers.get(id)).cloned()
+        usize::try_from(id)
+            .ok()
+            .and_then(|id| self.handlers.get(id))
+            .cloned()
     }
 }

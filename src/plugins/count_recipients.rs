@@ -54,7 +54,13 @@ impl CountRecipients {
         transaction.notes.set(b"recipient_count", Note::Int(count));
         let class = cx.connection().notes.bytes(b"client_class");
         let class = class.as_deref().unwrap_or(b"unknown");
-        cx.log(7, &format!("recipient {count} of a {} client", String::from_utf8_lossy(class)));
+        cx.log(
+            7,
+            &format!(
+                "recipient {count} of a {} client",
+                String::from_utf8_lossy(class)
+            ),
+        );
         if self.max > 0 && count > self.max && class != b"relay" {
             return Verdict::with_text(Code::DenySoft, "too many recipients");
         }

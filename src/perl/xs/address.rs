@@ -23,7 +23,10 @@ pub const XSUBS: &[(&str, Body)] = &[
 /// _new(CLASS, USER, HOST) or _new(CLASS, TEXT); undef for a text that is no address.
 fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let (user, host) = (frame.defined_bytes(1)?, frame.defined_bytes(2)?);
-    ret_address(frame, Address::from_arguments(user.as_deref(), host.as_deref()));
+    ret_address(
+        frame,
+        Address::from_arguments(user.as_deref(), host.as_deref()),
+    );
     Ok(())
 }
 
@@ -37,9 +40,8 @@ fn parse(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn ret_address(frame: &mut Frame<'_>, address: Option<Address>) {
     let class = frame.sv(0);
     let class = if class.is_ref() { None } else { Some(class) };
-    let object = address.map(|address| {
-        object::new(Rc::new(EnvelopeAddress::new(address)), class.as_ref())
-    });
+    let object =
+        address.map(|address| object::new(Rc::new(EnvelopeAddress::new(address)), class.as_ref()));
     frame.ret(object.unwrap_or_else(Sv::undef));
 }
 

@@ -19,12 +19,20 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::body_getline", body_getline),
     ("Qpsmtpd::Transaction::body_resetpos", body_resetpos),
     ("Qpsmtpd::Transaction::body_as_string", body_as_string),
-    ("Qpsmtpd::Transaction::body_length", |f| size(f, |body| body.body_size())),
-    ("Qpsmtpd::Transaction::body_size", |f| size(f, |body| body.size())),
-    ("Qpsmtpd::Transaction::data_size", |f| size(f, |body| body.size())),
+    ("Qpsmtpd::Transaction::body_length", |f| {
+        size(f, |body| body.body_size())
+    }),
+    ("Qpsmtpd::Transaction::body_size", |f| {
+        size(f, |body| body.size())
+    }),
+    ("Qpsmtpd::Transaction::data_size", |f| {
+        size(f, |body| body.size())
+    }),
     ("Qpsmtpd::Transaction::body_start", body_start),
     ("Qpsmtpd::Transaction::set_body_start", set_body_start),
-    ("Qpsmtpd::Transaction::body_current_pos", |f| size(f, |body| body.position())),
+    ("Qpsmtpd::Transaction::body_current_pos", |f| {
+        size(f, |body| body.position())
+    }),
 ];
 
 impl From<BodyError> for Raise {
@@ -113,7 +121,11 @@ fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
         body.set_start(u64::try_from(frame.int(1)).unwrap_or_default());
     }
     let start = i64::try_from(body.start()).unwrap_or(i64::MAX);
-    frame.ret(if body.has_start() { Sv::int(start) } else { Sv::undef() });
+    frame.ret(if body.has_start() {
+        Sv::int(start)
+    } else {
+        Sv::undef()
+    });
     Ok(())
 }
 
@@ -136,7 +148,8 @@ pub mod parts {
 
     pub fn body_path(transaction: &Transaction) -> Option<Sv> {
         let body = transaction.body.borrow();
-        body.path().map(|path| Sv::bytes(path.as_os_str().as_bytes()))
+        body.path()
+            .map(|path| Sv::bytes(path.as_os_str().as_bytes()))
     }
 
     /// The handle on the spool file, the same at each call; none for a body in memory.
@@ -145,7 +158,9 @@ pub mod parts {
             return PerlValue::of(known.as_ref()).cloned();
         }
         let handle = new_handle(transaction)?;
-        transaction.body_handle.replace(Some(Box::new(PerlValue(handle.clone()))));
+        transaction
+            .body_handle
+            .replace(Some(Box::new(PerlValue(handle.clone()))));
         Some(handle)
     }
 
@@ -174,7 +189,9 @@ pub mod parts {
     pub fn body_lines(transaction: &Transaction) -> Option<Sv> {
         let body = transaction.body.borrow();
         let bytes = body.in_memory()?;
-        Some(Sv::array_of(bytes.split_inclusive(|byte| *byte == b'\n').map(Sv::bytes)))
+        Some(Sv::array_of(
+            bytes.split_inclusive(|byte| *byte == b'\n').map(Sv::bytes),
+        ))
     }
 
     /// An assignment to `{_body_array}`.

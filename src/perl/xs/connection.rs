@@ -13,14 +13,28 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Connection::clone", clone),
     ("Qpsmtpd::Connection::reset", reset),
     ("Qpsmtpd::Connection::notes", notes),
-    ("Qpsmtpd::Connection::remote_ip", |f| text(f, |c| &c.remote_ip)),
-    ("Qpsmtpd::Connection::remote_host", |f| text(f, |c| &c.remote_host)),
-    ("Qpsmtpd::Connection::remote_info", |f| text(f, |c| &c.remote_info)),
-    ("Qpsmtpd::Connection::local_ip", |f| text(f, |c| &c.local_ip)),
+    ("Qpsmtpd::Connection::remote_ip", |f| {
+        text(f, |c| &c.remote_ip)
+    }),
+    ("Qpsmtpd::Connection::remote_host", |f| {
+        text(f, |c| &c.remote_host)
+    }),
+    ("Qpsmtpd::Connection::remote_info", |f| {
+        text(f, |c| &c.remote_info)
+    }),
+    ("Qpsmtpd::Connection::local_ip", |f| {
+        text(f, |c| &c.local_ip)
+    }),
     ("Qpsmtpd::Connection::hello", |f| text(f, |c| &c.hello)),
-    ("Qpsmtpd::Connection::hello_host", |f| text(f, |c| &c.hello_host)),
-    ("Qpsmtpd::Connection::remote_port", |f| number(f, |c| &c.remote_port)),
-    ("Qpsmtpd::Connection::local_port", |f| number(f, |c| &c.local_port)),
+    ("Qpsmtpd::Connection::hello_host", |f| {
+        text(f, |c| &c.hello_host)
+    }),
+    ("Qpsmtpd::Connection::remote_port", |f| {
+        number(f, |c| &c.remote_port)
+    }),
+    ("Qpsmtpd::Connection::local_port", |f| {
+        number(f, |c| &c.local_port)
+    }),
     ("Qpsmtpd::Connection::relay_client", relay_client),
 ];
 
@@ -56,7 +70,11 @@ pub fn access_notes(frame: &mut Frame<'_>, notes: &Notes) -> Result<(), Raise> {
         notes.set(&key, value.to_note());
         frame.ret(Sv::copied(value.raw()));
     } else {
-        frame.ret(notes.get(&key).map_or_else(Sv::undef, |note| Sv::from_note(&note)));
+        frame.ret(
+            notes
+                .get(&key)
+                .map_or_else(Sv::undef, |note| Sv::from_note(&note)),
+        );
     }
     Ok(())
 }
@@ -75,7 +93,10 @@ fn text(
     Ok(())
 }
 
-fn number(frame: &mut Frame<'_>, field: fn(&Connection) -> &Cell<Option<i64>>) -> Result<(), Raise> {
+fn number(
+    frame: &mut Frame<'_>,
+    field: fn(&Connection) -> &Cell<Option<i64>>,
+) -> Result<(), Raise> {
     let connection = frame.object::<Connection>(0)?;
     let field = field(&connection);
     if frame.len() > 1 {
@@ -91,10 +112,15 @@ fn relay_client(frame: &mut Frame<'_>) -> Result<(), Raise> {
         connection.relay_client.set(frame.is_true(1));
         connection.relay_client_said.set(true);
     }
-    frame.ret(match (connection.relay_client.get(), connection.relay_client_said.get()) {
-        (true, _) => Sv::int(1),
-        (false, true) => Sv::int(0),
-        (false, false) => Sv::undef(),
-    });
+    frame.ret(
+        match (
+            connection.relay_client.get(),
+            connection.relay_client_said.get(),
+        ) {
+            (true, _) => Sv::int(1),
+            (false, true) => Sv::int(0),
+            (false, false) => Sv::undef(),
+        },
+    );
     Ok(())
 }

@@ -97,7 +97,9 @@ impl Frame<'_> {
 
     /// An argument as bytes; empty where it is undefined.
     pub fn bytes(&self, index: usize) -> Result<Vec<u8>, Raise> {
-        let Some(raw) = self.raw_arg(index) else { return Ok(Vec::new()) };
+        let Some(raw) = self.raw_arg(index) else {
+            return Ok(Vec::new());
+        };
         // SAFETY: a live SV.
         if unsafe { sys::cp_ref_type(raw) as u32 } == sys::CP_REF_NONE {
             return Ok(value::plain_bytes(raw));
@@ -107,23 +109,30 @@ impl Frame<'_> {
 
     /// An argument as bytes; `None` where it is undefined or was not given.
     pub fn defined_bytes(&self, index: usize) -> Result<Option<Vec<u8>>, Raise> {
-        if self.is_defined(index) { self.bytes(index).map(Some) } else { Ok(None) }
+        if self.is_defined(index) {
+            self.bytes(index).map(Some)
+        } else {
+            Ok(None)
+        }
     }
 
     pub fn int(&self, index: usize) -> i64 {
         // SAFETY: a live SV.
-        self.raw_arg(index).map_or(0, |raw| unsafe { sys::cp_int(raw) })
+        self.raw_arg(index)
+            .map_or(0, |raw| unsafe { sys::cp_int(raw) })
     }
 
     pub fn is_defined(&self, index: usize) -> bool {
         // SAFETY: a live SV.
-        self.raw_arg(index).is_some_and(|raw| unsafe { sys::cp_is_defined(raw) != 0 })
+        self.raw_arg(index)
+            .is_some_and(|raw| unsafe { sys::cp_is_defined(raw) != 0 })
     }
 
     /// Truth; an overloaded object counts as true.
     pub fn is_true(&self, index: usize) -> bool {
         // SAFETY: a live SV.
-        self.raw_arg(index).is_some_and(|raw| unsafe { sys::cp_is_true_plain(raw) != 0 })
+        self.raw_arg(index)
+            .is_some_and(|raw| unsafe { sys::cp_is_true_plain(raw) != 0 })
     }
 
     pub fn wants(&self) -> Want {
@@ -172,7 +181,9 @@ impl Frame<'_> {
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_xs(index: i32, frame: *mut sys::cp_frame) -> i32 {
     // SAFETY: the trampoline passes its own frame, which outlives this call.
-    let mut frame = Frame { raw: unsafe { &mut *frame } };
+    let mut frame = Frame {
+        raw: unsafe { &mut *frame },
+    };
     let ran = catch_unwind(AssertUnwindSafe(|| {
         if index >= FIRST_NATIVE {
             return super::chain::call_native_entry(index - FIRST_NATIVE, &mut frame);

@@ -24,7 +24,9 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::SMTP::connection", connection),
     ("Qpsmtpd::SMTP::transaction", transaction),
     ("Qpsmtpd::SMTP::auth_user", |f| auth(f, AuthFact::User)),
-    ("Qpsmtpd::SMTP::auth_mechanism", |f| auth(f, AuthFact::Mechanism)),
+    ("Qpsmtpd::SMTP::auth_mechanism", |f| {
+        auth(f, AuthFact::Mechanism)
+    }),
     ("Qpsmtpd::SMTP::_auth_ticket", |f| auth(f, AuthFact::Ticket)),
     ("Qpsmtpd::SMTP::authenticated", authenticated),
     ("Qpsmtpd::SMTP::command_counter", command_counter),
@@ -105,7 +107,9 @@ fn size_threshold(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn spool_dir(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let spool = host.port().spool();
-    frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(spool.dir.as_os_str()));
+    frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(
+        spool.dir.as_os_str(),
+    ));
     Ok(())
 }
 

@@ -84,7 +84,9 @@ fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
 /// Removes every recipient with the same address; returns a reference to the rest.
 fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
-    let Some(address) = frame.maybe_object::<EnvelopeAddress>(1) else { return Ok(()) };
+    let Some(address) = frame.maybe_object::<EnvelopeAddress>(1) else {
+        return Ok(());
+    };
     let unwanted = address.address.borrow().format();
     let differs = |known: &Rc<Shown<EnvelopeAddress>>| known.address.borrow().format() != unwanted;
     let mut removed = transaction.recipients.take();
@@ -110,7 +112,9 @@ fn header(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let native = match &*transaction.header.borrow() {
         HeaderSlot::None => None,
         HeaderSlot::Foreign(object) => {
-            let object = PerlValue::of(object.as_ref()).cloned().unwrap_or_else(Sv::undef);
+            let object = PerlValue::of(object.as_ref())
+                .cloned()
+                .unwrap_or_else(Sv::undef);
             frame.ret(object);
             return Ok(());
         }
@@ -120,7 +124,11 @@ fn header(frame: &mut Frame<'_>) -> Result<(), Raise> {
         frame.ret(Sv::undef());
         return Ok(());
     };
-    let made = call_function("Qpsmtpd::Transaction::_parse_header", &[bytes], Want::Scalar)?;
+    let made = call_function(
+        "Qpsmtpd::Transaction::_parse_header",
+        &[bytes],
+        Want::Scalar,
+    )?;
     let object = made.into_iter().next().unwrap_or_else(Sv::undef);
     let slot = HeaderSlot::Foreign(Box::new(PerlValue(object.clone())));
     transaction.header.replace(slot);
