@@ -47,6 +47,8 @@ config_sets! {
     counters
     earlytalker
     earlytalker_deferred
+    header_shapes
+    header_shapes_seen
     headers
     headers_rejects_not
     headers_temporarily
@@ -70,6 +72,7 @@ config_sets! {
     maildir_missing
     maildir_per_user
     messages
+    messages_delivered
     messages_in_memory
     naughty_data
     naughty_data_post
