@@ -42,8 +42,10 @@ config_sets! {
     bogus_bounce_log
     bogus_bounce_reject
     bogus_bounce_softly
+    chunks
     commands
     config
+    config_hook
     counters
     earlytalker
     earlytalker_deferred
@@ -61,6 +63,7 @@ config_sets! {
     hook_order
     hops
     hosts_allow
+    inheritance
     limits
     log_adaptive
     log_builtin
