@@ -11,7 +11,7 @@ use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::log::LOGINFO;
 use crate::perl::port::{AuthFact, Port};
-use crate::perl::{Sv, stdio};
+use crate::perl::{Sv, interpreter, stdio};
 use crate::session::{self, Machine, Outcome};
 use crate::smtp::Reply;
 

@@ -95,7 +95,7 @@ impl Session {
         let lent = self.lend_input();
         let outcome = self.flush_log().and_then(|()| work(self));
         if interpreter::is_stray_child() {
-            interpreter::leave_stray_child();
+            interpreter::leave_stray_child(0);
         }
         let outcome = match outcome {
             Ok(value) => Ok(Some(value)),
