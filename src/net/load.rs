@@ -47,7 +47,7 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
         size_threshold: core.size_threshold,
     };
     let host = perl::start(settings, spool.clone(), &[])?;
-    if let Some(line) = &core.logging {
+    for line in &core.logging {
         load_perl(&host, line)?;
     }
     if let Some(warning) = warning {
