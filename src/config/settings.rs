@@ -61,7 +61,10 @@ impl CoreSettings {
         };
         let plugins = |name| {
             let entries = config.entries(name)?;
-            entries.iter().map(PluginLine::parse).collect::<Result<Vec<_>, _>>()
+            entries
+                .iter()
+                .map(PluginLine::parse)
+                .collect::<Result<Vec<_>, _>>()
         };
         Ok(CoreSettings {
             profile: profile(config)?,

@@ -51,12 +51,7 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
         load_perl(&host, line)?;
     }
     if let Some(warning) = warning {
-        let _ = host.log(
-            perl::log::LOGWARN,
-            None,
-            None,
-            &[perl::Sv::bytes(warning.as_bytes())],
-        );
+        warn(&host, &warning);
     }
     let mut natives = Natives::default();
     for line in &core.plugins {
@@ -64,6 +59,14 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
             Some(name) => load_native(&host, &mut natives, &engine.registry, &config, line, name)?,
             None => load_perl(&host, line)?,
         }
+    }
+    if core.plugins.is_empty() {
+        let file = config.path("plugins");
+        let text = format!(
+            "{}: no plugin is named, so no mail is accepted",
+            file.display()
+        );
+        warn(&host, &text);
     }
     let settings = Settings {
         profile: core.profile,
@@ -94,6 +97,16 @@ fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     dirs.into_iter()
         .map(|dir| dir.as_os_str().as_bytes().to_vec())
         .collect()
+}
+
+fn warn(host: &Host, text: &str) {
+    // An error means that a logging plugin called exit: nothing more can be said.
+    let _ = host.log(
+        perl::log::LOGWARN,
+        None,
+        None,
+        &[perl::Sv::bytes(text.as_bytes())],
+    );
 }
 
 fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {
