@@ -5,7 +5,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::engine::SmtpEngine;
 use crate::config::{ConfigDir, CoreSettings, PluginLine, Profile};
 use crate::mail::Spool;
 use crate::perl;
@@ -14,6 +13,7 @@ use crate::plugin::{Loaded as Natives, PluginArgs, Registry};
 use crate::session::Settings;
 
 /// What a worker starts with.
+#[derive(Clone)]
 pub struct Loaded {
     pub host: Rc<Host>,
     pub natives: Rc<Natives>,
@@ -21,12 +21,12 @@ pub struct Loaded {
 }
 
 /// Reads the config directory, starts perl, and loads the lines of `logging` and `plugins`.
-pub fn load(engine: &SmtpEngine) -> Result<Loaded, String> {
-    load_all(engine).map_err(|error| format!("camelpost: {error}"))
+pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+    load_all(config, registry).map_err(|error| format!("camelpost: {error}"))
 }
 
-fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
-    let config = ConfigDir::locate(engine.config.clone()).map_err(|error| error.to_string())?;
+fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+    let config = ConfigDir::locate(config).map_err(|error| error.to_string())?;
     let config = Rc::new(config);
     let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
     let warning = core.spool.prepare().map_err(|error| error.to_string())?;
@@ -56,7 +56,7 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
     let mut natives = Natives::default();
     for line in &core.plugins {
         match line.name.strip_prefix(b"native/") {
-            Some(name) => load_native(&host, &mut natives, &engine.registry, &config, line, name)?,
+            Some(name) => load_native(&host, &mut natives, registry, &config, line, name)?,
             None => load_perl(&host, line)?,
         }
     }

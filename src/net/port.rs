@@ -11,7 +11,7 @@ use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::log::LOGINFO;
 use crate::perl::port::{AuthFact, Port};
-use crate::perl::{Sv, stdio};
+use crate::perl::{Sv, interpreter, stdio};
 use crate::session::{self, Machine, Outcome};
 use crate::smtp::Reply;
 
@@ -27,6 +27,11 @@ impl SessionPort {
 
     /// Runs session code to its end while the Perl code that asked for it waits.
     fn nested(&self, session: &Rc<Session>, machine: Machine) -> Result<Outcome, Unwind> {
+        if interpreter::is_stray_child() {
+            // The runtime, and the session with it, are the parent's.
+            let text = b"a forked child cannot run the session's code\n";
+            return Err(Unwind::Died(Sv::bytes(text)));
+        }
         session.take_input_back();
         let run = session
             .pump

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::load::Loaded;
 use super::pump::{Exited, Pump};
 use super::rdns;
 use super::transport::Transport;
@@ -17,7 +18,7 @@ use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::{Chain, Progress, Sv, any_dropped, interpreter, release_dropped, stdio};
-use crate::plugin::{Loaded, SessionAccess};
+use crate::plugin::{Loaded as Natives, SessionAccess};
 use crate::session::State;
 
 /// How long replies may wait for a client that does not read them before a plugin runs.
@@ -38,7 +39,7 @@ pub struct Session {
     pub transport: Transport,
     pub host: Rc<Host>,
     pub pump: Rc<Pump>,
-    pub natives: Rc<Loaded>,
+    pub natives: Rc<Natives>,
     /// The client's address, if its name is to be looked up.
     pub look_up: Option<IpAddr>,
     log: RefCell<Vec<LogLine>>,
@@ -49,16 +50,17 @@ impl Session {
         id: u64,
         state: Rc<State>,
         transport: Transport,
-        worker: &super::worker::Worker,
+        loaded: &Loaded,
+        pump: &Rc<Pump>,
         look_up: Option<IpAddr>,
     ) -> Rc<Session> {
         Rc::new(Session {
             id,
             state,
             transport,
-            host: worker.loaded.host.clone(),
-            pump: worker.pump.clone(),
-            natives: worker.loaded.natives.clone(),
+            host: loaded.host.clone(),
+            pump: pump.clone(),
+            natives: loaded.natives.clone(),
             look_up,
             log: RefCell::default(),
         })
@@ -93,7 +95,7 @@ impl Session {
         let lent = self.lend_input();
         let outcome = self.flush_log().and_then(|()| work(self));
         if interpreter::is_stray_child() {
-            interpreter::leave_stray_child();
+            interpreter::leave_stray_child(0);
         }
         let outcome = match outcome {
             Ok(value) => Ok(Some(value)),

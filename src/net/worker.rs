@@ -29,10 +29,9 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     }
 }
 
-/// A worker and what was loaded for it.
-pub struct Worker {
-    pub loaded: Loaded,
-    pub pump: Rc<Pump>,
+struct Worker {
+    loaded: Loaded,
+    pump: Rc<Pump>,
     link: AsyncLink,
     rdns: bool,
 }
@@ -92,7 +91,14 @@ impl Worker {
             return Err(Exited);
         }
         let look_up = self.rdns.then_some(incoming.peer.ip());
-        let session = Session::new(incoming.session, state, transport, self, look_up);
+        let session = Session::new(
+            incoming.session,
+            state,
+            transport,
+            &self.loaded,
+            &self.pump,
+            look_up,
+        );
         let (open, limit) = (incoming.open, incoming.limit);
         let address = incoming.peer.ip();
         let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");

@@ -4,6 +4,7 @@
 
 use super::call::{Unwind, Want, call};
 use super::host::{self, Host};
+use super::interpreter;
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use super::object;
 use super::sys;
@@ -130,7 +131,14 @@ impl Host {
         args.push(self.qp.clone());
         args.push(object::of(&self.port().transaction()));
         args.extend(rest.iter().cloned());
-        let values = match call(&entry.code, &args, Want::List) {
+        let was_stray = interpreter::is_stray_child();
+        let returned = call(&entry.code, &args, Want::List);
+        if !was_stray && interpreter::is_stray_child() {
+            // The plugin has forked, and this is the child, out of its hook: the session and the
+            // rest of the chain are its parent's.
+            interpreter::leave_stray_child(if returned.is_ok() { 0 } else { 255 });
+        }
+        let values = match returned {
             Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
             Err(died) => {

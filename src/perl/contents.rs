@@ -25,10 +25,11 @@ struct Kept {
 }
 
 impl Contents {
-    /// From now on plugins get contents of their own.
-    pub fn begin_session(&self) {
+    /// From now on plugins get contents of their own; the qp object at once.
+    pub fn begin_session(&self, qp: &Sv) {
         self.end_session();
         *self.active.borrow_mut() = Some(HashMap::new());
+        self.enter(qp);
     }
 
     /// Says whose hook a code reference is.

@@ -94,7 +94,7 @@ int cp_end(void);
 
 /* ---- process state of a session ---- */
 
-/* Notes %ENV, the signal handlers, $/ $\ $, and the selected handle as they are now. */
+/* Notes %ENV, the signal handlers, $/ $\ $, $0 and the selected handle as they are now. */
 void cp_note_state(void);
 /* Whether any of them is another than was noted; names in %ENV that begin with TCP are not
  * looked at, as each session sets them. */

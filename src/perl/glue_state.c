@@ -7,11 +7,14 @@
 static HV *noted_env;
 static SV *noted_handlers[SIG_SIZE];
 static SV *noted_warn, *noted_die;
-static SV *noted_separators[3];
+static SV *noted_variables[4]; /* $/ $\ $, $0 */
 static GV *noted_handle;
 
-static SV *separator(pTHX_ int which) {
-    SV *sv = which == 0 ? PL_rs : which == 1 ? PL_ors_sv : GvSV(PL_ofsgv);
+static SV *variable(pTHX_ int which) {
+    SV *sv = which == 0   ? PL_rs
+             : which == 1 ? PL_ors_sv
+             : which == 2 ? GvSV(PL_ofsgv)
+                          : get_sv("0", 0);
     return sv && SvOK(sv) ? sv : NULL;
 }
 
@@ -29,9 +32,9 @@ void cp_note_state(void) {
         noted_handlers[i] = PL_psig_ptr ? PL_psig_ptr[i] : NULL;
     noted_warn = PL_warnhook;
     noted_die = PL_diehook;
-    for (int i = 0; i < 3; i++) {
-        SV *now = separator(aTHX_ i);
-        noted_separators[i] = now ? newSVsv_nomg(now) : NULL;
+    for (int i = 0; i < 4; i++) {
+        SV *now = variable(aTHX_ i);
+        noted_variables[i] = now ? newSVsv_nomg(now) : NULL;
     }
     noted_handle = PL_defoutgv;
 }
@@ -72,9 +75,9 @@ int cp_state_differs(void) {
             return 1;
     if (noted_warn != PL_warnhook || noted_die != PL_diehook || noted_handle != PL_defoutgv)
         return 1;
-    for (int i = 0; i < 3; i++) {
-        SV *now = separator(aTHX_ i);
-        if (!now != !noted_separators[i] || (now && !sv_eq_flags(now, noted_separators[i], 0)))
+    for (int i = 0; i < 4; i++) {
+        SV *now = variable(aTHX_ i);
+        if (!now != !noted_variables[i] || (now && !sv_eq_flags(now, noted_variables[i], 0)))
             return 1;
     }
     return env_differs(aTHX);

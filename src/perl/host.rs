@@ -84,7 +84,7 @@ impl Host {
         if self.has_entries(Hook::Config) {
             let call = HookCall::with(Hook::Config, vec![name.into()]);
             let verdict = self.run_quiet(call)?;
-            if verdict.code == Code::Ok && !verdict.values.is_empty() {
+            if verdict.code == Code::Ok {
                 return Ok(verdict
                     .values
                     .into_iter()

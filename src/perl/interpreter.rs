@@ -87,10 +87,10 @@ pub fn is_stray_child() -> bool {
 }
 
 /// Ends a process that Perl code has forked and that came back from its hook.
-pub fn leave_stray_child() {
+pub fn leave_stray_child(status: i32) {
     // SAFETY: flushes perl's buffers and ends the process; nothing of Rust is dropped, as it
     // belongs to the parent.
-    unsafe { sys::cp_leave_stray_child(0) }
+    unsafe { sys::cp_leave_stray_child(status) }
 }
 
 /// Runs END blocks and destroys the interpreter.
