@@ -48,8 +48,12 @@ sub plugin_file {
         my $file = $dir =~ s{/+\z}{}r . "/$base";
         return $file if -f $file;
     }
-    die "plugin $name not found; directories searched: "
-      . (@dirs ? join(', ', @dirs) : 'none (see plugin_dirs)') . "\n";
+    my $searched = @dirs ? join ', ', @dirs : 'none (see plugin_dirs)';
+    if (grep { !m{^/} } @dirs) {
+        require Cwd;
+        $searched .= ' (relative to ' . Cwd::getcwd() . ')';
+    }
+    die "plugin $name not found; directories searched: $searched\n";
 }
 
 sub _load_file {
