@@ -381,3 +381,16 @@ fn a_config_that_is_no_directory_is_named() {
         assert!(said.starts_with(&expected), "{said}");
     }
 }
+
+#[test]
+fn a_pid_file_that_cannot_be_written_is_named() {
+    let site = Site::new();
+    let path = site.path("absent/pid");
+    let path = path.to_str().expect("UTF-8");
+    assert_eq!(
+        site.fails_in_a_line(&["--pid-file", path]),
+        format!(
+            "camelpost: cannot open the pid file {path}: No such file or directory; check --pid-file"
+        )
+    );
+}

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::config::{ConfigDir, CoreSettings, PluginLine, Profile};
+use crate::hook::Hook;
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -67,6 +68,10 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             file.display()
         );
         warn(&host, &text);
+    } else if !host.has_entries(Hook::Queue) {
+        let text = "no plugin hooks queue, so messages are answered with 451: \
+                    add one to config/plugins, such as queue/maildir DIRECTORY";
+        warn(&host, text);
     }
     let settings = Settings {
         profile: core.profile,
