@@ -212,7 +212,7 @@ fn reply(input: &mut impl BufRead) -> Option<String> {
         if input.read_line(&mut reply).unwrap_or(0) == 0 {
             return None;
         }
-        if reply[start..].as_bytes().get(3) != Some(&b'-') {
+        if reply.as_bytes().get(start + 3) != Some(&b'-') {
             return Some(reply.trim_end().to_owned());
         }
     }
