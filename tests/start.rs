@@ -383,6 +383,23 @@ fn a_config_that_is_no_directory_is_named() {
 }
 
 #[test]
+fn a_config_directory_that_the_service_user_may_not_enter_is_named() {
+    let site = Site::new();
+    let (args, mode): (&[&str], _) = match geteuid().is_root() {
+        true => (&["--user", "nobody"], 0o700),
+        false => (&[], 0),
+    };
+    site.allow("config", mode);
+    let said = site.fails_in_a_line(args);
+    site.allow("config", 0o700);
+    let expected = format!(
+        "camelpost: config directory {}: the service user may not enter it: Permission denied; ",
+        site.path("config").display()
+    );
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
 fn a_pid_file_that_cannot_be_written_is_named() {
     let site = Site::new();
     let path = site.path("absent/pid");
