@@ -9,6 +9,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
 use super::cache::{Directories, Watched};
 use super::error::ConfigError;
 use super::host::program_dir;
@@ -60,7 +62,7 @@ impl ConfigDir {
     pub fn locate(explicit: Option<PathBuf>) -> Result<ConfigDir, ConfigError> {
         if let Some(path) = &explicit {
             let reason = match fs::metadata(path) {
-                Ok(found) if found.is_dir() => None,
+                Ok(found) if found.is_dir() => closed(path),
                 Ok(_) => Some("it is not a directory".to_owned()),
                 Err(error) => Some(super::error::reason(&error)),
             };
@@ -194,6 +196,14 @@ fn search(
     // Absolute, so that the search does not depend on a later chdir.
     let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
     dirs.into_iter().flatten().map(absolute).collect()
+}
+
+/// Why the user that this process runs as may not use a directory: its files would pass for
+/// missing.
+fn closed(dir: &Path) -> Option<String> {
+    let found = accessat(CWD, dir, Access::EXEC_OK, AtFlags::EACCESS);
+    let reason = super::error::reason(&found.err()?.into());
+    Some(format!("the service user may not enter it: {reason}"))
 }
 
 fn exists(path: &Path) -> bool {

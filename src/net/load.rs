@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use crate::config::{ConfigDir, CoreSettings, PluginLine, Profile};
+use crate::hook::Hook;
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -47,16 +48,11 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         size_threshold: core.size_threshold,
     };
     let host = perl::start(settings, spool.clone(), &[])?;
-    if let Some(line) = &core.logging {
+    for line in &core.logging {
         load_perl(&host, line)?;
     }
     if let Some(warning) = warning {
-        let _ = host.log(
-            perl::log::LOGWARN,
-            None,
-            None,
-            &[perl::Sv::bytes(warning.as_bytes())],
-        );
+        warn(&host, &warning);
     }
     let mut natives = Natives::default();
     for line in &core.plugins {
@@ -64,6 +60,18 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             Some(name) => load_native(&host, &mut natives, registry, &config, line, name)?,
             None => load_perl(&host, line)?,
         }
+    }
+    if core.plugins.is_empty() {
+        let file = config.path("plugins");
+        let text = format!(
+            "{}: no plugin is named, so no mail is accepted",
+            file.display()
+        );
+        warn(&host, &text);
+    } else if !host.has_entries(Hook::Queue) {
+        let text = "no plugin hooks queue, so messages are answered with 451: \
+                    add one to config/plugins, such as queue/maildir DIRECTORY";
+        warn(&host, text);
     }
     let settings = Settings {
         profile: core.profile,
@@ -94,6 +102,16 @@ fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     dirs.into_iter()
         .map(|dir| dir.as_os_str().as_bytes().to_vec())
         .collect()
+}
+
+fn warn(host: &Host, text: &str) {
+    // An error means that a logging plugin called exit: nothing more can be said.
+    let _ = host.log(
+        perl::log::LOGWARN,
+        None,
+        None,
+        &[perl::Sv::bytes(text.as_bytes())],
+    );
 }
 
 fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {

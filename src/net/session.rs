@@ -178,7 +178,12 @@ impl Session {
             let work = move |session: &Session| session.host.config(name.as_bytes());
             return self.perl(work).await.unwrap_or_default();
         }
-        match self.host.settings.config.lines(&name) {
+        let config = &self.host.settings.config;
+        let found = config.lines(&name);
+        for problem in config.take_problems() {
+            self.log(3, None, None, problem.to_string().into_bytes());
+        }
+        match found {
             Ok(Some(lines)) if !lines.is_empty() => lines.to_vec(),
             found => {
                 if let Err(error) = found {

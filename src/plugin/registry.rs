@@ -162,9 +162,9 @@ impl Registry {
         match self.known.get(name) {
             Some(load) => load(&format!("native/{name}"), args, config),
             None => {
-                let known: Vec<_> = self.names().collect();
+                let known: Vec<_> = self.names().map(|name| format!("native/{name}")).collect();
                 Err(PluginError(format!(
-                    "there is no native plugin '{name}'; there are: {}",
+                    "there is no such native plugin; there are: {}",
                     known.join(", ")
                 )))
             }
