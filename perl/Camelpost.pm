@@ -62,7 +62,24 @@ sub note_state {
         env => {%ENV},
         sig => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
         vars => [$/, $\, $,, $0],
+        hooks => _hooks(),
     );
+    return;
+}
+
+# The table of hooks: HOOK => [ [ENTRY, CODE], ... ]
+sub _hooks {
+    my $table = $Qpsmtpd::hooks;
+    return { map { $_ => [map { [$_, $_->{code}] } @{$table->{$_}}] } keys %$table };
+}
+
+sub _restore_hooks {
+    my ($table, $then) = ($Qpsmtpd::hooks, $noted{hooks});
+    $_->[0]{code} = $_->[1] for map { @$_ } values %$then;
+    for my $hook (keys %$table) {
+        @{$table->{$hook}} = map { $_->[0] } @{$then->{$hook} || []};
+    }
+    $table->{$_} ||= [map { $_->[0] } @{$then->{$_}}] for keys %$then;
     return;
 }
 
@@ -75,13 +92,14 @@ sub set_environment {
 
 sub restore_state {
     my $env = $noted{env};
-    for my $name (grep { !/^TCP/ } keys %ENV) {
+    for my $name (grep { !/^TCP(?:LOCALIP|REMOTEIP|REMOTEHOST)\z/ } keys %ENV) {
         delete $ENV{$name} unless exists $env->{$name};
     }
     for my $name (keys %$env) {
         $ENV{$name} = $env->{$name}
           unless defined $ENV{$name} && $ENV{$name} eq $env->{$name};
     }
+    _restore_hooks();
     my $sig = $noted{sig};
     for my $name (keys %SIG) {
         my ($now, $then) = ($SIG{$name}, $sig->{$name});

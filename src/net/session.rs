@@ -17,7 +17,7 @@ use crate::hook::{Hook, HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
-use crate::perl::{Chain, Progress, Sv, any_dropped, interpreter, release_dropped, stdio};
+use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped, stdio};
 use crate::plugin::{Loaded as Natives, SessionAccess};
 use crate::session::State;
 
@@ -94,9 +94,6 @@ impl Session {
     ) -> Result<Option<T>, Exited> {
         let lent = self.lend_input();
         let outcome = self.flush_log().and_then(|()| work(self));
-        if interpreter::is_stray_child() {
-            interpreter::leave_stray_child(0);
-        }
         let outcome = match outcome {
             Ok(value) => Ok(Some(value)),
             Err(Unwind::Exited(_)) => Err(Exited),

@@ -71,6 +71,12 @@ fn set_program_name() {
     let _ = super::call::call_function("Camelpost::set_program_name", &[program], Want::Void);
 }
 
+/// How many Perl values are alive: what leaks makes it grow.
+pub fn count_values() -> usize {
+    // SAFETY: reads a number of the running interpreter.
+    unsafe { sys::cp_count_values() }
+}
+
 /// A forked worker: this process owns its copy of the interpreter.
 pub fn adopt(seed: u32) {
     // SAFETY: the interpreter runs in this process's main thread.
@@ -80,17 +86,11 @@ pub fn adopt(seed: u32) {
     }
 }
 
-/// Whether this process was forked by Perl code and must not go on as a worker.
+/// Whether this process was forked by Perl code. Such a child never comes back from the call into
+/// Perl in which it was forked.
 pub fn is_stray_child() -> bool {
     // SAFETY: reads a flag.
     unsafe { sys::cp_is_stray_child() != 0 }
-}
-
-/// Ends a process that Perl code has forked and that came back from its hook.
-pub fn leave_stray_child(status: i32) {
-    // SAFETY: flushes perl's buffers and ends the process; nothing of Rust is dropped, as it
-    // belongs to the parent.
-    unsafe { sys::cp_leave_stray_child(status) }
 }
 
 /// Runs END blocks and destroys the interpreter.

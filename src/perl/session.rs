@@ -17,7 +17,7 @@ impl Host {
         port: Rc<dyn Port>,
         environment: &[(&str, Vec<u8>)],
     ) -> Result<Rc<dyn Port>, Unwind> {
-        stdio::fresh();
+        stdio::fresh()?;
         self.settings.config.begin_session();
         self.contents.begin_session(&self.qp);
         let before = self.enter(port);
@@ -32,6 +32,8 @@ impl Host {
     /// A session has ended: `idle` is what Perl code sees from now on.
     pub fn end_session(&self, idle: Rc<dyn Port>) -> Result<(), Unwind> {
         stdio::flush();
+        // A handle that a plugin has put on the client is closed while the client is there.
+        stdio::fresh()?;
         let ended = self.enter(idle);
         drop(ended);
         self.contents.end_session();
