@@ -8,10 +8,13 @@ CONFIG ?= config
 # user can read it, so `make run` stays root there; a real service has a user of its own.
 RUN_USER ?= $(shell [ "$$(id -u)" = 0 ] && echo "--user root")
 
+# cargo's own setting counts here too.
+TARGET = $(or $(CARGO_TARGET_DIR),target)
+
 .PHONY: run test lint bench deps test-deps build
 
 run: deps build spool Maildir
-	./target/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
+	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
 
 test: test-deps
 	$(CARGO) test --locked

@@ -70,7 +70,7 @@ sub note_state {
     %noted = (
         env => {%ENV},
         sig => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
-        vars => [$/, $\, $,],
+        vars => [$/, $\, $,, $0],
         hooks => _hooks(),
     );
     return;
@@ -119,7 +119,9 @@ sub restore_state {
         else { $SIG{$name} = 'DEFAULT' }
     }
     select STDOUT;
-    ($/, $\, $,) = @{$noted{vars}};
+    my $name;
+    ($/, $\, $,, $name) = @{$noted{vars}};
+    $0 = $name if $0 ne $name;
     return;
 }
 

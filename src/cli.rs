@@ -20,9 +20,10 @@ pub struct EngineSettings {
     pub rdns: bool,
 }
 
-/// An SMTP server that runs qpsmtpd's plugins unchanged.
+/// An SMTP server that runs qpsmtpd's Perl plugins unchanged.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
+#[command(after_help = "`camelpost serve --help` has the options, their units and defaults.")]
 struct CommandLine {
     #[command(subcommand)]
     command: Subcommands,
@@ -40,7 +41,8 @@ enum Subcommands {
 #[derive(Debug, Args)]
 struct EngineArgs {
     /// The config directory (plugins, loglevel, rcpthosts and so on). Default: the environment
-    /// variable QPSMTPD_CONFIG, else the directories that qpsmtpd searches.
+    /// variable QPSMTPD_CONFIG. A file that it lacks is looked for in `config` beside the
+    /// program, then in `control` in $QMAIL or /var/qmail.
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
 
@@ -53,8 +55,10 @@ struct EngineArgs {
 #[command(after_help = "\
 Signals: INT and TERM stop (open sessions have 5 seconds, a second signal cuts them off), HUP loads \
 config and plugins anew; if that fails, what was loaded stays.\n\n\
-The log goes to stderr unless a logging plugin takes it; the config file `loglevel` (0 to 7, default \
-4) says how much.")]
+Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
+stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
+LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
+Example: camelpost serve --config /etc/qpsmtpd --port 25 --user qpsmtpd")]
 struct Serve {
     #[command(flatten)]
     engine: EngineArgs,
@@ -64,7 +68,8 @@ struct Serve {
     #[arg(short, long, value_name = "ADDR[:PORT]")]
     listen_address: Vec<ListenAddress>,
 
-    /// Listen on this port, for each address that names none; may be given several times.
+    /// Listen on this port, for each address that names none; may be given several times. A
+    /// port below 1024 needs root at the start.
     #[arg(short, long, value_name = "PORT", default_value = "2525")]
     port: Vec<u16>,
 
@@ -73,7 +78,7 @@ struct Serve {
     #[arg(short, long, value_name = "NAME")]
     user: Option<String>,
 
-    /// Connections open at a time; further ones wait in the kernel until one ends. 0: any number.
+    /// Connections open at a time; further ones wait until one ends. 0: any number.
     #[arg(short = 'c', long, value_name = "N", default_value_t = 200)]
     limit_connections: u32,
 
@@ -99,8 +104,8 @@ struct Serve {
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
 
-    /// Go to the background once the service listens. stderr is closed then: use a logging
-    /// plugin.
+    /// Go to the background once the service listens. Nothing goes to stderr then: use a
+    /// logging plugin.
     #[arg(short, long)]
     detach: bool,
 }

@@ -42,11 +42,15 @@ config_sets! {
     bogus_bounce_log
     bogus_bounce_reject
     bogus_bounce_softly
+    chunks
     commands
     config
+    config_hook
     counters
     earlytalker
     earlytalker_deferred
+    header_shapes
+    header_shapes_seen
     headers
     headers_rejects_not
     headers_temporarily
@@ -59,6 +63,7 @@ config_sets! {
     hook_order
     hops
     hosts_allow
+    inheritance
     limits
     log_adaptive
     log_builtin
@@ -70,6 +75,7 @@ config_sets! {
     maildir_missing
     maildir_per_user
     messages
+    messages_delivered
     messages_in_memory
     naughty_data
     naughty_data_post
@@ -86,9 +92,12 @@ config_sets! {
     relay
     relay_by_environment
     relay_only
+    sessions
+    sessions_with_logging
     smtp_forward
     smtp_forward_down
     smtp_forward_xclient
+    smuggling
     timeouts
     verdicts
     verdicts_with_logging

@@ -14,7 +14,7 @@ use Qpsmtpd::Plugin;
 sub load_plugin {
     my ($qp, $line, @dirs) = @_;
 
-    die "unsafe characters in config line: $line\n" if $line =~ /[^\t\x20-\x7e]/;
+    die "unsafe characters in config line: $line\n" if $line =~ /[\x00-\x08\x0a-\x1f\x7f]/;
     my ($name, @args) = split ' ', $line;
     die "no plugin name in '$line'\n" unless defined $name;
 
@@ -48,8 +48,12 @@ sub plugin_file {
         my $file = $dir =~ s{/+\z}{}r . "/$base";
         return $file if -f $file;
     }
-    die "plugin $name not found; directories searched: "
-      . (@dirs ? join(', ', @dirs) : 'none (see plugin_dirs)') . "\n";
+    my $searched = @dirs ? join ', ', @dirs : 'none (see plugin_dirs)';
+    if (grep { !m{^/} } @dirs) {
+        require Cwd;
+        $searched .= ' (relative to ' . Cwd::getcwd() . ')';
+    }
+    die "plugin $name not found; directories searched: $searched\n";
 }
 
 sub _load_file {
@@ -152,7 +156,7 @@ sub distribution {
 # and stays as it is.
 sub explain {
     my $error = shift;
-    $error .= "\n" unless ref $error || $error =~ /\n\z/;
+    $error .= "\n" unless $error =~ /\n\z/;
     return $error
       unless $error =~ m{^Can't locate ([\w/]+)\.pm in \@INC .*\) at (.+? line [0-9]+)\.}m;
 

@@ -5,6 +5,7 @@ package Qpsmtpd::Transaction;
 
 use strict;
 use warnings;
+use Mail::Header ();
 
 # The object that Mail::Header itself would make of the text. Its own parser is a
 # large part of a message's cost; the fields here are known to be well formed, so
@@ -14,7 +15,6 @@ my %tag_case;
 
 sub _parse_header {
     my $text = shift;
-    require Mail::Header;
     $fast = _fast_is_right() unless defined $fast;
     return $fast && _parse_fast($text) || _parse_slowly($text);
 }

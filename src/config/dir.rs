@@ -9,7 +9,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::cache::Watched;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use super::cache::{Directories, Watched};
 use super::error::ConfigError;
 use super::host::program_dir;
 use super::read::{Entry, Loaded, read};
@@ -30,14 +32,16 @@ pub struct ConfigDir {
     session: Cell<u64>,
     always_check: Cell<bool>,
     problems: RefCell<Vec<ConfigError>>,
+    directories: RefCell<Directories>,
 }
 
 #[derive(Debug)]
 struct Cached {
     lines: Result<Option<Lines>, ConfigError>,
     watched: Watched,
-    /// The session in which it was looked at last.
+    /// The session in which it was looked at last, and the state of the directories then.
     session: u64,
+    generation: u64,
 }
 
 impl ConfigDir {
@@ -49,6 +53,7 @@ impl ConfigDir {
             session: Cell::new(0),
             always_check: Cell::new(false),
             problems: RefCell::default(),
+            directories: RefCell::default(),
         }
     }
 
@@ -57,7 +62,7 @@ impl ConfigDir {
     pub fn locate(explicit: Option<PathBuf>) -> Result<ConfigDir, ConfigError> {
         if let Some(path) = &explicit {
             let reason = match fs::metadata(path) {
-                Ok(found) if found.is_dir() => None,
+                Ok(found) if found.is_dir() => closed(path),
                 Ok(_) => Some("it is not a directory".to_owned()),
                 Err(error) => Some(super::error::reason(&error)),
             };
@@ -92,6 +97,7 @@ impl ConfigDir {
     /// From now on each name is looked at again when it is next asked for.
     pub fn begin_session(&self) {
         self.session.set(self.session.get() + 1);
+        self.directories.borrow_mut().look(&self.dirs);
     }
 
     /// Whether each call looks again.
@@ -106,8 +112,15 @@ impl ConfigDir {
         let session = self.session.get();
         if let Some(cached) = self.cache.borrow_mut().get_mut(name) {
             let current = cached.session == session && !self.always_check.get();
-            if current || cached.watched.holds() {
+            let directories = self.directories.borrow();
+            // Within a session, and under 1.00, a file may appear at any time.
+            let unchanged = cached.generation == directories.generation
+                && cached.session != session
+                && !self.always_check.get();
+            let still_missing = |path: &Path| unchanged && directories.hold(path);
+            if current || cached.watched.holds(still_missing) {
                 cached.session = session;
+                cached.generation = directories.generation;
                 return cached.lines.clone();
             }
         }
@@ -124,6 +137,7 @@ impl ConfigDir {
             lines: lines.clone(),
             watched: loaded.watched,
             session,
+            generation: self.directories.borrow().generation,
         };
         self.cache.borrow_mut().insert(name.into(), cached);
         lines
@@ -182,6 +196,14 @@ fn search(
     // Absolute, so that the search does not depend on a later chdir.
     let absolute = |dir: PathBuf| std::path::absolute(&dir).unwrap_or(dir);
     dirs.into_iter().flatten().map(absolute).collect()
+}
+
+/// Why the user that this process runs as may not use a directory: its files would pass for
+/// missing.
+fn closed(dir: &Path) -> Option<String> {
+    let found = accessat(CWD, dir, Access::EXEC_OK, AtFlags::EACCESS);
+    let reason = super::error::reason(&found.err()?.into());
+    Some(format!("the service user may not enter it: {reason}"))
 }
 
 fn exists(path: &Path) -> bool {

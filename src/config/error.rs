@@ -69,7 +69,7 @@ pub enum ConfigError {
 }
 
 /// An I/O error in the system's words, without Rust's error number.
-pub(super) fn reason(error: &std::io::Error) -> String {
+pub fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     match text.find(" (os error") {
         Some(at) => text[..at].to_owned(),

@@ -17,7 +17,7 @@ mod zone;
 mod zone_rule;
 
 pub use dir::{ConfigDir, Lines};
-pub use error::{ConfigError, Place};
+pub use error::{ConfigError, Place, reason};
 pub use host::{home, hostname, program_dir};
 pub use plugin_line::PluginLine;
 pub use read::Entry;

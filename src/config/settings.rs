@@ -29,8 +29,8 @@ pub struct CoreSettings {
     pub me: Vec<u8>,
     /// `loglevel`, for where no logging plugin is.
     pub log_level: Option<u8>,
-    /// The first line of `logging`.
-    pub logging: Option<PluginLine>,
+    /// Every line of `logging`: the plugins that write the log.
+    pub logging: Vec<PluginLine>,
     /// `plugin_dirs`, else `plugins` beside the program.
     pub plugin_dirs: Vec<PathBuf>,
     pub plugins: Vec<PluginLine>,
@@ -59,18 +59,20 @@ impl CoreSettings {
             Some(found) => Some(found),
             None => seconds("timeout")?,
         };
-        let logging = first(config, "logging")?;
-        let plugins = config.entries("plugins")?;
+        let plugins = |name| {
+            let entries = config.entries(name)?;
+            entries
+                .iter()
+                .map(PluginLine::parse)
+                .collect::<Result<Vec<_>, _>>()
+        };
         Ok(CoreSettings {
             profile: profile(config)?,
             me: text("me")?.unwrap_or_else(hostname),
             log_level: level(config, "loglevel")?,
-            logging: logging.as_ref().map(PluginLine::parse).transpose()?,
+            logging: plugins("logging")?,
             plugin_dirs: plugin_dirs(config)?,
-            plugins: plugins
-                .iter()
-                .map(PluginLine::parse)
-                .collect::<Result<_, _>>()?,
+            plugins: plugins("plugins")?,
             databytes: number(config, "databytes", "a number of bytes")?.filter(|bytes| *bytes > 0),
             timeout: Duration::from_secs(timeout.unwrap_or(1200)),
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),

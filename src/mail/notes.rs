@@ -76,11 +76,13 @@ impl From<i64> for Note {
     }
 }
 
+type Map = HashMap<Vec<u8>, Note>;
+
 /// The notes of one object. No borrow is held while a note is dropped, since dropping may run
 /// foreign code that uses the notes again.
 #[derive(Debug, Default)]
 pub struct Notes {
-    map: RefCell<Rc<RefCell<HashMap<Vec<u8>, Note>>>>,
+    map: RefCell<Rc<RefCell<Map>>>,
 }
 
 impl Notes {

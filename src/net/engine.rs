@@ -22,7 +22,7 @@ impl Engine for SmtpEngine {
     type Loaded = Loaded;
 
     fn load(&self) -> Result<Loaded, String> {
-        load::load(self)
+        load::load(self.config.clone(), &self.registry)
     }
 
     fn facts(&self, loaded: &Loaded) -> LoadFacts {

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::engine::SmtpEngine;
 use crate::config::{ConfigDir, CoreSettings, PluginLine, Profile};
+use crate::hook::Hook;
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -14,6 +14,7 @@ use crate::plugin::{Loaded as Natives, PluginArgs, Registry};
 use crate::session::Settings;
 
 /// What a worker starts with.
+#[derive(Clone)]
 pub struct Loaded {
     pub host: Rc<Host>,
     pub natives: Rc<Natives>,
@@ -21,12 +22,12 @@ pub struct Loaded {
 }
 
 /// Reads the config directory, starts perl, and loads the lines of `logging` and `plugins`.
-pub fn load(engine: &SmtpEngine) -> Result<Loaded, String> {
-    load_all(engine).map_err(|error| format!("camelpost: {error}"))
+pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+    load_all(config, registry).map_err(|error| format!("camelpost: {error}"))
 }
 
-fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
-    let config = ConfigDir::locate(engine.config.clone()).map_err(|error| error.to_string())?;
+fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+    let config = ConfigDir::locate(config).map_err(|error| error.to_string())?;
     let config = Rc::new(config);
     let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
     let warning = core.spool.prepare().map_err(|error| error.to_string())?;
@@ -47,23 +48,30 @@ fn load_all(engine: &SmtpEngine) -> Result<Loaded, String> {
         size_threshold: core.size_threshold,
     };
     let host = perl::start(settings, spool.clone(), &[])?;
-    if let Some(line) = &core.logging {
+    for line in &core.logging {
         load_perl(&host, line)?;
     }
     if let Some(warning) = warning {
-        let _ = host.log(
-            perl::log::LOGWARN,
-            None,
-            None,
-            &[perl::Sv::bytes(warning.as_bytes())],
-        );
+        warn(&host, &warning);
     }
     let mut natives = Natives::default();
     for line in &core.plugins {
         match line.name.strip_prefix(b"native/") {
-            Some(name) => load_native(&host, &mut natives, &engine.registry, &config, line, name)?,
+            Some(name) => load_native(&host, &mut natives, registry, &config, line, name)?,
             None => load_perl(&host, line)?,
         }
+    }
+    if core.plugins.is_empty() {
+        let file = config.path("plugins");
+        let text = format!(
+            "{}: no plugin is named, so no mail is accepted",
+            file.display()
+        );
+        warn(&host, &text);
+    } else if !host.has_entries(Hook::Queue) {
+        let text = "no plugin hooks queue, so messages are answered with 451: \
+                    add one to config/plugins, such as queue/maildir DIRECTORY";
+        warn(&host, text);
     }
     let settings = Settings {
         profile: core.profile,
@@ -94,6 +102,16 @@ fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     dirs.into_iter()
         .map(|dir| dir.as_os_str().as_bytes().to_vec())
         .collect()
+}
+
+fn warn(host: &Host, text: &str) {
+    // An error means that a logging plugin called exit: nothing more can be said.
+    let _ = host.log(
+        perl::log::LOGWARN,
+        None,
+        None,
+        &[perl::Sv::bytes(text.as_bytes())],
+    );
 }
 
 fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {

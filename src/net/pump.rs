@@ -37,7 +37,9 @@ pub struct Pump {
     local: LocalSet,
     requests: RefCell<VecDeque<Request>>,
     waker: RefCell<Option<Waker>>,
-    depth: Cell<u32>,
+    /// The pump's own future is being polled: what it asks for is found right afterwards, and
+    /// nobody has to be woken.
+    polling: Cell<bool>,
 }
 
 impl Pump {
@@ -51,7 +53,7 @@ impl Pump {
             local: LocalSet::new(),
             requests: RefCell::default(),
             waker: RefCell::default(),
-            depth: Cell::new(0),
+            polling: Cell::new(false),
         }))
     }
 
@@ -67,10 +69,12 @@ impl Pump {
             Work(Request),
         }
         let mut until = pin!(until);
-        self.depth.set(self.depth.get() + 1);
-        let outcome = loop {
+        loop {
             let next = poll_fn(|context| {
-                if let Poll::Ready(value) = until.as_mut().poll(context) {
+                self.polling.set(true);
+                let polled = until.as_mut().poll(context);
+                self.polling.set(false);
+                if let Poll::Ready(value) = polled {
                     return Poll::Ready(Event::Finished(value));
                 }
                 match self.take(session) {
@@ -82,16 +86,14 @@ impl Pump {
                 }
             });
             match self.runtime.block_on(self.local.run_until(next)) {
-                Event::Finished(value) => break Ok(value),
+                Event::Finished(value) => return Ok(value),
                 Event::Work(request) => {
                     if (request.work)() == After::Exited {
-                        break Err(Exited);
+                        return Err(Exited);
                     }
                 }
             }
-        };
-        self.depth.set(self.depth.get() - 1);
-        outcome
+        }
     }
 
     fn take(&self, session: Option<u64>) -> Option<Request> {
@@ -138,7 +140,9 @@ impl Pump {
             }),
         };
         self.requests.borrow_mut().push_back(request);
-        if let Some(waker) = self.waker.take() {
+        if !self.polling.get()
+            && let Some(waker) = self.waker.take()
+        {
             waker.wake();
         }
         poll_fn(|context| {
@@ -146,7 +150,8 @@ impl Pump {
             match slot.value.take() {
                 Some(value) => Poll::Ready(value),
                 None => {
-                    slot.waker = Some(context.waker().clone());
+                    // The pump polls its own future after each piece of work.
+                    slot.waker = (!self.polling.get()).then(|| context.waker().clone());
                     Poll::Pending
                 }
             }

@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::load::Loaded;
 use super::pump::{Exited, Pump};
 use super::rdns;
 use super::transport::Transport;
@@ -17,7 +18,7 @@ use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped, stdio};
-use crate::plugin::{Loaded, SessionAccess};
+use crate::plugin::{Loaded as Natives, SessionAccess};
 use crate::session::State;
 
 /// How long replies may wait for a client that does not read them before a plugin runs.
@@ -38,7 +39,7 @@ pub struct Session {
     pub transport: Transport,
     pub host: Rc<Host>,
     pub pump: Rc<Pump>,
-    pub natives: Rc<Loaded>,
+    pub natives: Rc<Natives>,
     /// The client's address, if its name is to be looked up.
     pub look_up: Option<IpAddr>,
     log: RefCell<Vec<LogLine>>,
@@ -49,16 +50,17 @@ impl Session {
         id: u64,
         state: Rc<State>,
         transport: Transport,
-        worker: &super::worker::Worker,
+        loaded: &Loaded,
+        pump: &Rc<Pump>,
         look_up: Option<IpAddr>,
     ) -> Rc<Session> {
         Rc::new(Session {
             id,
             state,
             transport,
-            host: worker.loaded.host.clone(),
-            pump: worker.pump.clone(),
-            natives: worker.loaded.natives.clone(),
+            host: loaded.host.clone(),
+            pump: pump.clone(),
+            natives: loaded.natives.clone(),
             look_up,
             log: RefCell::default(),
         })
@@ -173,7 +175,12 @@ impl Session {
             let work = move |session: &Session| session.host.config(name.as_bytes());
             return self.perl(work).await.unwrap_or_default();
         }
-        match self.host.settings.config.lines(&name) {
+        let config = &self.host.settings.config;
+        let found = config.lines(&name);
+        for problem in config.take_problems() {
+            self.log(3, None, None, problem.to_string().into_bytes());
+        }
+        match found {
             Ok(Some(lines)) if !lines.is_empty() => lines.to_vec(),
             found => {
                 if let Err(error) = found {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::driver::drive;
@@ -9,7 +10,7 @@ use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
 use super::session::Session;
-use super::transport::{Transport, release_stdio};
+use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
 use crate::perl::port::Port;
@@ -29,11 +30,11 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     }
 }
 
-/// A worker and what was loaded for it.
-pub struct Worker {
-    pub loaded: Loaded,
-    pub pump: Rc<Pump>,
+struct Worker {
+    loaded: Loaded,
+    pump: Rc<Pump>,
     link: AsyncLink,
+    null: OwnedFd,
     rdns: bool,
 }
 
@@ -46,11 +47,13 @@ impl Worker {
         let link = pump
             .run(None, async { link.into_async() })
             .unwrap_or_else(|Exited| Err(std::io::Error::other("exit was called")))?;
-        release_stdio()?;
+        let null = open_null()?;
+        release_stdio(&null)?;
         Ok(Worker {
             loaded,
             pump,
             link,
+            null,
             rdns,
         })
     }
@@ -92,14 +95,21 @@ impl Worker {
             return Err(Exited);
         }
         let look_up = self.rdns.then_some(incoming.peer.ip());
-        let session = Session::new(incoming.session, state, transport, self, look_up);
+        let session = Session::new(
+            incoming.session,
+            state,
+            transport,
+            &self.loaded,
+            &self.pump,
+            look_up,
+        );
         let (open, limit) = (incoming.open, incoming.limit);
         let address = incoming.peer.ip();
         let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
         let ended = self.converse(&session, &environment, accepted);
         session.transport.flush_blocking();
         session.transport.shutdown();
-        let released = release_stdio().map_err(|_| Exited);
+        let released = release_stdio(&self.null).map_err(|_| Exited);
         ended.and(released)
     }
 

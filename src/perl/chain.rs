@@ -2,7 +2,7 @@
 //! in one go; at a native plugin the chain is handed back, to be continued with its verdict.
 //! Does not know what a session makes of a verdict.
 
-use super::call::{Unwind, Want, call, stringify};
+use super::call::{Unwind, call_hook, stringify};
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use super::object;
@@ -115,7 +115,8 @@ impl Host {
         name: &[u8],
     ) -> Result<Option<Verdict>, Unwind> {
         let hook = chain.call.hook;
-        let shared = self.contents.enter_hook(&entry.code);
+        let entered = self.contents.enter_hook(&entry.code);
+        let (owner, shared) = entered.map_or((None, 0), |(owner, shared)| (Some(owner), shared));
         if shared > 0 && !chain.quiet {
             let text = format!(
                 "plugin {}: {shared} large lists are shared between sessions",
@@ -126,11 +127,13 @@ impl Host {
         let rest = chain
             .args
             .get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
+        let transaction = object::of(&self.port().transaction());
         let mut args = Vec::with_capacity(rest.len() + 2);
-        args.push(Sv::copied(self.qp.raw()));
-        args.push(object::of(&self.port().transaction()));
-        args.extend(rest.iter().cloned());
-        let values = match call(&entry.code, &args, Want::List) {
+        // A copy: a plugin that assigns to its argument changes the host's own object otherwise.
+        let qp = Sv::copied(self.qp.raw());
+        args.extend([qp.raw(), transaction.raw()]);
+        args.extend(rest.iter().map(Sv::raw));
+        let values = match call_hook(&entry.code, owner.as_ref(), &mut args) {
             Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
             Err(Unwind::Died(error)) => {

@@ -96,7 +96,7 @@ void cp_reseed(uint32_t seed) {
 /* ---- calls ---- */
 
 struct work {
-    enum { CALL, CALL_FOR_CODE, METHOD, EVAL, DROP, STEP } what;
+    enum { CALL, HOOK, METHOD, EVAL, DROP, STEP } what;
     cp_sv *code;
     const char *name;
     size_t length;
@@ -104,9 +104,40 @@ struct work {
     size_t count;
     int want;
     cp_result *result;
-    int64_t *number;
+    int64_t *number; /* only the returned code counts, and goes here */
+    cp_sv *plugin;
+    cp_sv *hook;
     cp_step *step;
 };
+
+/* local $plugin->{key} = value */
+static void localize(pTHX_ HV *plugin, const char *key, SV *value) {
+    I32 length = (I32)strlen(key);
+    SV *name = newSVpvn_flags(key, length, SVs_TEMP);
+    SV **known = hv_fetch(plugin, key, length, 0);
+    if (known)
+        save_helem(plugin, name, known);
+    else
+        SAVEHDELETE(plugin, name);
+    SV *copy = newSVsv(value);
+    if (!hv_store(plugin, key, length, copy, 0))
+        SvREFCNT_dec(copy);
+}
+
+static I32 call_hook(pTHX_ struct work *w, I32 flags) {
+    dSP;
+    SV *plugin = SV(w->plugin);
+    localize(aTHX_ (HV *)SvRV(plugin), "_qp", SV(w->args[0]));
+    localize(aTHX_ (HV *)SvRV(plugin), "_hook", SV(w->hook));
+    PUSHMARK(SP);
+    EXTEND(SP, (SSize_t)w->count);
+    PUSHs(plugin);
+    for (size_t i = 1; i < w->count; i++)
+        PUSHs(SV(w->args[i]));
+    PUTBACK;
+    SV *method = SV(w->code);
+    return SvROK(method) ? call_sv(method, flags) : call_method(SvPV_nolen(method), flags);
+}
 
 static I32 flags_of(int want) {
     return G_EVAL | (want == CP_LIST ? G_LIST : want == CP_SCALAR ? G_SCALAR : G_VOID | G_DISCARD);
@@ -129,6 +160,8 @@ static int perform(pTHX_ struct work *w) {
     if (w->what == EVAL) {
         SV *text = newSVpvn_flags(w->name, w->length, SVs_TEMP);
         got = eval_sv(text, flags_of(w->want) & ~G_DISCARD);
+    } else if (w->what == HOOK) {
+        got = call_hook(aTHX_ w, flags_of(w->want));
     } else {
         PUSHMARK(SP);
         EXTEND(SP, (SSize_t)w->count);
@@ -146,7 +179,7 @@ static int perform(pTHX_ struct work *w) {
         SP -= got;
     } else if (w->want == CP_VOID) {
         SP -= got;
-    } else if (w->what == CALL_FOR_CODE) {
+    } else if (w->number) {
         SV *first = got > 0 ? SP[1 - got] : NULL;
         if (first && SvOK(first))
             *w->number = cp_int(CP(first));
@@ -212,37 +245,52 @@ static void clear(cp_result *result) {
 }
 
 int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {CALL, code, NULL, 0, args, count, want, result, NULL, NULL};
+    struct work w = {
+        .what = CALL, .code = code, .args = args, .count = count, .want = want, .result = result};
     clear(result);
     return guarded(&w);
 }
 
 int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, cp_result *result) {
-    struct work w = {CALL_FOR_CODE, code, NULL, 0, args, count, CP_LIST, result, number, NULL};
+    struct work w = {.what = CALL, .code = code, .args = args, .count = count,
+                     .want = CP_LIST, .result = result, .number = number};
     clear(result);
     *number = -1;
     return guarded(&w);
 }
 
+int cp_call_hook(cp_sv *plugin, cp_sv *method, cp_sv *hook, cp_sv **args, size_t count,
+                 int64_t *number, cp_result *result) {
+    struct work w = {.what = HOOK, .code = method, .args = args, .count = count,
+                     .want = CP_LIST, .result = result, .number = number,
+                     .plugin = plugin, .hook = hook};
+    clear(result);
+    if (number)
+        *number = -1;
+    return guarded(&w);
+}
+
 int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {METHOD, NULL, name, 0, args, count, want, result, NULL, NULL};
+    struct work w = {
+        .what = METHOD, .name = name, .args = args, .count = count, .want = want, .result = result};
     clear(result);
     return guarded(&w);
 }
 
 int cp_eval(const char *text, size_t length, int want, cp_result *result) {
-    struct work w = {EVAL, NULL, text, length, NULL, 0, want, result, NULL, NULL};
+    struct work w = {
+        .what = EVAL, .name = text, .length = length, .want = want, .result = result};
     clear(result);
     return guarded(&w);
 }
 
 int cp_drop(cp_sv **values, size_t count) {
-    struct work w = {DROP, NULL, NULL, 0, values, count, CP_VOID, NULL, NULL, NULL};
+    struct work w = {.what = DROP, .args = values, .count = count};
     return guarded(&w);
 }
 
 int cp_guard(cp_step *step) {
-    struct work w = {STEP, NULL, NULL, 0, NULL, 0, CP_VOID, NULL, NULL, step};
+    struct work w = {.what = STEP, .step = step};
     return guarded(&w);
 }
 

@@ -8,13 +8,16 @@
 
 static HV *noted_env;
 static HV *noted_signals;
-static SV *noted_separators[3];
+static SV *noted_variables[4]; /* $/ $\ $, $0 */
 static GV *noted_handle;
 static UV noted_hooks;
 static sigset_t noted_mask;
 
-static SV *separator(pTHX_ int which) {
-    SV *sv = which == 0 ? PL_rs : which == 1 ? PL_ors_sv : GvSV(PL_ofsgv);
+static SV *variable(pTHX_ int which) {
+    SV *sv = which == 0   ? PL_rs
+             : which == 1 ? PL_ors_sv
+             : which == 2 ? GvSV(PL_ofsgv)
+                          : get_sv("0", 0);
     return sv && SvOK(sv) ? sv : NULL;
 }
 
@@ -112,9 +115,9 @@ void cp_note_state(void) {
     dTHXa(cp_perl);
     noted_env = copy(aTHX_ GvHVn(PL_envgv), is_lasting);
     noted_signals = copy(aTHX_ signals(aTHX), is_handled);
-    for (int i = 0; i < 3; i++) {
-        SV *now = separator(aTHX_ i);
-        noted_separators[i] = now ? newSVsv_nomg(now) : NULL;
+    for (int i = 0; i < 4; i++) {
+        SV *now = variable(aTHX_ i);
+        noted_variables[i] = now ? newSVsv_nomg(now) : NULL;
     }
     noted_handle = PL_defoutgv;
     noted_hooks = hooks_now(aTHX);
@@ -123,8 +126,8 @@ void cp_note_state(void) {
 
 int cp_state_differs(void) {
     dTHXa(cp_perl);
-    for (int i = 0; i < 3; i++)
-        if (!same(noted_separators[i], separator(aTHX_ i)))
+    for (int i = 0; i < 4; i++)
+        if (!same(noted_variables[i], variable(aTHX_ i)))
             return 1;
     return noted_handle != PL_defoutgv || noted_hooks != hooks_now(aTHX) ||
            differs(aTHX_ noted_signals, signals(aTHX), is_handled) ||

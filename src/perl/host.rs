@@ -11,7 +11,7 @@ use super::port::Port;
 use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::ConfigDir;
+use crate::config::{ConfigDir, ConfigError};
 use crate::hook::{Code, Hook, HookCall};
 
 /// What the host needs to know before plugins are loaded.
@@ -84,7 +84,7 @@ impl Host {
         if self.has_entries(Hook::Config) {
             let call = HookCall::with(Hook::Config, vec![name.into()]);
             let verdict = self.run_quiet(call)?;
-            if verdict.code == Code::Ok && !verdict.values.is_empty() {
+            if verdict.code == Code::Ok {
                 return Ok(verdict
                     .values
                     .into_iter()
@@ -100,13 +100,14 @@ impl Host {
         let Ok(name) = std::str::from_utf8(name) else {
             return Ok(Vec::new());
         };
-        match self.settings.config.lines(name) {
+        let found = self.settings.config.lines(name);
+        for problem in self.settings.config.take_problems() {
+            self.log_error(&problem)?;
+        }
+        match found {
             Ok(Some(lines)) if !lines.is_empty() => return Ok(lines.to_vec()),
             Ok(_) => {}
-            Err(error) => {
-                let text = Sv::bytes(error.to_string().as_bytes());
-                self.log(LOGERROR, None, None, &[text])?;
-            }
+            Err(error) => self.log_error(&error)?,
         }
         let default = self
             .settings
@@ -116,5 +117,10 @@ impl Host {
         Ok(default
             .map(|(_, value)| vec![value.clone()])
             .unwrap_or_default())
+    }
+
+    fn log_error(&self, error: &ConfigError) -> Result<(), Unwind> {
+        let text = Sv::bytes(error.to_string().as_bytes());
+        self.log(LOGERROR, None, None, &[text])
     }
 }

@@ -43,10 +43,8 @@ impl Host {
         let mut args = vec![self.qp.clone(), Sv::bytes(line)];
         args.extend(self.settings.plugin_dirs.iter().map(|dir| Sv::bytes(dir)));
         match call_method("_load_plugin", &args, Want::Scalar) {
-            Ok(_) => super::value::release_dropped().map_err(|_| "exit was called".to_owned()),
-            Err(super::call::Unwind::Exited(status)) => {
-                Err(format!("it called exit({status}) while it was loaded"))
-            }
+            Ok(_) => super::value::release_dropped().map_err(|_| exited(line, None)),
+            Err(super::call::Unwind::Exited(status)) => Err(exited(line, Some(status))),
             Err(died) => Err(String::from_utf8_lossy(&died.message())
                 .trim_end()
                 .to_owned()),
@@ -88,4 +86,11 @@ impl Host {
         .map(|(_, name)| name)
         .collect()
     }
+}
+
+fn exited(line: &[u8], status: Option<i32>) -> String {
+    let name = line.split(u8::is_ascii_whitespace).next();
+    let name = String::from_utf8_lossy(name.unwrap_or_default());
+    let status = status.map_or_else(String::new, |status| format!("({status})"));
+    format!("plugin {name} called exit{status} while it was loaded")
 }

@@ -19,7 +19,7 @@ impl Host {
     ) -> Result<Rc<dyn Port>, Unwind> {
         stdio::fresh()?;
         self.settings.config.begin_session();
-        self.contents.begin_session();
+        self.contents.begin_session(&self.qp);
         let before = self.enter(port);
         self.process_state.note()?;
         let pairs = environment.iter();

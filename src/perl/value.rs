@@ -50,12 +50,12 @@ pub fn any_dropped() -> bool {
 
 impl Sv {
     /// Takes over a reference; `None` for a null pointer.
-    pub fn own(raw: *mut sys::cp_sv) -> Option<Sv> {
+    pub(in crate::perl) fn own(raw: *mut sys::cp_sv) -> Option<Sv> {
         NonNull::new(raw).map(Sv)
     }
 
     /// Another reference to a value that somebody else owns; undef for a null pointer.
-    pub fn share(raw: *mut sys::cp_sv) -> Sv {
+    pub(in crate::perl) fn share(raw: *mut sys::cp_sv) -> Sv {
         match NonNull::new(raw) {
             // SAFETY: a live SV, whose count goes up by one for the new owner.
             Some(raw) => Sv(unsafe { NonNull::new_unchecked(sys::cp_share(raw.as_ptr())) }),
@@ -63,12 +63,12 @@ impl Sv {
         }
     }
 
-    pub fn raw(&self) -> *mut sys::cp_sv {
+    pub(in crate::perl) fn raw(&self) -> *mut sys::cp_sv {
         self.0.as_ptr()
     }
 
     /// Gives the reference away without releasing it.
-    pub fn into_raw(self) -> *mut sys::cp_sv {
+    pub(in crate::perl) fn into_raw(self) -> *mut sys::cp_sv {
         let raw = self.0.as_ptr();
         std::mem::forget(self);
         raw
@@ -125,7 +125,7 @@ impl Sv {
     }
 
     /// A copy of a scalar's value.
-    pub fn copied(raw: *mut sys::cp_sv) -> Sv {
+    pub(in crate::perl) fn copied(raw: *mut sys::cp_sv) -> Sv {
         // SAFETY: a live SV; copying without magic runs no Perl code.
         Sv::fresh(unsafe { sys::cp_copy(raw) })
     }
@@ -268,7 +268,7 @@ impl Sv {
 }
 
 /// The bytes of a plain scalar; empty for a reference.
-pub fn plain_bytes(raw: *mut sys::cp_sv) -> Vec<u8> {
+pub(super) fn plain_bytes(raw: *mut sys::cp_sv) -> Vec<u8> {
     let mut length = 0;
     // SAFETY: a live SV; the range is copied before anything can change it.
     unsafe {

@@ -16,7 +16,7 @@ pub struct PluginArgs(pub Vec<Vec<u8>>);
 
 impl PluginArgs {
     /// Arguments in pairs, `name value`.
-    pub fn pairs(&self) -> Result<Vec<(&[u8], &[u8])>, PluginError> {
+    pub fn pairs(&self) -> Result<Vec<Pair<'_>>, PluginError> {
         if !self.0.len().is_multiple_of(2) {
             return Err(PluginError(
                 "arguments must be pairs: name value".to_owned(),
@@ -29,6 +29,9 @@ impl PluginArgs {
             .collect())
     }
 }
+
+/// The name and the value of an argument.
+pub type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// Why a native plugin could not be loaded: what was found, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -159,9 +162,9 @@ impl Registry {
         match self.known.get(name) {
             Some(load) => load(&format!("native/{name}"), args, config),
             None => {
-                let known: Vec<_> = self.names().collect();
+                let known: Vec<_> = self.names().map(|name| format!("native/{name}")).collect();
                 Err(PluginError(format!(
-                    "there is no native plugin '{name}'; there are: {}",
+                    "there is no such native plugin; there are: {}",
                     known.join(", ")
                 )))
             }

@@ -128,7 +128,12 @@ fn explain(address: SocketAddr, error: &io::Error) -> String {
         io::ErrorKind::AddrNotAvailable => {
             "this machine does not have that address: check --listen-address"
         }
-        _ => return format!("cannot listen on {address}: {error}"),
+        _ => {
+            return format!(
+                "cannot listen on {address}: {}",
+                crate::config::reason(error)
+            );
+        }
     };
     format!("cannot listen on {address}: {hint}")
 }

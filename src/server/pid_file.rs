@@ -21,8 +21,9 @@ impl PidFile {
     pub(super) fn take(path: &Path) -> Result<PidFile, String> {
         let problem = |what: &str, error: std::io::Error| {
             format!(
-                "cannot {what} the pid file {}: {error}; check --pid-file",
-                path.display()
+                "cannot {what} the pid file {}: {}; check --pid-file",
+                path.display(),
+                crate::config::reason(&error)
             )
         };
         // The directory may change under a relative path, and the file is removed at the end.

@@ -129,9 +129,11 @@ impl Party {
                 line.unsent.extend_from_slice(bytes);
                 line.flush();
             }
-            Step::Read => {
+            Step::Read(count) => {
                 line.flush();
-                self.reply(name, REPLY);
+                for _ in 0..*count {
+                    self.reply(name, REPLY);
+                }
             }
             Step::Listen(time) => {
                 line.flush();

@@ -8,6 +8,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
@@ -105,6 +106,8 @@ impl Daemon {
             .args(["--listen-address", "127.0.0.1", "--port", &port.to_string()])
             .args(["--user", &ground.user, "--pid-file"])
             .arg(root.join(format!("{}.pid", which.name())))
+            // The defaults differ, and the log shows the limit.
+            .args(["--limit-connections", "15"])
             .args(&set.options)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LC_ALL", "C")
@@ -172,6 +175,34 @@ impl Daemon {
         answered
     }
 
+    /// Waits until the last session has run its last hook, as far as that can be seen.
+    pub fn settle(&mut self) -> Result<(), String> {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return Err(format!(
+                "{} ended in between with {status}",
+                self.which.name()
+            ));
+        }
+        match self.which {
+            // A session is a child process: it is over when that has ended, or is a zombie, which
+            // the daemon leaves for up to a second.
+            Which::Original => {
+                let pid = self.child.id();
+                let children = format!("/proc/{pid}/task/{pid}/children");
+                let until = Instant::now() + Duration::from_secs(3);
+                while Instant::now() < until {
+                    let list = fs::read_to_string(&children).unwrap_or_default();
+                    if list.split_whitespace().all(has_ended) {
+                        break;
+                    }
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+            }
+            Which::Camelpost => std::thread::sleep(Duration::from_millis(60)),
+        }
+        Ok(())
+    }
+
     /// What the daemon has written on standard error since the last call.
     pub fn log(&mut self) -> Vec<String> {
         let text = fs::read(&self.stderr).unwrap_or_default();
@@ -204,6 +235,11 @@ impl Drop for Daemon {
     }
 }
 
+fn has_ended(pid: &str) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.is_empty() || status.contains("State:\tZ")
+}
+
 /// The package's daemon looks up every client and ignores -H. This module sends all lookups of its
 /// Perl to the suite's own resolver; Camelpost's Perl gets the same through RES_NAMESERVERS, which
 /// cannot be used for the original, for under -T that value is tainted.
@@ -223,8 +259,17 @@ fn write_shim(ground: &Ground, dns: SocketAddr) -> std::io::Result<PathBuf> {
     Ok(dir)
 }
 
+/// A port that no other set of this run gets, below the range of outgoing connections. Asking the
+/// kernel for a free one gave two daemons the same, and a dialogue was held with the wrong one.
 fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?
-        .local_addr()?
-        .port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = 12_000 + (std::process::id() % 150) as u16 * 100;
+    loop {
+        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 5_000;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

@@ -14,6 +14,8 @@ pub struct ConfigSet {
     pub files: Vec<(String, String)>,
     pub collect: Vec<String>,
     pub log: bool,
+    /// A text in a collected file that ends the wait for a session's last hooks.
+    pub until: Option<String>,
     /// Another set whose dialogues are held with this configuration.
     pub dialogues_of: Option<String>,
     pub dialogues: Vec<Dialogue>,
@@ -42,8 +44,8 @@ pub enum Step {
     Data(Vec<u8>),
     /// Bytes as they are, written at once, without a line end and without a reply.
     Raw(Vec<u8>),
-    /// One reply is read.
-    Read,
+    /// So many replies are read.
+    Read(usize),
     /// Whatever comes within this time is read.
     Listen(Duration),
     Sleep(Duration),
@@ -102,6 +104,7 @@ impl ConfigSet {
                 },
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
+                "until" => set.until = Some(value.to_owned()),
                 "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),
                 "file" => {
                     let mut body = String::new();
@@ -149,7 +152,13 @@ impl Dialogue {
             "C?:" => Step::SendMaybe(unescape(value)?),
             "|" => Step::Data(unescape(value)?),
             "RAW" => Step::Raw(unescape(value)?),
-            "READ" => Step::Read,
+            "READ" if value.is_empty() => Step::Read(1),
+            "READ" => Step::Read(
+                value
+                    .trim()
+                    .parse()
+                    .map_err(|_| format!("a number expected: {value}"))?,
+            ),
             "LISTEN" => Step::Listen(millis()?),
             "SLEEP" => Step::Sleep(millis()?),
             "VANISH" => Step::Vanish,

@@ -56,6 +56,20 @@ impl Ground {
         self.dir.path()
     }
 
+    /// Waits for a text in the files that are collected; it may never come.
+    pub fn wait_for(&self, text: &str) {
+        for _ in 0..60 {
+            let found = self.collect.iter().any(|name| {
+                let file = fs::read(self.root().join(name)).unwrap_or_default();
+                String::from_utf8_lossy(&file).contains(text)
+            });
+            if found {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+    }
+
     /// What was delivered or written since the last call, as lines; it is removed.
     pub fn harvest(&self) -> Vec<String> {
         let mut lines = Vec::new();

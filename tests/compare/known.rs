@@ -75,6 +75,17 @@ impl Known {
     }
 }
 
+/// A hunk as it has to stand in the list, without its reason.
+pub fn entry_text(dialogue: &str, hunk: &Hunk) -> String {
+    let mut text = format!("dialogue {dialogue}\n");
+    for (mark, lines) in [('-', &hunk.original), ('+', &hunk.camelpost)] {
+        for line in lines {
+            text.push_str(&format!("{mark} {line}\n"));
+        }
+    }
+    text
+}
+
 /// `*` stands for any text.
 pub fn matches(pattern: &str, name: &str) -> bool {
     match pattern.split_once('*') {

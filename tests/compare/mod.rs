@@ -12,13 +12,11 @@ pub mod sink;
 
 use daemon::{Daemon, Which};
 use dialogue::{ConfigSet, Dialogue, Expect};
+use diff::Hunk;
 use ground::Ground;
 use known::Known;
 use normal::Normal;
 use sink::Sink;
-
-/// How long a session's last lines in a file may take.
-const SETTLE: std::time::Duration = std::time::Duration::from_millis(80);
 
 /// What one daemon said and delivered, for each dialogue of a set.
 type Half = Vec<Vec<String>>;
@@ -91,9 +89,11 @@ fn run_half(
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
         let mut lines = client::converse(dialogue, daemon.port);
-        if set.log || !set.collect.is_empty() {
-            // The last hooks and log lines of a session may come after its socket is closed.
-            std::thread::sleep(SETTLE);
+        daemon
+            .settle()
+            .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;
+        if let Some(text) = &set.until {
+            ground.wait_for(text);
         }
         lines.extend(ground.harvest());
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
@@ -115,12 +115,17 @@ fn compare(
     for ((dialogue, original), camelpost) in set.dialogues.iter().zip(original).zip(camelpost) {
         let name = format!("{}/{}", set.name, dialogue.name);
         let hunks = diff::hunks(original, camelpost);
-        let unlisted = hunks
+        let unlisted: Vec<&Hunk> = hunks
             .iter()
-            .any(|hunk| !known.of(&name).any(|entry| entry.hunk == *hunk));
-        if unlisted {
+            .filter(|hunk| !known.of(&name).any(|entry| entry.hunk == **hunk))
+            .collect();
+        if !unlisted.is_empty() {
             let view = diff::side_by_side(original, camelpost);
             report.push_str(&format!("\n{name} differs:\n{view}"));
+            report.push_str("\nIf that is meant, tests/known_differences.txt has to say:\n");
+            for hunk in unlisted {
+                report.push_str(&format!("\n{}because …\n", known::entry_text(&name, hunk)));
+            }
         }
         for entry in known.of(&name).filter(|entry| !hunks.contains(&entry.hunk)) {
             report.push_str(&format!(

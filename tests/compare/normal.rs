@@ -41,6 +41,7 @@ impl Normal {
                 r"This is (qpsmtpd|[Cc]amelpost) \S+$",
                 "This is SERVER VERSION",
             ),
+            rule(r"This is (qpsmtpd|[Cc]amelpost) $", "This is SERVER "),
             // The same constant has two names; the original shows the one its hash has first.
             rule(
                 r"returned (DENYHARD|DENY_DISCONNECT),",
@@ -66,6 +67,8 @@ impl Normal {
             "cleaning up after ",
             "Loaded Qpsmtpd",
             "Listening on ",
+            "Running as user ",
+            "forked worker ",
         ];
         let insides = format!(r"^(L: PID (@ )?|> .*HOST\[PID\]: )({})", insides.join("|"));
         Self {

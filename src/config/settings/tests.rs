@@ -29,11 +29,11 @@ fn an_empty_directory_gives_the_defaults() {
             .ends_with(b"/tmp/")
     );
     assert_eq!(settings.plugin_dirs.len(), 1);
-    assert!(settings.plugins.is_empty() && settings.logging.is_none());
+    assert!(settings.plugins.is_empty() && settings.logging.is_empty());
 }
 
 #[test]
-fn settings_are_the_first_line_of_their_files() {
+fn settings_are_the_first_line_of_their_files_and_lists_all_lines() {
     let settings = load(&[
         ("compat", "0.94\n"),
         ("me", "# name\nmx.example.com\nignored\n"),
@@ -52,7 +52,8 @@ fn settings_are_the_first_line_of_their_files() {
     assert_eq!(settings.profile, Profile::V094);
     assert_eq!(settings.me, b"mx.example.com");
     assert_eq!(settings.log_level, Some(5));
-    assert_eq!(settings.logging.unwrap().args, [b"6".to_vec()]);
+    assert_eq!(settings.logging[0].args, [b"6".to_vec()]);
+    assert_eq!(settings.logging[1].name, b"logging/file");
     assert_eq!(settings.plugin_dirs, [Path::new("/a"), Path::new("/b")]);
     assert_eq!(settings.plugins[1].name, b"queue/maildir");
     assert_eq!(settings.plugins[1].place.line, 3);

@@ -1,0 +1,413 @@
+//! What a mail administrator reads when the service cannot start: one line that says where,
+//! what was found and what to do, and an exit status that is not 0. What a start looks like
+//! that succeeds is for tests/shipped.rs.
+
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::geteuid;
+use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A config directory in a temporary directory, with one for plugins and one to spool.
+struct Site {
+    dir: TempDir,
+}
+
+impl Site {
+    fn new() -> Site {
+        let site = Site {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+        };
+        for name in ["config", "plugins", "spool"] {
+            fs::create_dir(site.path(name)).expect("a directory");
+        }
+        site.allow("", 0o755);
+        site.allow("spool", 0o700);
+        let absolute = |name| format!("{}\n", site.path(name).display());
+        site.config("plugin_dirs", absolute("plugins"))
+            .config("spool_dir", absolute("spool"));
+        site
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn config(&self, name: &str, text: impl AsRef<[u8]>) -> &Site {
+        fs::write(self.path("config").join(name), text).expect("a config file");
+        self
+    }
+
+    /// A plugin, and a config that loads it by line 2.
+    fn plugin(&self, name: &str, text: &str) -> &Site {
+        fs::write(self.path("plugins").join(name), text).expect("a plugin");
+        self.config("plugins", format!("# the only one\n{name}\n"))
+    }
+
+    fn allow(&self, name: &str, mode: u32) {
+        fs::set_permissions(self.path(name), Permissions::from_mode(mode)).expect("a mode");
+    }
+
+    /// Starts the service, which must fail, and gives what it says.
+    fn fails(&self, args: &[&str]) -> String {
+        let mut all = vec!["--listen-address", "127.0.0.1:0"];
+        let config = self.path("config");
+        let config = config.to_str().expect("UTF-8");
+        if !args.contains(&"--config") {
+            all.extend(["--config", config]);
+        }
+        if !args.contains(&"--user") && geteuid().is_root() {
+            all.extend(["--user", "root"]);
+        }
+        all.extend(args);
+        fails(&all)
+    }
+
+    /// The same for a failure that one line tells.
+    fn fails_in_a_line(&self, args: &[&str]) -> String {
+        let said = self.fails(args);
+        assert_eq!(said.lines().count(), 1, "not one line: {said}");
+        said.trim_end().to_owned()
+    }
+
+    /// `FILE:LINE`, as the messages name it.
+    fn at(&self, file: &str, line: usize) -> String {
+        let path = self.path("config").join(file);
+        format!("camelpost: {}:{line}: ", path.display())
+    }
+
+    fn plugin_path(&self, name: &str) -> String {
+        self.path("plugins").join(name).display().to_string()
+    }
+}
+
+fn fails(args: &[&str]) -> String {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_camelpost"))
+        .arg("serve")
+        .args(args)
+        .env_remove("QPSMTPD_CONFIG")
+        .env_remove("RUST_BACKTRACE")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("camelpost");
+    let mut stderr = child.stderr.take().expect("its stderr");
+    let reader = thread::spawn(move || {
+        let mut said = Vec::new();
+        let _ = stderr.read_to_end(&mut said);
+        String::from_utf8_lossy(&said).into_owned()
+    });
+    let end = Instant::now() + PATIENCE;
+    let status = loop {
+        if let Some(status) = child.try_wait().expect("its status") {
+            break status;
+        }
+        if Instant::now() > end {
+            let _ = child.kill();
+            panic!("it did not end; it said: {:?}", reader.join());
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
+    let said = reader.join().expect("the reader");
+    assert!(!status.success(), "it ended with success and said: {said}");
+    for noise in ["panicked", "backtrace", "Err(", "os error", "src/"] {
+        assert!(!said.contains(noise), "{noise:?} in: {said}");
+    }
+    assert!(said.ends_with('\n'), "no end of line in: {said}");
+    said
+}
+
+#[test]
+fn an_unknown_plugin_is_named_with_file_line_and_the_directories_searched() {
+    let site = Site::new();
+    site.config("plugins", "# none of ours\n\nno_such_plugin arg\n");
+    let (at, searched) = (site.at("plugins", 3), site.path("plugins"));
+    assert_eq!(
+        site.fails_in_a_line(&[]),
+        format!(
+            "{at}plugin no_such_plugin not found; directories searched: {}",
+            searched.display()
+        )
+    );
+}
+
+#[test]
+fn an_unknown_plugin_in_an_included_file_is_found_there() {
+    let site = Site::new();
+    site.config("plugins", "$include more\n")
+        .config("more", "\nno_such_plugin\n");
+    let said = site.fails_in_a_line(&[]);
+    assert!(said.starts_with(&site.at("more", 2)), "{said}");
+}
+
+#[test]
+fn a_plugin_that_does_not_compile_is_perl_s_message_with_its_file_and_line() {
+    let site = Site::new();
+    site.plugin("broken", "sub hook_mail {\n    my $x = ;\n}\n");
+    let said = site.fails(&[]);
+    let at = site.at("plugins", 2);
+    let expected = format!(
+        "{at}plugin broken does not compile: syntax error at {} line 2",
+        site.plugin_path("broken")
+    );
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn a_missing_perl_module_is_named_with_its_debian_package_and_cpan_name() {
+    let site = Site::new();
+    site.plugin("needy", "\nuse Absent::Module;\n");
+    let (at, file) = (site.at("plugins", 2), site.plugin_path("needy"));
+    assert_eq!(
+        site.fails_in_a_line(&[]),
+        format!(
+            "{at}plugin needy does not compile: the Perl module Absent::Module is missing \
+             (Debian package libabsent-module-perl; on CPAN: Absent::Module), \
+             needed at {file} line 2"
+        )
+    );
+}
+
+#[test]
+fn a_plugin_whose_register_dies_is_its_message() {
+    let site = Site::new();
+    site.plugin("refusing", "sub register {\n    die 'no database'\n}\n");
+    let (at, file) = (site.at("plugins", 2), site.plugin_path("refusing"));
+    assert_eq!(
+        site.fails_in_a_line(&[]),
+        format!("{at}plugin refusing: no database at {file} line 2.")
+    );
+    site.plugin(
+        "refusing",
+        "sub register { die \"give me a HOST argument\\n\" }\n",
+    );
+    assert_eq!(
+        site.fails_in_a_line(&[]),
+        format!("{at}plugin refusing: give me a HOST argument")
+    );
+    site.plugin("refusing", "sub register { die {code => 1} }\n");
+    let said = site.fails_in_a_line(&[]);
+    assert!(
+        said.starts_with(&format!("{at}plugin refusing: HASH(")),
+        "{said}"
+    );
+    assert!(!said.contains("PluginLoader"), "{said}");
+}
+
+#[test]
+fn a_plugin_that_registers_an_unknown_hook_is_told_its_name() {
+    let site = Site::new();
+    site.plugin(
+        "hopeful",
+        "sub register { $_[0]->register_hook('no_such_hook', 'x') }\n",
+    );
+    let said = site.fails_in_a_line(&[]);
+    assert!(said.contains("Invalid hook: no_such_hook"), "{said}");
+    assert!(said.starts_with(&site.at("plugins", 2)), "{said}");
+}
+
+#[test]
+fn a_plugin_that_calls_exit_while_it_is_loaded_is_named() {
+    for (text, status) in [
+        ("sub register { exit 3 }\n", 3),
+        ("exit 0;\n", 0),
+        ("BEGIN { exit 1 }\n", 1),
+    ] {
+        let site = Site::new();
+        site.plugin("leaving", text);
+        let at = site.at("plugins", 2);
+        let said = site.fails_in_a_line(&[]);
+        assert!(
+            said.starts_with(&format!("{at}plugin leaving called exit(")),
+            "{said}"
+        );
+        assert!(
+            said.ends_with(&format!("exit({status}) while it was loaded")),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_plugin_that_kills_the_process_while_it_is_loaded_is_said() {
+    let site = Site::new();
+    site.plugin("killer", "kill KILL => $$;\n");
+    let said = site.fails_in_a_line(&[]);
+    assert!(said.contains("(signal: 9 (SIGKILL))"), "{said}");
+    assert!(
+        said.contains("the process that loads the plugins"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_broken_line_of_config_logging_is_named_as_one_of_config_plugins() {
+    let site = Site::new();
+    fs::write(site.path("plugins").join("quiet"), "1;\n").expect("a plugin");
+    site.config("logging", "quiet\nno_such_logger\n");
+    let said = site.fails_in_a_line(&[]);
+    let expected = site.at("logging", 2) + "plugin no_such_logger not found";
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn an_unknown_native_plugin_is_told_which_there_are() {
+    let site = Site::new();
+    site.config("plugins", "native/no_such\n");
+    assert_eq!(
+        site.fails_in_a_line(&[]),
+        site.at("plugins", 1)
+            + "native/no_such: there is no such native plugin; there are: native/count_recipients"
+    );
+}
+
+#[test]
+fn a_wrong_argument_of_a_native_plugin_is_named() {
+    let site = Site::new();
+    site.config("plugins", "native/count_recipients max many\n");
+    assert_eq!(
+        site.fails_in_a_line(&[]),
+        site.at("plugins", 1)
+            + "native/count_recipients: max takes a number of recipients (0: any), not 'many'"
+    );
+}
+
+#[test]
+fn a_control_character_in_config_plugins_is_shown_with_file_and_line() {
+    let site = Site::new();
+    site.config("plugins", b"# one\nrcpt_ok\x01 2\n");
+    let said = site.fails_in_a_line(&[]);
+    let expected = site.at("plugins", 2) + r#"unsafe characters in config line: "rcpt_ok\x01 2""#;
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn wrong_values_of_core_settings_are_named_with_what_they_may_be() {
+    for (name, value, allowed) in [
+        ("compat", "2.0", "0.94 or 1.00"),
+        (
+            "loglevel",
+            "loud",
+            "a number from 0 (LOGEMERG) to 7 (LOGDEBUG), or such a name",
+        ),
+        ("size_threshold", "1M", "a number of bytes"),
+        ("databytes", "-1", "a number of bytes"),
+        ("timeout", "20 min", "a number of seconds"),
+        ("spool_perms", "rwx", "a mode in octal digits, such as 0700"),
+    ] {
+        let site = Site::new();
+        site.config(name, format!("\n{value}\n"));
+        let at = site.at(name, 2);
+        assert_eq!(
+            site.fails_in_a_line(&[]),
+            format!("{at}{name} is \"{value}\"; it must be {allowed}")
+        );
+    }
+}
+
+#[test]
+fn a_taken_port_is_one_line() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("its address").to_string();
+    let said = Site::new().fails_in_a_line(&["--listen-address", &address]);
+    assert_eq!(
+        said,
+        format!(
+            "camelpost: cannot listen on {address}: the port is taken: stop the program that \
+             listens there, or choose another --port"
+        )
+    );
+}
+
+#[test]
+fn a_spool_directory_that_cannot_be_made_is_named() {
+    let site = Site::new();
+    let path = site.path("absent/spool");
+    site.config("spool_dir", path.to_str().expect("UTF-8"));
+    let said = site.fails_in_a_line(&[]);
+    let expected = format!(
+        "camelpost: spool directory {}/: could not create it: No such file or directory; \
+         the config file spool_dir",
+        path.display()
+    );
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn a_spool_directory_that_the_service_user_may_not_write_to_is_named() {
+    let site = Site::new();
+    // Root may write anywhere; another user may not write to what is not its own.
+    let args: &[&str] = match geteuid().is_root() {
+        true => &["--user", "nobody"],
+        false => &[],
+    };
+    site.allow("spool", 0o500);
+    let said = site.fails_in_a_line(args);
+    let expected = format!(
+        "camelpost: spool directory {}/: could not write to it: Permission denied; ",
+        site.path("spool").display()
+    );
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn an_unknown_user_is_named() {
+    assert_eq!(
+        Site::new().fails_in_a_line(&["--user", "no-such-user"]),
+        "camelpost: there is no user no-such-user on this machine; create it or name another \
+         with --user"
+    );
+}
+
+#[test]
+fn a_config_that_is_no_directory_is_named() {
+    let site = Site::new();
+    let file = site.path("config").join("spool_dir");
+    for (path, reason) in [
+        (file.as_path(), "it is not a directory"),
+        (Path::new("/no/such/dir"), "No such file or directory"),
+    ] {
+        let said = site.fails_in_a_line(&["--config", path.to_str().expect("UTF-8")]);
+        let expected = format!("camelpost: config directory {}: {reason}; ", path.display());
+        assert!(said.starts_with(&expected), "{said}");
+    }
+}
+
+#[test]
+fn a_config_directory_that_the_service_user_may_not_enter_is_named() {
+    let site = Site::new();
+    let (args, mode): (&[&str], _) = match geteuid().is_root() {
+        true => (&["--user", "nobody"], 0o700),
+        false => (&[], 0),
+    };
+    site.allow("config", mode);
+    let said = site.fails_in_a_line(args);
+    site.allow("config", 0o700);
+    let expected = format!(
+        "camelpost: config directory {}: the service user may not enter it: Permission denied; ",
+        site.path("config").display()
+    );
+    assert!(said.starts_with(&expected), "{said}");
+}
+
+#[test]
+fn a_pid_file_that_cannot_be_written_is_named() {
+    let site = Site::new();
+    let path = site.path("absent/pid");
+    let path = path.to_str().expect("UTF-8");
+    assert_eq!(
+        site.fails_in_a_line(&["--pid-file", path]),
+        format!(
+            "camelpost: cannot open the pid file {path}: No such file or directory; check --pid-file"
+        )
+    );
+}
