@@ -18,6 +18,7 @@ cases![
     log_lines_leave_nothing_behind,
     nested_hooks_leave_nothing_behind,
     chains_that_rust_runs_leave_nothing_behind,
+    sessions_leave_nothing_behind,
 ];
 
 /// Values and memory that a run may add once more, as tables grow.
@@ -148,4 +149,14 @@ fn chains_that_rust_runs_leave_nothing_behind(bridge: &Bridge) {
         }
     };
     stays_flat(run, 100_000);
+}
+
+fn sessions_leave_nothing_behind(bridge: &Bridge) {
+    bridge.perl("$keep = 0; $touch = sub { $_[0]{list} = [1 .. 20]; 1 }");
+    let run = |count: u32| {
+        for _ in 0..count {
+            bridge.session(|| bridge.run(Hook::Help).unwrap());
+        }
+    };
+    stays_flat(run, 5_000);
 }
