@@ -92,13 +92,6 @@ sub _restore_hooks {
     return;
 }
 
-# The variables of the connection that the inetd flavours had.
-sub set_environment {
-    my %given = @_;
-    @ENV{keys %given} = values %given;
-    return;
-}
-
 sub restore_state {
     my $env = $noted{env};
     for my $name (grep { !/^TCP(?:LOCALIP|REMOTEIP|REMOTEHOST)\z/ } keys %ENV) {

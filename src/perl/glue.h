@@ -104,6 +104,9 @@ void cp_note_state(void);
  * are not looked at. */
 int cp_state_differs(void);
 void cp_restore_signal_mask(void);
+/* Sets a variable of the environment, in %ENV too. For a few names that are set again and again:
+ * what perl allocates for an assignment to %ENV is never freed. */
+void cp_set_variable(const char *name, const char *value, size_t length);
 
 /* ---- XSUBs ---- */
 

@@ -135,3 +135,34 @@ int cp_state_differs(void) {
 }
 
 void cp_restore_signal_mask(void) { sigprocmask(SIG_SETMASK, &noted_mask, NULL); }
+
+/* The texts NAME=VALUE that are in this process's environment, each in a block of its own. */
+static char *variables[8];
+
+void cp_set_variable(const char *name, const char *value, size_t length) {
+    dTHXa(cp_perl);
+    size_t name_length = strlen(name);
+    size_t free_slot = 0;
+    while (free_slot < C_ARRAY_LENGTH(variables) && variables[free_slot] &&
+           (strncmp(variables[free_slot], name, name_length) ||
+            variables[free_slot][name_length] != '='))
+        free_slot++;
+    char *text = malloc(name_length + length + 2);
+    if (!text || free_slot == C_ARRAY_LENGTH(variables)) {
+        free(text);
+        return;
+    }
+    memcpy(text, name, name_length);
+    text[name_length] = '=';
+    memcpy(text + name_length + 1, value, length);
+    text[name_length + length + 1] = 0;
+    putenv(text);
+    free(variables[free_slot]);
+    variables[free_slot] = text;
+    HV *env = GvHVn(PL_envgv);
+    SV *copy = newSVpvn(value, length);
+    /* The element is not told that it was set: the environment is right already. */
+    if (SvREADONLY(env) || mg_find((SV *)env, PERL_MAGIC_tied) ||
+        !hv_store(env, name, (I32)name_length, copy, 0))
+        SvREFCNT_dec(copy);
+}

@@ -3,6 +3,7 @@
 //! alarm, children. Compared after each session, put back only where it differs.
 
 use std::cell::OnceCell;
+use std::ffi::CString;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
@@ -46,6 +47,18 @@ impl ProcessState {
             identity: working_directory(),
         });
         Ok(())
+    }
+
+    /// The variables of the connection that the inetd flavours had.
+    pub fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
+        for (name, value) in environment {
+            let Ok(name) = CString::new(*name) else {
+                continue;
+            };
+            // SAFETY: the name ends in NUL, the value's range is copied, and no other thread
+            // uses the environment.
+            unsafe { sys::cp_set_variable(name.as_ptr(), value.as_ptr().cast(), value.len()) }
+        }
     }
 
     /// After a session.

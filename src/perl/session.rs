@@ -22,10 +22,7 @@ impl Host {
         self.contents.begin_session(&self.qp);
         let before = self.enter(port);
         self.process_state.note()?;
-        let pairs = environment.iter();
-        let pairs = pairs.flat_map(|(name, value)| [Sv::bytes(name.as_bytes()), Sv::bytes(value)]);
-        let pairs: Vec<Sv> = pairs.collect();
-        call_function("Camelpost::set_environment", &pairs, Want::Void)?;
+        self.process_state.set_environment(environment);
         Ok(before)
     }
 

@@ -107,7 +107,11 @@ impl Bridge {
 
     /// A session around some work.
     pub fn session<T>(&self, work: impl FnOnce() -> T) -> T {
-        let idle = self.host.begin_session(self.host.port(), &[]).unwrap();
+        let environment = [("TCPREMOTEIP", b"192.0.2.1".to_vec())];
+        let idle = self
+            .host
+            .begin_session(self.host.port(), &environment)
+            .unwrap();
         let made = work();
         self.host.end_session(idle).unwrap();
         release_dropped().unwrap();

@@ -120,7 +120,7 @@ fn calls_that_exit_leave_nothing_behind(bridge: &Bridge) {
             let _ = release_dropped();
         }
     };
-    stays_flat(run, 5_000);
+    stays_flat(run, 20_000);
 }
 
 fn log_lines_leave_nothing_behind(bridge: &Bridge) {
@@ -158,5 +158,5 @@ fn sessions_leave_nothing_behind(bridge: &Bridge) {
             bridge.session(|| bridge.run(Hook::Help).unwrap());
         }
     };
-    stays_flat(run, 5_000);
+    stays_flat(run, 20_000);
 }

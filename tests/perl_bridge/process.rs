@@ -8,6 +8,7 @@ use crate::cases;
 
 cases![
     the_environment_is_put_back,
+    a_session_has_its_clients_address_in_the_environment,
     signal_handlers_are_put_back,
     separators_and_the_selected_handle_are_put_back,
     umask_and_working_directory_are_put_back,
@@ -50,6 +51,22 @@ fn the_environment_is_put_back(bridge: &Bridge) {
         "$ENV{TCPFOO} = 1",
     ] {
         is_put_back(bridge, change, look);
+    }
+}
+
+fn a_session_has_its_clients_address_in_the_environment(bridge: &Bridge) {
+    let look = "join ' ', $ENV{TCPREMOTEIP}, `echo \\$TCPREMOTEIP` =~ /(\\S+)/";
+    for change in [
+        "1",
+        "$ENV{TCPREMOTEIP} = 'x' x 1000",
+        "delete $ENV{TCPREMOTEIP}",
+    ] {
+        let seen = bridge.session(|| {
+            let seen = bridge.perl(look);
+            bridge.perl(change);
+            seen
+        });
+        assert_eq!(seen, "192.0.2.1 192.0.2.1");
     }
 }
 
