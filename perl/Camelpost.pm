@@ -5,6 +5,15 @@ package Camelpost;
 use strict;
 use warnings;
 
+our $modules;    # what finds the compiled-in modules
+
+# Another plugin's `use lib` may have put directories before it.
+sub modules_first {
+    return if ref $INC[0] && $INC[0] == $modules;
+    @INC = ($modules, grep { !ref || $_ != $modules } @INC);
+    return;
+}
+
 # An object's own conversion to text, which may run code and die.
 sub stringify { return "$_[0]" }
 

@@ -13,7 +13,7 @@ include!(concat!(env!("OUT_DIR"), "/perl_files.rs"));
 /// Puts the compiled-in modules first in @INC. Modules of the original that Camelpost does not
 /// have must not be found either: they would load the rest of the original.
 const BOOT: &str = r#"
-unshift @INC, sub {
+my $modules = sub {
     my (undef, $file) = @_;
     my $text = Camelpost::_embedded_file($file);
     if (!defined $text) {
@@ -25,7 +25,11 @@ unshift @INC, sub {
     open my $handle, '<', \$text or die "cannot read $file: $!";
     return (\qq{# line 1 "perl/$file"\n}, $handle);
 };
+unshift @INC, $modules;
 require Camelpost;
+$Camelpost::modules = $modules;
+# A plugin's `use lib` puts its directory first, before the same plugin's `use Qpsmtpd::DSN`.
+require "Qpsmtpd/$_.pm" for qw(SMTP Address Auth Base Command DB DSN Utils);
 1;
 "#;
 
