@@ -176,8 +176,9 @@ sub register_hook {
             return $plugin->$method(@_);
         },
     );
-    # The host gives the plugin contents of the session's own before it is called.
-    Camelpost::own_hook($entry{code}, $plugin) if defined &Camelpost::own_hook;
+    # The host gives the plugin contents of the session's own before it is called, and calls the
+    # method itself, as the code above would.
+    Camelpost::own_hook($entry{code}, $plugin, $method, $hook) if defined &Camelpost::own_hook;
     return $qp->_register_hook($hook, \%entry, $unshift) if $qp->can('_register_hook');
     my $chain = $qp->hooks->{$hook} ||= [];
     return $unshift ? unshift @$chain, \%entry : push @$chain, \%entry;

@@ -61,12 +61,39 @@ impl Watched {
         self.files.push((path.to_path_buf(), stamp));
     }
 
-    /// Whether nothing has changed since.
-    pub fn holds(&self) -> bool {
-        !self.young
-            && self
-                .files
-                .iter()
-                .all(|(path, stamp)| Stamp::of(path) == *stamp)
+    /// Whether nothing has changed since. Files that are `still_missing` are not looked for.
+    pub fn holds(&self, still_missing: impl Fn(&Path) -> bool) -> bool {
+        let same = |(path, stamp): &(PathBuf, Option<Stamp>)| {
+            (stamp.is_none() && still_missing(path)) || Stamp::of(path) == *stamp
+        };
+        !self.young && self.files.iter().all(same)
+    }
+}
+
+/// The searched directories as they were at the start of the session: while one is unchanged,
+/// a file that was missing in it is missing still.
+#[derive(Debug, Default)]
+pub(super) struct Directories {
+    seen: Vec<(PathBuf, Option<Stamp>)>,
+    /// Counts the changes.
+    pub generation: u64,
+}
+
+impl Directories {
+    /// Looks at them.
+    pub fn look(&mut self, dirs: &[PathBuf]) {
+        let mut now = Watched::default();
+        for dir in dirs {
+            now.add(dir);
+        }
+        if now.young || now.files != self.seen {
+            self.generation += 1;
+        }
+        self.seen = now.files;
+    }
+
+    /// Whether a path lies directly in one of them.
+    pub fn hold(&self, path: &Path) -> bool {
+        self.seen.iter().any(|(dir, _)| path.parent() == Some(dir))
     }
 }

@@ -11,7 +11,7 @@ use std::rc::Rc;
 
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
-use super::cache::Watched;
+use super::cache::{Directories, Watched};
 use super::error::ConfigError;
 use super::host::program_dir;
 use super::read::{Entry, Loaded, read};
@@ -32,14 +32,16 @@ pub struct ConfigDir {
     session: Cell<u64>,
     always_check: Cell<bool>,
     problems: RefCell<Vec<ConfigError>>,
+    directories: RefCell<Directories>,
 }
 
 #[derive(Debug)]
 struct Cached {
     lines: Result<Option<Lines>, ConfigError>,
     watched: Watched,
-    /// The session in which it was looked at last.
+    /// The session in which it was looked at last, and the state of the directories then.
     session: u64,
+    generation: u64,
 }
 
 impl ConfigDir {
@@ -51,6 +53,7 @@ impl ConfigDir {
             session: Cell::new(0),
             always_check: Cell::new(false),
             problems: RefCell::default(),
+            directories: RefCell::default(),
         }
     }
 
@@ -94,6 +97,7 @@ impl ConfigDir {
     /// From now on each name is looked at again when it is next asked for.
     pub fn begin_session(&self) {
         self.session.set(self.session.get() + 1);
+        self.directories.borrow_mut().look(&self.dirs);
     }
 
     /// Whether each call looks again.
@@ -108,8 +112,15 @@ impl ConfigDir {
         let session = self.session.get();
         if let Some(cached) = self.cache.borrow_mut().get_mut(name) {
             let current = cached.session == session && !self.always_check.get();
-            if current || cached.watched.holds() {
+            let directories = self.directories.borrow();
+            // Within a session, and under 1.00, a file may appear at any time.
+            let unchanged = cached.generation == directories.generation
+                && cached.session != session
+                && !self.always_check.get();
+            let still_missing = |path: &Path| unchanged && directories.hold(path);
+            if current || cached.watched.holds(still_missing) {
                 cached.session = session;
+                cached.generation = directories.generation;
                 return cached.lines.clone();
             }
         }
@@ -126,6 +137,7 @@ impl ConfigDir {
             lines: lines.clone(),
             watched: loaded.watched,
             session,
+            generation: self.directories.borrow().generation,
         };
         self.cache.borrow_mut().insert(name.into(), cached);
         lines

@@ -4,7 +4,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -16,8 +16,10 @@ use crate::server::readiness;
 use crate::session::ReadEvent;
 use crate::smtp::{InputBuffer, Reply};
 
-/// Bytes asked of the socket at once.
-const BLOCK: usize = 64 * 1024;
+/// Bytes asked of the socket at once: few for a command, many once a message fills what is
+/// asked for.
+const SMALL_BLOCK: usize = 4 * 1024;
+const LARGE_BLOCK: usize = 128 * 1024;
 /// How long a reply that Perl code sends may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -27,17 +29,13 @@ pub struct Transport {
     out: RefCell<Vec<u8>>,
     /// The client is gone: nothing more is read or written.
     gone: Cell<bool>,
+    block: Cell<usize>,
 }
 
 impl Transport {
     /// Must be called inside the runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Transport> {
         let socket = Rc::new(socket);
-        rustix::net::sockopt::set_socket_timeout(
-            &socket,
-            rustix::net::sockopt::Timeout::Send,
-            Some(SEND_TIMEOUT),
-        )?;
         // A reply is written whole; waiting for more would only delay it. A socket that is no
         // TCP socket (inetd on a pipe) has no such option.
         let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
@@ -45,6 +43,7 @@ impl Transport {
             socket: readiness(socket, Interest::READABLE | Interest::WRITABLE)?,
             out: RefCell::default(),
             gone: Cell::new(false),
+            block: Cell::new(SMALL_BLOCK),
         })
     }
 
@@ -77,10 +76,16 @@ impl Transport {
             let mut input = input.borrow_mut();
             let tail = input.tail();
             let received = ready.try_io(|socket| {
-                tail.reserve(BLOCK);
+                let asked = self.block.get();
+                tail.reserve(asked);
                 let spare = rustix::buffer::spare_capacity(tail);
-                let got = rustix::net::recv(socket.get_ref(), spare, RecvFlags::DONTWAIT)?;
-                Ok(got.0)
+                let got = rustix::net::recv(socket.get_ref(), spare, RecvFlags::DONTWAIT)?.0;
+                self.block.set(if got >= asked {
+                    LARGE_BLOCK
+                } else {
+                    SMALL_BLOCK
+                });
+                Ok(got)
             });
             match received {
                 Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -102,33 +107,45 @@ impl Transport {
         if self.out.borrow().is_empty() {
             return;
         }
-        let out = self.out.take();
-        let sent = tokio::time::timeout(timeout, self.send_all(&out)).await;
-        if !matches!(sent, Ok(Ok(()))) {
+        let mut out = self.out.take();
+        // Most often there is room, and nothing to wait for.
+        let sent = match self.send_some(&out) {
+            Ok(sent) if sent == out.len() => Ok(()),
+            Ok(sent) => tokio::time::timeout(timeout, self.send_rest(&out[sent..]))
+                .await
+                .unwrap_or_else(|elapsed| Err(elapsed.into())),
+            Err(error) => Err(error),
+        };
+        if sent.is_err() {
             self.gone.set(true);
         }
         // The buffer's room serves the next replies.
-        let mut empty = out;
-        empty.clear();
-        self.out.replace(empty);
+        out.clear();
+        self.out.replace(out);
     }
 
-    async fn send_all(&self, mut out: &[u8]) -> io::Result<()> {
+    /// Sends what the socket takes at once.
+    fn send_some(&self, out: &[u8]) -> io::Result<usize> {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        loop {
+            match rustix::net::send(self.socket.get_ref(), out, flags) {
+                Ok(sent) => return Ok(sent),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::AGAIN) => return Ok(0),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    async fn send_rest(&self, mut out: &[u8]) -> io::Result<()> {
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while !out.is_empty() {
-            // Most often there is room: no need to wait for it.
-            match rustix::net::send(self.socket.get_ref(), out, flags) {
-                Ok(sent) => out = &out[sent..],
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => {
-                    let mut ready = self.socket.writable().await?;
-                    let sent =
-                        ready.try_io(|socket| Ok(rustix::net::send(socket.get_ref(), out, flags)?));
-                    if let Ok(sent) = sent {
-                        out = &out[sent?..];
-                    }
-                }
-                Err(error) => return Err(error.into()),
+            let mut ready = self.socket.writable().await?;
+            let sent = ready.try_io(|socket| Ok(rustix::net::send(socket.get_ref(), out, flags)?));
+            match sent {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(sent) => out = &out[sent?..],
+                Err(_would_block) => {}
             }
         }
         Ok(())
@@ -138,7 +155,17 @@ impl Transport {
     /// is gone.
     pub fn flush_blocking(&self) -> bool {
         let out = self.out.take();
-        let mut rest = &out[..];
+        let mut rest = match self.send_some(&out) {
+            Ok(sent) => &out[sent..],
+            Err(_) => {
+                self.gone.set(true);
+                return false;
+            }
+        };
+        if !rest.is_empty() {
+            use rustix::net::sockopt::{Timeout, set_socket_timeout};
+            let _ = set_socket_timeout(self.socket.get_ref(), Timeout::Send, Some(SEND_TIMEOUT));
+        }
         while !rest.is_empty() && !self.gone.get() {
             match rustix::net::send(self.socket.get_ref(), rest, SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = &rest[sent..],
@@ -156,13 +183,18 @@ impl Transport {
 }
 
 /// Descriptors 0 and 1 are nobody's client any more.
-pub fn release_stdio() -> io::Result<()> {
-    let null = rustix::fs::open(
-        "/dev/null",
-        rustix::fs::OFlags::RDWR | rustix::fs::OFlags::CLOEXEC,
-        rustix::fs::Mode::empty(),
-    )?;
-    rustix::stdio::dup2_stdin(null.as_fd())?;
-    rustix::stdio::dup2_stdout(null.as_fd())?;
+pub fn release_stdio(null: &OwnedFd) -> io::Result<()> {
+    rustix::stdio::dup2_stdin(null)?;
+    rustix::stdio::dup2_stdout(null)?;
     Ok(())
+}
+
+/// What takes the client's place on descriptors 0 and 1.
+pub fn open_null() -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    Ok(rustix::fs::open(
+        "/dev/null",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
 }

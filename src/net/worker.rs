@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
 use super::driver::drive;
@@ -9,7 +10,7 @@ use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
 use super::session::Session;
-use super::transport::{Transport, release_stdio};
+use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
 use crate::perl::port::Port;
@@ -33,6 +34,7 @@ struct Worker {
     loaded: Loaded,
     pump: Rc<Pump>,
     link: AsyncLink,
+    null: OwnedFd,
     rdns: bool,
 }
 
@@ -45,11 +47,13 @@ impl Worker {
         let link = pump
             .run(None, async { link.into_async() })
             .unwrap_or_else(|Exited| Err(std::io::Error::other("exit was called")))?;
-        release_stdio()?;
+        let null = open_null()?;
+        release_stdio(&null)?;
         Ok(Worker {
             loaded,
             pump,
             link,
+            null,
             rdns,
         })
     }
@@ -105,7 +109,7 @@ impl Worker {
         let ended = self.converse(&session, &environment, accepted);
         session.transport.flush_blocking();
         session.transport.shutdown();
-        let released = release_stdio().map_err(|_| Exited);
+        let released = release_stdio(&self.null).map_err(|_| Exited);
         ended.and(released)
     }
 

@@ -3,6 +3,7 @@
 
 use std::ffi::CString;
 
+use super::contents::Owner;
 use super::sys;
 use super::value::Sv;
 
@@ -97,21 +98,67 @@ pub fn call(code: &Sv, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
     finish(outcome, &mut result)
 }
 
-/// Calls a hook of which only the code counts; `None` where it returned nothing or undef.
-/// The arguments are borrowed.
-pub fn call_for_code(code: &Sv, args: &mut [*mut sys::cp_sv]) -> Result<Option<i64>, Unwind> {
+/// Calls a hook: its plugin's method where that is known, else the code. The first argument is
+/// the qp object; the arguments are borrowed.
+pub(super) fn call_hook(
+    code: &Sv,
+    owner: Option<&Owner>,
+    args: &mut [*mut sys::cp_sv],
+) -> Result<Vec<Sv>, Unwind> {
     let mut result = empty_result();
-    let mut number = -1;
+    let (pointer, count) = (args.as_mut_ptr(), args.len());
     // SAFETY: the caller owns the arguments for the time of the call; dying and exiting end in
     // the outcome.
     let outcome = unsafe {
-        sys::cp_call_for_code(
-            code.raw(),
-            args.as_mut_ptr(),
-            args.len(),
-            &mut number,
-            &mut result,
-        )
+        match owner {
+            Some(Owner {
+                plugin,
+                method,
+                hook,
+                ..
+            }) => sys::cp_call_hook(
+                plugin.raw(),
+                method.raw(),
+                hook.raw(),
+                pointer,
+                count,
+                std::ptr::null_mut(),
+                &mut result,
+            ),
+            None => sys::cp_call(code.raw(), pointer, count, Want::List.raw(), &mut result),
+        }
+    };
+    finish(outcome, &mut result)
+}
+
+/// The same where only the code counts; `None` where the hook returned nothing or undef.
+pub(super) fn call_hook_for_code(
+    code: &Sv,
+    owner: Option<&Owner>,
+    args: &mut [*mut sys::cp_sv],
+) -> Result<Option<i64>, Unwind> {
+    let mut result = empty_result();
+    let mut number = -1;
+    let (pointer, count) = (args.as_mut_ptr(), args.len());
+    // SAFETY: as in `call_hook`.
+    let outcome = unsafe {
+        match owner {
+            Some(Owner {
+                plugin,
+                method,
+                hook,
+                ..
+            }) => sys::cp_call_hook(
+                plugin.raw(),
+                method.raw(),
+                hook.raw(),
+                pointer,
+                count,
+                &mut number,
+                &mut result,
+            ),
+            None => sys::cp_call_for_code(code.raw(), pointer, count, &mut number, &mut result),
+        }
     };
     finish(outcome, &mut result)?;
     Ok((number >= 0).then_some(number))

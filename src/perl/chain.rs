@@ -2,7 +2,7 @@
 //! in one go; at a native plugin the chain is handed back, to be continued with its verdict.
 //! Does not know what a session makes of a verdict.
 
-use super::call::{Unwind, Want, call};
+use super::call::{Unwind, call_hook};
 use super::host::{self, Host};
 use super::interpreter;
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
@@ -116,7 +116,8 @@ impl Host {
         name: &[u8],
     ) -> Result<Option<Verdict>, Unwind> {
         let hook = chain.call.hook;
-        let shared = self.contents.enter_hook(&entry.code);
+        let entered = self.contents.enter_hook(&entry.code);
+        let (owner, shared) = entered.map_or((None, 0), |(owner, shared)| (Some(owner), shared));
         if shared > 0 && !chain.quiet {
             let text = format!(
                 "plugin {}: {shared} large lists are shared between sessions",
@@ -127,12 +128,12 @@ impl Host {
         let rest = chain
             .args
             .get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
+        let transaction = object::of(&self.port().transaction());
         let mut args = Vec::with_capacity(rest.len() + 2);
-        args.push(self.qp.clone());
-        args.push(object::of(&self.port().transaction()));
-        args.extend(rest.iter().cloned());
+        args.extend([self.qp.raw(), transaction.raw()]);
+        args.extend(rest.iter().map(Sv::raw));
         let was_stray = interpreter::is_stray_child();
-        let returned = call(&entry.code, &args, Want::List);
+        let returned = call_hook(&entry.code, owner.as_ref(), &mut args);
         if !was_stray && interpreter::is_stray_child() {
             // The plugin has forked, and this is the child, out of its hook: the session and the
             // rest of the chain are its parent's.

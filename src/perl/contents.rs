@@ -14,9 +14,20 @@ const LARGEST_COPY: usize = 10_000;
 /// The plugin objects whose contents are the running session's own.
 #[derive(Default)]
 pub struct Contents {
-    /// The plugin object of each hook's code, by the code's address; the code is kept alive.
-    owners: RefCell<HashMap<usize, (Sv, Sv)>>,
+    /// Whose hook a code reference is, by the code's address.
+    owners: RefCell<HashMap<usize, Owner>>,
     active: RefCell<Option<HashMap<usize, Kept>>>,
+}
+
+/// A hook that a plugin registered.
+#[derive(Clone)]
+pub struct Owner {
+    pub plugin: Sv,
+    /// The method's name, or a code reference.
+    pub method: Sv,
+    pub hook: Sv,
+    /// Keeps the code alive, and so its address its own.
+    _code: Sv,
 }
 
 struct Kept {
@@ -33,27 +44,25 @@ impl Contents {
     }
 
     /// Says whose hook a code reference is.
-    pub fn own(&self, code: &Sv, plugin: &Sv) {
+    pub fn own(&self, code: &Sv, plugin: &Sv, method: &Sv, hook: &Sv) {
         if let Some(sub) = code.referent() {
-            let plugin = Sv::copied(plugin.raw());
-            self.owners
-                .borrow_mut()
-                .insert(sub.raw() as usize, (sub, plugin));
+            let [plugin, method, hook] = [plugin, method, hook].map(|sv| Sv::copied(sv.raw()));
+            let owner = Owner {
+                plugin,
+                method,
+                hook,
+                _code: sub.clone(),
+            };
+            self.owners.borrow_mut().insert(sub.raw() as usize, owner);
         }
     }
 
-    /// Before a call of a hook's code.
-    pub fn enter_hook(&self, code: &Sv) -> usize {
-        if self.active.borrow().is_none() {
-            return 0;
-        }
-        let owner = code.address().and_then(|address| {
-            self.owners
-                .borrow()
-                .get(&address)
-                .map(|(_, plugin)| plugin.clone())
-        });
-        owner.map_or(0, |plugin| self.enter(&plugin))
+    /// Before a call of a hook's code: whose it is, if a plugin registered it, and how many
+    /// large containers of that plugin were shared just now.
+    pub fn enter_hook(&self, code: &Sv) -> Option<(Owner, usize)> {
+        let owner = self.owners.borrow().get(&code.address()?).cloned()?;
+        let shared = self.enter(&owner.plugin);
+        Some((owner, shared))
     }
 
     /// Before a call of the plugin. Returns how many large containers were shared.

@@ -67,7 +67,7 @@ void cp_reseed(uint32_t seed) {
 /* ---- calls ---- */
 
 struct work {
-    enum { CALL, CALL_FOR_CODE, METHOD, EVAL, DROP, END } what;
+    enum { CALL, HOOK, METHOD, EVAL, DROP, END } what;
     cp_sv *code;
     const char *name;
     size_t length;
@@ -75,8 +75,39 @@ struct work {
     size_t count;
     int want;
     cp_result *result;
-    int64_t *number;
+    int64_t *number; /* only the returned code counts, and goes here */
+    cp_sv *plugin;
+    cp_sv *hook;
 };
+
+/* local $plugin->{key} = value */
+static void localize(pTHX_ HV *plugin, const char *key, SV *value) {
+    I32 length = (I32)strlen(key);
+    SV *name = newSVpvn_flags(key, length, SVs_TEMP);
+    SV **known = hv_fetch(plugin, key, length, 0);
+    if (known)
+        save_helem(plugin, name, known);
+    else
+        SAVEHDELETE(plugin, name);
+    SV *copy = newSVsv(value);
+    if (!hv_store(plugin, key, length, copy, 0))
+        SvREFCNT_dec(copy);
+}
+
+static I32 call_hook(pTHX_ struct work *w, I32 flags) {
+    dSP;
+    SV *plugin = SV(w->plugin);
+    localize(aTHX_ (HV *)SvRV(plugin), "_qp", SV(w->args[0]));
+    localize(aTHX_ (HV *)SvRV(plugin), "_hook", SV(w->hook));
+    PUSHMARK(SP);
+    EXTEND(SP, (SSize_t)w->count);
+    PUSHs(plugin);
+    for (size_t i = 1; i < w->count; i++)
+        PUSHs(SV(w->args[i]));
+    PUTBACK;
+    SV *method = SV(w->code);
+    return SvROK(method) ? call_sv(method, flags) : call_method(SvPV_nolen(method), flags);
+}
 
 static I32 flags_of(int want) {
     return G_EVAL | (want == CP_LIST ? G_LIST : want == CP_SCALAR ? G_SCALAR : G_VOID | G_DISCARD);
@@ -102,6 +133,8 @@ static int perform(pTHX_ struct work *w) {
     if (w->what == EVAL) {
         SV *text = newSVpvn_flags(w->name, w->length, SVs_TEMP);
         got = eval_sv(text, flags_of(w->want) & ~G_DISCARD);
+    } else if (w->what == HOOK) {
+        got = call_hook(aTHX_ w, flags_of(w->want));
     } else {
         PUSHMARK(SP);
         EXTEND(SP, (SSize_t)w->count);
@@ -119,7 +152,7 @@ static int perform(pTHX_ struct work *w) {
         SP -= got;
     } else if (w->want == CP_VOID) {
         SP -= got;
-    } else if (w->what == CALL_FOR_CODE) {
+    } else if (w->number) {
         SV *first = got > 0 ? SP[1 - got] : NULL;
         if (first && SvOK(first))
             *w->number = cp_int(CP(first));
@@ -177,32 +210,41 @@ static void clear(cp_result *result) {
 }
 
 int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {CALL, code, NULL, 0, args, count, want, result, NULL};
+    struct work w = {CALL, code, NULL, 0, args, count, want, result, NULL, NULL, NULL};
     clear(result);
     return guarded(&w);
 }
 
 int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, cp_result *result) {
-    struct work w = {CALL_FOR_CODE, code, NULL, 0, args, count, CP_LIST, result, number};
+    struct work w = {CALL, code, NULL, 0, args, count, CP_LIST, result, number, NULL, NULL};
     clear(result);
     *number = -1;
     return guarded(&w);
 }
 
+int cp_call_hook(cp_sv *plugin, cp_sv *method, cp_sv *hook, cp_sv **args, size_t count,
+                 int64_t *number, cp_result *result) {
+    struct work w = {HOOK, method, NULL, 0, args, count, CP_LIST, result, number, plugin, hook};
+    clear(result);
+    if (number)
+        *number = -1;
+    return guarded(&w);
+}
+
 int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {METHOD, NULL, name, 0, args, count, want, result, NULL};
+    struct work w = {METHOD, NULL, name, 0, args, count, want, result, NULL, NULL, NULL};
     clear(result);
     return guarded(&w);
 }
 
 int cp_eval(const char *text, size_t length, int want, cp_result *result) {
-    struct work w = {EVAL, NULL, text, length, NULL, 0, want, result, NULL};
+    struct work w = {EVAL, NULL, text, length, NULL, 0, want, result, NULL, NULL, NULL};
     clear(result);
     return guarded(&w);
 }
 
 int cp_drop(cp_sv **values, size_t count) {
-    struct work w = {DROP, NULL, NULL, 0, values, count, CP_VOID, NULL, NULL};
+    struct work w = {DROP, NULL, NULL, 0, values, count, CP_VOID, NULL, NULL, NULL, NULL};
     return guarded(&w);
 }
 
@@ -220,7 +262,7 @@ void cp_begin(void) {
 }
 
 int cp_end(void) {
-    struct work w = {END, NULL, NULL, 0, NULL, 0, CP_VOID, NULL, NULL};
+    struct work w = {END, NULL, NULL, 0, NULL, 0, CP_VOID, NULL, NULL, NULL, NULL};
     return guarded(&w);
 }
 

@@ -81,6 +81,12 @@ int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result
 int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result);
 /* eval of a text. */
 int cp_eval(const char *text, size_t length, int want, cp_result *result);
+/* Calls a plugin's method as a hook: what register_hook's closure does, without its cost. The
+ * first argument is the qp object, which the plugin has as {_qp} for the time of the call, as it
+ * has the hook's name as {_hook}. `method` is a name or a code reference. With `number`, only
+ * the returned code counts, as in cp_call_for_code. */
+int cp_call_hook(cp_sv *plugin, cp_sv *method, cp_sv *hook, cp_sv **args, size_t count,
+                 int64_t *number, cp_result *result);
 /* Calls a hook of which only the returned code counts: its number, or -1 where it returned
  * nothing or undef. */
 int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, cp_result *result);

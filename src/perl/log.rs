@@ -3,7 +3,7 @@
 
 use std::io::Write;
 
-use super::call::{Unwind, call_for_code, stringify};
+use super::call::{Unwind, call_hook_for_code, stringify};
 use super::host::Host;
 use super::object;
 use super::value::Sv;
@@ -88,8 +88,8 @@ impl Host {
             let Some(code) = entry.hash_get("code") else {
                 continue;
             };
-            self.contents.enter_hook(&code);
-            match call_for_code(&code, &mut args) {
+            let owner = self.contents.enter_hook(&code).map(|(owner, _)| owner);
+            match call_hook_for_code(&code, owner.as_ref(), &mut args) {
                 // What dies, or returns undef, is passed over; saying so would not end.
                 Ok(None) | Err(Unwind::Died(_)) => {}
                 Ok(Some(number)) => {

@@ -9,9 +9,12 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::own_hook", own_hook),
 ];
 
-/// own_hook(CODE, PLUGIN): the code is a hook of this plugin object.
+/// own_hook(CODE, PLUGIN, METHOD, HOOK): the code calls this method of the plugin object.
 fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    host::current()?.contents.own(&frame.sv(0), &frame.sv(1));
+    let [code, plugin, method, hook] = [0, 1, 2, 3].map(|index| frame.sv(index));
+    host::current()?
+        .contents
+        .own(&code, &plugin, &method, &hook);
     Ok(())
 }
 
