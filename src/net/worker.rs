@@ -14,7 +14,7 @@ use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
 use crate::perl::port::Port;
-use crate::perl::{interpreter, release_dropped};
+use crate::perl::{interpreter, release_dropped, stdio};
 use crate::server::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 use crate::session::{self, Neighbours, State};
 
@@ -111,6 +111,8 @@ impl Worker {
         let address = incoming.peer.ip();
         let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
         let ended = self.converse(&session, &environment, accepted);
+        // After an exit, what a plugin has printed is still in its handle.
+        stdio::flush();
         session.transport.flush_blocking();
         session.transport.shutdown();
         let released = release_stdio(&self.null).map_err(|_| Exited);

@@ -16,6 +16,8 @@ const LARGEST_COPY: usize = 10_000;
 pub struct Contents {
     /// Whose hook a code reference is, by the code's address.
     owners: RefCell<HashMap<usize, Owner>>,
+    /// Those of them that came in the running session, with which they go.
+    late: RefCell<Vec<usize>>,
     active: RefCell<Option<HashMap<usize, Kept>>>,
 }
 
@@ -45,7 +47,10 @@ impl Contents {
 
     /// Says whose hook a code reference is.
     pub fn own(&self, code: &Sv, plugin: &Sv, method: &Sv, hook: &Sv) {
-        if let Some(sub) = code.referent() {
+        // An object of another form, or with code of its own behind its keys, has no contents.
+        if let Some(sub) = code.referent()
+            && plugin.is_plain_hash()
+        {
             let [plugin, method, hook] = [plugin, method, hook].map(|sv| Sv::copied(sv.raw()));
             let owner = Owner {
                 plugin,
@@ -53,7 +58,11 @@ impl Contents {
                 hook,
                 _code: sub.clone(),
             };
-            self.owners.borrow_mut().insert(sub.raw() as usize, owner);
+            let key = sub.raw() as usize;
+            self.owners.borrow_mut().insert(key, owner);
+            if self.active.borrow().is_some() {
+                self.late.borrow_mut().push(key);
+            }
         }
     }
 
@@ -100,6 +109,9 @@ impl Contents {
 
     /// The plugins hold again what they held before the session.
     pub fn end_session(&self) {
+        for key in self.late.take() {
+            self.owners.borrow_mut().remove(&key);
+        }
         let kept = self.active.borrow_mut().take();
         for Kept { plugin, pristine } in kept.into_iter().flat_map(HashMap::into_values) {
             // SAFETY: both live; the session's contents go with the plain hash, which is

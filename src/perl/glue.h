@@ -140,6 +140,7 @@ cp_sv *cp_new_ref(cp_sv *value);      /* a new reference; shares value */
 
 cp_sv *cp_new_array(void);
 cp_sv *cp_new_hash(void);
+int cp_is_plain_hash(cp_sv *hash); /* neither tied nor restricted */
 size_t cp_array_length(cp_sv *array);
 cp_sv *cp_array_get(cp_sv *array, size_t index); /* not owned, may be null */
 void cp_array_push(cp_sv *array, cp_sv *value);  /* takes over */

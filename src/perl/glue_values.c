@@ -136,6 +136,11 @@ static int is_tied(pTHX_ SV *container) {
     return SvRMAGICAL(container) && mg_find(container, PERL_MAGIC_tied);
 }
 
+int cp_is_plain_hash(cp_sv *hash) {
+    dTHXa(cp_perl);
+    return !is_tied(aTHX_ SV(hash)) && !SvREADONLY(SV(hash));
+}
+
 size_t cp_array_length(cp_sv *array) {
     dTHXa(cp_perl);
     return is_tied(aTHX_ SV(array)) ? 0 : (size_t)(AvFILLp((AV *)array) + 1);

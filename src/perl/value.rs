@@ -145,6 +145,13 @@ impl Sv {
         unsafe { sys::cp_ref_type(self.raw()) as u32 != sys::CP_REF_NONE }
     }
 
+    /// Whether this points to a hash that is neither tied nor restricted.
+    pub fn is_plain_hash(&self) -> bool {
+        // SAFETY: a live SV; the type is checked before it is used as a hash.
+        self.hash()
+            .is_some_and(|hash| unsafe { sys::cp_is_plain_hash(hash) != 0 })
+    }
+
     pub fn as_int(&self) -> i64 {
         // SAFETY: a live SV; no overloaded conversion is run.
         unsafe { sys::cp_int(self.raw()) }

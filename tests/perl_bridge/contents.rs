@@ -15,6 +15,7 @@ cases![
     a_large_list_is_shared_and_said_so,
     a_closure_over_the_plugin_object_sees_the_sessions_contents,
     what_is_left_of_an_exited_session_goes_with_it,
+    a_plugin_object_of_another_form_runs_without_contents,
     a_session_leaves_no_values_behind,
 ];
 
@@ -102,6 +103,22 @@ fn what_is_left_of_an_exited_session_goes_with_it(bridge: &Bridge) {
     bridge.perl("$touch = sub { $_[0]{number} = 9; exit 1 }");
     bridge.session(|| assert!(bridge.run(Hook::Help).is_err()));
     assert_eq!(touch(bridge, "$self->{number}"), "1");
+}
+
+fn a_plugin_object_of_another_form_runs_without_contents(bridge: &Bridge) {
+    let text = r#"
+        require Tie::Hash;
+        { package Tied; our @ISA = 'Tie::StdHash'; sub FIRSTKEY { die } sub FETCH { $_[0]{$_[1]} } }
+        { package Plain; sub method { main::OK() } }
+        tie my %tied, 'Tied';
+        for my $self (bless([], 'Plain'), bless(\%tied, 'Plain'), bless({}, 'Plain'), 'Plain') {
+            my $code = sub { DECLINED };
+            Camelpost::own_hook($code, $self, 'method', 'mail');
+            hook(mail => $code);
+        }
+        1"#;
+    assert_eq!(bridge.perl(text), "1");
+    bridge.session(|| bridge.run(Hook::Mail).unwrap());
 }
 
 fn a_session_leaves_no_values_behind(bridge: &Bridge) {

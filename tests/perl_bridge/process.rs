@@ -1,6 +1,7 @@
 //! The state of the process that a session's plugins may change, and children that they fork.
 
 use camelpost::hook::Hook;
+use camelpost::perl::interpreter::count_values;
 
 use crate::bridge::Bridge;
 use crate::cases;
@@ -11,6 +12,7 @@ cases![
     separators_and_the_selected_handle_are_put_back,
     umask_and_working_directory_are_put_back,
     hooks_that_a_session_registers_end_with_it,
+    a_session_that_registers_hooks_leaves_nothing_behind,
     handles_in_place_of_the_client_are_put_back,
     a_forked_child_that_exits_leaves_its_parent_unharmed,
     a_forked_child_that_dies_leaves_its_parent_unharmed,
@@ -102,6 +104,19 @@ fn hooks_that_a_session_registers_end_with_it(bridge: &Bridge) {
     ] {
         is_put_back(bridge, change, look);
     }
+}
+
+fn a_session_that_registers_hooks_leaves_nothing_behind(bridge: &Bridge) {
+    bridge.perl("$keep = 0; $touch = sub { $_[0]->register_hook('mail', 'touch'); 1 }");
+    let many = |count: usize| {
+        for _ in 0..count {
+            bridge.session(|| bridge.run(Hook::Help).unwrap());
+        }
+        count_values()
+    };
+    let before = many(50);
+    let after = many(1000);
+    assert!(after <= before + 20, "{before} values, then {after}");
 }
 
 fn handles_in_place_of_the_client_are_put_back(bridge: &Bridge) {

@@ -23,6 +23,7 @@ fn exit_in_a_hook_closes_the_connection() {
         "VRFY x",
         "RUN exit",
         "RUN print \"250 first\\r\\n\"; exit",
+        "RUN $| = 0; print \"250 first\\r\\n\"; exit",
         "RUN $SIG{ALRM} = sub { exit }; alarm 1; sleep 5",
         "RUN my @x = sort { $qp->run_hooks('noop'); 0 } 1 .. 3",
     ] {

@@ -118,6 +118,30 @@ fn reset_transaction_from_a_hook_begins_a_new_one() {
 }
 
 #[test]
+fn hooks_run_within_hooks_as_deep_as_the_stack_goes() {
+    let deep = (
+        "deep",
+        "sub hook_mail_pre { my ($self, $t, $left) = @_; $self->{depth}++; \
+           return DECLINED if !$left; no warnings 'recursion'; \
+           return $self->qp->run_hooks('mail_pre', $left - 1) } \
+         sub hook_noop { my $self = shift; my ($left) = $self->{depth} = 0; no warnings; \
+           $self->qp->run_hooks('mail_pre', $main::deep); \
+           $self->qp->respond(250, $self->{depth}); return DONE }",
+    );
+    let server = Server::start(&[deep, RUNNER]);
+    let mut client = server.connect();
+    client.run("$main::deep = 200");
+    assert_eq!(client.say("NOOP"), "250 201");
+    client.run("$main::deep = 1_000_000");
+    let reply = client.expect("NOOP", "250");
+    let depth: u32 = reply[4..].parse().unwrap();
+    assert!((201..1_000_000).contains(&depth), "{depth}");
+    server.wait_for("nested too deeply");
+    client.run("$main::deep = 200");
+    assert_eq!(client.say("NOOP"), "250 201");
+}
+
+#[test]
 fn a_config_hook_answers_before_the_file() {
     let config = (
         "config_hook",
