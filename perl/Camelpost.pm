@@ -5,6 +5,15 @@ package Camelpost;
 use strict;
 use warnings;
 
+our $modules;    # what finds the compiled-in modules
+
+# Another plugin's `use lib` may have put directories before it.
+sub modules_first {
+    return if ref $INC[0] && $INC[0] == $modules;
+    @INC = ($modules, grep { !ref || $_ != $modules } @INC);
+    return;
+}
+
 # An object's own conversion to text, which may run code and die.
 sub stringify { return "$_[0]" }
 
@@ -29,6 +38,29 @@ sub rename_header {
 sub get_header {
     my ($header, $name) = @_;
     return $header->get($name);
+}
+
+# The client behind a handle that a plugin has put in the place of STDIN and
+# STDOUT: what came (nothing at its end), or undef when the time (seconds) is up.
+sub read_client {
+    my $timeout = shift;
+    my ($bytes, $got) = ('');
+    my $in_time = eval {
+        local $SIG{ALRM} = sub { die "time is up\n" };
+        alarm $timeout;
+        $got = sysread STDIN, $bytes, 65536;
+        alarm 0;
+        1;
+    };
+    alarm 0;
+    return $in_time ? $bytes : $@ eq "time is up\n" ? undef : '';
+}
+
+sub write_client {
+    my $bytes = shift;
+    local ($\, $,);
+    local $SIG{PIPE} = 'IGNORE';
+    return eval { print STDOUT $bytes } ? 1 : 0;
 }
 
 sub cipher {
@@ -62,7 +94,24 @@ sub note_state {
         env => {%ENV},
         sig => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
         vars => [$/, $\, $,, $0],
+        hooks => _hooks(),
     );
+    return;
+}
+
+# The table of hooks: HOOK => [ [ENTRY, CODE], ... ]
+sub _hooks {
+    my $table = $Qpsmtpd::hooks;
+    return { map { $_ => [map { [$_, $_->{code}] } @{$table->{$_}}] } keys %$table };
+}
+
+sub _restore_hooks {
+    my ($table, $then) = ($Qpsmtpd::hooks, $noted{hooks});
+    $_->[0]{code} = $_->[1] for map { @$_ } values %$then;
+    for my $hook (keys %$table) {
+        @{$table->{$hook}} = map { $_->[0] } @{$then->{$hook} || []};
+    }
+    $table->{$_} ||= [map { $_->[0] } @{$then->{$_}}] for keys %$then;
     return;
 }
 
@@ -75,13 +124,14 @@ sub set_environment {
 
 sub restore_state {
     my $env = $noted{env};
-    for my $name (grep { !/^TCP/ } keys %ENV) {
+    for my $name (grep { !/^TCP(?:LOCALIP|REMOTEIP|REMOTEHOST)\z/ } keys %ENV) {
         delete $ENV{$name} unless exists $env->{$name};
     }
     for my $name (keys %$env) {
         $ENV{$name} = $env->{$name}
           unless defined $ENV{$name} && $ENV{$name} eq $env->{$name};
     }
+    _restore_hooks();
     my $sig = $noted{sig};
     for my $name (keys %SIG) {
         my ($now, $then) = ($SIG{$name}, $sig->{$name});

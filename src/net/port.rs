@@ -27,9 +27,9 @@ impl SessionPort {
 
     /// Runs session code to its end while the Perl code that asked for it waits.
     fn nested(&self, session: &Rc<Session>, machine: Machine) -> Result<Outcome, Unwind> {
+        // The runtime is the parent's: its events would be lost to it.
         if interpreter::is_stray_child() {
-            // The runtime, and the session with it, are the parent's.
-            let text = b"a forked child cannot run the session's code\n";
+            let text = b"a forked child cannot run hooks of its parent's session\n";
             return Err(Unwind::Died(Sv::bytes(text)));
         }
         session.take_input_back();
@@ -132,6 +132,9 @@ impl Port for SessionPort {
         // What the plugin printed itself was said before.
         stdio::flush();
         session.transport.queue(&reply);
+        if session.is_taken() {
+            return session.flush_taken().is_ok();
+        }
         session.transport.flush_blocking()
     }
 
@@ -150,6 +153,9 @@ impl Port for SessionPort {
 
     fn call_native(&self, id: i32, args: Vec<Arg>) -> Result<Verdict, Unwind> {
         let session = self.session()?;
+        if interpreter::is_stray_child() {
+            return Ok(Verdict::declined());
+        }
         let Some(handler) = session.natives.get(id) else {
             return Ok(Verdict::declined());
         };
@@ -172,8 +178,7 @@ impl Port for SessionPort {
             .session()
             .and_then(|session| self.nested(&session, session::disconnect(session.state.clone())));
         match ended {
-            Ok(_) => Unwind::Exited(0),
-            Err(unwind) => unwind,
+            Ok(_) | Err(_) => Unwind::Exited(0),
         }
     }
 

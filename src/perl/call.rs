@@ -25,7 +25,8 @@ impl Unwind {
         }
     }
 
-    /// The message of an error.
+    /// The message of an error. An `exit` on the way to it is not lost where Perl frames are
+    /// below, as the glue takes care of that.
     pub fn message(&self) -> Vec<u8> {
         match self {
             Unwind::Died(error) => stringify(error).unwrap_or_default(),

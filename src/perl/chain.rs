@@ -2,9 +2,8 @@
 //! in one go; at a native plugin the chain is handed back, to be continued with its verdict.
 //! Does not know what a session makes of a verdict.
 
-use super::call::{Unwind, call_hook};
+use super::call::{Unwind, call_hook, stringify};
 use super::host::{self, Host};
-use super::interpreter;
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use super::object;
 use super::sys;
@@ -130,22 +129,17 @@ impl Host {
             .get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
         let transaction = object::of(&self.port().transaction());
         let mut args = Vec::with_capacity(rest.len() + 2);
-        args.extend([self.qp.raw(), transaction.raw()]);
+        // A copy: a plugin that assigns to its argument changes the host's own object otherwise.
+        let qp = Sv::copied(self.qp.raw());
+        args.extend([qp.raw(), transaction.raw()]);
         args.extend(rest.iter().map(Sv::raw));
-        let was_stray = interpreter::is_stray_child();
-        let returned = call_hook(&entry.code, owner.as_ref(), &mut args);
-        if !was_stray && interpreter::is_stray_child() {
-            // The plugin has forked, and this is the child, out of its hook: the session and the
-            // rest of the chain are its parent's.
-            interpreter::leave_stray_child(if returned.is_ok() { 0 } else { 255 });
-        }
-        let values = match returned {
+        let values = match call_hook(&entry.code, owner.as_ref(), &mut args) {
             Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
-            Err(died) => {
+            Err(Unwind::Died(error)) => {
                 if hook != Hook::Logging {
                     let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
-                    let texts = [Sv::bytes(&label), Sv::bytes(&died.message())];
+                    let texts = [Sv::bytes(&label), Sv::bytes(&error_text(&error)?)];
                     self.log(LOGCRIT, None, None, &texts)?;
                 }
                 return Ok(None);
@@ -170,7 +164,7 @@ impl Host {
             _ => {
                 for value in values.get(1..).unwrap_or_default() {
                     verdict.values.push(match value.is_defined() {
-                        true => Some(super::call::stringify(value)?),
+                        true => Some(error_text(value)?),
                         false => None,
                     });
                 }
@@ -258,6 +252,15 @@ impl Host {
         self.hooks
             .hash_get(hook.name())
             .is_some_and(|list| list.array_len() > 0)
+    }
+}
+
+/// An error, or a value that a plugin returned, as bytes. An object that dies on its way to a text
+/// gives what it died with, as far as that is a text.
+fn error_text(value: &Sv) -> Result<Vec<u8>, Unwind> {
+    match stringify(value) {
+        Err(Unwind::Died(error)) => Ok(error.to_bytes()),
+        other => other,
     }
 }
 

@@ -5,11 +5,22 @@
  */
 #include "glue_perl.h"
 #include <pthread.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 PerlInterpreter *cp_perl;
 
 static int stray_child;
+
+/* XSUBs whose Rust bodies run now, one inside the other. */
+static int xsubs;
+/* The innermost of them over which an exit has passed: it and all below must leave too, whatever
+ * their bodies say, since the Perl frames that called them are gone. */
+static int leaving;
+
+/* Where the stack ends for Perl code that calls Rust that calls Perl. */
+static char *stack_end;
+#define STACK_RESERVE (1024 * 1024)
 
 static void in_child(void) { stray_child = 1; }
 
@@ -35,6 +46,10 @@ int cp_start(int argc, char **argv) {
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+        limit.rlim_cur > 2 * STACK_RESERVE)
+        stack_end = (char *)&limit - (limit.rlim_cur - STACK_RESERVE);
     int status = perl_parse(my_perl, xs_init, argc, argv, NULL);
     return status ? status : perl_run(my_perl);
 }
@@ -48,14 +63,28 @@ int cp_stop(void) {
     return status;
 }
 
+size_t cp_count_values(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return (size_t)PL_sv_count;
+}
+
 void cp_adopt(void) { stray_child = 0; }
 
 int cp_is_stray_child(void) { return stray_child; }
 
-void cp_leave_stray_child(int status) {
-    dTHXa(cp_perl);
-    PerlIO_flush(NULL);
-    _exit(status);
+/* A plugin's forked child ends as any perl does: END blocks, objects, buffers. What Rust owns is
+ * its parent's, so exit handlers and destructors of Rust do not run. */
+static void leave_stray_child(pTHX_ int outcome, SV *error) {
+    dJMPENV;
+    int caught;
+    JMPENV_PUSH(caught);
+    if (!caught && outcome == CP_DIED)
+        warn_sv(error);
+    if (!caught && outcome != CP_EXITED)
+        my_exit(outcome == CP_DIED ? 255 : 0);
+    JMPENV_POP;
+    _exit(perl_destruct(my_perl) & 255);
 }
 
 void cp_reseed(uint32_t seed) {
@@ -67,7 +96,7 @@ void cp_reseed(uint32_t seed) {
 /* ---- calls ---- */
 
 struct work {
-    enum { CALL, HOOK, METHOD, EVAL, DROP, END } what;
+    enum { CALL, HOOK, METHOD, EVAL, DROP, STEP } what;
     cp_sv *code;
     const char *name;
     size_t length;
@@ -78,6 +107,7 @@ struct work {
     int64_t *number; /* only the returned code counts, and goes here */
     cp_sv *plugin;
     cp_sv *hook;
+    cp_step *step;
 };
 
 /* local $plugin->{key} = value */
@@ -120,11 +150,8 @@ static int perform(pTHX_ struct work *w) {
             SvREFCNT_dec(SV(w->args[i]));
         return CP_OK;
     }
-    if (w->what == END) {
-        FREETMPS;
-        LEAVE;
-        return CP_OK;
-    }
+    if (w->what == STEP)
+        return w->step(aTHX);
     dSP;
     int died = 0;
     ENTER;
@@ -179,6 +206,13 @@ static int guarded(struct work *w) {
     dJMPENV;
     int caught;
     volatile int outcome = CP_OK;
+    const int was_stray = stray_child;
+    /* After an exit no Perl runs before the frames of Rust above it are gone; objects may go. */
+    if (leaving && leaving == xsubs && w->what != DROP) {
+        if (w->result)
+            w->result->exit_status = STATUS_EXIT;
+        return CP_EXITED;
+    }
     JMPENV_PUSH(caught);
     switch (caught) {
     case 0:
@@ -195,10 +229,11 @@ static int guarded(struct work *w) {
             w->result->exit_status = 255;
     }
     JMPENV_POP;
-    /* A plugin's forked child ends as any perl does: END blocks, objects, buffers. What Rust owns
-     * is its parent's, so exit handlers and destructors of Rust do not run. */
-    if (stray_child && outcome == CP_EXITED)
-        _exit(perl_destruct(my_perl) & 255);
+    /* What called here is the parent's: the child goes no further, however the call ended. */
+    if (stray_child && (outcome == CP_EXITED || !was_stray))
+        leave_stray_child(aTHX_ outcome, w->result ? SV(w->result->error) : NULL);
+    if (outcome == CP_EXITED)
+        leaving = xsubs;
     return outcome;
 }
 
@@ -210,13 +245,15 @@ static void clear(cp_result *result) {
 }
 
 int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {CALL, code, NULL, 0, args, count, want, result, NULL, NULL, NULL};
+    struct work w = {
+        .what = CALL, .code = code, .args = args, .count = count, .want = want, .result = result};
     clear(result);
     return guarded(&w);
 }
 
 int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, cp_result *result) {
-    struct work w = {CALL, code, NULL, 0, args, count, CP_LIST, result, number, NULL, NULL};
+    struct work w = {.what = CALL, .code = code, .args = args, .count = count,
+                     .want = CP_LIST, .result = result, .number = number};
     clear(result);
     *number = -1;
     return guarded(&w);
@@ -224,7 +261,9 @@ int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, c
 
 int cp_call_hook(cp_sv *plugin, cp_sv *method, cp_sv *hook, cp_sv **args, size_t count,
                  int64_t *number, cp_result *result) {
-    struct work w = {HOOK, method, NULL, 0, args, count, CP_LIST, result, number, plugin, hook};
+    struct work w = {.what = HOOK, .code = method, .args = args, .count = count,
+                     .want = CP_LIST, .result = result, .number = number,
+                     .plugin = plugin, .hook = hook};
     clear(result);
     if (number)
         *number = -1;
@@ -232,19 +271,26 @@ int cp_call_hook(cp_sv *plugin, cp_sv *method, cp_sv *hook, cp_sv **args, size_t
 }
 
 int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result) {
-    struct work w = {METHOD, NULL, name, 0, args, count, want, result, NULL, NULL, NULL};
+    struct work w = {
+        .what = METHOD, .name = name, .args = args, .count = count, .want = want, .result = result};
     clear(result);
     return guarded(&w);
 }
 
 int cp_eval(const char *text, size_t length, int want, cp_result *result) {
-    struct work w = {EVAL, NULL, text, length, NULL, 0, want, result, NULL, NULL, NULL};
+    struct work w = {
+        .what = EVAL, .name = text, .length = length, .want = want, .result = result};
     clear(result);
     return guarded(&w);
 }
 
 int cp_drop(cp_sv **values, size_t count) {
-    struct work w = {DROP, NULL, NULL, 0, values, count, CP_VOID, NULL, NULL, NULL, NULL};
+    struct work w = {.what = DROP, .args = values, .count = count};
+    return guarded(&w);
+}
+
+int cp_guard(cp_step *step) {
+    struct work w = {.what = STEP, .step = step};
     return guarded(&w);
 }
 
@@ -255,17 +301,6 @@ void cp_free_result(cp_result *result) {
     result->count = 0;
 }
 
-void cp_begin(void) {
-    dTHXa(cp_perl);
-    ENTER;
-    SAVETMPS;
-}
-
-int cp_end(void) {
-    struct work w = {END, NULL, NULL, 0, NULL, 0, CP_VOID, NULL, NULL, NULL, NULL};
-    return guarded(&w);
-}
-
 /* ---- XSUBs ---- */
 
 #define ARGS_INLINE 16
@@ -274,7 +309,11 @@ static void trampoline(pTHX_ CV *cv) {
     dXSARGS;
     SV *few[ARGS_INLINE];
     cp_frame frame = {0};
-    /* The stack may move while Rust calls Perl again, so the arguments are copied. */
+    if (stack_end && (char *)&frame < stack_end)
+        croak("Calls of hooks within hooks are nested too deeply");
+    ENTER;
+    /* The stack may move while Rust calls Perl again, and does not count its references: the
+     * arguments are copied and kept. */
     SV **args = few;
     if (items > ARGS_INLINE) {
         Newx(args, items, SV *);
@@ -282,25 +321,33 @@ static void trampoline(pTHX_ CV *cv) {
     }
     for (SSize_t i = 0; i < items; i++) {
         args[i] = ST(i);
-        SvGETMAGIC(args[i]);
+        SAVEFREESV(SvREFCNT_inc_simple_NN(args[i]));
     }
+    for (SSize_t i = 0; i < items; i++)
+        SvGETMAGIC(args[i]);
     frame.args = (cp_sv **)args;
     frame.count = (size_t)items;
     frame.want = GIMME_V == G_LIST ? CP_LIST : GIMME_V == G_SCALAR ? CP_SCALAR : CP_VOID;
+    xsubs++;
     int status = camelpost_xs(CvXSUBANY(cv).any_i32, &frame);
     for (size_t i = 0; i < frame.returned && i < CP_INLINE; i++)
         sv_2mortal(SV(frame.few[i]));
     AV *more = (AV *)frame.more;
     if (more)
         sv_2mortal((SV *)more);
+    const int must_leave = leaving >= xsubs;
+    xsubs--;
+    if (must_leave || status == CP_XS_EXIT) {
+        leaving = xsubs;
+        my_exit(STATUS_EXIT);
+    }
     if (status == CP_XS_CROAK) {
         SV *error = frame.error ? sv_2mortal(SV(frame.error)) : newSVpvs_flags("error", SVs_TEMP);
         if (SvROK(error))
             croak_sv(error);
         croak("%" SVf, SVfARG(error));
     }
-    if (status == CP_XS_EXIT)
-        my_exit(STATUS_EXIT);
+    LEAVE;
     SPAGAIN;
     SP = PL_stack_base + ax - 1;
     EXTEND(SP, (SSize_t)frame.returned);

@@ -66,12 +66,12 @@ typedef struct {
 int cp_start(int argc, char **argv);
 /* Runs END blocks and destroys the interpreter. */
 int cp_stop(void);
+/* How many SVs are alive. */
+size_t cp_count_values(void);
 /* In a forked worker: this process is the owner of the interpreter from now on. */
 void cp_adopt(void);
 /* Whether this process is a child that Perl code has forked. */
 int cp_is_stray_child(void);
-/* Ends a process that Perl code has forked: buffers flushed, no destructor run. */
-void cp_leave_stray_child(int status);
 /* Starts perl's generators of random numbers anew. */
 void cp_reseed(uint32_t seed);
 
@@ -94,17 +94,16 @@ int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, c
 void cp_free_result(cp_result *result);
 /* Gives up references; what runs in DESTROY may exit. */
 int cp_drop(cp_sv **values, size_t count);
-/* A scope around calls, so that temporaries are freed: begin before, end after. */
-void cp_begin(void);
-int cp_end(void);
 
 /* ---- process state of a session ---- */
 
-/* Notes %ENV, the signal handlers, $/ $\ $, $0 and the selected handle as they are now. */
+/* Notes %ENV, %SIG, $/ $\ $, $0, the selected handle, the table of hooks and the signal mask as
+ * they are now. */
 void cp_note_state(void);
-/* Whether any of them is another than was noted; names in %ENV that begin with TCP are not
- * looked at, as each session sets them. */
+/* Whether any of them is another than was noted; the variables in %ENV that each session sets
+ * are not looked at. */
 int cp_state_differs(void);
+void cp_restore_signal_mask(void);
 
 /* ---- XSUBs ---- */
 
@@ -159,8 +158,9 @@ cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, voi
 void *cp_object_data(cp_sv *object, uint16_t kind);
 /* Replaces the data without releasing the old, which is returned. */
 void *cp_object_replace(cp_sv *object, uint16_t kind, void *data);
-/* Makes object{key} read and write through camelpost_key_get/set with this index. */
-void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index);
+/* Makes object{key} read and write through camelpost_key_get/set with this index, which get the
+ * data. The element owns it and gives it back to camelpost_key_free. */
+void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
 
 /* ---- session-scoped contents of plugin objects ---- */
 
@@ -173,9 +173,10 @@ void cp_swap_contents(cp_sv *object, cp_sv *hash);
 
 /* ---- the client on STDIN and STDOUT ---- */
 
-/* Makes *STDIN and *STDOUT fresh handles on descriptors 0 and 1. */
+/* Makes *STDIN and *STDOUT fresh handles on descriptors 0 and 1. What a plugin has put in their
+ * place is released, which may exit: an outcome. */
 int cp_fresh_stdio(void);
-/* Whether *STDIN or *STDOUT is not the handle that cp_fresh_stdio made. */
+/* Whether a plugin has put another handle in the place of *STDIN or *STDOUT. */
 int cp_stdio_taken(void);
 /* Puts bytes before what STDIN will read. */
 int cp_stdin_unread(const char *bytes, size_t length);
@@ -190,7 +191,8 @@ cp_sv *cp_new_handle(int fd, const char *mode);
 
 int camelpost_xs(int32_t index, cp_frame *frame);
 void camelpost_free(uint16_t kind, void *data);
-cp_sv *camelpost_key_get(int32_t index, cp_sv *object); /* owned by the caller, or null */
-void camelpost_key_set(int32_t index, cp_sv *object, cp_sv *value);
+cp_sv *camelpost_key_get(int32_t index, void *data); /* owned by the caller, or null */
+void camelpost_key_set(int32_t index, void *data, cp_sv *value);
+void camelpost_key_free(int32_t index, void *data);
 
 #endif

@@ -15,6 +15,11 @@
 
 extern PerlInterpreter *cp_perl;
 
+/* Something that calls perl API which may die, exit or run Perl code, done where that cannot pass
+ * into Rust. Returns an outcome. */
+typedef int cp_step(pTHX);
+int cp_guard(cp_step *step);
+
 #define SV(value) ((SV *)(value))
 #define CP(value) ((cp_sv *)(value))
 

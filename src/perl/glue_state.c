@@ -1,14 +1,17 @@
 /*
  * The process state that belongs to a session: noted once, compared after each session. Putting
- * it back where it differs is Perl's work (perl/Camelpost.pm), as it may run code.
+ * it back where it differs is Perl's work (perl/Camelpost.pm), as it may run code. Values are
+ * compared as they lie there, without magic and without conversions: no Perl code runs here.
  */
 #include "glue_perl.h"
+#include <signal.h>
 
 static HV *noted_env;
-static SV *noted_handlers[SIG_SIZE];
-static SV *noted_warn, *noted_die;
+static HV *noted_signals;
 static SV *noted_variables[4]; /* $/ $\ $, $0 */
 static GV *noted_handle;
+static UV noted_hooks;
+static sigset_t noted_mask;
 
 static SV *variable(pTHX_ int which) {
     SV *sv = which == 0   ? PL_rs
@@ -18,67 +21,117 @@ static SV *variable(pTHX_ int which) {
     return sv && SvOK(sv) ? sv : NULL;
 }
 
+static int same(SV *then, SV *now) {
+    if (!then || !now)
+        return then == now;
+    if (SvROK(then) || SvROK(now))
+        return SvROK(then) && SvROK(now) && SvRV(then) == SvRV(now);
+    if (SvPOK(then) && SvPOK(now))
+        return SvCUR(then) == SvCUR(now) && memEQ(SvPVX(then), SvPVX(now), SvCUR(now)) &&
+               SvUTF8(then) == SvUTF8(now);
+    return SvIOK(then) && SvIOK(now) && SvIVX(then) == SvIVX(now);
+}
+
+typedef int filter(SV *value, const char *name, STRLEN length);
+
+static int is_named(const char *name, STRLEN length, const char *known) {
+    return length == strlen(known) && memEQ(name, known, length);
+}
+
+/* A variable of the environment that no session sets anew. */
+static int is_lasting(SV *value, const char *name, STRLEN length) {
+    PERL_UNUSED_ARG(value);
+    return !is_named(name, length, "TCPLOCALIP") && !is_named(name, length, "TCPREMOTEIP") &&
+           !is_named(name, length, "TCPREMOTEHOST");
+}
+
+/* A signal that has a handler, or is ignored. */
+static int is_handled(SV *value, const char *name, STRLEN length) {
+    PERL_UNUSED_ARG(name);
+    PERL_UNUSED_ARG(length);
+    if (!SvOK(value))
+        return 0;
+    return !SvPOK(value) || (SvCUR(value) && !is_named(SvPVX(value), SvCUR(value), "DEFAULT"));
+}
+
+static HV *signals(pTHX) { return GvHVn(gv_fetchpvs("SIG", GV_ADD | GV_NOTQUAL, SVt_PVHV)); }
+
+static HV *copy(pTHX_ HV *from, filter *counts) {
+    HV *to = newHV();
+    HE *entry;
+    hv_iterinit(from);
+    while ((entry = hv_iternext(from)))
+        if (counts(HeVAL(entry), HeKEY(entry), (STRLEN)HeKLEN(entry)))
+            (void)hv_store(to, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry),
+                           newSVsv_nomg(HeVAL(entry)), 0);
+    return to;
+}
+
+static int differs(pTHX_ HV *then, HV *now, filter *counts) {
+    STRLEN found = 0;
+    HE *entry;
+    hv_iterinit(now);
+    while ((entry = hv_iternext(now))) {
+        if (!counts(HeVAL(entry), HeKEY(entry), (STRLEN)HeKLEN(entry)))
+            continue;
+        SV **old = hv_fetch(then, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry), 0);
+        if (!old || !same(*old, HeVAL(entry)))
+            return 1;
+        found++;
+    }
+    return found != HvUSEDKEYS(then);
+}
+
+/* A number that changes with the entries of the table of hooks, their order and their code. The
+ * noted entries are kept alive (perl/Camelpost.pm), so that no new one has an old one's address. */
+static UV hooks_now(pTHX) {
+    SV *table = get_sv("Qpsmtpd::hooks", 0);
+    UV all = 0;
+    if (!table || !SvROK(table) || SvTYPE(SvRV(table)) != SVt_PVHV || SvMAGICAL(SvRV(table)))
+        return all;
+    HV *hooks = (HV *)SvRV(table);
+    HE *entry;
+    hv_iterinit(hooks);
+    while ((entry = hv_iternext(hooks))) {
+        SV *list = SvROK(HeVAL(entry)) ? SvRV(HeVAL(entry)) : NULL;
+        if (!list || SvTYPE(list) != SVt_PVAV || SvMAGICAL(list) || AvFILLp((AV *)list) < 0)
+            continue;
+        UV one = HeHASH(entry);
+        for (SSize_t i = 0; i <= AvFILLp((AV *)list); i++) {
+            SV *hook = AvARRAY((AV *)list)[i];
+            hook = hook && SvROK(hook) ? SvRV(hook) : NULL;
+            one = one * 31 + PTR2UV(hook);
+            if (hook && SvTYPE(hook) == SVt_PVHV && !SvMAGICAL(hook) && !SvREADONLY(hook)) {
+                SV **code = hv_fetchs((HV *)hook, "code", 0);
+                one = one * 31 + (code && SvROK(*code) ? PTR2UV(SvRV(*code)) : 0);
+            }
+        }
+        all += one;
+    }
+    return all;
+}
+
 void cp_note_state(void) {
     dTHXa(cp_perl);
-    HV *env = GvHVn(PL_envgv);
-    if (noted_env)
-        SvREFCNT_dec((SV *)noted_env);
-    noted_env = newHV();
-    HE *entry;
-    hv_iterinit(env);
-    while ((entry = hv_iternext(env)))
-        (void)hv_store_ent(noted_env, hv_iterkeysv(entry), newSVsv_nomg(HeVAL(entry)), 0);
-    for (int i = 0; i < SIG_SIZE; i++)
-        noted_handlers[i] = PL_psig_ptr ? PL_psig_ptr[i] : NULL;
-    noted_warn = PL_warnhook;
-    noted_die = PL_diehook;
+    noted_env = copy(aTHX_ GvHVn(PL_envgv), is_lasting);
+    noted_signals = copy(aTHX_ signals(aTHX), is_handled);
     for (int i = 0; i < 4; i++) {
         SV *now = variable(aTHX_ i);
         noted_variables[i] = now ? newSVsv_nomg(now) : NULL;
     }
     noted_handle = PL_defoutgv;
-}
-
-static int is_session_variable(const char *name, STRLEN length) {
-    return length > 3 && memcmp(name, "TCP", 3) == 0;
-}
-
-static int env_differs(pTHX) {
-    HV *env = GvHVn(PL_envgv);
-    STRLEN same = 0;
-    HE *entry;
-    hv_iterinit(env);
-    while ((entry = hv_iternext(env))) {
-        STRLEN length;
-        const char *name = HePV(entry, length);
-        if (is_session_variable(name, length))
-            continue;
-        SV **then = hv_fetch(noted_env, name, (I32)length, 0);
-        if (!then || !sv_eq_flags(*then, HeVAL(entry), 0))
-            return 1;
-        same++;
-    }
-    STRLEN noted = 0;
-    hv_iterinit(noted_env);
-    while ((entry = hv_iternext(noted_env))) {
-        STRLEN length;
-        const char *name = HePV(entry, length);
-        noted += !is_session_variable(name, length);
-    }
-    return same != noted;
+    noted_hooks = hooks_now(aTHX);
+    sigprocmask(SIG_SETMASK, NULL, &noted_mask);
 }
 
 int cp_state_differs(void) {
     dTHXa(cp_perl);
-    for (int i = 0; i < SIG_SIZE; i++)
-        if (noted_handlers[i] != (PL_psig_ptr ? PL_psig_ptr[i] : NULL))
+    for (int i = 0; i < 4; i++)
+        if (!same(noted_variables[i], variable(aTHX_ i)))
             return 1;
-    if (noted_warn != PL_warnhook || noted_die != PL_diehook || noted_handle != PL_defoutgv)
-        return 1;
-    for (int i = 0; i < 4; i++) {
-        SV *now = variable(aTHX_ i);
-        if (!now != !noted_variables[i] || (now && !sv_eq_flags(now, noted_variables[i], 0)))
-            return 1;
-    }
-    return env_differs(aTHX);
+    return noted_handle != PL_defoutgv || noted_hooks != hooks_now(aTHX) ||
+           differs(aTHX_ noted_signals, signals(aTHX), is_handled) ||
+           differs(aTHX_ noted_env, GvHVn(PL_envgv), is_lasting);
 }
+
+void cp_restore_signal_mask(void) { sigprocmask(SIG_SETMASK, &noted_mask, NULL); }

@@ -4,6 +4,9 @@
  */
 #include "glue_perl.h"
 
+/* A layer, or a handler of a signal that comes while a handle waits, may be Perl code: what uses
+ * handles runs behind cp_guard. */
+
 /* The handles that a session starts with: *STDIN and *STDOUT may be given others by a plugin. */
 static IO *client_in;
 static IO *client_out;
@@ -21,7 +24,11 @@ static IO *give_handle(pTHX_ GV *gv, IO *mine, int fd, const char *mode) {
         SvREFCNT_dec(other);
     }
     PerlIO *handle = IoIFP(mine);
-    if (!handle || PerlIO_fileno(handle) != fd) {
+    if (handle && PerlIO_fileno(handle) != fd) {
+        PerlIO_close(handle);
+        handle = IoIFP(mine) = IoOFP(mine) = NULL;
+    }
+    if (!handle) {
         /* A plugin closed it: a new one, on the descriptor that is in place already. */
         handle = PerlIO_fdopen(fd, mode);
         IoIFP(mine) = handle;
@@ -34,6 +41,8 @@ static IO *give_handle(pTHX_ GV *gv, IO *mine, int fd, const char *mode) {
         while (mode[0] == 'r' && (left = PerlIO_get_cnt(handle)) > 0)
             PerlIO_read(handle, rest, left < (SSize_t)sizeof rest ? (size_t)left : sizeof rest);
         PerlIO_clearerr(handle);
+        /* Layers that a plugin has put on it. */
+        PerlIO_binmode(aTHX_ handle, IoTYPE(mine), 0, NULL);
     }
     IoLINES(mine) = 0;
     if (mode[0] == 'w')
@@ -41,14 +50,15 @@ static IO *give_handle(pTHX_ GV *gv, IO *mine, int fd, const char *mode) {
     return mine;
 }
 
-int cp_fresh_stdio(void) {
-    dTHXa(cp_perl);
+static int fresh(pTHX) {
     if (!stdout_gv)
         stdout_gv = gv_fetchpv("STDOUT", GV_ADD | GV_NOTQUAL, SVt_PVIO);
     client_in = give_handle(aTHX_ PL_stdingv, client_in, 0, "r");
     client_out = give_handle(aTHX_ stdout_gv, client_out, 1, "w");
-    return IoIFP(client_in) && IoOFP(client_out);
+    return CP_OK;
 }
+
+int cp_fresh_stdio(void) { return cp_guard(fresh); }
 
 int cp_stdio_taken(void) {
     dTHXa(cp_perl);
@@ -56,28 +66,50 @@ int cp_stdio_taken(void) {
     return client_in && (GvIOp(PL_stdingv) != client_in || GvIOp(stdout_gv) != client_out);
 }
 
-int cp_stdin_unread(const char *bytes, size_t length) {
-    dTHXa(cp_perl);
+/* The bytes of the running call to one of the two functions below. */
+static const char *lent;
+static char *taken;
+static size_t wanted, done;
+
+static int unread(pTHX) {
     PerlIO *in = client_in ? IoIFP(client_in) : NULL;
-    return in && PerlIO_unread(in, bytes, length) == (SSize_t)length;
+    if (in && PerlIO_unread(in, lent, wanted) == (SSize_t)wanted)
+        done = wanted;
+    return CP_OK;
+}
+
+int cp_stdin_unread(const char *bytes, size_t length) {
+    lent = bytes;
+    wanted = length;
+    done = 0;
+    return cp_guard(unread) == CP_OK && done == length;
+}
+
+static int take(pTHX) {
+    PerlIO *in = client_in ? IoIFP(client_in) : NULL;
+    SSize_t there = in ? PerlIO_get_cnt(in) : 0;
+    SSize_t got = there > 0 ? PerlIO_read(in, taken, (size_t)there < wanted ? (size_t)there : wanted)
+                            : 0;
+    done = got > 0 ? (size_t)got : 0;
+    return CP_OK;
 }
 
 size_t cp_stdin_take(char *bytes, size_t size) {
-    dTHXa(cp_perl);
-    PerlIO *in = client_in ? IoIFP(client_in) : NULL;
-    if (!in)
-        return 0;
-    SSize_t there = PerlIO_get_cnt(in);
-    if (there <= 0)
-        return 0;
-    SSize_t got = PerlIO_read(in, bytes, (size_t)there < size ? (size_t)there : size);
-    return got > 0 ? (size_t)got : 0;
+    taken = bytes;
+    wanted = size;
+    done = 0;
+    return cp_guard(take) == CP_OK ? done : 0;
+}
+
+static int flush(pTHX) {
+    PerlIO *out = client_out ? IoOFP(client_out) : NULL;
+    done = !out || PerlIO_flush(out) == 0;
+    return CP_OK;
 }
 
 int cp_stdout_flush(void) {
-    dTHXa(cp_perl);
-    PerlIO *out = client_out ? IoOFP(client_out) : NULL;
-    return !out || PerlIO_flush(out) == 0;
+    done = 0;
+    return cp_guard(flush) == CP_OK && done;
 }
 
 cp_sv *cp_new_handle(int fd, const char *mode) {

@@ -131,15 +131,19 @@ cp_sv *cp_new_hash(void) {
     return CP(newHV());
 }
 
+/* A tied array would run its class's code to say how long it is: it counts as empty. */
+static int is_tied(pTHX_ SV *container) {
+    return SvRMAGICAL(container) && mg_find(container, PERL_MAGIC_tied);
+}
+
 size_t cp_array_length(cp_sv *array) {
     dTHXa(cp_perl);
-    return (size_t)(av_top_index((AV *)array) + 1);
+    return is_tied(aTHX_ SV(array)) ? 0 : (size_t)(AvFILLp((AV *)array) + 1);
 }
 
 cp_sv *cp_array_get(cp_sv *array, size_t index) {
-    dTHXa(cp_perl);
-    SV **slot = av_fetch((AV *)array, (SSize_t)index, 0);
-    return slot ? CP(*slot) : NULL;
+    AV *av = (AV *)array;
+    return index < cp_array_length(array) ? CP(AvARRAY(av)[index]) : NULL;
 }
 
 void cp_array_push(cp_sv *array, cp_sv *value) {
@@ -149,13 +153,19 @@ void cp_array_push(cp_sv *array, cp_sv *value) {
 
 cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length) {
     dTHXa(cp_perl);
+    if (is_tied(aTHX_ SV(hash)))
+        return NULL;
+    /* In a restricted hash even a look at a key that it must not have would die. */
+    if (SvREADONLY(SV(hash)) && !hv_exists((HV *)hash, key, (I32)length))
+        return NULL;
     SV **slot = hv_fetch((HV *)hash, key, (I32)length, 0);
     return slot ? CP(*slot) : NULL;
 }
 
 void cp_hash_set(cp_sv *hash, const char *key, size_t length, cp_sv *value) {
     dTHXa(cp_perl);
-    if (!hv_store((HV *)hash, key, (I32)length, SV(value), 0))
+    if (is_tied(aTHX_ SV(hash)) || SvREADONLY(SV(hash)) ||
+        !hv_store((HV *)hash, key, (I32)length, SV(value), 0))
         SvREFCNT_dec(SV(value));
 }
 
@@ -205,7 +215,11 @@ cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, voi
     mg->mg_private = kind;
     mg->mg_flags |= MGf_DUP;
     SV *reference = newRV_noinc((SV *)hash);
-    HV *stash = class_sv ? gv_stashsv(SV(class_sv), GV_ADD) : gv_stashpv(class_name, GV_ADD);
+    SV *given = SV(class_sv);
+    /* Only a name: an object or undef would run code, or warn, on its way to a text. */
+    HV *stash = given && SvPOK(given) && SvCUR(given)
+                    ? gv_stashpvn(SvPVX(given), (U32)SvCUR(given), GV_ADD | SvUTF8(given))
+                    : gv_stashpv(class_name, GV_ADD);
     return CP(sv_bless(reference, stash));
 }
 
@@ -235,10 +249,10 @@ void *cp_object_replace(cp_sv *object, uint16_t kind, void *data) {
     return old;
 }
 
-/* A key of an object that is read and written in Rust: the element holds the object weakly (a
- * plain pointer, since the element dies with the object's hash). */
+/* A key of an object that is read and written in Rust. The element may outlive the object's hash
+ * (\$object->{key}), so it has a counted pointer of its own to the state. */
 static int key_get(pTHX_ SV *sv, MAGIC *mg) {
-    SV *value = SV(camelpost_key_get(mg->mg_private, (cp_sv *)mg->mg_ptr));
+    SV *value = mg->mg_ptr ? SV(camelpost_key_get(mg->mg_private, mg->mg_ptr)) : NULL;
     if (value) {
         sv_setsv_nomg(sv, value);
         SvREFCNT_dec_NN(value);
@@ -248,28 +262,50 @@ static int key_get(pTHX_ SV *sv, MAGIC *mg) {
 
 static int key_set(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_CONTEXT;
-    camelpost_key_set(mg->mg_private, (cp_sv *)mg->mg_ptr, CP(sv));
+    if (mg->mg_ptr)
+        camelpost_key_set(mg->mg_private, mg->mg_ptr, CP(sv));
     return 0;
 }
 
-static const MGVTBL key_vtbl = {key_get, key_set, NULL, NULL, NULL, NULL, NULL, NULL};
+static int key_free(pTHX_ SV *sv, MAGIC *mg) {
+    PERL_UNUSED_ARG(sv);
+    if (mg->mg_ptr)
+        camelpost_key_free(mg->mg_private, mg->mg_ptr);
+    mg->mg_ptr = NULL;
+    return 0;
+}
 
-void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index) {
+/* A localised key is a plain element. */
+static int key_local(pTHX_ SV *sv, MAGIC *mg) {
+    PERL_UNUSED_ARG(sv);
+    PERL_UNUSED_ARG(mg);
+    return 0;
+}
+
+static const MGVTBL key_vtbl = {key_get, key_set, NULL, NULL, key_free, NULL, dup_data, key_local};
+
+void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data) {
     dTHXa(cp_perl);
     SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
     SV *element = newSV(0);
-    MAGIC *mg = sv_magicext(element, NULL, PERL_MAGIC_ext, &key_vtbl, (char *)hash, 0);
+    MAGIC *mg = sv_magicext(element, NULL, PERL_MAGIC_ext, &key_vtbl, (char *)data, 0);
     mg->mg_private = (U16)index;
+    mg->mg_flags |= MGf_DUP | MGf_LOCAL;
     if (!hv_store((HV *)hash, key, (I32)length, element, 0))
         SvREFCNT_dec(element);
 }
 
 /* ---- session-scoped contents ---- */
 
+/* What lies deeper is shared, so that a long chain cannot exhaust the stack. */
+#define DEEPEST_COPY 200
+
 struct copying {
     size_t limit;
     size_t *shared;
     PTR_TBL_t *seen;
+    int depth;
+    AV *weak; /* copies of weak references to plain containers: made weak at the end */
 };
 
 static SV *copy_value(pTHX_ SV *sv, struct copying *c);
@@ -278,6 +314,7 @@ static SV *copy_container(pTHX_ SV *container, struct copying *c) {
     SV *known = (SV *)ptr_table_fetch(c->seen, container);
     if (known)
         return SvREFCNT_inc_simple_NN(known);
+    c->depth++;
     if (SvTYPE(container) == SVt_PVAV) {
         AV *from = (AV *)container;
         AV *to = newAV();
@@ -289,6 +326,7 @@ static SV *copy_container(pTHX_ SV *container, struct copying *c) {
             if (slot)
                 av_store(to, i, copy_value(aTHX_ *slot, c));
         }
+        c->depth--;
         return (SV *)to;
     }
     HV *from = (HV *)container;
@@ -297,10 +335,13 @@ static SV *copy_container(pTHX_ SV *container, struct copying *c) {
     HE *entry;
     hv_iterinit(from);
     while ((entry = hv_iternext(from))) {
+        HEK *key = HeKEY_hek(entry);
         SV *value = copy_value(aTHX_ HeVAL(entry), c);
-        if (!hv_store_ent(to, hv_iterkeysv(entry), value, HeHASH(entry)))
+        I32 length = HEK_UTF8(key) ? -HEK_LEN(key) : HEK_LEN(key);
+        if (!hv_store(to, HEK_KEY(key), length, value, 0))
             SvREFCNT_dec(value);
     }
+    c->depth--;
     return (SV *)to;
 }
 
@@ -311,9 +352,15 @@ static int is_plain_container(SV *sv) {
 static SV *copy_value(pTHX_ SV *sv, struct copying *c) {
     if (SvROK(sv) && is_plain_container(SvRV(sv))) {
         SV *container = SvRV(sv);
+        if (SvWEAKREF(sv)) {
+            /* Whether what it points to is copied is known at the end. */
+            SV *copy = newSVsv_nomg(sv);
+            av_push(c->weak, SvREFCNT_inc_simple_NN(copy));
+            return copy;
+        }
         size_t size = SvTYPE(container) == SVt_PVAV ? (size_t)(av_top_index((AV *)container) + 1)
                                                     : (size_t)HvUSEDKEYS((HV *)container);
-        if (size <= c->limit)
+        if (size <= c->limit && c->depth < DEEPEST_COPY)
             return newRV_noinc(copy_container(aTHX_ container, c));
         (*c->shared)++;
     }
@@ -323,11 +370,28 @@ static SV *copy_value(pTHX_ SV *sv, struct copying *c) {
     return copy;
 }
 
+/* A weak reference points to the copy of what it pointed to, or to the same where that is not
+ * among what was copied. */
+static void weaken_copies(pTHX_ struct copying *c) {
+    for (SSize_t i = 0; i <= AvFILLp(c->weak); i++) {
+        SV *copy = AvARRAY(c->weak)[i];
+        SV *now = (SV *)ptr_table_fetch(c->seen, SvRV(copy));
+        if (now) {
+            SV *old = SvRV(copy);
+            SvRV_set(copy, SvREFCNT_inc_simple_NN(now));
+            SvREFCNT_dec_NN(old);
+        }
+        sv_rvweaken(copy);
+    }
+}
+
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared) {
     dTHXa(cp_perl);
-    struct copying c = {limit, shared, ptr_table_new()};
+    struct copying c = {limit, shared, ptr_table_new(), 0, newAV()};
     SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
     SV *copy = copy_container(aTHX_ hash, &c);
+    weaken_copies(aTHX_ &c);
+    SvREFCNT_dec((SV *)c.weak);
     ptr_table_free(c.seen);
     return CP(copy);
 }

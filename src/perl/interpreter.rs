@@ -13,7 +13,7 @@ include!(concat!(env!("OUT_DIR"), "/perl_files.rs"));
 /// Puts the compiled-in modules first in @INC. Modules of the original that Camelpost does not
 /// have must not be found either: they would load the rest of the original.
 const BOOT: &str = r#"
-unshift @INC, sub {
+my $modules = sub {
     my (undef, $file) = @_;
     my $text = Camelpost::_embedded_file($file);
     if (!defined $text) {
@@ -25,7 +25,11 @@ unshift @INC, sub {
     open my $handle, '<', \$text or die "cannot read $file: $!";
     return (\qq{# line 1 "perl/$file"\n}, $handle);
 };
+unshift @INC, $modules;
 require Camelpost;
+$Camelpost::modules = $modules;
+# A plugin's `use lib` puts its directory first, before the same plugin's `use Qpsmtpd::DSN`.
+require "Qpsmtpd/$_.pm" for qw(SMTP Address Auth Base Command DB DSN Utils);
 1;
 "#;
 
@@ -71,6 +75,12 @@ fn set_program_name() {
     let _ = super::call::call_function("Camelpost::set_program_name", &[program], Want::Void);
 }
 
+/// How many Perl values are alive: what leaks makes it grow.
+pub fn count_values() -> usize {
+    // SAFETY: reads a number of the running interpreter.
+    unsafe { sys::cp_count_values() }
+}
+
 /// A forked worker: this process owns its copy of the interpreter.
 pub fn adopt(seed: u32) {
     // SAFETY: the interpreter runs in this process's main thread.
@@ -80,17 +90,11 @@ pub fn adopt(seed: u32) {
     }
 }
 
-/// Whether this process was forked by Perl code and must not go on as a worker.
+/// Whether this process was forked by Perl code. Such a child never comes back from the call into
+/// Perl in which it was forked.
 pub fn is_stray_child() -> bool {
     // SAFETY: reads a flag.
     unsafe { sys::cp_is_stray_child() != 0 }
-}
-
-/// Ends a process that Perl code has forked and that came back from its hook.
-pub fn leave_stray_child(status: i32) {
-    // SAFETY: flushes perl's buffers and ends the process; nothing of Rust is dropped, as it
-    // belongs to the parent.
-    unsafe { sys::cp_leave_stray_child(status) }
 }
 
 /// Runs END blocks and destroys the interpreter.

@@ -1,6 +1,9 @@
 //! Keys that plugins read and write directly in a transaction's hash: they show the Rust state
 //! at the moment of the look, and an assignment changes it.
 
+use std::ffi::c_void;
+use std::rc::Rc;
+
 use super::object;
 use super::sys;
 use super::value::Sv;
@@ -20,12 +23,21 @@ pub const TRANSACTION: &[(&str, i32)] = &[
     ("_filename", FILENAME),
 ];
 
-/// Called when such a key is read. The object may be half destroyed: then undef.
+/// The state that such a key's element owns a count of.
+fn state(data: *mut c_void) -> Rc<Transaction> {
+    let data = data.cast::<Transaction>().cast_const();
+    // SAFETY: `object::new` made the pointer from an Rc<Transaction> for this element, which is
+    // alive; the count goes up before an Rc is made of it.
+    unsafe {
+        Rc::increment_strong_count(data);
+        Rc::from_raw(data)
+    }
+}
+
+/// Called when such a key is read.
 #[unsafe(no_mangle)]
-extern "C" fn camelpost_key_get(index: i32, hash: *mut sys::cp_sv) -> *mut sys::cp_sv {
-    let Some(transaction) = object::data::<Transaction>(hash) else {
-        return std::ptr::null_mut();
-    };
+extern "C" fn camelpost_key_get(index: i32, data: *mut c_void) -> *mut sys::cp_sv {
+    let transaction = state(data);
     let value = match index {
         RECIPIENTS => Some(Sv::array_of(parts::recipients(&transaction))),
         BODY_FILE => parts::body_handle(&transaction),
@@ -38,10 +50,8 @@ extern "C" fn camelpost_key_get(index: i32, hash: *mut sys::cp_sv) -> *mut sys::
 
 /// Called after such a key was assigned.
 #[unsafe(no_mangle)]
-extern "C" fn camelpost_key_set(index: i32, hash: *mut sys::cp_sv, value: *mut sys::cp_sv) {
-    let Some(transaction) = object::data::<Transaction>(hash) else {
-        return;
-    };
+extern "C" fn camelpost_key_set(index: i32, data: *mut c_void, value: *mut sys::cp_sv) {
+    let transaction = state(data);
     let value = Sv::share(value);
     match index {
         RECIPIENTS => {
@@ -55,4 +65,10 @@ extern "C" fn camelpost_key_set(index: i32, hash: *mut sys::cp_sv, value: *mut s
         // kept, as nothing could be read from it.
         _ => {}
     }
+}
+
+/// Called when such a key's element is freed.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_key_free(_: i32, data: *mut c_void) {
+    object::give_back::<Transaction>(data);
 }

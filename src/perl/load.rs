@@ -37,6 +37,9 @@ pub fn start(
 impl Host {
     /// Loads one Perl plugin by its config line.
     pub fn load_plugin(&self, line: &[u8]) -> Result<(), String> {
+        if let Err(error) = call_function("Camelpost::modules_first", &[], Want::Void) {
+            return Err(String::from_utf8_lossy(&error.message()).into_owned());
+        }
         let mut args = vec![self.qp.clone(), Sv::bytes(line)];
         args.extend(self.settings.plugin_dirs.iter().map(|dir| Sv::bytes(dir)));
         match call_method("_load_plugin", &args, Want::Scalar) {

@@ -34,7 +34,7 @@ impl Owned for EnvelopeAddress {
 
 /// A new object of `class` (or of the state's own class) that owns the state.
 pub fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
-    let data = Rc::into_raw(state).cast_mut().cast::<c_void>();
+    let data = Rc::into_raw(state.clone()).cast_mut().cast::<c_void>();
     let name = std::ffi::CString::new(T::CLASS).unwrap_or_default();
     let class = class.map_or(std::ptr::null_mut(), Sv::raw);
     // SAFETY: the object takes over the counted pointer and gives it back to camelpost_free
@@ -42,8 +42,10 @@ pub fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
     let raw = unsafe { sys::cp_new_object(name.as_ptr(), class, T::KIND, data) };
     let object = Sv::own(raw).unwrap_or_else(|| std::process::abort());
     for (key, index) in T::KEYS {
-        // SAFETY: a live object; the element dies with its hash.
-        unsafe { sys::cp_bind_key(object.raw(), key.as_ptr().cast(), key.len(), *index) }
+        let data = Rc::into_raw(state.clone()).cast_mut().cast::<c_void>();
+        // SAFETY: a live object; the element takes over the counted pointer and gives it back to
+        // camelpost_key_free.
+        unsafe { sys::cp_bind_key(object.raw(), key.as_ptr().cast(), key.len(), *index, data) }
     }
     object
 }
@@ -62,15 +64,16 @@ pub fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
     }
 }
 
-/// The object that stands for a piece of state, made when it is first asked for.
+/// A reference to the object that stands for a piece of state, which is made when it is first
+/// asked for. Each caller has a reference of its own, as Perl code may assign to it (`map`).
 pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
     if let Some(object) = shown.object()
         && let Some(value) = PerlValue::of(object.as_ref())
     {
-        return value.clone();
+        return Sv::copied(value.raw());
     }
     let object = new(shown.data.clone(), None);
-    shown.set_object(Box::new(PerlValue(object.clone())));
+    shown.set_object(Box::new(PerlValue(Sv::copied(object.raw()))));
     object
 }
 
@@ -86,17 +89,20 @@ pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
 /// Called when an object's hash is freed.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
+    match kind {
+        Connection::KIND => give_back::<Connection>(data),
+        Transaction::KIND => give_back::<Transaction>(data),
+        EnvelopeAddress::KIND => give_back::<EnvelopeAddress>(data),
+        _ => {}
+    }
+}
+
+/// Takes back a counted pointer that was given to Perl.
+pub fn give_back<T: Owned>(data: *mut c_void) {
     // A child that a plugin forked must not remove its parent's spool file.
     if super::interpreter::is_stray_child() {
         return;
     }
-    // SAFETY: made by `new` with this kind; each object gives its one reference back once.
-    unsafe {
-        match kind {
-            Connection::KIND => drop(Rc::from_raw(data.cast::<Connection>())),
-            Transaction::KIND => drop(Rc::from_raw(data.cast::<Transaction>())),
-            EnvelopeAddress::KIND => drop(Rc::from_raw(data.cast::<EnvelopeAddress>())),
-            _ => {}
-        }
-    }
+    // SAFETY: made by `new` from an Rc of this type; each owner gives its pointer back once.
+    unsafe { drop(Rc::from_raw(data.cast::<T>())) }
 }

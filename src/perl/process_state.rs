@@ -1,5 +1,5 @@
 //! The process state that a session's plugins may change and the next session must not see:
-//! %ENV, signal handlers, Perl's separators, the selected handle, umask, working directory,
+//! %ENV, signal handlers, the table of hooks, Perl's separators, the selected handle, umask, working directory,
 //! alarm, children. Compared after each session, put back only where it differs.
 
 use std::cell::OnceCell;
@@ -53,6 +53,8 @@ impl ProcessState {
         // A timer of the session's must not end a later one.
         super::stdio::cancel_alarm();
         // SAFETY: the interpreter runs, and no Perl code runs now.
+        unsafe { sys::cp_restore_signal_mask() }
+        // SAFETY: as above.
         if unsafe { sys::cp_state_differs() } != 0 {
             call_function("Camelpost::restore_state", &[], Want::Void)?;
         }

@@ -1,17 +1,19 @@
 //! The client on Perl's STDIN and STDOUT: fresh handles at a session's start, bytes that were
 //! read ahead lent to STDIN for a call and taken back after it.
 
+use super::call::Unwind;
 use super::sys;
 
-/// *STDIN and *STDOUT are handles on descriptors 0 and 1 with empty buffers.
-pub fn fresh() -> bool {
-    // SAFETY: the interpreter runs, and no Perl code runs now.
-    unsafe { sys::cp_fresh_stdio() != 0 }
+/// *STDIN and *STDOUT are handles on descriptors 0 and 1 with empty buffers. What a plugin has
+/// put in their place is released.
+pub fn fresh() -> Result<(), Unwind> {
+    // SAFETY: the interpreter runs; exiting ends in the outcome.
+    Unwind::check_exit(unsafe { sys::cp_fresh_stdio() })
 }
 
-/// Whether a plugin has put other handles in their place.
+/// Whether a plugin has put another handle in the place of *STDIN or *STDOUT (plugin `tls`).
 pub fn taken() -> bool {
-    // SAFETY: as above.
+    // SAFETY: compares pointers.
     unsafe { sys::cp_stdio_taken() != 0 }
 }
 

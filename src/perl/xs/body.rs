@@ -181,6 +181,9 @@ pub mod parts {
         if let Some(handle) = handle {
             let start = Sv::int(i64::try_from(start).unwrap_or(i64::MAX));
             call_function("Camelpost::rewind", &[handle, start], Want::Void)?;
+        } else if let Some(file) = transaction.body.borrow().file() {
+            // A handle that is made later shares this offset.
+            let _ = rustix::fs::seek(file, rustix::fs::SeekFrom::Start(start));
         }
         Ok(())
     }

@@ -1,0 +1,118 @@
+//! The contents of a plugin object are a session's own.
+
+use camelpost::hook::Hook;
+use camelpost::perl::interpreter::count_values;
+
+use crate::bridge::Bridge;
+use crate::cases;
+
+cases![
+    what_a_session_does_to_a_plugin_object_ends_with_it,
+    nested_lists_and_hashes_are_copied,
+    objects_and_code_are_shared,
+    references_inside_the_contents_stay_what_they_are,
+    a_weak_reference_stays_weak,
+    a_large_list_is_shared_and_said_so,
+    a_closure_over_the_plugin_object_sees_the_sessions_contents,
+    what_is_left_of_an_exited_session_goes_with_it,
+    a_session_leaves_no_values_behind,
+];
+
+/// What `text` makes of `$self` in a session of its own.
+fn touch(bridge: &Bridge, text: &str) -> String {
+    let text = format!("$touch = sub {{ my $self = shift; no strict; {text} }}; 1");
+    assert_eq!(bridge.perl(&text), "1");
+    bridge.session(|| {
+        let verdict = bridge.run(Hook::Help).unwrap();
+        let text = verdict
+            .values
+            .first()
+            .cloned()
+            .flatten()
+            .unwrap_or_default();
+        String::from_utf8_lossy(&text).into_owned()
+    })
+}
+
+fn what_a_session_does_to_a_plugin_object_ends_with_it(bridge: &Bridge) {
+    let change = "$self->{number} = 2; $self->{new} = 1; delete $self->{parent}; 'done'";
+    assert_eq!(touch(bridge, change), "done");
+    let look = "join ' ', $self->{number}, exists $self->{new} ? 1 : 0, $self->{parent}{name}";
+    assert_eq!(touch(bridge, look), "1 0 parent");
+    assert_eq!(touch(bridge, "%$self = (); 'emptied'"), "emptied");
+    assert_eq!(touch(bridge, look), "1 0 parent");
+}
+
+fn nested_lists_and_hashes_are_copied(bridge: &Bridge) {
+    let change = "push @{$self->{nested}{list}[1]}, 4; $self->{nested}{hash}{a} = 'c'; 1";
+    touch(bridge, change);
+    let look =
+        r#"join ' ', @{$self->{nested}{list}[1]}, $self->{nested}{hash}{a}, $self->{"\x{263a}"}"#;
+    assert_eq!(touch(bridge, look), "2 3 b wide");
+}
+
+fn objects_and_code_are_shared(bridge: &Bridge) {
+    touch(bridge, "$self->{blessed}{seen}++; 1");
+    assert_eq!(touch(bridge, "$self->{blessed}{seen}"), "1");
+    assert_eq!(touch(bridge, "$self->{code}->()"), "42");
+}
+
+fn references_inside_the_contents_stay_what_they_are(bridge: &Bridge) {
+    let look = "join ' ', $self->{again} == $self->{nested}{list} ? 'same' : 'other', \
+        $self->{myself} == $self ? 'self' : 'other'";
+    assert_eq!(touch(bridge, look), "same self");
+    let depth = "my ($n, $at) = (0, $self->{deep}); while (@$at) { $at = $at->[0]; $n++ } $n";
+    assert_eq!(touch(bridge, depth), "5000");
+}
+
+fn a_weak_reference_stays_weak(bridge: &Bridge) {
+    let look = "my $weak = Scalar::Util::isweak($self->{child}{parent}) ? 'weak' : 'strong'; \
+        my $same = $self->{child}{parent} == $self->{parent} ? 'copy' : 'other'; \
+        push @{$self->{outside}}, 1; \
+        delete $self->{parent}; \
+        join ' ', $weak, $same, defined $self->{child}{parent} ? 'left' : 'gone', \
+          scalar @{$self->{outside}}";
+    assert_eq!(touch(bridge, look), "weak copy gone 1");
+    let again = "join ' ', $self->{child}{parent}{name}, scalar @{$self->{outside}}";
+    assert_eq!(touch(bridge, again), "parent 1");
+}
+
+fn a_large_list_is_shared_and_said_so(bridge: &Bridge) {
+    touch(bridge, "$self->{large}[0] = 'changed'; 1");
+    assert_eq!(touch(bridge, "$self->{large}[0]"), "changed");
+    let said = "scalar grep { /has_contents: \\d+ large lists are shared/ } @log";
+    assert_eq!(bridge.perl(said), "2");
+}
+
+fn a_closure_over_the_plugin_object_sees_the_sessions_contents(bridge: &Bridge) {
+    assert_eq!(
+        touch(bridge, "$self->{number} = 3; $self->{closure}->()"),
+        "3"
+    );
+    assert_eq!(touch(bridge, "$self->{closure}->()"), "1");
+    let stored = "$self->{late} = sub { $self->{number}++ }; $self->{late}->(); $self->{number}";
+    assert_eq!(touch(bridge, stored), "2");
+    assert_eq!(
+        touch(bridge, "exists $self->{late} ? 'there' : 'gone'"),
+        "gone"
+    );
+}
+
+fn what_is_left_of_an_exited_session_goes_with_it(bridge: &Bridge) {
+    bridge.perl("$touch = sub { $_[0]{number} = 9; exit 1 }");
+    bridge.session(|| assert!(bridge.run(Hook::Help).is_err()));
+    assert_eq!(touch(bridge, "$self->{number}"), "1");
+}
+
+fn a_session_leaves_no_values_behind(bridge: &Bridge) {
+    bridge.perl("$keep = 0; $touch = sub { $_[0]{number}++; $_[0]{list} = [1 .. 10]; 1 }");
+    let many = |count: usize| {
+        for _ in 0..count {
+            bridge.session(|| bridge.run(Hook::Help).unwrap());
+        }
+        count_values()
+    };
+    let before = many(50);
+    let after = many(1000);
+    assert!(after <= before + 20, "{before} values, then {after}");
+}

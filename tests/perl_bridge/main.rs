@@ -1,0 +1,59 @@
+//! The Perl bridge: objects and their lifetimes, notes that both sides share, die and exit at
+//! any depth, contents that last as long as a session, and no leaks. One process, one
+//! interpreter on the first thread: the cases run in order. Arguments select cases by name.
+#![allow(clippy::unwrap_used)]
+
+mod arguments;
+mod body;
+mod bridge;
+mod contents;
+mod leaks;
+mod notes;
+mod objects;
+mod process;
+mod unwinding;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use bridge::Bridge;
+
+/// A case and its name, which is its function's.
+pub type Case = (&'static str, fn(&Bridge));
+
+#[macro_export]
+macro_rules! cases {
+    ($($name:ident),* $(,)?) => {
+        pub const CASES: &[$crate::Case] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+fn main() -> ExitCode {
+    let wanted: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|word| !word.starts_with('-'))
+        .collect();
+    let bridge = Bridge::start();
+    let all = [
+        objects::CASES,
+        notes::CASES,
+        body::CASES,
+        arguments::CASES,
+        unwinding::CASES,
+        contents::CASES,
+        process::CASES,
+        leaks::CASES,
+    ];
+    let mut failed = 0;
+    for (name, case) in all.into_iter().flatten() {
+        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+            continue;
+        }
+        bridge.forget();
+        let passed = catch_unwind(AssertUnwindSafe(|| case(&bridge))).is_ok();
+        failed += usize::from(!passed);
+        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
+    }
+    println!("{failed} failed");
+    ExitCode::from(u8::from(failed > 0))
+}

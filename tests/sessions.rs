@@ -1,0 +1,14 @@
+//! Whole dialogues with a running server: what the comparison with the original cannot show.
+#![allow(clippy::unwrap_used)]
+
+#[path = "sessions/server.rs"]
+mod server;
+
+#[path = "sessions/abuse.rs"]
+mod abuse;
+#[path = "sessions/endings.rs"]
+mod endings;
+#[path = "sessions/isolation.rs"]
+mod isolation;
+#[path = "sessions/plugins.rs"]
+mod plugins;

@@ -1,0 +1,157 @@
+//! How sessions end: by exit, death, a crash, disconnect, or because the client is gone.
+
+use std::time::Duration;
+
+use crate::server::{RUNNER, Server, TAKER, line, until};
+
+fn the_next_client_is_served(server: &Server) {
+    let mut client = server.connect();
+    client.expect("NOOP", "250");
+    client.expect("QUIT", "221");
+}
+
+#[test]
+fn exit_in_a_hook_closes_the_connection() {
+    let nested = (
+        "nested",
+        "sub hook_noop { exit 3 } sub hook_vrfy { my $self = shift; \
+           eval { $self->qp->run_hooks('noop') }; $self->qp->respond(250, 'after exit'); return DONE }",
+    );
+    let server = Server::start(&[RUNNER, nested]);
+    for line in [
+        "NOOP",
+        "VRFY x",
+        "RUN exit",
+        "RUN print \"250 first\\r\\n\"; exit",
+        "RUN $SIG{ALRM} = sub { exit }; alarm 1; sleep 5",
+        "RUN my @x = sort { $qp->run_hooks('noop'); 0 } 1 .. 3",
+    ] {
+        let mut client = server.connect();
+        client.send(format!("{line}\r\nHELP\r\n").as_bytes());
+        let rest = client.rest();
+        let expected = if line.contains("first") {
+            "250 first\r\n"
+        } else {
+            ""
+        };
+        assert_eq!(rest, expected, "{line}");
+    }
+    let mut client = server.connect();
+    client.expect("HELP", "214");
+}
+
+#[test]
+fn exit_in_a_logging_plugin_during_respond_closes_the_connection() {
+    let logger = (
+        "logger",
+        "sub hook_logging { no warnings; exit 1 if \"@_\" =~ /leave now/; return OK }",
+    );
+    let server = Server::start(&[logger, RUNNER]);
+    let mut client = server.connect();
+    client.send(b"RUN $qp->respond(250, 'leave now'); $qp->respond(250, 'never')\r\nNOOP\r\n");
+    let rest = client.rest();
+    assert!(!rest.contains("never") && !rest.contains("OK"), "{rest}");
+    the_next_client_is_served(&server);
+}
+
+#[test]
+fn a_plugin_that_dies_costs_its_verdict_only() {
+    let dies = (
+        "dies",
+        "sub hook_noop { die {why => 'an object'} } sub hook_vrfy { die \"why\\n\" }",
+    );
+    let server = Server::start(&[dies]);
+    let mut client = server.connect();
+    client.expect("NOOP", "250");
+    client.expect("VRFY x", "252");
+    server.wait_for("FATAL PLUGIN ERROR [dies]:  why");
+    client.expect("QUIT", "221");
+}
+
+#[test]
+fn a_worker_that_crashes_takes_only_its_client_along() {
+    let server = Server::start(&[RUNNER]);
+    let mut other = server.connect();
+    for signal in ["SEGV", "KILL", "ABRT"] {
+        let mut client = server.connect();
+        client.send(format!("RUN kill('{signal}', $$) for 1 .. 2; sleep 5\r\n").as_bytes());
+        let rest = client.rest();
+        assert!(
+            rest.starts_with("421 ") && rest.lines().count() == 1,
+            "{signal}: {rest}"
+        );
+    }
+    other.expect("NOOP", "250");
+    the_next_client_is_served(&server);
+}
+
+#[test]
+fn disconnect_says_what_was_said_and_ends_the_session() {
+    let server = Server::start(&[RUNNER]);
+    let mut client = server.connect();
+    client.send(
+        b"RUN $qp->respond(250, 'bye'); $qp->disconnect; $qp->respond(250, 'never')\r\nNOOP\r\n",
+    );
+    let rest = client.rest();
+    assert!(
+        rest.starts_with("250 bye\r\n") && !rest.contains("never"),
+        "{rest}"
+    );
+    the_next_client_is_served(&server);
+}
+
+#[test]
+fn a_forked_child_leaves_the_session_to_its_parent() {
+    let server = Server::start_with_one_worker(&[RUNNER, TAKER]);
+    let mut client = server.connect();
+    client.expect("HELO client.example", "250");
+    for child in [
+        "exit 3",
+        "die 'in the child'",
+        "$qp->disconnect",
+        "$qp->run_hooks('noop')",
+        "$qp->reset_transaction",
+        "exec 'true'",
+        "kill 'KILL', $$",
+        "return 'child'",
+    ] {
+        client.expect("MAIL FROM:<a@client.example>", "250");
+        let spooled = client.run(&format!(
+            "$transaction->body_write('x' x 2000); my $pid = fork; \
+             if (!$pid) {{ close STDERR; {child}; exit }} \
+             waitpid $pid, 0; -e $transaction->body_filename ? 'parent' : 'file is gone'"
+        ));
+        // A child that comes back from the evaluated text replies before its parent does.
+        let spooled = match spooled.contains("child") {
+            true => client.reply().replace("250 ", ""),
+            false => spooled,
+        };
+        assert_eq!(spooled, "parent", "{child}");
+        client.expect("RSET", "250");
+    }
+    client.expect("QUIT", "221");
+    the_next_client_is_served(&server);
+}
+
+#[test]
+fn a_client_that_vanishes_in_data_leaves_no_file() {
+    let server = Server::start(&[TAKER, line("queue/maildir @ROOT@/Maildir")]);
+    for size in [10, 100_000] {
+        let mut client = server.connect();
+        client.expect("HELO client.example", "250");
+        client.expect("MAIL FROM:<a@client.example>", "250");
+        client.expect("RCPT TO:<b@mx.example>", "250");
+        client.expect("DATA", "354");
+        client.send(b"Subject: x\r\n\r\n");
+        client.send("x\r\n".repeat(size).as_bytes());
+        if size > 1000 {
+            until("a spool file", || !server.files("spool").is_empty());
+        }
+        drop(client);
+        until("no file in the spool", || server.files("spool").is_empty());
+    }
+    the_next_client_is_served(&server);
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(server.files("Maildir").is_empty());
+    assert!(server.files("spool").is_empty());
+}

@@ -1,0 +1,149 @@
+//! What one session leaves behind is not in the next one of the same worker.
+
+use crate::server::{Client, RUNNER, Server, TAKER};
+
+/// Two sessions of one worker: what `look` says in the second after `change` in the first.
+fn next_session(server: &Server, change: &str, look: &str) -> String {
+    for _ in 0..20 {
+        let mut first = server.connect();
+        let worker = first.run("$$");
+        first.run(&format!("{change}; 'changed'"));
+        first.expect("QUIT", "221");
+        assert_eq!(first.rest(), "");
+        // Until the supervisor knows that the worker is idle, it would start another.
+        std::thread::sleep(std::time::Duration::from_millis(50));
+        let mut second = server.connect();
+        let said = second.run(look);
+        if second.run("$$") == worker {
+            return said;
+        }
+    }
+    panic!("no worker served two sessions in a row");
+}
+
+#[test]
+fn nothing_of_a_session_is_in_the_next() {
+    let server = Server::start_with_one_worker(&[
+        (
+            "runner",
+            &format!("sub register {{ $_[0]{{list}} = [1, [2]] }} {}", RUNNER.1),
+        ),
+        TAKER,
+    ]);
+    for (change, look, expected) in [
+        (
+            "$self->{mine} = 1; push @{$self->{list}[1]}, 3",
+            "join ',', exists $self->{mine} ? 1 : 0, @{$self->{list}[1]}",
+            "0,2",
+        ),
+        (
+            "$ENV{SECRET} = 'x'; $ENV{PATH} = '/'",
+            "join ',', $ENV{SECRET} || 0, $ENV{PATH} eq '/' ? 1 : 0",
+            "0,0",
+        ),
+        (
+            "$SIG{USR1} = sub { }; $SIG{CHLD} = 'IGNORE'",
+            "join ',', map { ref $SIG{$_} || ($SIG{$_} || '') eq 'IGNORE' ? 1 : 0 } qw(USR1 CHLD)",
+            "0,0",
+        ),
+        (
+            "system 'true'; $SIG{CHLD} = 'IGNORE'",
+            "system('true')",
+            "0",
+        ),
+        (
+            "$SIG{__WARN__} = sub { die }",
+            "defined $SIG{__WARN__} ? 1 : 0",
+            "0",
+        ),
+        (
+            "chdir '/proc'",
+            "require Cwd; Cwd::getcwd() eq '/proc' ? 1 : 0",
+            "0",
+        ),
+        ("umask 0", "umask == 0 ? 1 : 0", "0"),
+        ("$/ = 'x'", "$/ eq 'x' ? 1 : 0", "0"),
+        ("select STDERR", "select", "main::STDOUT"),
+        (
+            "close STDIN; close STDOUT; open STDOUT, '>&', 0",
+            "join ',', fileno STDIN, fileno STDOUT",
+            "0,1",
+        ),
+        (
+            "open my $null, '<', '/dev/null'; *STDIN = $null",
+            "fileno STDIN",
+            "0",
+        ),
+        ("alarm 1", "alarm 0", "0"),
+        (
+            "$self->register_hook('noop', 'hook_rcpt')",
+            "scalar @{$qp->hooks('noop')}",
+            "0",
+        ),
+        (
+            "$qp->connection->notes(n => 1); $qp->{_mine} = 1",
+            "join ',', $qp->connection->notes('n') || 0",
+            "0",
+        ),
+        (
+            "$transaction->notes(n => 1)",
+            "$transaction->notes('n') || 0",
+            "0",
+        ),
+        (
+            "local $_ = 'x'; $qp->auth_user('me')",
+            "length $qp->auth_user",
+            "0",
+        ),
+    ] {
+        assert_eq!(next_session(&server, change, look), expected, "{change}");
+    }
+}
+
+#[test]
+fn three_thousand_sessions_through_few_workers_get_the_right_replies() {
+    let server = Server::start_with(
+        &[RUNNER, TAKER],
+        &[
+            "--workers",
+            "3",
+            "--spare-workers",
+            "1",
+            "--sessions-per-life",
+            "400",
+        ],
+        &[],
+    );
+    std::thread::scope(|scope| {
+        for client in 0..3 {
+            let server = &server;
+            scope.spawn(move || {
+                for number in 0..1000 {
+                    talk(&mut server.connect_silently(), client, number);
+                }
+            });
+        }
+    });
+}
+
+fn talk(client: &mut Client, which: usize, number: usize) {
+    client.send(
+        format!(
+            "EHLO c{number}.example\r\nMAIL FROM:<a{number}@c{which}.example>\r\n\
+             RCPT TO:<b{number}@mx.example>\r\nRUN join ' ', $transaction->sender, \
+             $transaction->recipients, $qp->connection->hello_host\r\nQUIT\r\n"
+        )
+        .as_bytes(),
+    );
+    let replies: Vec<String> = (0..6).map(|_| client.reply()).collect();
+    let codes: Vec<&str> = replies.iter().map(|reply| &reply[..3]).collect();
+    assert_eq!(
+        codes,
+        ["220", "250", "250", "250", "250", "221"],
+        "{replies:?}"
+    );
+    let expected =
+        format!("250 <a{number}@c{which}.example> <b{number}@mx.example> c{number}.example");
+    assert_eq!(replies[4], expected);
+    assert_eq!(client.rest(), "");
+}

@@ -1,0 +1,269 @@
+//! A running server with plugins of the test's, and clients of it. Every wait has an end.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Runs what `RUN ...` says as Perl code in a hook, and replies 250 with what it gives.
+pub const RUNNER: (&str, &str) = (
+    "runner",
+    r#"
+    sub hook_unrecognized_command {
+        my ($self, $transaction, $command, @words) = @_;
+        return DECLINED if lc $command ne 'run';
+        no strict;
+        my $qp = $self->qp;
+        my @value = eval join ' ', @words;
+        my $text = $@ ? "died: $@" : join ' ', map { defined $_ ? $_ : 'undef' } @value;
+        $qp->respond(250, split /\n/, length $text ? $text : 'nothing');
+        return DONE;
+    }
+    "#,
+);
+
+/// Takes every recipient and every message.
+pub const TAKER: (&str, &str) = (
+    "taker",
+    "sub hook_rcpt { return OK } sub hook_queue { return (OK, 'Taken') }",
+);
+
+/// A line of config/plugins that needs no file.
+pub fn line(text: &str) -> (&str, &str) {
+    (text, "")
+}
+
+pub struct Server {
+    child: Child,
+    port: u16,
+    log: Arc<Mutex<Vec<String>>>,
+    pub dir: TempDir,
+}
+
+impl Server {
+    pub fn start(plugins: &[(&str, &str)]) -> Server {
+        Server::start_with(plugins, &[], &[])
+    }
+
+    /// One worker that serves one client after the other.
+    pub fn start_with_one_worker(plugins: &[(&str, &str)]) -> Server {
+        Server::start_with(plugins, &["--workers", "1", "--spare-workers", "0"], &[])
+    }
+
+    pub fn start_with(
+        plugins: &[(&str, &str)],
+        args: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Server {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        for name in ["config", "plugins", "spool"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        fs::set_permissions(path("spool"), fs::Permissions::from_mode(0o700)).unwrap();
+        let mut lines = String::new();
+        for (name, text) in plugins {
+            lines += &format!("{name}\n").replace("@ROOT@", dir.path().to_str().unwrap());
+            if !text.is_empty() {
+                fs::write(path("plugins").join(name), text).unwrap();
+            }
+        }
+        let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-plugins");
+        let files = [
+            ("plugins", lines),
+            (
+                "plugin_dirs",
+                format!("{}\n{shipped}\n", path("plugins").display()),
+            ),
+            ("spool_dir", format!("{}\n", path("spool").display())),
+            ("me", "mx.example\n".to_owned()),
+            ("size_threshold", "1000\n".to_owned()),
+            ("loglevel", "6\n".to_owned()),
+        ];
+        for (name, text) in files {
+            fs::write(path("config").join(name), text).unwrap();
+        }
+        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+        command.arg("serve").arg("--config").arg(path("config"));
+        command.args(["--listen-address", "127.0.0.1:0", "--no-rdns"]);
+        command.args(["--max-from-ip", "0"]).args(args);
+        if rustix::process::geteuid().is_root() {
+            command.args(["--user", "root"]);
+        }
+        let mut child = command
+            .envs(environment.iter().copied())
+            .current_dir(dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = child.stderr.take().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let lines = log.clone();
+        thread::spawn(move || {
+            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+                lines.lock().unwrap().push(line);
+            }
+        });
+        let mut server = Server {
+            child,
+            port: 0,
+            log,
+            dir,
+        };
+        let listening = server.wait_for("Listening on ");
+        server.port = listening.rsplit(':').next().unwrap().parse().unwrap();
+        server.wait_for("Running as user ");
+        server
+    }
+
+    /// Waits for a line of the log.
+    pub fn wait_for(&self, text: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let log = self.log.lock().unwrap();
+            if let Some(line) = log.iter().find(|line| line.contains(text)) {
+                return line.clone();
+            }
+            drop(log);
+            assert!(Instant::now() < end, "no log line with {text:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub fn connect(&self) -> Client {
+        let mut client = self.connect_silently();
+        let greeting = client.reply();
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        client
+    }
+
+    /// Connects and does not wait for the greeting.
+    pub fn connect_silently(&self) -> Client {
+        let stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Client(BufReader::new(stream))
+    }
+
+    /// The files below a directory of the server's.
+    pub fn files(&self, name: &str) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut dirs = vec![self.dir.path().join(name)];
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+                match entry.path() {
+                    path if path.is_dir() => dirs.push(path),
+                    path => found.push(path),
+                }
+            }
+        }
+        found
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let log = self.log.lock();
+            eprintln!(
+                "{}",
+                log.unwrap_or_else(|error| error.into_inner()).join("\n")
+            );
+        }
+        // Killing the supervisor takes zygote and idle workers along.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something holds.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The most memory that a process has had, in kilobytes.
+pub fn peak_memory(pid: &str) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+pub struct Client(BufReader<TcpStream>);
+
+impl Client {
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.0.get_mut().write_all(bytes).unwrap();
+    }
+
+    /// Sends what a server that is gone may not take.
+    pub fn send_as_far_as_it_goes(&mut self, bytes: &[u8]) -> bool {
+        self.0.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// The same connection again, for another thread that only sends.
+    pub fn second(&self) -> Client {
+        Client(BufReader::new(self.0.get_ref().try_clone().unwrap()))
+    }
+
+    /// One reply, its lines joined by line feeds; empty at the end of the connection.
+    pub fn reply(&mut self) -> String {
+        let mut reply = String::new();
+        loop {
+            let mut line = String::new();
+            // A server that died may leave a reset behind.
+            let read = self.0.read_line(&mut line).unwrap_or(0);
+            reply += line.trim_end();
+            if read == 0 || line.as_bytes().get(3) != Some(&b'-') {
+                return reply;
+            }
+            reply.push('\n');
+        }
+    }
+
+    pub fn say(&mut self, line: &str) -> String {
+        self.send(format!("{line}\r\n").as_bytes());
+        self.reply()
+    }
+
+    /// Says a line and expects this code.
+    pub fn expect(&mut self, line: &str, code: &str) -> String {
+        let reply = self.say(line);
+        assert!(reply.starts_with(code), "{line}: {reply}");
+        reply
+    }
+
+    /// Runs Perl code in a hook (needs `RUNNER`): what it gives.
+    pub fn run(&mut self, perl: &str) -> String {
+        let reply = self.say(&format!("RUN {perl}"));
+        match reply.strip_prefix("250 ") {
+            Some(value) => value.to_owned(),
+            None => panic!("{perl}: {reply:?}"),
+        }
+    }
+
+    /// Everything up to the end of the connection.
+    pub fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        let _ = self.0.read_to_end(&mut rest);
+        String::from_utf8_lossy(&rest).into_owned()
+    }
+}
