@@ -40,6 +40,29 @@ sub get_header {
     return $header->get($name);
 }
 
+# The client behind a handle that a plugin has put in the place of STDIN and
+# STDOUT: what came (nothing at its end), or undef when the time (seconds) is up.
+sub read_client {
+    my $timeout = shift;
+    my ($bytes, $got) = ('');
+    my $in_time = eval {
+        local $SIG{ALRM} = sub { die "time is up\n" };
+        alarm $timeout;
+        $got = sysread STDIN, $bytes, 65536;
+        alarm 0;
+        1;
+    };
+    alarm 0;
+    return $in_time ? $bytes : $@ eq "time is up\n" ? undef : '';
+}
+
+sub write_client {
+    my $bytes = shift;
+    local ($\, $,);
+    local $SIG{PIPE} = 'IGNORE';
+    return eval { print STDOUT $bytes } ? 1 : 0;
+}
+
 sub cipher {
     my $socket = shift;
     return $socket->can('get_cipher') ? $socket->get_cipher : undef;

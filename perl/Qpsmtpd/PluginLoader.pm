@@ -51,7 +51,7 @@ sub plugin_file {
     my $searched = @dirs ? join ', ', @dirs : 'none (see plugin_dirs)';
     if (grep { !m{^/} } @dirs) {
         require Cwd;
-        $searched .= ' (relative to ' . Cwd::getcwd() . ')';
+        $searched .= ' (relative to ' . (Cwd::getcwd() // '.') . ')';
     }
     die "plugin $name not found; directories searched: $searched\n";
 }

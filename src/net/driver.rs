@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::session::{FLUSH_TIMEOUT, Session};
+use super::session::Session;
 use crate::session::{Answer, Machine, Outcome, Step};
 
 /// Runs a machine to its end.
@@ -11,11 +11,11 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
     loop {
         let answer = match step {
             Step::Read { timeout } => {
-                session.transport.flush(FLUSH_TIMEOUT).await;
+                session.flush().await;
                 if session.has_pending() {
                     session.perl(|_| Ok(())).await;
                 }
-                Answer::Read(session.transport.read(&session.state.input, timeout).await)
+                Answer::Read(session.read(timeout).await)
             }
             Step::Reply(reply) => {
                 session.transport.queue(&reply);
@@ -73,7 +73,7 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 Answer::Done
             }
             Step::Finished(outcome) => {
-                session.transport.flush(FLUSH_TIMEOUT).await;
+                session.flush().await;
                 if session.has_pending() {
                     session.perl(|_| Ok(())).await;
                 }

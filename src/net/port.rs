@@ -132,6 +132,9 @@ impl Port for SessionPort {
         // What the plugin printed itself was said before.
         stdio::flush();
         session.transport.queue(&reply);
+        if session.is_taken() {
+            return session.flush_taken().is_ok();
+        }
         session.transport.flush_blocking()
     }
 

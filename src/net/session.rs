@@ -1,7 +1,7 @@
 //! A session in a worker: its state, its socket, its log, and the chain of plugins that a step
 //! may run. Everything that needs Perl goes through the pump.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io::Write;
 use std::net::IpAddr;
@@ -19,7 +19,7 @@ use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped, stdio};
 use crate::plugin::{Loaded as Natives, SessionAccess};
-use crate::session::State;
+use crate::session::{ReadEvent, State};
 
 /// How long replies may wait for a client that does not read them before a plugin runs.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
@@ -43,6 +43,10 @@ pub struct Session {
     /// The client's address, if its name is to be looked up.
     pub look_up: Option<IpAddr>,
     log: RefCell<Vec<LogLine>>,
+    /// A plugin has put handles of its own in the place of STDIN and STDOUT: all traffic goes
+    /// through them.
+    taken: Cell<bool>,
+    on_taken: Box<dyn Fn()>,
 }
 
 impl Session {
@@ -53,6 +57,7 @@ impl Session {
         loaded: &Loaded,
         pump: &Rc<Pump>,
         look_up: Option<IpAddr>,
+        on_taken: Box<dyn Fn()>,
     ) -> Rc<Session> {
         Rc::new(Session {
             id,
@@ -63,6 +68,8 @@ impl Session {
             natives: loaded.natives.clone(),
             look_up,
             log: RefCell::default(),
+            taken: Cell::new(false),
+            on_taken,
         })
     }
 
@@ -81,7 +88,9 @@ impl Session {
         self: &Rc<Self>,
         work: impl FnOnce(&Session) -> Result<T, Unwind> + 'static,
     ) -> Option<T> {
-        self.transport.flush(FLUSH_TIMEOUT).await;
+        if !self.taken.get() {
+            self.transport.flush(FLUSH_TIMEOUT).await;
+        }
         let session = self.clone();
         let pump = self.pump.clone();
         pump.outside(self.id, move || session.run_perl(work)).await
@@ -93,7 +102,10 @@ impl Session {
         work: impl FnOnce(&Session) -> Result<T, Unwind>,
     ) -> Result<Option<T>, Exited> {
         let lent = self.lend_input();
-        let outcome = self.flush_log().and_then(|()| work(self));
+        let outcome = self
+            .flush_log()
+            .and_then(|()| self.flush_taken())
+            .and_then(|()| work(self));
         let outcome = match outcome {
             Ok(value) => Ok(Some(value)),
             Err(Unwind::Exited(_)) => Err(Exited),
@@ -111,7 +123,9 @@ impl Session {
         };
         if outcome.is_ok() {
             stdio::flush();
-            if lent || self.state.input.borrow().is_empty() {
+            if !self.taken.get() && stdio::taken() {
+                self.hand_over();
+            } else if lent || self.state.input.borrow().is_empty() {
                 self.take_input_back();
             }
             if let Err(Unwind::Exited(_)) = release_dropped() {
@@ -121,8 +135,67 @@ impl Session {
         outcome
     }
 
+    /// A plugin has taken the client over. What the client sent before the handshake was not
+    /// protected by it, and is forgotten (RFC 3207 section 4.2).
+    fn hand_over(&self) {
+        self.taken.set(true);
+        self.state.input.borrow_mut().clear();
+        let forgotten = stdio::take_back().len();
+        if forgotten > 0 {
+            let text = format!("{forgotten} bytes sent before the handshake are ignored");
+            self.log(4, None, None, text.into_bytes());
+        }
+        (self.on_taken)();
+    }
+
+    /// Whether a plugin has taken the client over.
+    pub fn is_taken(&self) -> bool {
+        self.taken.get()
+    }
+
+    /// Sends what is queued, whichever way the client is reached.
+    pub async fn flush(self: &Rc<Self>) {
+        if self.taken.get() {
+            self.perl(|_| Ok(())).await;
+        } else {
+            self.transport.flush(FLUSH_TIMEOUT).await;
+        }
+    }
+
+    /// Sends what is queued through the handle of a plugin that has taken the client over.
+    pub fn flush_taken(&self) -> Result<(), Unwind> {
+        if self.taken.get() {
+            let queued = self.transport.take_queued();
+            if !queued.is_empty() && !self.host.write_client(&queued)? {
+                self.transport.set_gone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what the client sends to the session's input.
+    pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
+        if !self.taken.get() {
+            return self.transport.read(&self.state.input, timeout).await;
+        }
+        let read = self
+            .perl(move |session| session.host.read_client(timeout))
+            .await;
+        match read {
+            Some(Some(bytes)) if !bytes.is_empty() => {
+                self.state.input.borrow_mut().push(&bytes);
+                ReadEvent::Bytes
+            }
+            Some(None) => ReadEvent::TimedOut,
+            _ => ReadEvent::Eof,
+        }
+    }
+
     /// Bytes read ahead are STDIN's while Perl code runs.
     pub fn lend_input(&self) -> bool {
+        if self.taken.get() {
+            return false;
+        }
         let mut input = self.state.input.borrow_mut();
         if input.is_empty() || !stdio::lend(input.as_slice()) {
             return false;
@@ -132,6 +205,9 @@ impl Session {
     }
 
     pub fn take_input_back(&self) {
+        if self.taken.get() {
+            return;
+        }
         let rest = stdio::take_back();
         if !rest.is_empty() {
             self.state.input.borrow_mut().push(&rest);

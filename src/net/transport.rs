@@ -95,6 +95,16 @@ impl Transport {
         }
     }
 
+    /// Nothing reaches the client any more.
+    pub fn set_gone(&self) {
+        self.gone.set(true);
+    }
+
+    /// Takes what is queued, to be sent another way.
+    pub fn take_queued(&self) -> Vec<u8> {
+        self.out.take()
+    }
+
     /// Queues a reply.
     pub fn queue(&self, reply: &Reply) {
         if !self.gone.get() {

@@ -33,7 +33,7 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
 struct Worker {
     loaded: Loaded,
     pump: Rc<Pump>,
-    link: AsyncLink,
+    link: Rc<AsyncLink>,
     null: OwnedFd,
     rdns: bool,
 }
@@ -52,7 +52,7 @@ impl Worker {
         Ok(Worker {
             loaded,
             pump,
-            link,
+            link: Rc::new(link),
             null,
             rdns,
         })
@@ -95,6 +95,9 @@ impl Worker {
             return Err(Exited);
         }
         let look_up = self.rdns.then_some(incoming.peer.ip());
+        let (link, id) = (self.link.clone(), incoming.session);
+        // From here on the supervisor must not write to the client in clear.
+        let on_taken = Box::new(move || link.tls_started(id));
         let session = Session::new(
             incoming.session,
             state,
@@ -102,6 +105,7 @@ impl Worker {
             &self.loaded,
             &self.pump,
             look_up,
+            on_taken,
         );
         let (open, limit) = (incoming.open, incoming.limit);
         let address = incoming.peer.ip();
@@ -112,6 +116,10 @@ impl Worker {
         session.transport.flush_blocking();
         session.transport.shutdown();
         let released = release_stdio(&self.null).map_err(|_| Exited);
+        if session.is_taken() {
+            // The handles that the plugin made are the process's: it serves nobody else.
+            return Err(Exited);
+        }
         ended.and(released)
     }
 

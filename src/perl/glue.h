@@ -180,6 +180,8 @@ void cp_swap_contents(cp_sv *object, cp_sv *hash);
 /* Makes *STDIN and *STDOUT fresh handles on descriptors 0 and 1. What a plugin has put in their
  * place is released, which may exit: an outcome. */
 int cp_fresh_stdio(void);
+/* Whether a plugin has put another handle in the place of *STDIN or *STDOUT. */
+int cp_stdio_taken(void);
 /* Puts bytes before what STDIN will read. */
 int cp_stdin_unread(const char *bytes, size_t length);
 /* Takes the bytes that STDIN has read ahead: returns their number, up to size. */

@@ -60,6 +60,12 @@ static int fresh(pTHX) {
 
 int cp_fresh_stdio(void) { return cp_guard(fresh); }
 
+int cp_stdio_taken(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return client_in && (GvIOp(PL_stdingv) != client_in || GvIOp(stdout_gv) != client_out);
+}
+
 /* The bytes of the running call to one of the two functions below. */
 static const char *lent;
 static char *taken;

@@ -2,6 +2,7 @@
 //! after its last, and the calls that the session's steps need.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::call::{Unwind, Want, call, call_function};
 use super::host::Host;
@@ -113,6 +114,24 @@ impl Host {
         let mut all = vec![header];
         all.extend_from_slice(args);
         call_function(function, &all, Want::List)
+    }
+
+    /// Reads what the client sends through the handle that a plugin has put in STDIN's place.
+    /// Empty at the end of the stream, `None` when the time is up.
+    pub fn read_client(&self, timeout: Duration) -> Result<Option<Vec<u8>>, Unwind> {
+        let seconds = i64::try_from(timeout.as_secs().max(1)).unwrap_or(i64::MAX);
+        let read = call_function("Camelpost::read_client", &[Sv::int(seconds)], Want::Scalar)?;
+        Ok(read
+            .first()
+            .filter(|bytes| bytes.is_defined())
+            .map(Sv::to_bytes))
+    }
+
+    /// Sends bytes through the handle that a plugin has put in STDOUT's place. False if the
+    /// client is gone.
+    pub fn write_client(&self, bytes: &[u8]) -> Result<bool, Unwind> {
+        let written = call_function("Camelpost::write_client", &[Sv::bytes(bytes)], Want::Scalar)?;
+        Ok(written.first().is_some_and(|sv| sv.as_int() == 1))
     }
 
     /// The cipher of a client whose socket a plugin has wrapped in TLS.

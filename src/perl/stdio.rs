@@ -11,6 +11,12 @@ pub fn fresh() -> Result<(), Unwind> {
     Unwind::check_exit(unsafe { sys::cp_fresh_stdio() })
 }
 
+/// Whether a plugin has put another handle in the place of *STDIN or *STDOUT (plugin `tls`).
+pub fn taken() -> bool {
+    // SAFETY: compares pointers.
+    unsafe { sys::cp_stdio_taken() != 0 }
+}
+
 /// Makes `bytes` the next that STDIN reads.
 pub fn lend(bytes: &[u8]) -> bool {
     // SAFETY: perl copies the range.

@@ -103,8 +103,8 @@ fn workers_beyond_those_kept_end_when_idle() {
     let mut daemon = Daemon::start(&["--max-from-ip", "0", "--workers", "3"]);
     let clients: Vec<Client> = (0..8).map(|_| daemon.connect()).collect();
     drop(clients);
-    // Ten with the two spare ones.
-    for _ in 0..7 {
+    // Ten with the two spare ones, which may come when two others are idle already.
+    for _ in 0..6 {
         daemon.wait_for("cleaning up after ");
     }
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use crate::server::{RUNNER, Server, peak_memory};
 
+/// Writes of 11000 commands each.
+const BLOCKS: usize = 100;
+
 #[test]
 fn a_client_that_reads_no_replies_costs_bounded_memory() {
     let server = Server::start(&[RUNNER]);
@@ -12,8 +15,8 @@ fn a_client_that_reads_no_replies_costs_bounded_memory() {
     let before = peak_memory(&worker);
     let mut sender = client.second();
     let sending = std::thread::spawn(move || {
-        // Ten megabytes: more than the sockets between hold, so it may not all be taken.
-        for _ in 0..160 {
+        // Six megabytes: more than the sockets between hold, so it may not all be taken.
+        for _ in 0..BLOCKS {
             if !sender.send_as_far_as_it_goes(&b"NOOP\r\n".repeat(11_000)) {
                 break;
             }
@@ -24,7 +27,7 @@ fn a_client_that_reads_no_replies_costs_bounded_memory() {
     assert!(grown < 8_000, "the worker grew by {grown} kB");
     // Read at last, every reply is there.
     let mut replies = 0;
-    while replies < 160 * 11_000 {
+    while replies < BLOCKS * 11_000 {
         assert_eq!(&client.reply()[..3], "250", "reply {replies}");
         replies += 1;
     }

@@ -69,11 +69,6 @@ fn nothing_of_a_session_is_in_the_next() {
             "join ',', fileno STDIN, fileno STDOUT",
             "0,1",
         ),
-        (
-            "open my $null, '<', '/dev/null'; *STDIN = $null",
-            "fileno STDIN",
-            "0",
-        ),
         ("alarm 1", "alarm 0", "0"),
         (
             "$self->register_hook('noop', 'hook_rcpt')",
@@ -98,6 +93,23 @@ fn nothing_of_a_session_is_in_the_next() {
     ] {
         assert_eq!(next_session(&server, change, look), expected, "{change}");
     }
+}
+
+#[test]
+fn a_session_whose_stdin_was_replaced_goes_on_there_and_the_next_client_is_served() {
+    let server = Server::start_with_one_worker(&[RUNNER, TAKER]);
+    let mut first = server.connect();
+    let worker = first.run("$$");
+    first.run("open my $null, '<', '/dev/null'; *STDIN = $null; 'changed'");
+    assert_eq!(first.rest(), "", "the end of /dev/null ends the session");
+    let mut second = server.connect();
+    assert_eq!(second.run("fileno STDIN"), "0");
+    assert_ne!(
+        second.run("$$"),
+        worker,
+        "a taken worker serves nobody else"
+    );
+    second.expect("QUIT", "221");
 }
 
 #[test]

@@ -22,7 +22,7 @@ use super::clients::{Counted, Networks, refuse};
 use super::detach::Detached;
 use super::generation::Generation;
 use super::listen::{Bound, Connection, Places};
-use super::message::{FromWorker, FromZygote};
+use super::message::{FromWorker, FromZygote, ProcessEnd};
 use super::privileges::ServiceUser;
 use super::start::{ServeError, Settings, ZygoteCommand};
 use super::workers::{Damper, Workers};
@@ -56,6 +56,12 @@ pub(super) enum Event {
     /// Seen by its pidfd, because its zygote is gone.
     WorkerEnded {
         worker: u64,
+    },
+    /// The end of a worker, after everything that it has said.
+    WorkerGone {
+        worker: u64,
+        end: Option<ProcessEnd>,
+        last_words: Vec<FromWorker>,
     },
     Stop,
     Reload,
@@ -199,6 +205,11 @@ impl<'a> Supervisor<'a> {
             Event::Worker { worker, message } => self.worker_says(worker, message),
             Event::LinkClosed { worker } => self.workers.link_closed(worker),
             Event::WorkerEnded { worker } => self.worker_ended(worker, None),
+            Event::WorkerGone {
+                worker,
+                end,
+                last_words,
+            } => self.worker_gone(worker, end, last_words),
             Event::Zygote {
                 generation,
                 message,

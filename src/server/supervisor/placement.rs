@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
-use super::{Client, STOPPING, Session, Supervisor};
+use super::{Client, Event, STOPPING, Session, Supervisor};
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
@@ -172,9 +172,26 @@ impl Supervisor<'_> {
         }
     }
 
-    pub(super) fn worker_ended(&mut self, number: u64, end: Option<ProcessEnd>) {
-        // What it said before it ended is still in its link.
-        for message in self.workers.last_words(number) {
+    /// The process is gone. What it said before is in the queue of events already or still in
+    /// its link: the end is put behind both, so that a session that it has finished or secured
+    /// gets no 421.
+    pub(super) fn worker_ended(&mut self, worker: u64, end: Option<ProcessEnd>) {
+        let last_words = self.workers.last_words(worker);
+        // Fails only when the supervisor's loop is over.
+        let _ = self.events.send(Event::WorkerGone {
+            worker,
+            end,
+            last_words,
+        });
+    }
+
+    pub(super) fn worker_gone(
+        &mut self,
+        number: u64,
+        end: Option<ProcessEnd>,
+        last_words: Vec<FromWorker>,
+    ) {
+        for message in last_words {
             self.worker_says(number, message);
         }
         let Some(worker) = self.workers.remove(number) else {

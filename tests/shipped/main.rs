@@ -2,221 +2,16 @@
 //! plugin at its work. And the layout of Debian's /etc/qpsmtpd with the package's plugins.
 //! Replies beside the original's are for the dialogues.
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+mod qmqp;
+mod site;
 
-use rustix::process::{Pid, Signal, geteuid, kill_process};
-use tempfile::TempDir;
+use std::fs;
+use std::process::Command;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+use rustix::process::{Pid, Signal, kill_process};
 
-/// A directory as a fresh clone has it after `make run` has made what is missing.
-struct Site {
-    dir: TempDir,
-}
-
-impl Site {
-    /// With the config directory that ships.
-    fn shipped() -> Site {
-        let site = Site::empty();
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        for entry in fs::read_dir(root.join("config")).expect("config") {
-            let path = entry.expect("an entry").path();
-            let name = path.file_name().expect("a name");
-            fs::copy(&path, site.path("config").join(name)).expect("a copy");
-        }
-        symlink(root.join("compat-plugins"), site.path("compat-plugins")).expect("a link");
-        site
-    }
-
-    /// The same with these lines as config/plugins, and plugins of the test's own.
-    fn with_plugins(lines: &str) -> Site {
-        let site = Site::shipped();
-        fs::create_dir(site.path("own")).expect("a directory");
-        site.config("plugin_dirs", "own\ncompat-plugins\n")
-            .config("plugins", lines);
-        site
-    }
-
-    fn empty() -> Site {
-        let site = Site {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-        };
-        for name in ["config", "spool", "Maildir"] {
-            fs::create_dir(site.path(name)).expect("a directory");
-        }
-        let private = Permissions::from_mode(0o700);
-        fs::set_permissions(site.path("spool"), private).expect("a mode");
-        site
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn config(&self, name: &str, text: &str) -> &Site {
-        fs::write(self.path("config").join(name), text).expect("a config file");
-        self
-    }
-
-    fn own(&self, name: &str, text: &str) -> &Site {
-        fs::write(self.path("own").join(name), text).expect("a plugin");
-        self
-    }
-
-    /// Starts the service in the directory and waits until it listens.
-    fn start(&self) -> Daemon {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
-        command
-            .args(["serve", "--config", "config", "--no-rdns"])
-            .args(["--listen-address", "127.0.0.1:0", "--workers", "1"])
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        if geteuid().is_root() {
-            command.args(["--user", "root"]);
-        }
-        Daemon::start(command)
-    }
-
-    /// The messages in Maildir/new.
-    fn mail(&self) -> Vec<String> {
-        let Ok(entries) = fs::read_dir(self.path("Maildir/new")) else {
-            return Vec::new();
-        };
-        entries
-            .map(|entry| fs::read_to_string(entry.expect("an entry").path()).expect("a message"))
-            .collect()
-    }
-}
-
-struct Daemon {
-    child: Child,
-    log: Receiver<String>,
-    lines: Vec<String>,
-    address: SocketAddr,
-}
-
-impl Daemon {
-    fn start(mut command: Command) -> Daemon {
-        let mut child = command.spawn().expect("camelpost");
-        let stderr = child.stderr.take().expect("its stderr");
-        let (lines, log) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if lines.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut daemon = Daemon {
-            child,
-            log,
-            lines: Vec::new(),
-            address: (Ipv4Addr::LOCALHOST, 0).into(),
-        };
-        let line = daemon.wait_for("Listening on ");
-        let (_, address) = line.split_once("Listening on ").expect("an address");
-        daemon.address = address.parse().expect("an address");
-        daemon
-    }
-
-    /// Waits for a log line with this in it.
-    fn wait_for(&mut self, text: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(line) = self.log.recv_timeout(left) else {
-                panic!("no log line with {text:?} in:\n{}", self.lines.join("\n"));
-            };
-            self.lines.push(line.clone());
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// A session: each line is sent when the one before has its reply. Gives the replies,
-    /// the greeting first; it ends where the server closes.
-    fn talk(&self, lines: &[&str]) -> Vec<String> {
-        let socket = TcpStream::connect_timeout(&self.address, PATIENCE).expect("a connection");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut input = BufReader::new(socket.try_clone().expect("the socket again"));
-        let mut output = socket;
-        let mut replies = Vec::new();
-        replies.extend(reply(&mut input));
-        for line in lines {
-            if output.write_all(format!("{line}\r\n").as_bytes()).is_err() {
-                break;
-            }
-            match reply(&mut input) {
-                Some(reply) => replies.push(reply),
-                None => break,
-            }
-        }
-        replies
-    }
-
-    /// A message to these recipients; gives the replies from the first RCPT's on.
-    fn send(&self, recipients: &[&str]) -> Vec<String> {
-        let rcpt: Vec<_> = recipients
-            .iter()
-            .map(|recipient| format!("RCPT TO:<{recipient}>"))
-            .collect();
-        let message = "Subject: hello\r\nMessage-Id: <1@example.net>\r\n\r\nHello.\r\n.";
-        let mut lines = vec!["EHLO client.example.net", "MAIL FROM:<a@example.net>"];
-        lines.extend(rcpt.iter().map(String::as_str));
-        lines.extend(["DATA", message, "QUIT"]);
-        self.talk(&lines).split_off(3)
-    }
-
-    /// Stops it by INT, as the terminal does. All lines of the log, and how it ended.
-    fn stop(mut self) -> (String, ExitStatus) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).expect("a signal");
-        let end = Instant::now() + PATIENCE;
-        let status = loop {
-            match self.child.try_wait().expect("its status") {
-                Some(status) => break status,
-                None => assert!(Instant::now() < end, "it does not stop"),
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
-        // The channel ends with the last process that has the other end.
-        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
-            self.lines.push(line);
-        }
-        (self.lines.join("\n"), status)
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// A reply with all its lines; none at the end of the connection.
-fn reply(input: &mut impl BufRead) -> Option<String> {
-    let mut reply = String::new();
-    loop {
-        let start = reply.len();
-        if input.read_line(&mut reply).unwrap_or(0) == 0 {
-            return None;
-        }
-        if reply.as_bytes().get(start + 3) != Some(&b'-') {
-            return Some(reply.trim_end().to_owned());
-        }
-    }
-}
+use qmqp::sink;
+use site::{Daemon, PATIENCE, Site};
 
 #[test]
 fn the_shipped_config_puts_the_first_message_of_swaks_into_the_maildir() {
@@ -363,6 +158,38 @@ fn debug_plugin_shows_all_of_one_plugin_and_little_of_the_others() {
 }
 
 #[test]
+fn a_changed_config_file_counts_from_the_next_connection() {
+    let site = Site::shipped();
+    let daemon = site.start();
+    assert!(daemon.send(&["a@new.example"])[0].starts_with("550 "));
+    site.config("rcpthosts", "new.example\n");
+    assert!(daemon.send(&["a@new.example"])[0].starts_with("250 "));
+}
+
+#[test]
+fn a_reload_takes_new_plugins_and_a_failed_one_keeps_the_old() {
+    let site = Site::shipped();
+    let mut daemon = site.start();
+    let hangup = |daemon: &Daemon| {
+        kill_process(Pid::from_child(&daemon.child), Signal::HUP).expect("a signal");
+    };
+    site.config("plugins", "no_such_plugin\n");
+    hangup(&daemon);
+    let line = daemon.wait_for("reload failed, what was loaded stays: ");
+    assert!(
+        line.contains("config/plugins:1: plugin no_such_plugin not found"),
+        "{line}"
+    );
+    assert!(line.contains(&format!("relative to {}", site.dir.path().display())));
+    assert!(daemon.send(&["a@localhost"])[0].starts_with("250 "));
+
+    site.config("plugins", "temp_disable_connection\n");
+    hangup(&daemon);
+    daemon.wait_for("reloaded");
+    assert!(daemon.talk(&[])[0].starts_with("450 Sorry"));
+}
+
+#[test]
 fn a_start_without_plugins_or_without_a_queue_plugin_warns() {
     for (lines, warning) in [
         ("# none\n", "config/plugins: no plugin is named"),
@@ -394,49 +221,9 @@ fn a_file_that_cannot_be_included_is_logged_and_the_other_lines_count() {
     assert!(log.contains(problem), "{log}");
 }
 
-/// A QMQP server that takes one package after the other and answers each with the next of
-/// `answers`. What it was given comes out of the channel.
-fn qmqp_sink(answers: Vec<&'static str>) -> (u16, Receiver<Vec<Vec<u8>>>) {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
-    let port = listener.local_addr().expect("its address").port();
-    let (packages, given) = channel();
-    thread::spawn(move || {
-        for answer in answers {
-            let (mut socket, _) = listener.accept().expect("a client");
-            let mut package = &netstring(&mut socket)[..];
-            let mut parts = Vec::new();
-            while !package.is_empty() {
-                parts.push(netstring(&mut package));
-            }
-            let _ = socket.write_all(answer.as_bytes());
-            if packages.send(parts).is_err() {
-                return;
-            }
-        }
-    });
-    (port, given)
-}
-
-fn netstring(from: &mut impl Read) -> Vec<u8> {
-    let mut byte = [0];
-    let mut length = 0;
-    loop {
-        from.read_exact(&mut byte).expect("a netstring");
-        match byte[0] {
-            b':' => break,
-            digit => length = length * 10 + usize::from(digit - b'0'),
-        }
-    }
-    let mut text = vec![0; length];
-    from.read_exact(&mut text).expect("its text");
-    from.read_exact(&mut byte).expect("its end");
-    assert_eq!(byte, *b",");
-    text
-}
-
 #[test]
 fn queue_qmqp_hands_on_the_message_and_the_server_s_answer() {
-    let (port, given) = qmqp_sink(vec![
+    let (port, given) = sink(vec![
         "9:Kok 12345,",
         "6:Zlater,",
         "8:Dno mail,",

@@ -1,0 +1,180 @@
+//! The package's `tls` plugin, unchanged: STARTTLS takes STDIN and STDOUT over, the session goes on
+//! through the plugin's handle. The client is a Perl script with IO::Socket::SSL.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A running Camelpost, stopped when dropped.
+struct Daemon {
+    child: Child,
+    port: u16,
+    dir: tempfile::TempDir,
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+fn put(root: &Path, name: &str, text: &str) {
+    let path = root.join(name);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn run(command: &mut Command) -> Output {
+    let output = command.output().unwrap_or_else(|error| {
+        panic!("cannot run {command:?}: {error}; packaging/install-deps test installs it")
+    });
+    assert!(
+        output.status.success(),
+        "{command:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    output
+}
+
+fn daemon() -> Daemon {
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let name = root.display();
+    run(Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args(["-subj", "/CN=mx.example"])
+        .arg("-keyout")
+        .arg(root.join("key.pem"))
+        .arg("-out")
+        .arg(root.join("cert.pem")));
+    let plugins = format!(
+        "tls {name}/cert.pem {name}/key.pem {name}/cert.pem\nrcpt_ok\nqueue/maildir {name}/Maildir\n"
+    );
+    put(root, "config/plugins", &plugins);
+    put(root, "config/plugin_dirs", "/usr/share/qpsmtpd/plugins\n");
+    put(root, "config/rcpthosts", "example.com\n");
+    put(root, "config/me", "mx.example\n");
+    put(root, "config/spool_dir", &format!("{name}/spool\n"));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    drop(listener);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+    command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
+    command
+        .args(["--port", &port.to_string(), "--config"])
+        .arg(root.join("config"));
+    if rustix::process::getuid().is_root() {
+        command.args(["--user", "root"]);
+    }
+    let child = command.stderr(Stdio::null()).spawn().unwrap();
+    let daemon = Daemon { child, port, dir };
+    let end = Instant::now() + Duration::from_secs(20);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(Instant::now() < end, "camelpost does not listen");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    daemon
+}
+
+/// What the client prints when it sends `starttls` before the handshake and `commands` after it.
+fn conversation(daemon: &Daemon, starttls: &str, commands: &str) -> String {
+    const CLIENT: &str = r#"
+        use strict;
+        use IO::Socket::SSL;
+        my ($port, $starttls, @commands) = @ARGV;
+        alarm 20;
+        my $client = IO::Socket::INET->new("127.0.0.1:$port") or die "connect: $!";
+        my $reply = sub {
+            while (defined(my $line = <$client>)) { print $line; last if $line =~ /^\d\d\d / }
+        };
+        $reply->();
+        print $client "EHLO client.example\r\n";
+        $reply->();
+        $starttls =~ s/\\r\\n/\r\n/g;
+        print $client $starttls;
+        $reply->();
+        IO::Socket::SSL->start_SSL($client, SSL_verify_mode => 0) or die "TLS: $SSL_ERROR";
+        for my $command (@commands) {
+            $command =~ s/\\r\\n/\r\n/g;
+            print $client "$command\r\n";
+            $reply->();
+        }
+    "#;
+    let mut command = Command::new("perl");
+    command
+        .args(["-e", CLIENT, &daemon.port.to_string(), starttls])
+        .args(commands.split('|'));
+    String::from_utf8(run(&mut command).stdout).unwrap()
+}
+
+#[test]
+fn a_message_over_starttls_is_delivered_and_says_so() {
+    let daemon = daemon();
+    let said = conversation(
+        &daemon,
+        "STARTTLS\\r\\n",
+        "EHLO client.example|MAIL FROM:<a@b.example>|RCPT TO:<c@example.com>|DATA|\
+         Subject: x\\r\\n\\r\\nsecret\\r\\n.|QUIT",
+    );
+    assert!(
+        said.contains("250-STARTTLS") || said.contains("250 STARTTLS"),
+        "{said}"
+    );
+    assert_eq!(
+        said.matches("STARTTLS").count(),
+        1,
+        "not offered again: {said}"
+    );
+    assert!(
+        said.contains("250 Queued!") && said.contains("221 "),
+        "{said}"
+    );
+    let new = daemon.dir.path().join("Maildir/new");
+    let message = fs::read_dir(new).unwrap().next().unwrap().unwrap().path();
+    let message = fs::read_to_string(message).unwrap();
+    assert!(
+        message.contains("secret") && message.contains("encrypted) ESMTPS"),
+        "{message}"
+    );
+}
+
+#[test]
+fn commands_sent_in_clear_before_the_handshake_are_not_executed_after_it() {
+    let daemon = daemon();
+    let said = conversation(&daemon, "STARTTLS\\r\\nVRFY smuggled\\r\\n", "NOOP|QUIT");
+    assert!(said.contains("220 Go ahead"), "{said}");
+    assert!(!said.contains("252 "), "{said}");
+    assert!(
+        said.ends_with("closing connection. Have a wonderful day.\r\n"),
+        "{said}"
+    );
+}
+
+#[test]
+fn sessions_in_clear_go_on_after_one_with_tls() {
+    let daemon = daemon();
+    for _ in 0..3 {
+        let said = conversation(&daemon, "STARTTLS\\r\\n", "NOOP|QUIT");
+        assert!(said.contains("250 OK"), "{said}");
+        let mut client = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
+        client
+            .set_read_timeout(Some(Duration::from_secs(20)))
+            .unwrap();
+        client.write_all(b"NOOP\r\nQUIT\r\n").unwrap();
+        let mut said = String::new();
+        client.read_to_string(&mut said).unwrap();
+        assert!(
+            said.contains("220 ") && said.contains("250 OK") && said.contains("221 "),
+            "{said}"
+        );
+    }
+}
