@@ -87,7 +87,8 @@ struct Serve {
     #[arg(short, long, value_name = "N", default_value_t = 5)]
     max_from_ip: u32,
 
-    /// Worker processes kept for reuse. While more sessions are open there are more.
+    /// Worker processes kept for reuse, at least one more than the spare ones. While more
+    /// sessions are open there are more.
     #[arg(long, value_name = "N", default_value_t = 32)]
     workers: u32,
 

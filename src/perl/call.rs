@@ -106,30 +106,7 @@ pub(super) fn call_hook(
     owner: Option<&Owner>,
     args: &mut [*mut sys::cp_sv],
 ) -> Result<Vec<Sv>, Unwind> {
-    let mut result = empty_result();
-    let (pointer, count) = (args.as_mut_ptr(), args.len());
-    // SAFETY: the caller owns the arguments for the time of the call; dying and exiting end in
-    // the outcome.
-    let outcome = unsafe {
-        match owner {
-            Some(Owner {
-                plugin,
-                method,
-                hook,
-                ..
-            }) => sys::cp_call_hook(
-                plugin.raw(),
-                method.raw(),
-                hook.raw(),
-                pointer,
-                count,
-                std::ptr::null_mut(),
-                &mut result,
-            ),
-            None => sys::cp_call(code.raw(), pointer, count, Want::List.raw(), &mut result),
-        }
-    };
-    finish(outcome, &mut result)
+    call_hook_raw(code, owner, args, None)
 }
 
 /// The same where only the code counts; `None` where the hook returned nothing or undef.
@@ -138,31 +115,47 @@ pub(super) fn call_hook_for_code(
     owner: Option<&Owner>,
     args: &mut [*mut sys::cp_sv],
 ) -> Result<Option<i64>, Unwind> {
-    let mut result = empty_result();
     let mut number = -1;
+    call_hook_raw(code, owner, args, Some(&mut number))?;
+    Ok((number >= 0).then_some(number))
+}
+
+fn call_hook_raw(
+    code: &Sv,
+    owner: Option<&Owner>,
+    args: &mut [*mut sys::cp_sv],
+    number: Option<&mut i64>,
+) -> Result<Vec<Sv>, Unwind> {
+    let mut result = empty_result();
     let (pointer, count) = (args.as_mut_ptr(), args.len());
-    // SAFETY: as in `call_hook`.
+    // SAFETY: the caller owns the arguments for the time of the call, `number` outlives it; dying
+    // and exiting end in the outcome.
     let outcome = unsafe {
-        match owner {
-            Some(Owner {
-                plugin,
-                method,
-                hook,
-                ..
-            }) => sys::cp_call_hook(
+        match (owner, number) {
+            (
+                Some(Owner {
+                    plugin,
+                    method,
+                    hook,
+                    ..
+                }),
+                number,
+            ) => sys::cp_call_hook(
                 plugin.raw(),
                 method.raw(),
                 hook.raw(),
                 pointer,
                 count,
-                &mut number,
+                number.map_or(std::ptr::null_mut(), |number| number),
                 &mut result,
             ),
-            None => sys::cp_call_for_code(code.raw(), pointer, count, &mut number, &mut result),
+            (None, Some(number)) => {
+                sys::cp_call_for_code(code.raw(), pointer, count, number, &mut result)
+            }
+            (None, None) => sys::cp_call(code.raw(), pointer, count, Want::List.raw(), &mut result),
         }
     };
-    finish(outcome, &mut result)?;
-    Ok((number >= 0).then_some(number))
+    finish(outcome, &mut result)
 }
 
 /// Calls a method on the first argument.

@@ -118,6 +118,12 @@ impl Workers {
         self.all.len()
     }
 
+    /// Those that are not about to end.
+    pub(super) fn staying(&self) -> usize {
+        let staying = |worker: &&Worker| !worker.dismissed;
+        self.all.values().filter(staying).count()
+    }
+
     pub(super) fn idle(&self) -> usize {
         self.idle.len()
     }

@@ -151,7 +151,10 @@ impl Supervisor<'_> {
             FromWorker::Done { session, reuse } => {
                 let spare = self.settings.spare_workers as usize;
                 let current = self.current;
-                let (total, idle) = (self.workers.len(), self.workers.idle());
+                // One that is busy and the spare ones are always kept: with fewer, each session
+                // would cost a fork.
+                let kept = (self.settings.workers as usize).max(spare.saturating_add(1));
+                let (total, idle) = (self.workers.staying(), self.workers.idle());
                 let Some(worker) = self.workers.get_mut(number) else {
                     return;
                 };
@@ -160,9 +163,7 @@ impl Supervisor<'_> {
                 }
                 let old = current.is_some_and(|current| current != worker.generation);
                 let worn = worker.served.saturating_add(1) >= self.settings.sessions_per_life;
-                let surplus = total > self.settings.workers as usize
-                    && idle >= spare
-                    && self.waiting.is_empty();
+                let surplus = total > kept && idle >= spare && self.waiting.is_empty();
                 self.sessions.remove(&session);
                 self.forks.well();
                 self.workers
