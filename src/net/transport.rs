@@ -35,7 +35,10 @@ pub struct Transport {
 impl Transport {
     /// Must be called inside the runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Transport> {
+        use rustix::net::sockopt::{Timeout, set_socket_timeout};
         let socket = Rc::new(socket);
+        // For what blocks: replies from Perl code, and what plugins print themselves.
+        let _ = set_socket_timeout(&socket, Timeout::Send, Some(SEND_TIMEOUT));
         // A reply is written whole; waiting for more would only delay it. A socket that is no
         // TCP socket (inetd on a pipe) has no such option.
         let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
@@ -172,10 +175,6 @@ impl Transport {
                 return false;
             }
         };
-        if !rest.is_empty() {
-            use rustix::net::sockopt::{Timeout, set_socket_timeout};
-            let _ = set_socket_timeout(self.socket.get_ref(), Timeout::Send, Some(SEND_TIMEOUT));
-        }
         while !rest.is_empty() && !self.gone.get() {
             match rustix::net::send(self.socket.get_ref(), rest, SendFlags::NOSIGNAL) {
                 Ok(sent) => rest = &rest[sent..],
