@@ -128,11 +128,20 @@ impl Tree {
     /// without children, the one that has used the most CPU.
     pub fn worker_private_kib(&mut self) -> Result<u64> {
         let tree = self.processes()?;
-        let worker = tree
+        let mut workers: Vec<_> = tree
             .iter()
             .filter(|process| tree.iter().all(|other| other.parent != process.pid))
-            .max_by_key(|process| scheduled_nanos(process.pid))
-            .ok_or("no process is left")?;
+            .collect();
+        workers.sort_by_key(|process| std::cmp::Reverse(scheduled_nanos(process.pid)));
+        let worker = workers.first().ok_or("no process is left")?;
+        // The figure is of a worker that did all the work, or it says nothing.
+        let all: u64 = workers
+            .iter()
+            .map(|process| scheduled_nanos(process.pid))
+            .sum();
+        if scheduled_nanos(worker.pid) * 100 < all * 95 {
+            return Err("the messages were spread over several workers".into());
+        }
         let path = format!("/proc/{}/smaps_rollup", worker.pid);
         let text =
             fs::read_to_string(&path).map_err(|error| format!("cannot read {path}: {error}"))?;

@@ -95,6 +95,10 @@ impl Kind {
                 command.args(["--listen-address", "127.0.0.1", "--port", &port]);
                 command.args(["--user", &site.user, "--no-rdns", "--workers", &workers]);
                 command.args(["--limit-connections", "100", "--max-from-ip", "100"]);
+                if workers == "1" {
+                    // One that does all the work: spare ones would take their share of it.
+                    command.args(["--spare-workers", "0"]);
+                }
             }
         }
         command

@@ -1,5 +1,7 @@
 //! The work that is measured, and the samples it gives.
 
+use std::time::Duration;
+
 use crate::Result;
 use crate::client::{self, Client};
 use crate::daemon::{Daemon, Kind};
@@ -112,6 +114,8 @@ pub fn worker_memory(site: &Site, work: &Work, messages: usize) -> Result<u64> {
             sent += 1;
         }
         client.quit()?;
+        // Until the supervisor knows that the worker is idle, it would start another.
+        std::thread::sleep(Duration::from_millis(5));
     }
     daemon.cpu_nanos()?;
     let kib = daemon.worker_private_kib()?;
