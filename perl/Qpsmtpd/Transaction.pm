@@ -13,6 +13,20 @@ use Mail::Header ();
 my $fast;
 my %tag_case;
 
+# Mail::Header spells a tag anew each time it is asked for it, with two expressions a
+# word: some forty times a message.
+if (my $spell = Mail::Header->can('_tag_case')) {
+    no warnings 'redefine';
+    *Mail::Header::_tag_case = sub {
+        my $known = defined $_[0] ? $tag_case{$_[0]} : undef;
+        return $known if defined $known;
+        my $tag = $spell->(@_);
+        %tag_case = () if keys %tag_case > 1000;
+        $tag_case{$_[0]} = $tag if defined $_[0];
+        return $tag;
+    };
+}
+
 sub _parse_header {
     my $text = shift;
     $fast = _fast_is_right() unless defined $fast;
@@ -30,8 +44,7 @@ sub _parse_fast {
     for my $field (split /^(?![ \t])/m, shift) {
         my ($name) = $field =~ /^([^\x00-\x1f\x7f-\xff :]+:)/ or return;
         return if $field !~ /[^\n]\n\z/ || $field =~ /\r/;
-        %tag_case = () if keys %tag_case > 1000;
-        my $tag = $tag_case{$name} ||= Mail::Header::_tag_case("$name");
+        my $tag = Mail::Header::_tag_case($name);
         push @$list, $field;
         push @{$hash->{$tag}}, \$list->[-1];
     }

@@ -110,25 +110,53 @@ struct work {
     cp_step *step;
 };
 
-/* local $plugin->{key} = value */
-static void localize(pTHX_ HV *plugin, const char *key, SV *value) {
-    I32 length = (I32)strlen(key);
-    SV *name = newSVpvn_flags(key, length, SVs_TEMP);
-    SV **known = hv_fetch(plugin, key, length, 0);
-    if (known)
-        save_helem(plugin, name, known);
-    else
-        SAVEHDELETE(plugin, name);
-    SV *copy = newSVsv(value);
-    if (!hv_store(plugin, key, length, copy, 0))
-        SvREFCNT_dec(copy);
+/* What `local @$plugin{'_qp', '_hook'}` does, with hash values that are known beforehand. */
+#define LOCAL_KEYS 2
+
+struct localized {
+    HV *plugin;
+    SV *old[LOCAL_KEYS]; /* NULL: there was none */
+};
+
+static SV *local_key(pTHX_ int which) {
+    static SV *keys[LOCAL_KEYS];
+    if (!keys[which])
+        keys[which] = which ? newSVpvs_share("_hook") : newSVpvs_share("_qp");
+    return keys[which];
+}
+
+static void put_back(pTHX_ void *saved) {
+    struct localized *was = saved;
+    for (int i = 0; i < LOCAL_KEYS; i++) {
+        SV *key = local_key(aTHX_ i);
+        if (!was->old[i])
+            (void)hv_delete_ent(was->plugin, key, G_DISCARD, SvSHARED_HASH(key));
+        else if (!hv_store_ent(was->plugin, key, was->old[i], SvSHARED_HASH(key)))
+            SvREFCNT_dec_NN(was->old[i]);
+    }
+    SvREFCNT_dec_NN((SV *)was->plugin);
+    Safefree(was);
+}
+
+static void localize(pTHX_ HV *plugin, SV *qp, SV *hook) {
+    struct localized *was;
+    Newx(was, 1, struct localized);
+    was->plugin = (HV *)SvREFCNT_inc_simple_NN((SV *)plugin);
+    for (int i = 0; i < LOCAL_KEYS; i++) {
+        SV *key = local_key(aTHX_ i);
+        SV *value = newSVsv(i ? hook : qp);
+        HE *entry = hv_fetch_ent(plugin, key, 0, SvSHARED_HASH(key));
+        was->old[i] = entry ? SvREFCNT_inc_simple(HeVAL(entry)) : NULL;
+        if (!hv_store_ent(plugin, key, value, SvSHARED_HASH(key)))
+            SvREFCNT_dec_NN(value);
+    }
+    SAVEDESTRUCTOR_X(put_back, was);
 }
 
 static I32 call_hook(pTHX_ struct work *w, I32 flags) {
     dSP;
     SV *plugin = SV(w->plugin);
-    localize(aTHX_ (HV *)SvRV(plugin), "_qp", SV(w->args[0]));
-    localize(aTHX_ (HV *)SvRV(plugin), "_hook", SV(w->hook));
+    localize(aTHX_ (HV *)SvRV(plugin), SV(w->args[0]), SV(w->hook));
     PUSHMARK(SP);
     EXTEND(SP, (SSize_t)w->count);
     PUSHs(plugin);

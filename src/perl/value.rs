@@ -1,5 +1,6 @@
-//! Owned references to Perl values. A drop never runs Perl code where it stands: it goes to a
-//! list that is emptied at safe points, outside the async runtime and outside every borrow.
+//! Owned references to Perl values. A drop never runs Perl code where it stands: what might, with
+//! the last reference to an object, goes to a list that is emptied at safe points, outside the
+//! async runtime and outside every borrow.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -26,6 +27,10 @@ impl Clone for Sv {
 
 impl Drop for Sv {
     fn drop(&mut self) {
+        // SAFETY: this owns one reference, which the call takes if it says so.
+        if unsafe { sys::cp_let_go(self.raw()) } != 0 {
+            return;
+        }
         GIVEN_UP.with_borrow_mut(|list| list.push(self.0.as_ptr()));
     }
 }
