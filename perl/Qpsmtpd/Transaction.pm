@@ -40,15 +40,7 @@ sub _parse_slowly {
 
 sub _parse_fast {
     my $header = Mail::Header->new(Modify => 0, MailFrom => 'COERCE');
-    my ($list, $hash) = @$header{qw(mail_hdr_list mail_hdr_hash)};
-    for my $field (split /^(?![ \t])/m, shift) {
-        my ($name) = $field =~ /^([^\x00-\x1f\x7f-\xff :]+:)/ or return;
-        return if $field !~ /[^\n]\n\z/ || $field =~ /\r/;
-        my $tag = Mail::Header::_tag_case($name);
-        push @$list, $field;
-        push @{$hash->{$tag}}, \$list->[-1];
-    }
-    return $header;
+    return _fill_header(@$header{qw(mail_hdr_list mail_hdr_hash)}, $_[0]) ? $header : undef;
 }
 
 sub _fast_is_right {

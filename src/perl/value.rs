@@ -195,6 +195,14 @@ impl Sv {
         NonNull::new(unsafe { sys::cp_array_get(array, index) }).map(|sv| Sv::share(sv.as_ptr()))
     }
 
+    /// Appends to an array, or to the array it points to.
+    pub fn array_push(&self, value: Sv) {
+        if let Some(array) = self.array() {
+            // SAFETY: `array` is an array, which takes over the reference to the value.
+            unsafe { sys::cp_array_push(array, value.into_raw()) }
+        }
+    }
+
     fn array(&self) -> Option<*mut sys::cp_sv> {
         // SAFETY: a live SV; the type is checked before it is used as an array.
         unsafe {
