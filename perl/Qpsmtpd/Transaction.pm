@@ -38,8 +38,18 @@ sub _parse_slowly {
     return Mail::Header->new(\@lines, Modify => 0, MailFrom => 'COERCE');
 }
 
+# What `new` would make each time.
+my $blank;
+
 sub _parse_fast {
-    my $header = Mail::Header->new(Modify => 0, MailFrom => 'COERCE');
+    $blank ||= Mail::Header->new(Modify => 0, MailFrom => 'COERCE');
+    my $header = bless {
+        %$blank,
+        mail_hdr_list    => [],
+        mail_hdr_hash    => {},
+        mail_hdr_lengths => {%{$blank->{mail_hdr_lengths} || {}}},
+      },
+      ref $blank;
     return _fill_header(@$header{qw(mail_hdr_list mail_hdr_hash)}, $_[0]) ? $header : undef;
 }
 
@@ -58,7 +68,9 @@ sub _shape {
     my $list = $header->{mail_hdr_list};
     $place{\$list->[$_]} = $_ for 0 .. $#$list;
     my $hash = $header->{mail_hdr_hash};
-    return join ' ', ref $header, sort(keys %$header),
+    return join ' ', ref $header,
+      (map { ref $header->{$_} ? "$_=" . ref $header->{$_} : "$_=$header->{$_}" } sort keys %$header),
+      (grep { ref } values %{$header->{mail_hdr_lengths}}),
       map { ($_, map { defined $place{$_} ? $place{$_} : 'elsewhere' } @{$hash->{$_}}) } sort keys %$hash;
 }
 
