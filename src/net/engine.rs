@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use super::load::{self, Loaded};
-use super::worker;
+use super::{inetd, worker};
 use crate::hook::Hook;
 use crate::plugin::Registry;
-use crate::server::{Engine, LoadFacts, WorkerLink};
+use crate::server::{Engine, LoadFacts, OneSessionError, WorkerLink};
 
 /// The SMTP service.
 pub struct SmtpEngine {
@@ -38,5 +38,9 @@ impl Engine for SmtpEngine {
 
     fn work(&self, loaded: Loaded, link: WorkerLink) -> i32 {
         worker::work(loaded, link, self.rdns)
+    }
+
+    fn one_session(&self) -> Result<i32, OneSessionError> {
+        inetd::serve(self)
     }
 }

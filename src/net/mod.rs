@@ -5,11 +5,13 @@
 
 mod driver;
 mod engine;
+mod inetd;
 mod load;
 mod port;
 mod pump;
 mod rdns;
 mod session;
+mod stream;
 mod transport;
 mod worker;
 

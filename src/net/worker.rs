@@ -13,6 +13,7 @@ use super::session::Session;
 use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
+use crate::perl::log::LOGINFO;
 use crate::perl::port::Port;
 use crate::perl::{interpreter, release_dropped, stdio};
 use crate::server::{AsyncLink, Incoming, SessionEnd, WorkerLink};
@@ -110,11 +111,8 @@ impl Worker {
         let (open, limit) = (incoming.open, incoming.limit);
         let address = incoming.peer.ip();
         let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
-        let ended = self.converse(&session, &environment, accepted);
-        // After an exit, what a plugin has printed is still in its handle.
-        stdio::flush();
-        session.transport.flush_blocking();
-        session.transport.shutdown();
+        session.log(LOGINFO, None, None, accepted.into_bytes());
+        let ended = converse(&session, &environment);
         let released = release_stdio(&self.null).map_err(|_| Exited);
         if session.is_taken() {
             // The handles that the plugin made are the process's: it serves nobody else.
@@ -122,23 +120,30 @@ impl Worker {
         }
         ended.and(released)
     }
+}
 
-    fn converse(
-        &self,
-        session: &Rc<Session>,
-        environment: &[(&str, Vec<u8>)],
-        accepted: String,
-    ) -> Result<(), Exited> {
-        let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
-        let host = &session.host;
-        let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
-        session.log(6, None, None, accepted.into_bytes());
-        let conversation = session::conversation(session.state.clone());
-        self.pump.run(None, drive(session.clone(), conversation))?;
-        session.run_perl(|_| Ok(()))?;
-        host.end_session(idle).map_err(|_| Exited)?;
-        release_dropped().map_err(|_| Exited)
-    }
+/// A whole session, with all that its Perl code needs set up before and put back after it. The
+/// client is gone then.
+pub fn converse(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
+    let ended = conversation(session, environment);
+    // After an exit, what a plugin has printed is still in its handle.
+    stdio::flush();
+    session.transport.flush_blocking();
+    session.transport.shutdown();
+    ended
+}
+
+fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
+    let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
+    let host = &session.host;
+    let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
+    let conversation = session::conversation(session.state.clone());
+    session
+        .pump
+        .run(None, drive(session.clone(), conversation))?;
+    session.run_perl(|_| Ok(()))?;
+    host.end_session(idle).map_err(|_| Exited)?;
+    release_dropped().map_err(|_| Exited)
 }
 
 /// What is known of the client before it is looked up.
