@@ -4,6 +4,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The host's name, the default of `me`.
 pub fn hostname() -> Vec<u8> {
@@ -31,7 +32,14 @@ fn home_in_passwd(passwd: &str, uid: u32) -> Option<PathBuf> {
 
 /// The program by the path it was started by, which need not be where its file is: a link
 /// `/srv/smtpd/qpsmtpd` has its `config` beside the link, as a script of that name would.
+///
+/// Found once, for a relative path means nothing after a chdir.
 pub fn program_path() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(find_program).clone()
+}
+
+fn find_program() -> PathBuf {
     let named = std::env::args_os().next().map(PathBuf::from);
     // Of a program that was found in PATH the first argument has the name only, but the kernel
     // knows the path.

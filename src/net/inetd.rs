@@ -50,7 +50,8 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
     let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
     let look_up = address.filter(|_| engine.rdns);
     let nobody_else = Box::new(|| {});
-    let session = Session::new(1, state, transport, &loaded, &pump, look_up, nobody_else);
+    let names = (look_up, false);
+    let session = Session::new(1, state, transport, &loaded, &pump, names, nobody_else);
     let ended = converse(&session, &[]);
     let status = match ended {
         Ok(()) => 0,

@@ -24,6 +24,9 @@ use crate::session::{ReadEvent, State};
 /// How long replies may wait for a client that does not read them before a plugin runs.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
 
+/// The variable with the client's name.
+pub const REMOTE_HOST: &str = "TCPREMOTEHOST";
+
 /// A line that waits for the session's next Perl work.
 struct LogLine {
     level: u8,
@@ -41,7 +44,9 @@ pub struct Session {
     pub pump: Rc<Pump>,
     pub natives: Rc<Natives>,
     /// The client's address, if its name is to be looked up.
-    pub look_up: Option<IpAddr>,
+    look_up: Option<IpAddr>,
+    /// Whether plugins find the client in the environment, where the daemon has put it.
+    in_environment: bool,
     log: RefCell<Vec<LogLine>>,
     /// A plugin has put handles of its own in the place of STDIN and STDOUT: all traffic goes
     /// through them.
@@ -56,7 +61,7 @@ impl Session {
         transport: Transport,
         loaded: &Loaded,
         pump: &Rc<Pump>,
-        look_up: Option<IpAddr>,
+        (look_up, in_environment): (Option<IpAddr>, bool),
         on_taken: Box<dyn Fn()>,
     ) -> Rc<Session> {
         Rc::new(Session {
@@ -67,6 +72,7 @@ impl Session {
             pump: pump.clone(),
             natives: loaded.natives.clone(),
             look_up,
+            in_environment,
             log: RefCell::default(),
             taken: Cell::new(false),
             on_taken,
@@ -74,12 +80,20 @@ impl Session {
     }
 
     /// Finds the client's name, unless names are not looked up.
-    pub async fn look_up_client(&self) {
+    pub async fn look_up_client(self: &Rc<Self>) {
         let Some(address) = self.look_up else { return };
         if let Some(name) = rdns::name_of(address).await {
             let connection = self.state.connection.borrow().clone();
             connection.remote_info.replace(Some(name.clone()));
-            connection.remote_host.replace(Some(name));
+            connection.remote_host.replace(Some(name.clone()));
+            if self.in_environment {
+                let variable = [(REMOTE_HOST, name)];
+                self.perl(move |session| {
+                    session.host.set_environment(&variable);
+                    Ok(())
+                })
+                .await;
+            }
         }
     }
 

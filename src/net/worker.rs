@@ -9,7 +9,7 @@ use super::driver::drive;
 use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
-use super::session::Session;
+use super::session::{REMOTE_HOST, Session};
 use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
@@ -105,7 +105,7 @@ impl Worker {
             transport,
             &self.loaded,
             &self.pump,
-            look_up,
+            (look_up, true),
             on_taken,
         );
         let (open, limit) = (incoming.open, incoming.limit);
@@ -169,7 +169,7 @@ fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("TCPLOCALIP", value(&connection.local_ip)),
         ("TCPREMOTEIP", value(&connection.remote_ip)),
-        ("TCPREMOTEHOST", value(&connection.remote_host)),
+        (REMOTE_HOST, value(&connection.remote_host)),
     ]
 }
 
