@@ -125,9 +125,6 @@ pub fn prefork(args: Vec<String>) -> Result<Request, Vec<String>> {
     if given.has("version") {
         return Ok(Request::Version);
     }
-    if let Some(other) = given.others.first() {
-        return Err(vec![format!("`{other}` belongs to no option")]);
-    }
     let Some(user) = given.last("user") else {
         return Err(vec!["--user has to be given".to_owned()]);
     };

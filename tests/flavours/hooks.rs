@@ -131,7 +131,6 @@ pub fn observe(who: Who, flavour: Flavour, dns: SocketAddr) -> Seen {
     client.say("QUIT");
     drop(client);
     finish(process);
-    service.stop();
     seen
 }
 

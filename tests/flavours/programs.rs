@@ -6,6 +6,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process_group};
+
 use super::site::{Client, Site, free_port, me, stop, wait};
 
 const TCPSERVER: &str = "/usr/bin/tcpserver";
@@ -153,19 +155,31 @@ impl Service {
             }
         }
     }
+}
 
-    pub fn stop(self) -> Option<ExitStatus> {
+impl Service {
+    pub fn pid(&self) -> Pid {
         match self {
-            Service::Daemon { mut child, .. } => {
-                let status = stop(&mut child);
-                // Its own process group, so that no child of it is left.
-                if let Some(group) = rustix::process::Pid::from_raw(child.id() as i32) {
-                    let kill = rustix::process::Signal::KILL;
-                    let _ = rustix::process::kill_process_group(group, kill);
-                }
-                Some(status)
-            }
+            Service::Daemon { child, .. } => Pid::from_child(child),
+            Service::Inetd { .. } => rustix::process::getpid(),
+        }
+    }
+
+    /// Waits for the daemon's end.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        match self {
+            Service::Daemon { child, .. } => Some(wait(child)),
             Service::Inetd { .. } => None,
+        }
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        if let Service::Daemon { child, .. } = self {
+            stop(child);
+            // Its own process group, so that no child of it is left.
+            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
         }
     }
 }
