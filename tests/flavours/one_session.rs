@@ -65,7 +65,8 @@ fn the_client_is_who_the_environment_says() {
 fn the_exit_status_is_the_original_s() {
     let dns = dns::start().unwrap();
     let site = Site::new("taker\n");
-    let how: &[(&str, fn(&mut Client))] = &[
+    type Act = fn(&mut Client);
+    let how: &[(&str, Act)] = &[
         ("after QUIT", |client| {
             client.say("QUIT");
         }),
