@@ -13,7 +13,7 @@ use rustix::stdio;
 
 use super::engine::SmtpEngine;
 use super::pump::Pump;
-use super::session::Session;
+use super::session::{Arrival, Session};
 use super::transport::{Transport, open_null};
 use super::worker::converse;
 use crate::mail::Connection;
@@ -30,7 +30,7 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
         message: format!("camelpost: {message}"),
         status: 1,
     };
-    let (connection, address) = client()?;
+    let (connection, look_up) = client(engine.rdns)?;
     take_log_from_client().map_err(|error| refused(format!("cannot set up the log: {error}")))?;
     catch_sigpipe();
     let loaded = engine.load().map_err(|message| {
@@ -48,10 +48,12 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
         .unwrap_or_else(|_| Err(std::io::Error::other("exit was called")))
         .map_err(broken)?;
     let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
-    let look_up = address.filter(|_| engine.rdns);
     let nobody_else = Box::new(|| {});
-    let names = (look_up, false);
-    let session = Session::new(1, state, transport, &loaded, &pump, names, nobody_else);
+    let arrival = Arrival {
+        look_up,
+        accepted: None,
+    };
+    let session = Session::new(1, state, transport, &loaded, &pump, arrival, nobody_else);
     let ended = converse(&session, &[]);
     let status = match ended {
         Ok(()) => 0,
@@ -62,7 +64,7 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
 }
 
 /// Who the client is, and its address where its name is still to be looked up.
-fn client() -> Result<(Connection, Option<IpAddr>), OneSessionError> {
+fn client(rdns: bool) -> Result<(Connection, Option<IpAddr>), OneSessionError> {
     if let Some(ip) = variable("TCPREMOTEIP") {
         return Ok((told_by_environment(ip), None));
     }
@@ -71,15 +73,17 @@ fn client() -> Result<(Connection, Option<IpAddr>), OneSessionError> {
     match peer {
         Ok(Some(peer)) => {
             let address = peer.ip().to_canonical();
+            let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+            let known = rdns.then(|| name_in_hosts(&hosts, address)).flatten();
+            // In the end, what there is without a name.
+            let look_up = (rdns && known.is_none()).then_some(address);
+            let name = known.unwrap_or_else(|| format!("[{address}]")).into_bytes();
             let connection = Connection::default();
-            let ip = address.to_string();
-            let name = format!("[{ip}]");
-            connection.remote_ip.replace(Some(ip.into_bytes()));
-            connection
-                .remote_host
-                .replace(Some(name.clone().into_bytes()));
-            connection.remote_info.replace(Some(name.into_bytes()));
-            Ok((connection, Some(address)))
+            let ip = address.to_string().into_bytes();
+            connection.remote_ip.replace(Some(ip));
+            connection.remote_host.replace(Some(name.clone()));
+            connection.remote_info.replace(Some(name));
+            Ok((connection, look_up))
         }
         Ok(None) => Err(no_client("its other end has no IP address", 1)),
         Err(errno) => {
@@ -87,6 +91,16 @@ fn client() -> Result<(Connection, Option<IpAddr>), OneSessionError> {
             Err(no_client(&reason, errno.raw_os_error()))
         }
     }
+}
+
+/// The name in the machine's own table, which the original asks before the DNS here.
+fn name_in_hosts(hosts: &str, address: IpAddr) -> Option<String> {
+    hosts.lines().find_map(|line| {
+        let line = line.split('#').next()?;
+        let mut words = line.split_whitespace();
+        let found: IpAddr = words.next()?.parse().ok()?;
+        (found == address).then(|| words.next().map(str::to_owned))?
+    })
 }
 
 fn no_client(reason: &str, status: i32) -> OneSessionError {
@@ -159,4 +173,18 @@ fn take_log_from_client() -> std::io::Result<()> {
         stdio::dup2_stderr(open_null()?.as_fd())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_name_of_an_address_in_the_table_counts() {
+        let hosts = "# a table\n127.0.0.1 localhost other # 192.0.2.1 no\n::1\tip6-localhost\n";
+        let name = |address: &str| name_in_hosts(hosts, address.parse().unwrap());
+        assert_eq!(name("127.0.0.1").as_deref(), Some("localhost"));
+        assert_eq!(name("::1").as_deref(), Some("ip6-localhost"));
+        assert_eq!(name("192.0.2.1"), None);
+    }
 }

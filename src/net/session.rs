@@ -24,15 +24,20 @@ use crate::session::{ReadEvent, State};
 /// How long replies may wait for a client that does not read them before a plugin runs.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// The variable with the client's name.
-pub const REMOTE_HOST: &str = "TCPREMOTEHOST";
-
 /// A line that waits for the session's next Perl work.
 struct LogLine {
     level: u8,
     hook: Option<&'static str>,
     plugin: Option<String>,
     text: Vec<u8>,
+}
+
+/// What is still to be done for a client that has just come.
+pub struct Arrival {
+    /// The client's address, if its name is to be looked up.
+    pub look_up: Option<IpAddr>,
+    /// The daemon's log line of a new connection, to which the client's name is added.
+    pub accepted: Option<String>,
 }
 
 /// See the module's description.
@@ -43,10 +48,7 @@ pub struct Session {
     pub host: Rc<Host>,
     pub pump: Rc<Pump>,
     pub natives: Rc<Natives>,
-    /// The client's address, if its name is to be looked up.
-    look_up: Option<IpAddr>,
-    /// Whether plugins find the client in the environment, where the daemon has put it.
-    in_environment: bool,
+    pub arrival: Arrival,
     log: RefCell<Vec<LogLine>>,
     /// A plugin has put handles of its own in the place of STDIN and STDOUT: all traffic goes
     /// through them.
@@ -61,7 +63,7 @@ impl Session {
         transport: Transport,
         loaded: &Loaded,
         pump: &Rc<Pump>,
-        (look_up, in_environment): (Option<IpAddr>, bool),
+        arrival: Arrival,
         on_taken: Box<dyn Fn()>,
     ) -> Rc<Session> {
         Rc::new(Session {
@@ -71,30 +73,39 @@ impl Session {
             host: loaded.host.clone(),
             pump: pump.clone(),
             natives: loaded.natives.clone(),
-            look_up,
-            in_environment,
+            arrival,
             log: RefCell::default(),
             taken: Cell::new(false),
             on_taken,
         })
     }
 
-    /// Finds the client's name, unless names are not looked up.
+    /// Finds the client's name, unless names are not looked up, and tells of the connection.
     pub async fn look_up_client(self: &Rc<Self>) {
-        let Some(address) = self.look_up else { return };
-        if let Some(name) = rdns::name_of(address).await {
-            let connection = self.state.connection.borrow().clone();
+        let found = match self.arrival.look_up {
+            Some(address) => rdns::name_of(address).await,
+            None => None,
+        };
+        let connection = self.state.connection.borrow().clone();
+        if let Some(name) = &found {
             connection.remote_info.replace(Some(name.clone()));
             connection.remote_host.replace(Some(name.clone()));
-            if self.in_environment {
-                let variable = [(REMOTE_HOST, name)];
-                self.perl(move |session| {
-                    session.host.set_environment(&variable);
-                    Ok(())
-                })
-                .await;
-            }
         }
+        // Of a client that did not come by the daemon, others have told.
+        let Some(accepted) = &self.arrival.accepted else {
+            return;
+        };
+        if let Some(name) = found {
+            self.perl(move |session| {
+                session.host.set_environment(&[("TCPREMOTEHOST", name)]);
+                Ok(())
+            })
+            .await;
+        }
+        let mut accepted = accepted.clone().into_bytes();
+        let host = connection.remote_host.borrow().clone();
+        accepted.extend_from_slice(&host.unwrap_or_default());
+        self.log(6, None, None, accepted);
     }
 
     /// Does a piece of Perl work in this session, outside the runtime.

@@ -9,11 +9,10 @@ use super::driver::drive;
 use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
-use super::session::{REMOTE_HOST, Session};
+use super::session::{Arrival, Session};
 use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
-use crate::perl::log::LOGINFO;
 use crate::perl::port::Port;
 use crate::perl::{interpreter, release_dropped, stdio};
 use crate::server::{AsyncLink, Incoming, SessionEnd, WorkerLink};
@@ -95,7 +94,14 @@ impl Worker {
             transport.shutdown();
             return Err(Exited);
         }
-        let look_up = self.rdns.then_some(incoming.peer.ip());
+        let (open, limit) = (incoming.open, incoming.limit);
+        let address = incoming.peer.ip();
+        let arrival = Arrival {
+            look_up: self.rdns.then_some(address),
+            accepted: Some(format!(
+                "Accepted connection {open}/{limit} from {address} / "
+            )),
+        };
         let (link, id) = (self.link.clone(), incoming.session);
         // From here on the supervisor must not write to the client in clear.
         let on_taken = Box::new(move || link.tls_started(id));
@@ -105,13 +111,9 @@ impl Worker {
             transport,
             &self.loaded,
             &self.pump,
-            (look_up, true),
+            arrival,
             on_taken,
         );
-        let (open, limit) = (incoming.open, incoming.limit);
-        let address = incoming.peer.ip();
-        let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
-        session.log(LOGINFO, None, None, accepted.into_bytes());
         let ended = converse(&session, &environment);
         let released = release_stdio(&self.null).map_err(|_| Exited);
         if session.is_taken() {
@@ -169,7 +171,7 @@ fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("TCPLOCALIP", value(&connection.local_ip)),
         ("TCPREMOTEIP", value(&connection.remote_ip)),
-        (REMOTE_HOST, value(&connection.remote_host)),
+        ("TCPREMOTEHOST", value(&connection.remote_host)),
     ]
 }
 

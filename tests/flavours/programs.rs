@@ -89,6 +89,13 @@ pub fn program(who: Who, flavour: Flavour, site: &Site, dns: SocketAddr) -> Vec<
     words.map(str::to_owned).to_vec()
 }
 
+/// Camelpost's lookups go to the suite's resolver, too.
+fn with_resolver(mut command: Command, dns: SocketAddr) -> Command {
+    command.env("RES_NAMESERVERS", dns.ip().to_string());
+    command.env("RES_OPTIONS", format!("port:{}", dns.port()));
+    command
+}
+
 /// A service that takes clients.
 pub enum Service {
     Daemon {
@@ -135,6 +142,10 @@ impl Service {
             }
         };
         let mut command = site.command(first);
+        // perl takes nothing from the environment under -T.
+        if who == Who::Camelpost {
+            command = with_resolver(command, dns);
+        }
         command.args(args).stdin(Stdio::null()).process_group(0);
         log_to(&mut command, site);
         let child = command.spawn().unwrap();
