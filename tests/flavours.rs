@@ -12,6 +12,8 @@ mod command_lines;
 mod dns;
 #[path = "flavours/hooks.rs"]
 mod hooks;
+#[path = "flavours/native_only.rs"]
+mod native_only;
 #[path = "flavours/one_session.rs"]
 mod one_session;
 #[path = "flavours/programs.rs"]

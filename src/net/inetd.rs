@@ -12,6 +12,8 @@ use rustix::fs::FileType;
 use rustix::stdio;
 
 use super::engine::SmtpEngine;
+use super::load::{Found, Loaded};
+use super::native;
 use super::pump::Pump;
 use super::session::{Arrival, Session};
 use super::transport::{Transport, open_null};
@@ -40,22 +42,28 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
     })?;
     crate::log::set_level(engine.facts(&loaded).log_level);
 
-    let broken =
-        |error: std::io::Error| refused(format!("cannot use the client's stream: {error}"));
-    let pump = Pump::new().map_err(broken)?;
-    let transport = pump
-        .run(None, async { transport() })
-        .unwrap_or_else(|_| Err(std::io::Error::other("exit was called")))
-        .map_err(broken)?;
-    let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
-    let nobody_else = Box::new(|| {});
     let arrival = Arrival {
         look_up,
         accepted: None,
     };
-    let session = Session::new(1, state, transport, &loaded, &pump, arrival, nobody_else);
-    let ended = converse(&session, &[]);
-    let status = match ended {
+    let served = match loaded {
+        Found::Perl(loaded) => with_perl(&loaded, connection, arrival),
+        Found::Native(loaded) => {
+            native::one_session(&loaded, connection, transport, arrival).map(|()| 0)
+        }
+    };
+    served.map_err(|error| refused(format!("cannot use the client's stream: {error}")))
+}
+
+fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::io::Result<i32> {
+    let pump = Pump::new()?;
+    let transport = pump
+        .run(None, async { transport() })
+        .unwrap_or_else(|_| Err(std::io::Error::other("exit was called")))?;
+    let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
+    let nobody_else = Box::new(|| {});
+    let session = Session::new(1, state, transport, loaded, &pump, arrival, nobody_else);
+    let status = match converse(&session, &[]) {
         Ok(()) => 0,
         Err(_) => interpreter::exit_status(),
     };

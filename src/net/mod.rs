@@ -7,6 +7,7 @@ mod driver;
 mod engine;
 mod inetd;
 mod load;
+mod native;
 mod port;
 mod pump;
 mod rdns;

@@ -78,6 +78,7 @@ impl Worker {
     fn serve(&self, incoming: Incoming) -> Result<(), Exited> {
         let connection = connection(&incoming);
         let environment = environment(&connection);
+        let arrival = arrival(&incoming, self.rdns);
         let neighbours = Neighbours {
             max_conn_ip: incoming.max_from_ip.into(),
             child_addrs: incoming.child_addrs.iter().map(packed).collect(),
@@ -94,14 +95,6 @@ impl Worker {
             transport.shutdown();
             return Err(Exited);
         }
-        let (open, limit) = (incoming.open, incoming.limit);
-        let address = incoming.peer.ip();
-        let arrival = Arrival {
-            look_up: self.rdns.then_some(address),
-            accepted: Some(format!(
-                "Accepted connection {open}/{limit} from {address} / "
-            )),
-        };
         let (link, id) = (self.link.clone(), incoming.session);
         // From here on the supervisor must not write to the client in clear.
         let on_taken = Box::new(move || link.tls_started(id));
@@ -148,8 +141,20 @@ fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Resul
     release_dropped().map_err(|_| Exited)
 }
 
+/// What is still to be done for the client.
+pub fn arrival(incoming: &Incoming, rdns: bool) -> Arrival {
+    let (open, limit) = (incoming.open, incoming.limit);
+    let address = incoming.peer.ip();
+    Arrival {
+        look_up: rdns.then_some(address),
+        accepted: Some(format!(
+            "Accepted connection {open}/{limit} from {address} / "
+        )),
+    }
+}
+
 /// What is known of the client before it is looked up.
-fn connection(incoming: &Incoming) -> Connection {
+pub fn connection(incoming: &Incoming) -> Connection {
     let text = |address: SocketAddr| canonical(address.ip()).to_string().into_bytes();
     let connection = Connection::default();
     connection.remote_ip.replace(Some(text(incoming.peer)));
