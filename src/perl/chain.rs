@@ -293,7 +293,7 @@ fn record(notes: &Notes, name: &[u8], hook: Hook, code: &Code) {
 }
 
 /// Splits texts at line feeds as Perl's split does: empty texts at the end vanish.
-fn split_lines(mut verdict: Verdict) -> Verdict {
+pub fn split_lines(mut verdict: Verdict) -> Verdict {
     if verdict.parser.is_some() {
         return verdict;
     }

@@ -21,6 +21,6 @@ mod sys;
 mod value;
 mod xs;
 
-pub use chain::{Chain, Progress};
+pub use chain::{Chain, Progress, split_lines};
 pub use load::start;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

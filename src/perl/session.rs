@@ -27,6 +27,11 @@ impl Host {
         Ok(before)
     }
 
+    /// Puts what plugins find in %ENV.
+    pub fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
+        self.process_state.set_environment(environment);
+    }
+
     /// A session has ended: `idle` is what Perl code sees from now on.
     pub fn end_session(&self, idle: Rc<dyn Port>) -> Result<(), Unwind> {
         stdio::flush();
