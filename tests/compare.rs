@@ -81,9 +81,12 @@ config_sets! {
     naughty_data_post
     naughty_mail
     naughty_rcpt
+    new_verbs
     no_plugins
     no_queue
     objects
+    parse_auth
+    parse_hooks
     pipelining
     qmail_queue
     qmail_queue_by_environment

@@ -27,7 +27,7 @@ use std::rc::Rc;
 use self::core::{Flow, Session};
 use crate::hook::{Arg, Code, Hook, Verdict};
 
-pub use machine::{Answer, Machine, Outcome, ReadEvent, Step};
+pub use machine::{Answer, Listed, Machine, Outcome, ReadEvent, Step};
 pub use state::{Neighbours, Profile, Settings, State};
 
 /// A whole session, from pre-connection to post-connection.
