@@ -117,7 +117,8 @@ sub _restore_hooks {
     my ($table, $then) = ($Qpsmtpd::hooks, $noted{hooks});
     $_->[0]{code} = $_->[1] for map { @$_ } values %$then;
     for my $hook (keys %$table) {
-        @{$table->{$hook}} = map { $_->[0] } @{$then->{$hook} || []};
+        my $list = $then->{$hook} or delete $table->{$hook}, next;
+        @{$table->{$hook}} = map { $_->[0] } @$list;
     }
     $table->{$_} ||= [map { $_->[0] } @{$then->{$_}}] for keys %$then;
     return;

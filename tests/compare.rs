@@ -42,11 +42,14 @@ config_sets! {
     bogus_bounce_log
     bogus_bounce_reject
     bogus_bounce_softly
+    chain_changes
     chunks
     commands
     config
+    config_changes
     config_hook
     counters
+    done
     earlytalker
     earlytalker_deferred
     header_shapes
@@ -88,13 +91,18 @@ config_sets! {
     parse_auth
     parse_hooks
     pipelining
+    pre_connection
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
+    qmqp
+    qmqp_down
     rcpt_lists
+    reentrance
     relay
     relay_by_environment
     relay_only
+    resets
     sessions
     sessions_with_logging
     smtp_forward

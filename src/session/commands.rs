@@ -27,6 +27,28 @@ const COMMANDS: &[(&[u8], Handler)] = &[
     (b"quit", |session, _| Box::pin(session.quit())),
 ];
 
+/// Whether the session answers the verdict of a hook that a plugin runs.
+pub(super) fn has_responder(hook: Hook) -> bool {
+    matches!(
+        hook,
+        Hook::Connect
+            | Hook::Helo
+            | Hook::Ehlo
+            | Hook::Mail
+            | Hook::Rcpt
+            | Hook::Data
+            | Hook::DataPost
+            | Hook::QueuePre
+            | Hook::Queue
+            | Hook::QueuePost
+            | Hook::Vrfy
+            | Hook::Noop
+            | Hook::Help
+            | Hook::Quit
+            | Hook::UnrecognizedCommand
+    )
+}
+
 impl Session {
     /// Serves commands until the session ends.
     pub async fn command_loop(&self) -> Flow {
