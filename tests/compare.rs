@@ -48,6 +48,7 @@ config_sets! {
     config
     config_changes
     config_hook
+    config_sql
     counters
     done
     earlytalker
@@ -67,6 +68,7 @@ config_sets! {
     hops
     hosts_allow
     inheritance
+    inheritance_odd
     limits
     log_adaptive
     log_builtin
@@ -74,6 +76,7 @@ config_sets! {
     log_file
     log_file_debug
     log_warn
+    logging_hooks
     maildir_by_address
     maildir_missing
     maildir_per_user
@@ -88,15 +91,18 @@ config_sets! {
     no_plugins
     no_queue
     objects
+    order_of_loading
     parse_auth
     parse_hooks
     pipelining
+    pre_addresses
     pre_connection
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
     qmqp
     qmqp_down
+    queue_changes
     rcpt_lists
     reentrance
     relay
