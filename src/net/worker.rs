@@ -147,6 +147,7 @@ fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Resul
     session
         .pump
         .run(None, drive(session.clone(), conversation))?;
+    session.let_go();
     session.run_perl(|_| Ok(()))?;
     host.end_session(idle).map_err(|_| Exited)?;
     release_dropped().map_err(|_| Exited)

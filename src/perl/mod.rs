@@ -19,6 +19,7 @@ pub mod stdio;
 #[rustfmt::skip]
 mod sys;
 mod value;
+mod verbs;
 mod xs;
 
 pub use chain::{Chain, Progress, split_lines};

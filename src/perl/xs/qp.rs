@@ -195,7 +195,9 @@ fn dispatch(frame: &mut Frame<'_>) -> Result<(), Raise> {
         }
         line.extend_from_slice(&frame.bytes(index)?);
     }
-    Ok(port.dispatch(line)?)
+    port.dispatch(line)?;
+    frame.ret_int(1);
+    Ok(())
 }
 
 fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {
