@@ -2,6 +2,7 @@
 //! runs in at present, config values. One per process. Knows nothing of session logic.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::call::Unwind;
@@ -40,6 +41,8 @@ pub struct Host {
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
     pub settings: HostSettings,
+    /// 0.94: the config values of this session, once a config hook was asked for them.
+    asked: RefCell<HashMap<Vec<u8>, Vec<Vec<u8>>>>,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -63,6 +66,7 @@ impl Host {
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
             settings,
+            asked: RefCell::default(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));
@@ -79,20 +83,37 @@ impl Host {
         self.port.replace(port)
     }
 
-    /// `config(NAME)`: a config hook, else the file's lines, else the default.
+    /// `config(NAME)`: a config hook, else the file's lines, else the default. Under 0.94 a hook
+    /// is asked once in a session.
     pub fn config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
-        if self.has_entries(Hook::Config) {
-            let call = HookCall::with(Hook::Config, vec![name.into()]);
-            let verdict = self.run_quiet(call)?;
-            if verdict.code == Code::Ok {
-                return Ok(verdict
-                    .values
-                    .into_iter()
-                    .map(Option::unwrap_or_default)
-                    .collect());
-            }
+        if !self.has_entries(Hook::Config) {
+            return self.file_config(name);
         }
-        self.file_config(name)
+        let known = self.asked.borrow().get(name).cloned();
+        if let Some(values) = known {
+            return Ok(values);
+        }
+        let call = HookCall::with(Hook::Config, vec![name.into()]);
+        let verdict = self.run_quiet(call)?;
+        let values = match verdict.code {
+            Code::Ok => {
+                let values = verdict.values.into_iter();
+                values.map(Option::unwrap_or_default).collect()
+            }
+            _ => self.file_config(name)?,
+        };
+        if self.unknown_codes_end_chain {
+            self.asked
+                .borrow_mut()
+                .insert(name.to_vec(), values.clone());
+        }
+        Ok(values)
+    }
+
+    /// Config values are found anew from now on.
+    pub fn forget_config(&self) {
+        self.asked.borrow_mut().clear();
+        self.settings.config.begin_session();
     }
 
     /// The same without config hooks.
