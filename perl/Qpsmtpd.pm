@@ -27,11 +27,18 @@ sub hooks {
 }
 
 # config(NAME) or config(NAME, 'map'): the values, or a reference to a hash
-# tied to NAME.cdb.
+# tied to NAME.cdb. config(NAME, ADDRESS): the values for that user, where a
+# user_config hook has some.
 sub config {
     my ($self, $name, $type) = @_;
-    return $self->_config($name) unless defined $type && $type eq 'map';
-    return $self->_config_map($name);
+    return $self->_config($name) unless defined $type;
+    if (ref $type) {
+        return $self->_config($name) unless eval { $type->can('address') };
+        my ($code, @values) = $self->run_hooks_no_respond('user_config', $type, $name);
+        return $self->_config($name) unless $code == OK;
+        return wantarray ? @values : $values[0];
+    }
+    return $type eq 'map' ? $self->_config_map($name) : $self->_config($name);
 }
 
 sub get_qmail_config {

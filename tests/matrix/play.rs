@@ -24,6 +24,15 @@ pub struct Setting {
     pub files: &'static [(&'static str, &'static str)],
     /// Hooks that the plugins register besides the usual ones.
     pub besides: &'static str,
+    /// The verdicts that are given; all where this is empty.
+    pub verdicts: &'static [&'static str],
+}
+
+impl Setting {
+    pub fn rows(&self) -> Vec<Row> {
+        let wanted = |verdict: &str| self.verdicts.is_empty() || self.verdicts.contains(&verdict);
+        rows::rows(self.places, wanted)
+    }
 }
 
 /// What one row came to.
@@ -38,7 +47,7 @@ pub struct Outcome {
 
 /// Plays the rows of a setting with a daemon; the outcomes are in the rows' order.
 pub fn play(setting: &Setting, which: Which, compat: &str) -> Result<Vec<Outcome>, String> {
-    let rows = rows::rows(setting.places);
+    let rows = setting.rows();
     let about = format!("{} ({}, {compat})", setting.name, which.name());
     let io = |e: std::io::Error| format!("{about}: {e}");
     let set = config_set(setting, &rows, compat);

@@ -102,12 +102,10 @@ pub const SOURCES: &[Place] = &[
 ];
 
 /// Hooks that 1.00 added.
-pub const LATER: &[Place] = &[place(
-    "data_post_headers",
-    &[EHLO, MAIL, RCPT],
-    "DATA",
-    MESSAGE,
-)];
+pub const LATER: &[Place] = &[
+    place("data_post_headers", &[EHLO, MAIL, RCPT], "DATA", MESSAGE),
+    place("user_config", &[EHLO, MAIL], "XUSER", &[]),
+];
 
 impl Place {
     /// Whether the verdict counts from the first hook on.
@@ -157,6 +155,25 @@ pub const VERDICTS: &[(&str, &str)] = &[
     ("exit", "exit 0"),
 ];
 
+/// Those that say what becomes of a code, and those that a plugin should not return.
+pub const CODES: &[&str] = &[
+    "OK",
+    "DENY",
+    "DENY+text",
+    "DENYSOFT",
+    "DENYHARD",
+    "DENYSOFT_DISCONNECT",
+    "DECLINED",
+    "DECLINED+text",
+    "DONE",
+    "undef",
+    "undef+text",
+    "nothing",
+    "number-42",
+    "string",
+    "die",
+];
+
 /// One row: its hook, its verdict, and the client's address, by which the plugins know it.
 #[derive(Clone, Copy)]
 pub struct Row {
@@ -178,16 +195,18 @@ impl Row {
     }
 }
 
-/// Every verdict at each of these places.
-pub fn rows(places: &'static [Place]) -> Vec<Row> {
+/// Each verdict that is wanted, at each of these places.
+pub fn rows(places: &'static [Place], wanted: impl Fn(&str) -> bool) -> Vec<Row> {
     let mut rows = Vec::new();
     for (h, place) in (1..).zip(places) {
         for (v, (verdict, _)) in (1..).zip(VERDICTS) {
-            rows.push(Row {
-                place,
-                verdict,
-                from: Ipv4Addr::new(127, 77, h, v),
-            });
+            if wanted(verdict) {
+                rows.push(Row {
+                    place,
+                    verdict,
+                    from: Ipv4Addr::new(127, 77, h, v),
+                });
+            }
         }
     }
     rows

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 /// How long a reply that must come may take.
 const REPLY: Duration = Duration::from_secs(20);
 /// How long a command may be silent where a mark could become a part of a message.
-const SILENCE: Duration = Duration::from_millis(1500);
+const SILENCE: Duration = Duration::from_secs(5);
 const AFTER: &[&str] = &["NOOP", "MAIL FROM:<after@example.net>"];
 
 /// What was said in one row.
