@@ -2,6 +2,7 @@
 //!
 //! It holds the reasons. What both do stands in docs/hooks.md, which the test keeps up to date.
 
+use super::Compared;
 use super::rows::Row;
 use crate::compare::known::matches;
 
@@ -17,6 +18,26 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// Words without which it would name the same rows.
+    pub fn idle_words(&self, all: &[Compared]) -> Vec<&str> {
+        let named: Vec<&Compared> = all
+            .iter()
+            .filter(|one| self.names(one.setting, &one.row))
+            .collect();
+        type Name = fn(&Compared) -> &str;
+        let lists: [(&[String], Name); 3] = [
+            (&self.settings, |one| one.setting),
+            (&self.hooks, |one| one.row.place.hook),
+            (&self.verdicts, |one| one.row.verdict),
+        ];
+        let mut idle = Vec::new();
+        for (words, name) in lists {
+            let unused = |word: &&String| !named.iter().any(|one| matches(word, name(one)));
+            idle.extend(words.iter().filter(unused).map(String::as_str));
+        }
+        idle
+    }
+
     pub fn names(&self, setting: &str, row: &Row) -> bool {
         let any = |patterns: &[String], name: &str| patterns.iter().any(|p| matches(p, name));
         any(&self.settings, setting)

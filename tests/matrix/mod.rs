@@ -6,6 +6,7 @@
 
 mod cells;
 mod differences;
+mod fork;
 mod later;
 mod play;
 mod rows;
@@ -165,14 +166,13 @@ fn not_as_1_00(all: &[Compared], later: &[Outcome]) -> String {
 
 fn unlisted_and_stale(all: &[Compared], entries: &[differences::Entry]) -> String {
     let mut report = String::new();
-    let mut used = vec![false; entries.len()];
     for one in all {
         let name = format!("{}/{}", one.setting, one.row.name());
         let differs = one.original != one.camelpost;
         let mut listed = false;
-        for (entry, used) in entries.iter().zip(&mut used) {
+        for entry in entries {
             if entry.names(one.setting, &one.row) {
-                (listed, *used) = (true, true);
+                listed = true;
                 if !differs {
                     report.push_str(&format!(
                         "\n{name}: the difference of differences.txt line {} no longer shows ({})\n",
@@ -189,11 +189,13 @@ fn unlisted_and_stale(all: &[Compared], entries: &[differences::Entry]) -> Strin
             ));
         }
     }
-    for (entry, used) in entries.iter().zip(used) {
-        if !used {
+    for entry in entries {
+        let idle = entry.idle_words(all);
+        if !idle.is_empty() {
             report.push_str(&format!(
-                "\ndifferences.txt line {}: names no row\n",
-                entry.line
+                "\ndifferences.txt line {}: these words stand for no row: {}\n",
+                entry.line,
+                idle.join(" ")
             ));
         }
     }
