@@ -26,17 +26,16 @@ sub hooks {
     return $hooks->{$name} || [];
 }
 
-# config(NAME) or config(NAME, 'map'): the values, or a reference to a hash
-# tied to NAME.cdb. config(NAME, ADDRESS): the values for that user, where a
-# user_config hook has some.
+# config(NAME), config(NAME, 'map') or config(NAME, ADDRESS): the values, or a
+# reference to a hash tied to NAME.cdb. What plugins know of an address (1.00,
+# user_config) comes before what they know of all.
 sub config {
     my ($self, $name, $type) = @_;
     return $self->_config($name) unless defined $type;
     if (ref $type) {
-        return $self->_config($name) unless eval { $type->can('address') };
         my ($code, @values) = $self->run_hooks_no_respond('user_config', $type, $name);
-        return $self->_config($name) unless $code == OK;
-        return wantarray ? @values : $values[0];
+        return wantarray ? @values : $values[0] if $code == OK;
+        return $self->_config($name);
     }
     return $type eq 'map' ? $self->_config_map($name) : $self->_config($name);
 }

@@ -169,6 +169,27 @@ impl Host {
         Ok(Some(verdict))
     }
 
+    /// A plugin waits for something, and nothing here will call it again: what it was to decide is
+    /// put off, and the log says why. True if the chain ends with it.
+    fn refuse_yield(&self, chain: &mut Chain, name: &[u8]) -> Result<bool, Unwind> {
+        let hook = chain.call.hook;
+        if hook != Hook::Logging {
+            let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
+            let text = format!(
+                "YIELD from the {} hook works under qpsmtpd-async only; \
+                 load the plugin's form that waits (the one outside async/)",
+                hook.name()
+            );
+            let texts = [Sv::bytes(&label), Sv::bytes(text.as_bytes())];
+            self.log(LOGCRIT, None, None, &texts)?;
+        }
+        if chain.quiet {
+            return Ok(false);
+        }
+        chain.verdict = Verdict::new(Code::DenySoft);
+        Ok(true)
+    }
+
     /// Takes a plugin's verdict into the chain: notes, log, the hooks `ok` and `deny`. True if
     /// the chain ends with it.
     fn weigh(&self, chain: &mut Chain, name: &[u8], verdict: Verdict) -> Result<bool, Unwind> {
@@ -237,27 +258,6 @@ impl Host {
         } else {
             split_lines(verdict)
         };
-        Ok(true)
-    }
-
-    /// A plugin waits for something, and nothing here will call it again: what it was to decide is
-    /// put off, and the log says why. True if the chain ends with it.
-    fn refuse_yield(&self, chain: &mut Chain, name: &[u8]) -> Result<bool, Unwind> {
-        let hook = chain.call.hook;
-        if hook != Hook::Logging {
-            let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
-            let text = format!(
-                "YIELD from the {} hook works under qpsmtpd-async only; \
-                 load the plugin's form that waits (the one outside async/)",
-                hook.name()
-            );
-            let texts = [Sv::bytes(&label), Sv::bytes(text.as_bytes())];
-            self.log(LOGCRIT, None, None, &texts)?;
-        }
-        if chain.quiet {
-            return Ok(false);
-        }
-        chain.verdict = Verdict::new(Code::DenySoft);
         Ok(true)
     }
 

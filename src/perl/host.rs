@@ -2,10 +2,10 @@
 //! runs in at present, config values. One per process. Knows nothing of session logic.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::call::Unwind;
+use super::config_hook::ConfigHook;
 use super::contents::Contents;
 use super::log::LOGERROR;
 use super::port::Port;
@@ -13,7 +13,7 @@ use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
 use crate::config::{ConfigDir, ConfigError};
-use crate::hook::{Code, Hook, HookCall};
+use crate::hook::Hook;
 
 /// What the host needs to know before plugins are loaded.
 pub struct HostSettings {
@@ -40,9 +40,8 @@ pub struct Host {
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
+    pub(super) config_hook: ConfigHook,
     pub settings: HostSettings,
-    /// 0.94: the config values of this session, once a config hook was asked for them.
-    asked: RefCell<HashMap<Vec<u8>, Vec<Vec<u8>>>>,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -65,8 +64,8 @@ impl Host {
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
+            config_hook: ConfigHook::default(),
             settings,
-            asked: RefCell::default(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));
@@ -83,37 +82,15 @@ impl Host {
         self.port.replace(port)
     }
 
-    /// `config(NAME)`: a config hook, else the file's lines, else the default. Under 0.94 a hook
-    /// is asked once in a session.
+    /// `config(NAME)`: a config hook, else the file's lines, else the default.
     pub fn config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
-        if !self.has_entries(Hook::Config) {
-            return self.file_config(name);
-        }
-        let known = self.asked.borrow().get(name).cloned();
-        if let Some(values) = known {
-            return Ok(values);
-        }
-        let call = HookCall::with(Hook::Config, vec![name.into()]);
-        let verdict = self.run_quiet(call)?;
-        let values = match verdict.code {
-            Code::Ok => {
-                let values = verdict.values.into_iter();
-                values.map(Option::unwrap_or_default).collect()
+        if self.has_entries(Hook::Config) {
+            let found = self.ask_config_hook(name)?;
+            if let Some(values) = found {
+                return Ok(values);
             }
-            _ => self.file_config(name)?,
-        };
-        if self.unknown_codes_end_chain {
-            self.asked
-                .borrow_mut()
-                .insert(name.to_vec(), values.clone());
         }
-        Ok(values)
-    }
-
-    /// Config values are found anew from now on.
-    pub fn forget_config(&self) {
-        self.asked.borrow_mut().clear();
-        self.settings.config.begin_session();
+        self.file_config(name)
     }
 
     /// The same without config hooks.
