@@ -4,6 +4,7 @@
 
 pub mod call;
 mod chain;
+mod config_hook;
 mod contents;
 pub mod host;
 mod idle;

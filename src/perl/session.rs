@@ -20,7 +20,7 @@ impl Host {
         environment: &[(&str, Vec<u8>)],
     ) -> Result<Rc<dyn Port>, Unwind> {
         stdio::fresh()?;
-        self.settings.config.begin_session();
+        self.forget_config();
         self.contents.begin_session(&self.qp);
         let before = self.enter(port);
         self.process_state.note()?;
