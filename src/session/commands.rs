@@ -55,7 +55,8 @@ impl Session {
         loop {
             match self.read_line().await? {
                 Input::Line(line) => {
-                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat()).await;
+                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
+                        .await;
                     self.dispatch(&line).await?;
                 }
                 Input::TooLong => self.say(500, "Line too long").await,

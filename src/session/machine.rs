@@ -55,7 +55,10 @@ pub enum Step {
     AddVerb(&'static str),
     /// Have a verb obeyed that a plugin has put into the table. Answer: `Values`, empty where
     /// that failed.
-    Obey { verb: Vec<u8>, rest: Option<Vec<u8>> },
+    Obey {
+        verb: Vec<u8>,
+        rest: Option<Vec<u8>>,
+    },
     /// The name of the cipher of a client that uses TLS. Answer: `Values`, one or none.
     Cipher,
     /// Find the client's name for `remote_host` and `remote_info`, unless they are known.

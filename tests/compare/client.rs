@@ -5,8 +5,8 @@
 use super::dialogue::{Dialogue, Step};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
-use std::path::Path;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 

@@ -140,7 +140,10 @@ fn under_1_00_an_ok_text_of_received_line_is_the_header() {
     );
     let server = Server::start_configured(&[plugin, SHOWN], &[], &[], &[PROFILE_100]);
     let said = queued(&server);
-    assert!(said.contains("|Received: from a plugin (ESMTP//)|"), "{said}");
+    assert!(
+        said.contains("|Received: from a plugin (ESMTP//)|"),
+        "{said}"
+    );
     assert!(!said.contains("(HELO "), "{said}");
 }
 
@@ -334,5 +337,55 @@ fn tabs_separate_the_words_of_a_line_of_plugins() {
     let server = Server::start_configured(&[plugin], &[], &[], &[lines]);
     let mut client = server.connect();
     assert_eq!(client.say("NOOP"), "500 one/two");
+    bye(client);
+}
+
+#[test]
+fn no_plugin_gets_another_qpsmtpd_s_modules_however_it_changes_inc() {
+    let early = (
+        "early",
+        r#"
+        use lib 'another';
+        use Qpsmtpd::Postfix;
+        require Qpsmtpd::DSN;
+        sub hook_noop { return (DENY, map { $INC{"Qpsmtpd/$_.pm"} } qw(Postfix Postfix/Constants DSN)) }
+        "#,
+    );
+    let late = (
+        "late",
+        r#"
+        BEGIN { unshift @INC, 'another' }
+        sub hook_vrfy {
+            unshift @INC, 'another', sub { return };
+            require Qpsmtpd::DB::Redis;
+            require Another::Module;
+            return (DENY, $INC{'Qpsmtpd/DB/Redis.pm'}, $INC{'Another/Module.pm'},
+                scalar(grep { ref && $_ == $Camelpost::modules } @INC));
+        }
+        "#,
+    );
+    let server = Server::start_prepared(&[early, late, TAKER], |root| {
+        for name in [
+            "Qpsmtpd/Postfix",
+            "Qpsmtpd/Postfix/Constants",
+            "Qpsmtpd/DSN",
+            "Qpsmtpd/DB/Redis",
+        ] {
+            let file = root.join(format!("another/{name}.pm"));
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, "die 'not the host\\'s'; 1").unwrap();
+        }
+        fs::create_dir_all(root.join("another/Another")).unwrap();
+        fs::write(root.join("another/Another/Module.pm"), "1;").unwrap();
+    });
+    let mut client = server.connect();
+    assert_eq!(
+        client.expect("NOOP", "500"),
+        "500-perl/Qpsmtpd/Postfix.pm\n500-perl/Qpsmtpd/Postfix/Constants.pm\n500 perl/Qpsmtpd/DSN.pm"
+    );
+    assert_eq!(
+        client.expect("VRFY x", "554"),
+        "554-perl/Qpsmtpd/DB/Redis.pm\n554-another/Another/Module.pm\n554 1"
+    );
     bye(client);
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -74,7 +74,23 @@ impl Server {
         environment: &[(&str, &str)],
         more: &[(&str, &str)],
     ) -> Server {
+        Server::start_there(plugins, args, environment, more, |_| {})
+    }
+
+    /// The same with something done in the directory before.
+    pub fn start_prepared(plugins: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Server {
+        Server::start_there(plugins, &[], &[], &[], prepare)
+    }
+
+    fn start_there(
+        plugins: &[(&str, &str)],
+        args: &[&str],
+        environment: &[(&str, &str)],
+        more: &[(&str, &str)],
+        prepare: impl FnOnce(&Path),
+    ) -> Server {
         let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path());
         let path = |name: &str| dir.path().join(name);
         for name in ["config", "plugins", "spool"] {
             fs::create_dir(path(name)).unwrap();
