@@ -46,7 +46,7 @@ fn the_client_is_who_the_environment_says() {
             let (mut client, socket) = connection();
             let mut command = entry(who, &site, dns);
             command.envs(VARIABLES[..count].iter().copied());
-            let mut child = on_socket(&mut command, &site, socket);
+            let mut child = on_socket(command, &site, socket);
             assert!(
                 client.reply().starts_with("220"),
                 "{}",
@@ -80,8 +80,8 @@ fn the_exit_status_is_the_original_s() {
     for (name, act) in how {
         let [original, camelpost] = [Who::Original, Who::Camelpost].map(|who| {
             let (mut client, socket) = connection();
-            let mut command = entry(who, &site, dns);
-            let mut child = on_socket(&mut command, &site, socket);
+            let command = entry(who, &site, dns);
+            let mut child = on_socket(command, &site, socket);
             client.reply();
             act(&mut client);
             drop(client);
@@ -195,7 +195,8 @@ fn a_client_is_told_when_the_configuration_does_not_load() {
     let site = Site::new("no_such_plugin\n");
     let (mut client, socket) = connection();
     let mut command = site.command(CAMELPOST);
-    let mut child = on_socket(command.arg("inetd"), &site, socket);
+    command.arg("inetd");
+    let mut child = on_socket(command, &site, socket);
     let reply = client.reply();
     assert!(
         reply.starts_with("421 4.3.0 Service not available"),

@@ -161,7 +161,7 @@ impl Service {
                 let (socket, _) = listener.accept().unwrap();
                 let mut command = site.command(&words[0]);
                 command.args(&words[1..]);
-                let child = on_socket(&mut command, site, socket);
+                let child = on_socket(command, site, socket);
                 (Client::new(client), Some(child))
             }
         }
@@ -195,8 +195,9 @@ impl Drop for Service {
     }
 }
 
-/// Starts a command with a socket as its standard input and output.
-pub fn on_socket(command: &mut Command, site: &Site, socket: TcpStream) -> Child {
+/// Starts a command with a socket as its standard input and output. The command is dropped, for it
+/// holds the socket, too, and the client would not see its end.
+pub fn on_socket(mut command: Command, site: &Site, socket: TcpStream) -> Child {
     let copy = socket.try_clone().unwrap();
     command
         .stdin(Stdio::from(OwnedFd::from(socket)))

@@ -88,6 +88,10 @@ fn debian_s_init_script_starts_and_stops_the_service() {
     });
     for server in ["forkserver", "prefork"] {
         let site = Site::new("taker\n");
+        // start-stop-daemon knows a service by its file, which other tests run, too.
+        let program = site.path("bin").join(format!("qpsmtpd-{server}"));
+        fs::remove_file(&program).unwrap();
+        fs::copy(CAMELPOST, &program).unwrap();
         let port = free_port();
         let settings = format!(
             "ENABLED=1\nSERVER={server}\nRUNAS={}\nPORT={port}\nINTERFACES='127.0.0.1 \
