@@ -5,6 +5,7 @@
 //! else it has to be what this run came to. differences.txt has the reason of each difference.
 
 mod cells;
+mod complaints;
 mod differences;
 mod fork;
 mod later;
@@ -70,33 +71,27 @@ fn every_verdict_of_every_hook() {
 
 fn check() -> Result<(), String> {
     require_original()?;
-    let mut all = Vec::new();
+    let (mut all, mut report) = (Vec::new(), String::new());
     for setting in SETTINGS {
-        let rows = setting.rows();
         let original = play(setting, Which::Original, "0.94")?;
         let camelpost = play(setting, Which::Camelpost, "0.94")?;
-        let outcomes = original.into_iter().zip(camelpost);
-        all.extend(
-            rows.into_iter()
-                .zip(outcomes)
-                .map(|(row, (original, camelpost))| Compared {
-                    setting: setting.name,
-                    row,
-                    original,
-                    camelpost,
-                }),
-        );
+        report.push_str(&complaints::report(setting, &original, &camelpost));
+        let outcomes = original.outcomes.into_iter().zip(camelpost.outcomes);
+        let compared = |(row, (original, camelpost))| Compared {
+            setting: setting.name,
+            row,
+            original,
+            camelpost,
+        };
+        all.extend(setting.rows().into_iter().zip(outcomes).map(compared));
     }
     let entries = differences::read()?;
     let later = play(&SETTINGS[0], Which::Camelpost, "1.00")?;
-    let added: Vec<(Row, Outcome)> = ADDED
-        .rows()
-        .into_iter()
-        .zip(play(&ADDED, Which::Camelpost, "1.00")?)
-        .collect();
-    let mut report = unlisted_and_stale(&all, &entries);
+    let added = play(&ADDED, Which::Camelpost, "1.00")?.outcomes;
+    let added: Vec<(Row, Outcome)> = ADDED.rows().into_iter().zip(added).collect();
+    report.push_str(&unlisted_and_stale(&all, &entries));
     report.push_str(&changed_by_logging(&all));
-    report.push_str(&not_as_1_00(&all, &later));
+    report.push_str(&not_as_1_00(&all, &later.outcomes));
     if !report.is_empty() {
         return Err(report);
     }

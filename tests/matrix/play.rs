@@ -45,8 +45,16 @@ pub struct Outcome {
     pub log: Vec<String>,
 }
 
-/// Plays the rows of a setting with a daemon; the outcomes are in the rows' order.
-pub fn play(setting: &Setting, which: Which, compat: &str) -> Result<Vec<Outcome>, String> {
+/// What a setting came to with a daemon.
+pub struct Played {
+    /// In the rows' order.
+    pub outcomes: Vec<Outcome>,
+    /// What the daemon wrote on standard error.
+    pub log: Vec<String>,
+}
+
+/// Plays the rows of a setting with a daemon.
+pub fn play(setting: &Setting, which: Which, compat: &str) -> Result<Played, String> {
     let rows = setting.rows();
     let about = format!("{} ({}, {compat})", setting.name, which.name());
     let io = |e: std::io::Error| format!("{about}: {e}");
@@ -74,7 +82,7 @@ pub fn play(setting: &Setting, which: Which, compat: &str) -> Result<Vec<Outcome
     log.extend(daemon.log());
     let said = in_order(said).map_err(|e| format!("{about}:\n{e}"))?;
     let log: Vec<String> = log.iter().map(|line| format!("L: {line}")).collect();
-    let log = normal.lines(&log);
+    let all = normal.lines(&log);
     let mut outcomes = Vec::new();
     for (row, said) in rows.iter().zip(said) {
         let path = ground.root().join(format!("var/trace-{}", row.from));
@@ -88,14 +96,14 @@ pub fn play(setting: &Setting, which: Which, compat: &str) -> Result<Vec<Outcome
             hooks.remove(0);
         }
         let own = format!("matrix line {}", row.from);
-        let log = log.iter().filter(|line| line.ends_with(&own));
+        let log = all.iter().filter(|line| line.ends_with(&own));
         outcomes.push(Outcome {
             said: normal_said(said, row, &normal),
             hooks,
             log: log.map(|line| line.replace(&own, "matrix line")).collect(),
         });
     }
-    Ok(outcomes)
+    Ok(Played { outcomes, log: all })
 }
 
 fn config_set(setting: &Setting, rows: &[Row], compat: &str) -> ConfigSet {

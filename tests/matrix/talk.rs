@@ -10,9 +10,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// How long a reply that must come may take.
-const REPLY: Duration = Duration::from_secs(20);
-/// How long a command may be silent where a mark could become a part of a message.
-const SILENCE: Duration = Duration::from_secs(5);
+const REPLY: Duration = Duration::from_secs(60);
 const AFTER: &[&str] = &["NOOP", "MAIL FROM:<after@example.net>"];
 
 /// What was said in one row.
@@ -62,31 +60,33 @@ pub fn hold(row: &Row, port: u16) -> Result<Said, String> {
         line.send("XARM");
         line.expect("298").map_err(wrong)?;
     }
+    let more = row.place.more;
     match row.place.step {
-        Some(step) if row.place.more.is_empty() => line.send(&format!("{step}\r\nXMARK")),
+        // Where the reply is 354, this mark is a line of the message's header that is no field, and
+        // vanishes.
+        Some("DATA") => line.send("DATA\r\nXMARK"),
+        Some(step) if more.is_empty() => line.send(&format!("{step}\r\nXMARK")),
         Some(step) => {
             line.send(step);
-            for more in row.place.more {
-                if !line.asks_for_more(&mut said.replies).map_err(wrong)? {
-                    break;
-                }
-                line.send(more);
+            for answer in more {
+                said.replies.push(line.expect("334").map_err(wrong)?);
+                line.send(answer);
             }
             line.send("XMARK");
         }
         None => line.send("XMARK"),
     }
-    said.state = line.until_mark(&mut said.replies).map_err(wrong)?;
+    said.state = line.until_mark(&mut said.replies, more).map_err(wrong)?;
     if said.state.is_some() {
         let commands: Vec<String> = AFTER.iter().map(|c| format!("{c}\r\nXMARK")).collect();
         line.send(&format!("{}\r\nQUIT", commands.join("\r\n")));
         for command in AFTER {
             let mut replies = Vec::new();
-            line.until_mark(&mut replies).map_err(wrong)?;
+            line.until_mark(&mut replies, &[]).map_err(wrong)?;
             said.after.push((command, replies));
         }
         let mut replies = Vec::new();
-        line.until_mark(&mut replies).map_err(wrong)?;
+        line.until_mark(&mut replies, &[]).map_err(wrong)?;
         said.after.push(("QUIT", replies));
         said.end = "goes on";
     } else {
@@ -101,12 +101,12 @@ impl Line {
         self.socket.write_all(format!("{text}\r\n").as_bytes()).ok();
     }
 
-    /// Reads one whole reply, which has to have this code.
-    fn expect(&mut self, code: &str) -> Result<(), String> {
+    /// Reads one whole reply, which has to have this code, and gives its last line.
+    fn expect(&mut self, code: &str) -> Result<String, String> {
         loop {
             match self.hear(REPLY) {
                 Heard::Line(text) if text.starts_with(&format!("{code}-")) => {}
-                Heard::Line(text) if text.starts_with(code) => return Ok(()),
+                Heard::Line(text) if text.starts_with(code) => return Ok(text),
                 Heard::Line(text) => return Err(format!("{code} expected: {text}")),
                 Heard::Silence => return Err(format!("{code} expected: nothing came")),
                 Heard::Closed => return Err(format!("{code} expected: the server closed")),
@@ -114,37 +114,24 @@ impl Line {
         }
     }
 
-    /// Reads the reply to a command that may ask for more, and may be silent.
-    fn asks_for_more(&mut self, replies: &mut Vec<String>) -> Result<bool, String> {
-        loop {
-            match self.hear(SILENCE) {
-                Heard::Line(text) => {
-                    let (asks, whole) = (
-                        text.starts_with('3'),
-                        !text[..4.min(text.len())].ends_with('-'),
-                    );
-                    replies.push(text);
-                    if whole {
-                        return Ok(asks);
-                    }
-                }
-                _ => return Ok(false),
-            }
-        }
-    }
-
-    /// Reads replies until the mark's; `None` where the server has closed before.
-    fn until_mark(&mut self, replies: &mut Vec<String>) -> Result<Option<String>, String> {
+    /// Reads replies until the mark's, and sends the message when it is asked for; `None` where the
+    /// server closes before.
+    fn until_mark(
+        &mut self,
+        replies: &mut Vec<String>,
+        message: &[&str],
+    ) -> Result<Option<String>, String> {
         loop {
             match self.hear(REPLY) {
-                Heard::Line(text) => match text.strip_prefix("299 ") {
-                    Some(state) => return Ok(Some(state.to_owned())),
-                    // A reply that came after its time: the mark is a line of the message now.
-                    None if text.starts_with("354") => {
-                        return Err("the reply to DATA came too late".to_owned());
+                Heard::Line(text) => {
+                    if let Some(state) = text.strip_prefix("299 ") {
+                        return Ok(Some(state.to_owned()));
                     }
-                    None => replies.push(text),
-                },
+                    if text.starts_with("354 ") {
+                        self.send(&format!("{}\r\nXMARK", message.join("\r\n")));
+                    }
+                    replies.push(text);
+                }
                 Heard::Silence => return Err("no answer, and no end of the connection".to_owned()),
                 Heard::Closed => return Ok(None),
             }
