@@ -9,6 +9,8 @@
 
 #[path = "compare/mod.rs"]
 mod compare;
+#[path = "matrix/mod.rs"]
+mod matrix;
 
 use compare::known::{Known, matches};
 
@@ -118,6 +120,7 @@ config_sets! {
     timeouts
     verdicts
     verdicts_with_logging
+    yield_outside
 }
 
 #[test]
