@@ -120,6 +120,7 @@ config_sets! {
     timeouts
     verdicts
     verdicts_with_logging
+    yield_outside
 }
 
 #[test]
