@@ -63,7 +63,9 @@ fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::
     let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
     let nobody_else = Box::new(|| {});
     let session = Session::new(1, state, transport, loaded, &pump, arrival, nobody_else);
-    let status = match converse(&session, &[]) {
+    let ended = converse(&session, &[]);
+    session.transport.shutdown();
+    let status = match ended {
         Ok(()) => 0,
         Err(_) => interpreter::exit_status(),
     };
