@@ -130,7 +130,7 @@ impl Worker {
 }
 
 /// A whole session, with all that its Perl code needs set up before and put back after it. What
-/// remains is to shut its socket down.
+/// remains is to shut the client's socket down.
 pub fn converse(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
     let ended = conversation(session, environment);
     // After an exit, what a plugin has printed is still in its handle.
@@ -147,6 +147,7 @@ fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Resul
     session
         .pump
         .run(None, drive(session.clone(), conversation))?;
+    session.let_go();
     session.run_perl(|_| Ok(()))?;
     host.end_session(idle).map_err(|_| Exited)?;
     release_dropped().map_err(|_| Exited)

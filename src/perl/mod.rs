@@ -4,6 +4,7 @@
 
 pub mod call;
 mod chain;
+mod config_hook;
 mod contents;
 pub mod host;
 mod idle;
@@ -19,6 +20,7 @@ pub mod stdio;
 #[rustfmt::skip]
 mod sys;
 mod value;
+mod verbs;
 mod xs;
 
 pub use chain::{Chain, Progress, split_lines};

@@ -16,6 +16,7 @@ mod message;
 mod pid_file;
 mod privileges;
 mod process;
+mod progress;
 mod signals;
 mod start;
 mod supervisor;
@@ -25,6 +26,7 @@ mod zygote;
 
 pub use listen::ListenAddress;
 pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
+pub use progress::loading;
 pub use start::{ServeError, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve};
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
