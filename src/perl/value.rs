@@ -152,6 +152,12 @@ impl Sv {
             .is_some_and(|hash| unsafe { sys::cp_is_plain_hash(hash) != 0 })
     }
 
+    /// Whether this is an object, or the name, of a class or of one that inherits from it.
+    pub fn is_a(&self, class: &std::ffi::CStr) -> bool {
+        // SAFETY: a live SV; the name ends in NUL.
+        unsafe { sys::cp_isa(self.raw(), class.as_ptr()) != 0 }
+    }
+
     pub fn as_int(&self) -> i64 {
         // SAFETY: a live SV; no overloaded conversion is run.
         unsafe { sys::cp_int(self.raw()) }
