@@ -32,6 +32,7 @@ impl Session {
         loop {
             match self.read_line().await? {
                 Input::Line(line) => {
+                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat()).await;
                     let flow = self.dispatch(&line).await;
                     // A `disconnect` of somebody else's may let the session go on.
                     if flow.is_err() && self.state.disconnected.get() {
@@ -62,7 +63,6 @@ impl Session {
     pub async fn obey(&self, line: &[u8]) -> Flow {
         let commands = &self.state.commands;
         commands.set(commands.get() + 1);
-        self.log(LOGINFO, [b"dispatching ", line].concat()).await;
         let (verb, rest) = split_command(line);
         let flow = self.command(&verb, rest.as_deref()).await;
         self.settle(&verb, flow).await

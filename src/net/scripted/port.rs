@@ -11,7 +11,7 @@ use crate::perl::Sv;
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::port::{AuthFact, Own, Port};
-use crate::session::{self, Machine, Outcome, State};
+use crate::session::{self, Machine, Outcome, Settings, State};
 use crate::smtp::Reply;
 
 /// See the module's description.
@@ -19,6 +19,8 @@ pub struct ScriptPort {
     host: Weak<Host>,
     /// Made when it is first needed, from the configuration as it is then.
     state: OnceCell<Rc<State>>,
+    /// While the configuration is asked, which may be Perl code: what that code sees.
+    early: OnceCell<Rc<State>>,
     /// An object of the class of a daemon's sessions: its end is that of the process.
     ends_process: bool,
 }
@@ -28,6 +30,7 @@ impl ScriptPort {
         ScriptPort {
             host: Rc::downgrade(host),
             state: OnceCell::new(),
+            early: OnceCell::new(),
             ends_process: object.is_a(c"Qpsmtpd::TcpServer"),
         }
     }
@@ -37,16 +40,25 @@ impl ScriptPort {
     }
 
     fn state(&self) -> Rc<State> {
-        let make = || {
-            let settings = super::settings(self.host.upgrade().as_deref());
-            let mut state = State::new(Rc::new(settings), Connection::default(), None);
-            state.is_scripted = !self.ends_process;
-            if let Some(host) = self.host.upgrade() {
-                state.replaced.replace(Some(Rc::new(InPerl(host))));
-            }
-            Rc::new(state)
-        };
-        self.state.get_or_init(make).clone()
+        if let Some(state) = self.state.get().or(self.early.get()) {
+            return state.clone();
+        }
+        let early = self.early.get_or_init(|| self.make(super::settings(None)));
+        let state = self.make(super::settings(self.host.upgrade().as_deref()));
+        state.connection.replace(early.connection.borrow().clone());
+        if early.transaction.borrow().has_object() {
+            state.transaction.replace(early.transaction.borrow().clone());
+        }
+        self.state.get_or_init(|| state).clone()
+    }
+
+    fn make(&self, settings: Settings) -> Rc<State> {
+        let mut state = State::new(Rc::new(settings), Connection::default(), None);
+        state.is_scripted = !self.ends_process;
+        if let Some(host) = self.host.upgrade() {
+            state.replaced.replace(Some(Rc::new(InPerl(host))));
+        }
+        Rc::new(state)
     }
 
     fn run(&self, machine: impl FnOnce(Rc<State>) -> Machine) -> Result<Outcome, Unwind> {

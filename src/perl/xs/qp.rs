@@ -214,8 +214,10 @@ fn reset_transaction(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise
     Ok(())
 }
 
-fn disconnect(_: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
-    Ok(port.disconnect()?)
+fn disconnect(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
+    port.disconnect()?;
+    frame.ret(object::of(&port.transaction()));
+    Ok(())
 }
 
 fn dispatch(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
