@@ -172,9 +172,14 @@ void *cp_object_replace(cp_sv *object, uint16_t kind, void *data);
  * data. The element owns it and gives it back to camelpost_key_free. */
 void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
 
-/* The same, where what such a key holds is not kept alive by it, and a look at it from a copy of the
- * object's contents is a look at the object's. */
-void cp_bind_weak_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
+/* The same, where a copy of the object's contents has the same element, and what a look has left in
+ * the element is kept no longer than to the next cp_forget_looks. */
+void cp_bind_session_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
+
+/* Whether looks at such keys have left values in them. */
+int cp_looked(void);
+/* Gives those values up; what runs in DESTROY may exit. */
+int cp_forget_looks(void);
 
 /* ---- classes ---- */
 

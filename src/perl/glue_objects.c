@@ -73,10 +73,13 @@ void *cp_object_replace(cp_sv *object, uint16_t kind, void *data) {
     return old;
 }
 
+/* In mg_private beside the index of a key. */
+#define LOOKED 0x8000
+
 /* A key of an object that is read and written in Rust. The element may outlive the object's hash
  * (\$object->{key}), so it has a counted pointer of its own to the state. */
 static int key_get(pTHX_ SV *sv, MAGIC *mg) {
-    SV *value = mg->mg_ptr ? SV(camelpost_key_get(mg->mg_private, mg->mg_ptr)) : NULL;
+    SV *value = mg->mg_ptr ? SV(camelpost_key_get(mg->mg_private & ~LOOKED, mg->mg_ptr)) : NULL;
     if (value) {
         sv_setsv_nomg(sv, value);
         SvREFCNT_dec_NN(value);
@@ -84,25 +87,32 @@ static int key_get(pTHX_ SV *sv, MAGIC *mg) {
     return 0;
 }
 
-/* The key's value is not kept alive by the last look at it. */
-static int weak_key_get(pTHX_ SV *sv, MAGIC *mg) {
+/* Keys of sessions in which a look has left a reference: it must not keep alive what the session
+ * has let go. */
+static AV *looked;
+
+static int session_key_get(pTHX_ SV *sv, MAGIC *mg) {
     key_get(aTHX_ sv, mg);
-    if (SvROK(sv) && SvREFCNT(SvRV(sv)) > 1)
-        sv_rvweaken(sv);
+    if (SvROK(sv) && !(mg->mg_private & LOOKED)) {
+        mg->mg_private |= LOOKED;
+        if (!looked)
+            looked = newAV();
+        av_push(looked, SvREFCNT_inc_simple_NN(sv));
+    }
     return 0;
 }
 
 static int key_set(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_CONTEXT;
     if (mg->mg_ptr)
-        camelpost_key_set(mg->mg_private, mg->mg_ptr, CP(sv));
+        camelpost_key_set(mg->mg_private & ~LOOKED, mg->mg_ptr, CP(sv));
     return 0;
 }
 
 static int key_free(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_ARG(sv);
     if (mg->mg_ptr)
-        camelpost_key_free(mg->mg_private, mg->mg_ptr);
+        camelpost_key_free(mg->mg_private & ~LOOKED, mg->mg_ptr);
     mg->mg_ptr = NULL;
     return 0;
 }
@@ -115,7 +125,7 @@ static int key_local(pTHX_ SV *sv, MAGIC *mg) {
 }
 
 static const MGVTBL key_vtbl = {key_get, key_set, NULL, NULL, key_free, NULL, dup_data, key_local};
-static const MGVTBL weak_key_vtbl = {weak_key_get, key_set, NULL,     NULL,
+static const MGVTBL session_key_vtbl = {session_key_get, key_set, NULL,     NULL,
                                      key_free,     NULL,    dup_data, key_local};
 
 static void bind_key(pTHX_ const MGVTBL *vtbl, cp_sv *object, const char *key, size_t length,
@@ -134,19 +144,40 @@ void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, v
     bind_key(aTHX_ &key_vtbl, object, key, length, index, data);
 }
 
-void cp_bind_weak_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data) {
+void cp_bind_session_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data) {
     dTHXa(cp_perl);
-    bind_key(aTHX_ &weak_key_vtbl, object, key, length, index, data);
+    bind_key(aTHX_ &session_key_vtbl, object, key, length, index, data);
 }
 
-int cp_is_weak_key(SV *sv) {
-    if (SvTYPE(sv) < SVt_PVMG)
-        return 0;
-    for (MAGIC *mg = SvMAGIC(sv); mg; mg = mg->mg_moremagic)
-        if (mg->mg_virtual == &weak_key_vtbl)
-            return 1;
-    return 0;
+static MAGIC *session_key(SV *sv) {
+    MAGIC *mg = SvTYPE(sv) < SVt_PVMG ? NULL : SvMAGIC(sv);
+    while (mg && mg->mg_virtual != &session_key_vtbl)
+        mg = mg->mg_moremagic;
+    return mg;
 }
+
+int cp_is_session_key(SV *sv) { return session_key(sv) != NULL; }
+
+int cp_looked(void) { return looked && AvFILLp(looked) >= 0; }
+
+static int forget_looks(pTHX) {
+    while (cp_looked()) {
+        SV *sv = av_pop(looked);
+        MAGIC *mg = session_key(sv);
+        if (mg)
+            mg->mg_private &= (U16)~LOOKED;
+        if (SvROK(sv)) {
+            SV *value = SvRV(sv);
+            SvOK_off(sv);
+            SvRV_set(sv, NULL);
+            SvREFCNT_dec(value);
+        }
+        SvREFCNT_dec(sv);
+    }
+    return CP_OK;
+}
+
+int cp_forget_looks(void) { return cp_guard(forget_looks); }
 
 /* ---- classes ---- */
 

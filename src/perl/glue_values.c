@@ -235,7 +235,7 @@ static SV *copy_container(pTHX_ SV *container, struct copying *c) {
     hv_iterinit(from);
     while ((entry = hv_iternext(from))) {
         HEK *key = HeKEY_hek(entry);
-        SV *value = cp_is_weak_key(HeVAL(entry)) ? SvREFCNT_inc_simple_NN(HeVAL(entry))
+        SV *value = cp_is_session_key(HeVAL(entry)) ? SvREFCNT_inc_simple_NN(HeVAL(entry))
                                               : copy_value(aTHX_ HeVAL(entry), c);
         I32 length = HEK_UTF8(key) ? -HEK_LEN(key) : HEK_LEN(key);
         if (!hv_store(to, HEK_KEY(key), length, value, 0))

@@ -72,7 +72,7 @@ fn bind_session_key(hash: &Sv, key: &str, index: i32, own: Option<Rc<OwnSession>
     let data = Rc::into_raw(Rc::new(KeyOf(own))).cast_mut().cast::<c_void>();
     // SAFETY: a live hash; the element takes over the counted pointer and gives it back to
     // camelpost_key_free.
-    unsafe { sys::cp_bind_weak_key(hash.raw(), key.as_ptr().cast(), key.len(), index, data) }
+    unsafe { sys::cp_bind_session_key(hash.raw(), key.as_ptr().cast(), key.len(), index, data) }
 }
 
 /// The state that a key's element owns a count of.

@@ -33,6 +33,13 @@ impl Drop for Sv {
 /// Releases what was dropped since the last time. Objects' DESTROY runs here.
 pub fn release_dropped() -> Result<(), Unwind> {
     loop {
+        // SAFETY: the interpreter runs, outside every borrow; exiting ends in the outcome.
+        Unwind::check_exit(unsafe {
+            match sys::cp_looked() {
+                0 => sys::CP_OK as i32,
+                _ => sys::cp_forget_looks(),
+            }
+        })?;
         let mut batch = GIVEN_UP.with_borrow_mut(std::mem::take);
         if batch.is_empty() {
             return Ok(());
@@ -45,7 +52,8 @@ pub fn release_dropped() -> Result<(), Unwind> {
 
 /// Whether anything waits for `release_dropped`.
 pub fn any_dropped() -> bool {
-    GIVEN_UP.with_borrow(|list| !list.is_empty())
+    // SAFETY: looks at a length.
+    GIVEN_UP.with_borrow(|list| !list.is_empty()) || unsafe { sys::cp_looked() != 0 }
 }
 
 impl Sv {

@@ -14,7 +14,7 @@ sub shown {
     return join ',', map {
             !defined       ? 'undef'
           : ref eq 'ARRAY' ? '[' . shown(@$_) . ']'
-          : ref eq 'HASH'  ? '{' . shown(map { ($_, $_[0]{$_}) } sort keys %$_) . '}'
+          : ref eq 'HASH'  ? '{' . shown(%$_) . '}'
           : ref            ? ref
           :                  $_
     } @_;

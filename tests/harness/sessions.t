@@ -53,9 +53,9 @@ is(($bare->response)[0], 220, 'one that was only blessed has a session, too');
 is($bare->{mine}, 1, 'and its keys');
 
 # run_hooks, with a verdict, and a hook with no plugin.
-my $one->said;
-($code, @texts) = $one->run_hooks('rcpt', Qpsmtpd::Address->new('<x@example.org>'));
+my ($code, @texts) = $one->run_hooks('rcpt', Qpsmtpd::Address->new('<x@example.org>'));
 like(join(' ', $one->response), qr/^550 not here/, 'run_hooks replies');
+$one->said;
 ($code, @texts) = $one->run_hooks_no_respond('rcpt', Qpsmtpd::Address->new('<x@example.org>'));
 is($code, DENY, 'run_hooks_no_respond returns the verdict');
 is(scalar(() = $one->response), 0, 'and replies nothing');
