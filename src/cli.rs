@@ -38,11 +38,17 @@ enum Subcommands {
     /// Session objects (of a class that inherits from Qpsmtpd::SMTP) have sessions of their own,
     /// without a socket: a plugin's test script can subclass them, load plugins and dispatch
     /// commands.
-    #[command(disable_help_flag = true, override_usage = "camelpost perl [SWITCHES] [SCRIPT|-] [ARGUMENTS]")]
+    #[command(
+        disable_help_flag = true,
+        override_usage = "camelpost perl [SWITCHES] [SCRIPT|-] [ARGUMENTS]"
+    )]
     Perl(Words),
     /// Run a directory of test scripts, each in a `camelpost perl` of its own; options as prove
     /// has them.
-    #[command(disable_help_flag = true, override_usage = "camelpost prove [OPTIONS] [FILES OR DIRECTORIES]")]
+    #[command(
+        disable_help_flag = true,
+        override_usage = "camelpost prove [OPTIONS] [FILES OR DIRECTORIES]"
+    )]
     Prove(Words),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
@@ -52,7 +58,11 @@ enum Subcommands {
 /// What is perl's or prove's to read.
 #[derive(Debug, Args)]
 struct Words {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORDS")]
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "WORDS"
+    )]
     words: Vec<OsString>,
 }
 

@@ -69,7 +69,9 @@ pub fn bind_session_keys(object: &Sv, own: Option<Rc<OwnSession>>) {
 }
 
 fn bind_session_key(hash: &Sv, key: &str, index: i32, own: Option<Rc<OwnSession>>) {
-    let data = Rc::into_raw(Rc::new(KeyOf(own))).cast_mut().cast::<c_void>();
+    let data = Rc::into_raw(Rc::new(KeyOf(own)))
+        .cast_mut()
+        .cast::<c_void>();
     // SAFETY: a live hash; the element takes over the counted pointer and gives it back to
     // camelpost_key_free.
     unsafe { sys::cp_bind_session_key(hash.raw(), key.as_ptr().cast(), key.len(), index, data) }
@@ -91,7 +93,9 @@ fn state<T>(data: *mut c_void) -> Rc<T> {
 extern "C" fn camelpost_key_get(index: i32, data: *mut c_void) -> *mut sys::cp_sv {
     if index >= SESSION {
         let key = state::<KeyOf>(data);
-        let value = key.port().and_then(|port| session_value(index, &key, &*port));
+        let value = key
+            .port()
+            .and_then(|port| session_value(index, &key, &*port));
         return value.unwrap_or_else(Sv::undef).into_raw();
     }
     let transaction = state::<Transaction>(data);

@@ -62,8 +62,7 @@ impl Host {
     pub fn add_native(&self, name: &str, hook: Hook, id: i32) {
         let hooks = self.hooks();
         if hooks.hash_get(hook.name()).is_none() {
-            hooks
-                .hash_set(hook.name().as_bytes(), Sv::array_of([]));
+            hooks.hash_set(hook.name().as_bytes(), Sv::array_of([]));
         }
         let entry = Sv::hash_ref();
         entry.hash_set(b"name", Sv::bytes(name.as_bytes()));
@@ -71,10 +70,7 @@ impl Host {
         if let Some(code) = Sv::own(unsafe { sys::cp_anonymous_xsub(FIRST_NATIVE + id) }) {
             entry.hash_set(b"code", code);
         }
-        if let Some(list) = hooks
-            .hash_get(hook.name())
-            .and_then(|list| list.referent())
-        {
+        if let Some(list) = hooks.hash_get(hook.name()).and_then(|list| list.referent()) {
             // SAFETY: `list` is the hook's array, which takes over the reference.
             unsafe { sys::cp_array_push(list.raw(), entry.into_raw()) }
         }

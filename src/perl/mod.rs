@@ -24,6 +24,6 @@ mod value;
 mod xs;
 
 pub use chain::{Chain, Progress};
-pub use methods::Values;
 pub use load::{make, start};
+pub use methods::Values;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

@@ -32,7 +32,8 @@ impl Session {
         loop {
             match self.read_line().await? {
                 Input::Line(line) => {
-                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat()).await;
+                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
+                        .await;
                     let flow = self.dispatch(&line).await;
                     // A `disconnect` of somebody else's may let the session go on.
                     if flow.is_err() && self.state.disconnected.get() {

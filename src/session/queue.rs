@@ -19,9 +19,7 @@ impl Session {
     pub async fn queue_pre_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Done => Ok(()),
-            Code::Ok | Code::Declined => {
-                self.run_hooks(Hook::Queue, Vec::new()).await
-            }
+            Code::Ok | Code::Declined => self.run_hooks(Hook::Queue, Vec::new()).await,
             _ => {
                 self.reset_transaction().await;
                 self.reply_queued(verdict).await;

@@ -94,11 +94,7 @@ impl Session {
 
     /// Obeys a command by the method that has its verb's name. A method that died makes the
     /// command fail, and the session goes on.
-    pub async fn command_by_method(
-        &self,
-        method: Method,
-        rest: Option<&[u8]>,
-    ) -> Flow {
+    pub async fn command_by_method(&self, method: Method, rest: Option<&[u8]>) -> Flow {
         let args = rest.map(Arg::from).into_iter().collect();
         self.call(method, args).await?;
         Ok(())
@@ -111,7 +107,8 @@ impl Session {
         }
         let verb = String::from_utf8_lossy(verb);
         let text = format!("command '{verb}' failed unexpectedly");
-        self.try_call(Method::Fault, vec![Arg::from(&text[..])]).await;
+        self.try_call(Method::Fault, vec![Arg::from(&text[..])])
+            .await;
         Ok(())
     }
 

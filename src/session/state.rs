@@ -5,8 +5,8 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
-pub use crate::config::Profile;
 use super::replaced::Replaced;
+pub use crate::config::Profile;
 use crate::config::Zone;
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::smtp::InputBuffer;

@@ -31,7 +31,7 @@ is_deeply($kept->{to}, ['<c@example.com>'], 'to');
 like($kept->{head}, qr/^Subject: greetings$/m, 'the header');
 like($kept->{head}, qr/^Received: from client\.example \(HELO client\.example\) \(192\.0\.2\.1\)$/m, 'with a Received line');
 like($kept->{body}, qr/^\n?one line\n\.and a dot\n\z/, 'the body, without the transparency');
-is(scalar $smtpd->transaction->recipients, 0, 'the transaction is over');
+is(scalar(() = $smtpd->transaction->recipients), 0, 'the transaction is over');
 
 is(join(' ', $smtpd->command('RCPT TO:<c@example.com>')), '503 Use MAIL before RCPT', 'RCPT needs a new one');
 is(join(' ', $smtpd->command('FROBNICATE now')), '500 Unrecognized command', 'an unknown command');

@@ -48,7 +48,9 @@ sub session_of {
     @calls = ();
     my $smtpd = $class->new_conn;
     $smtpd->will_send('Subject: s', '', 'b', '.');
-    $smtpd->dispatch(split / +/, $_, 2) for @dialogue;
+    for my $line (@dialogue) {
+        $smtpd->dispatch(split / +/, $line, 2);
+    }
     return $smtpd;
 }
 

@@ -47,7 +47,9 @@ impl ScriptPort {
         let state = self.make(super::settings(self.host.upgrade().as_deref()));
         state.connection.replace(early.connection.borrow().clone());
         if early.transaction.borrow().has_object() {
-            state.transaction.replace(early.transaction.borrow().clone());
+            state
+                .transaction
+                .replace(early.transaction.borrow().clone());
         }
         self.state.get_or_init(|| state).clone()
     }

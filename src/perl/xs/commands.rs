@@ -4,8 +4,8 @@
 use super::qp::within;
 use super::{Body, Frame, Raise};
 use crate::hook::{Code, Hook, Verdict};
-use crate::perl::chain::{to_arg, to_code};
 use crate::perl::call::stringify;
+use crate::perl::chain::{to_arg, to_code};
 use crate::perl::port::{Own, Port};
 use crate::perl::value::PerlValue;
 
@@ -46,9 +46,15 @@ pub const RESPONDERS: &[(&str, Body)] = responders! {
 };
 
 pub const XSUBS: &[(&str, Body)] = &[
-    ("Qpsmtpd::SMTP::queue", |f| within(f, |f, p| run(f, p, Own::Queue))),
-    ("Qpsmtpd::SMTP::received_line", |f| within(f, |f, p| run(f, p, Own::ReceivedLine))),
-    ("Qpsmtpd::SMTP::start_conversation", |f| within(f, start_conversation)),
+    ("Qpsmtpd::SMTP::queue", |f| {
+        within(f, |f, p| run(f, p, Own::Queue))
+    }),
+    ("Qpsmtpd::SMTP::received_line", |f| {
+        within(f, |f, p| run(f, p, Own::ReceivedLine))
+    }),
+    ("Qpsmtpd::SMTP::start_conversation", |f| {
+        within(f, start_conversation)
+    }),
 ];
 
 fn run(frame: &mut Frame<'_>, port: &dyn Port, own: Own) -> Result<(), Raise> {

@@ -4,9 +4,9 @@
 
 mod address;
 mod body;
+mod commands;
 mod connection;
 mod misc;
-mod commands;
 mod qp;
 mod transaction;
 

@@ -29,9 +29,13 @@ pub const XSUBS: &[(&str, Body)] = &[
     }),
     ("Qpsmtpd::SMTP::_auth_ticket", |f| auth(f, AuthFact::Ticket)),
     ("Qpsmtpd::SMTP::authenticated", |f| within(f, authenticated)),
-    ("Qpsmtpd::SMTP::command_counter", |f| within(f, command_counter)),
+    ("Qpsmtpd::SMTP::command_counter", |f| {
+        within(f, command_counter)
+    }),
     ("Qpsmtpd::SMTP::respond", |f| within(f, respond)),
-    ("Qpsmtpd::SMTP::reset_transaction", |f| within(f, reset_transaction)),
+    ("Qpsmtpd::SMTP::reset_transaction", |f| {
+        within(f, reset_transaction)
+    }),
     ("Qpsmtpd::SMTP::disconnect", |f| within(f, disconnect)),
     ("Qpsmtpd::SMTP::dispatch", |f| within(f, dispatch)),
     ("Qpsmtpd::run_hooks", |f| run_hooks(f, true)),
@@ -69,7 +73,13 @@ fn log(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let nothing = Sv::undef();
     host.within(&frame.sv(0), |_| {
         if host.is_replaced(Method::Varlog) {
-            return Ok(host.call_varlog("varlog", &frame.sv(1), &nothing, &nothing, &frame.rest(2))?);
+            return Ok(host.call_varlog(
+                "varlog",
+                &frame.sv(1),
+                &nothing,
+                &nothing,
+                &frame.rest(2),
+            )?);
         }
         Ok(host.own_varlog(&frame.sv(1), &nothing, &nothing, &frame.rest(2))?)
     })
@@ -121,7 +131,11 @@ fn plugin_dirs(frame: &mut Frame<'_>) -> Result<(), Raise> {
         Some(search) => {
             let named = host.config(b"plugin_dirs")?;
             let beside = || search().into_iter().filter_map(|dir| beside(&dir));
-            Ok(if named.is_empty() { beside().collect() } else { named })
+            Ok(if named.is_empty() {
+                beside().collect()
+            } else {
+                named
+            })
         }
         None => Ok(host.settings.plugin_dirs.clone()),
     })?;
