@@ -63,9 +63,17 @@ impl Methods {
 
     fn look(&self, object: &Sv) -> u64 {
         let own = self.own.borrow();
-        let replaced = |method: &&Method| {
-            let code = find(object, **method);
+        let is_other = |invocant: &Sv, method: Method| {
+            let code = find(invocant, method);
             !code.is_null() && !own.contains_key(&(code as usize))
+        };
+        // Some methods of the daemon's class only lead to those of its parent.
+        let parent = object
+            .is_a(c"Qpsmtpd::TcpServer")
+            .then(|| Sv::bytes(b"Qpsmtpd::SMTP"));
+        let replaced = |method: &&Method| {
+            let parent = parent.as_ref();
+            is_other(object, **method) || parent.is_some_and(|parent| is_other(parent, **method))
         };
         let replaced = Method::ALL.iter().filter(replaced);
         replaced.fold(0, |set, method| set | method.bit())
