@@ -63,6 +63,9 @@ sub write_client {
     return eval { print STDOUT $bytes } ? 1 : 0;
 }
 
+# The parameters of MAIL and RCPT that mail_pre_respond and its like got.
+sub parameters { return ref $_[0] eq 'HASH' ? %{$_[0]} : () }
+
 # The client's socket for {__client_socket}: what comes through it passes the host by.
 sub client_handle {
     my $fd = shift;
