@@ -16,7 +16,7 @@ use super::port::{MakePort, Port};
 use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{ConfigDir, ConfigError};
+use crate::config::{ConfigDir, ConfigError, Lines};
 use crate::hook::{Code, Hook, HookCall, Method};
 
 /// Finds the config directories, the first one first.
@@ -128,8 +128,13 @@ impl Host {
 
     /// The same without config hooks.
     pub fn file_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
+        Ok(self.file_lines(name)?.to_vec())
+    }
+
+    /// The same, not copied.
+    pub fn file_lines(&self, name: &[u8]) -> Result<Lines, Unwind> {
         let Ok(name) = std::str::from_utf8(name) else {
-            return Ok(Vec::new());
+            return Ok(Lines::default());
         };
         let config = self.config_dir(name)?;
         let found = config.lines(name);
@@ -137,18 +142,16 @@ impl Host {
             self.log_error(&problem)?;
         }
         match found {
-            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines.to_vec()),
+            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines),
             Ok(_) => {}
             Err(error) => self.log_error(&error)?,
         }
-        let default = self
-            .settings
-            .defaults
-            .iter()
-            .find(|(known, _)| *known == name);
+        let mut defaults = self.settings.defaults.iter();
+        let default = defaults.find(|(known, _)| *known == name);
         Ok(default
-            .map(|(_, value)| vec![value.clone()])
-            .unwrap_or_default())
+            .map(|(_, value)| value.clone())
+            .into_iter()
+            .collect())
     }
 
     /// Whether Perl code decides what a config name's values are.

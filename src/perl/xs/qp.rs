@@ -1,6 +1,7 @@
 //! Qpsmtpd, Qpsmtpd::SMTP: what the qp object does through the session and the host.
 
 use super::{Body, Frame, Raise};
+use crate::config::Lines;
 use crate::hook::{Hook, HookCall, Method};
 use crate::mail::{Connection, Transaction};
 use crate::perl::call::Want;
@@ -98,9 +99,15 @@ fn trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let name = frame.bytes(1)?;
-    let values = host.within(&frame.sv(0), |_| Ok(host.own_config(&name)?))?;
+    // Lists of some length are asked for at each message: no copy before perl's own.
+    let values: Lines = host.within(&frame.sv(0), |_| {
+        Ok(match host.has_entries(Hook::Config) {
+            true => host.own_config(&name)?.into(),
+            false => host.file_lines(&name)?,
+        })
+    })?;
     if frame.wants() == Want::List {
-        for value in &values {
+        for value in values.iter() {
             frame.ret_bytes(value);
         }
     } else {
