@@ -116,6 +116,8 @@ fn warn(host: &Host, text: &str) {
 }
 
 fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {
+    let name = String::from_utf8_lossy(&line.name);
+    crate::server::loading(&format!("{}: plugin {name}", line.place));
     host.load_plugin(&line.text)
         .map_err(|error| format!("{}: {error}", line.place))
 }

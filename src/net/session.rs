@@ -95,6 +95,15 @@ impl Session {
         }
     }
 
+    /// The session is over: what plugins have tied to its transaction and connection ends while
+    /// it can still be asked for, and not in the next client's session.
+    pub fn let_go(&self) {
+        let transaction = self.state.replace_transaction();
+        let rest = self.state.connection.borrow().without_notes();
+        let connection = self.state.connection.replace(Rc::new(Shown::new(rest)));
+        drop((transaction, connection));
+    }
+
     /// Does a piece of Perl work in this session, outside the runtime.
     pub async fn perl<T: 'static>(
         self: &Rc<Self>,

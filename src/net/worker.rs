@@ -149,6 +149,7 @@ impl Worker {
         session.log(6, None, None, accepted.into_bytes());
         let conversation = session::conversation(session.state.clone());
         self.pump.run(None, drive(session.clone(), conversation))?;
+        session.let_go();
         session.run_perl(|_| Ok(()))?;
         host.end_session(idle).map_err(|_| Exited)?;
         release_dropped().map_err(|_| Exited)

@@ -16,6 +16,9 @@ use crate::mail::{Note, Notes};
 pub struct Chain {
     pub call: HookCall,
     args: Option<Vec<Sv>>,
+    /// The hook's entries as they were when the chain began: what its plugins do to the table
+    /// counts from the next time on.
+    entries: Option<Vec<Sv>>,
     next: usize,
     /// run_hooks_no_respond: no log lines, no ok or deny hooks, texts as they are.
     quiet: bool,
@@ -44,6 +47,7 @@ impl Chain {
         Chain {
             call,
             args: None,
+            entries: None,
             next: 0,
             quiet,
             verdict: Verdict::declined(),
@@ -76,15 +80,15 @@ impl Host {
     pub fn advance(&self, mut chain: Chain, native: Option<Verdict>) -> Result<Progress, Unwind> {
         let hook = chain.call.hook;
         if let Some(verdict) = native {
+            let last = chain.next - 1;
             let name = self
-                .entry(hook, chain.next - 1)
+                .entry(&mut chain, last)
                 .map(|entry| entry.name.to_bytes());
             if self.weigh(&mut chain, &name.unwrap_or_default(), verdict)? {
                 return Ok(Progress::Finished(chain.verdict));
             }
         }
-        while let Some(entry) = self.entry(hook, chain.next) {
-            chain.next += 1;
+        while let Some(entry) = self.next_entry(&mut chain) {
             // SAFETY: a live SV.
             let id = unsafe { sys::cp_xsub_index(entry.code.raw()) };
             if id >= FIRST_NATIVE {
@@ -237,10 +241,22 @@ impl Host {
         Ok(true)
     }
 
-    /// Entry `index` of a hook's table, as it is now: plugins may change it at any time.
-    fn entry(&self, hook: Hook, index: usize) -> Option<Entry> {
-        let list = self.hooks().hash_get(hook.name())?;
-        let entry = list.array_get(index)?;
+    fn next_entry(&self, chain: &mut Chain) -> Option<Entry> {
+        let next = chain.next;
+        chain.next += 1;
+        self.entry(chain, next)
+    }
+
+    /// Entry `index` of a chain; its name and code are those that it has now.
+    fn entry(&self, chain: &mut Chain, index: usize) -> Option<Entry> {
+        let hook = chain.call.hook;
+        let entries = chain.entries.get_or_insert_with(|| {
+            let list = self.hooks().hash_get(hook.name());
+            let list = list.iter();
+            list.flat_map(|list| (0..list.array_len()).filter_map(|index| list.array_get(index)))
+                .collect()
+        });
+        let entry = entries.get(index)?;
         Some(Entry {
             name: entry.hash_get("name")?,
             code: entry.hash_get("code")?,

@@ -203,6 +203,8 @@ void cp_include_first(cp_sv *code);
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
 /* Exchanges the contents of an object and of a plain hash. */
 void cp_swap_contents(cp_sv *object, cp_sv *hash);
+/* Gives `kept` what each `local` that is in force on the object's elements will put back. */
+void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit);
 
 /* ---- the client on STDIN and STDOUT ---- */
 

@@ -21,6 +21,7 @@ pub mod stdio;
 #[rustfmt::skip]
 mod sys;
 mod value;
+mod verbs;
 mod xs;
 
 pub use chain::{Chain, Progress};

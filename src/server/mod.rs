@@ -16,6 +16,7 @@ mod message;
 mod pid_file;
 mod privileges;
 mod process;
+mod progress;
 mod signals;
 mod start;
 mod supervisor;
@@ -25,6 +26,7 @@ mod zygote;
 
 pub use listen::ListenAddress;
 pub use process::{OwnsDescriptor, readiness};
+pub use progress::loading;
 pub use start::{ServeError, Settings, ZygoteCommand, serve};
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
