@@ -45,8 +45,6 @@ sub get_qmail_config {
     return $self->config($name, $type);
 }
 
-sub clear_config_cache { return }
-
 sub _config_map {
     my ($self, $name) = @_;
     my $file = $self->config_dir("$name.cdb") . "/$name.cdb";

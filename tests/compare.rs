@@ -9,6 +9,8 @@
 
 #[path = "compare/mod.rs"]
 mod compare;
+#[path = "matrix/mod.rs"]
+mod matrix;
 
 use compare::known::{Known, matches};
 

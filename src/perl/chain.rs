@@ -161,26 +161,46 @@ impl Host {
             return Ok(None);
         };
         let mut verdict = Verdict::new(to_code(code));
-        match values.get(1) {
-            Some(second) if second.is_code() => {
-                verdict.parser = Some(Box::new(PerlValue(second.clone())));
-            }
-            _ => {
-                for value in values.get(1..).unwrap_or_default() {
-                    verdict.values.push(match value.is_defined() {
-                        true => Some(error_text(value)?),
-                        false => None,
-                    });
-                }
-            }
+        for value in values.get(1..).unwrap_or_default() {
+            verdict.values.push(match value.is_defined() {
+                true => Some(error_text(value)?),
+                false => None,
+            });
+        }
+        if let Some(second) = values.get(1).filter(|second| second.is_code()) {
+            verdict.parser = Some(Box::new(PerlValue(second.clone())));
         }
         Ok(Some(verdict))
+    }
+
+    /// A plugin waits for something, and nothing here will call it again: what it was to decide is
+    /// put off, and the log says why. True if the chain ends with it.
+    fn refuse_yield(&self, chain: &mut Chain, name: &[u8]) -> Result<bool, Unwind> {
+        let hook = chain.call.hook;
+        if hook != Hook::Logging {
+            let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
+            let text = format!(
+                "YIELD from the {} hook works under qpsmtpd-async only; \
+                 load the plugin's form that waits (the one outside async/)",
+                hook.name()
+            );
+            let texts = [Sv::bytes(&label), Sv::bytes(text.as_bytes())];
+            self.log(LOGCRIT, None, None, &texts)?;
+        }
+        if chain.quiet {
+            return Ok(false);
+        }
+        chain.verdict = Verdict::new(Code::DenySoft);
+        Ok(true)
     }
 
     /// Takes a plugin's verdict into the chain: notes, log, the hooks `ok` and `deny`. True if
     /// the chain ends with it.
     fn weigh(&self, chain: &mut Chain, name: &[u8], verdict: Verdict) -> Result<bool, Unwind> {
         let hook = chain.call.hook;
+        if verdict.code == Code::Yield {
+            return self.refuse_yield(chain, name);
+        }
         let declined = verdict.code == Code::Declined;
         if !chain.quiet {
             record(&self.port().transaction().notes, name, hook, &verdict.code);
@@ -211,7 +231,11 @@ impl Host {
                     Code::Other(other) => Arg::Bytes(other.clone()),
                     known => Arg::Int(known.number().unwrap_or_default().into()),
                 };
-                let args = vec![Arg::Bytes(name.to_vec()), code, Arg::Bytes(text)];
+                let text = match &verdict.parser {
+                    Some(parser) => Arg::Foreign(parser.share()),
+                    None => Arg::Bytes(text),
+                };
+                let args = vec![Arg::Bytes(name.to_vec()), code, text];
                 self.run_quiet(HookCall::with(after, args))?;
             }
             if !self.unknown_codes_end_chain && matches!(verdict.code, Code::Other(_)) {
@@ -315,7 +339,7 @@ fn record(notes: &Notes, name: &[u8], hook: Hook, code: &Code) {
 }
 
 /// Splits texts at line feeds as Perl's split does: empty texts at the end vanish.
-fn split_lines(mut verdict: Verdict) -> Verdict {
+pub fn split_lines(mut verdict: Verdict) -> Verdict {
     if verdict.parser.is_some() {
         return verdict;
     }

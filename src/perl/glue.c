@@ -106,6 +106,11 @@ size_t cp_count_values(void) {
 
 void cp_adopt(void) { stray_child = 0; }
 
+int cp_exit_status(void) {
+    dTHXa(cp_perl);
+    return STATUS_EXIT;
+}
+
 int cp_is_stray_child(void) { return stray_child; }
 
 /* A plugin's forked child ends as any perl does: END blocks, objects, buffers. What Rust owns is

@@ -71,6 +71,8 @@ int cp_stop(void);
 size_t cp_count_values(void);
 /* In a forked worker: this process is the owner of the interpreter from now on. */
 void cp_adopt(void);
+/* What the last exit of Perl code asked for. */
+int cp_exit_status(void);
 /* Whether this process is a child that Perl code has forked. */
 int cp_is_stray_child(void);
 /* Starts perl's generators of random numbers anew. */

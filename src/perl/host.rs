@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::call::{Unwind, Want, call_method, stringify};
+use super::config_hook::ConfigHook;
 use super::contents::Contents;
 use super::log::LOGERROR;
 use super::methods::Methods;
@@ -17,7 +18,7 @@ use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
 use crate::config::{ConfigDir, ConfigError, Lines};
-use crate::hook::{Code, Hook, HookCall, Method};
+use crate::hook::{Hook, Method};
 
 /// Finds the config directories, the first one first.
 pub type Search = fn() -> Vec<Vec<u8>>;
@@ -57,6 +58,7 @@ pub struct Host {
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
+    pub(super) config_hook: ConfigHook,
     pub settings: HostSettings,
     port: RefCell<Rc<dyn Port>>,
 }
@@ -83,6 +85,7 @@ impl Host {
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
+            config_hook: ConfigHook::default(),
             settings,
             port: RefCell::new(port),
         });
@@ -113,14 +116,9 @@ impl Host {
     /// The host's own: a config hook, else the file's lines, else the default.
     pub fn own_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
         if self.has_entries(Hook::Config) {
-            let call = HookCall::with(Hook::Config, vec![name.into()]);
-            let verdict = self.run_quiet(call)?;
-            if verdict.code == Code::Ok {
-                return Ok(verdict
-                    .values
-                    .into_iter()
-                    .map(Option::unwrap_or_default)
-                    .collect());
+            let found = self.ask_config_hook(name)?;
+            if let Some(values) = found {
+                return Ok(values);
             }
         }
         self.file_config(name)

@@ -4,6 +4,7 @@
 
 pub mod call;
 mod chain;
+mod config_hook;
 mod contents;
 pub mod host;
 mod idle;
@@ -24,7 +25,7 @@ mod value;
 mod verbs;
 mod xs;
 
-pub use chain::{Chain, Progress};
+pub use chain::{Chain, Progress, split_lines};
 pub use load::{make, start};
 pub use methods::Values;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

@@ -20,12 +20,17 @@ impl Host {
         environment: &[(&str, Vec<u8>)],
     ) -> Result<Rc<dyn Port>, Unwind> {
         stdio::fresh()?;
-        self.settings.config.begin_session();
+        self.forget_config();
         self.contents.begin_session(&self.qp);
         let before = self.enter(port);
         self.process_state.note()?;
         self.process_state.set_environment(environment);
         Ok(before)
+    }
+
+    /// Puts what plugins find in %ENV.
+    pub fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
+        self.process_state.set_environment(environment);
     }
 
     /// A session has ended: `idle` is what Perl code sees from now on.

@@ -327,7 +327,7 @@ impl Line {
 }
 
 /// Connects with a source address of the loopback net, for tests of per-address policy.
-fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
+pub fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;

@@ -18,6 +18,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::trace_level", trace_level),
     ("Qpsmtpd::_config", config),
     ("Qpsmtpd::_config_path", config_path),
+    ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
     ("Qpsmtpd::size_threshold", size_threshold),
@@ -123,6 +124,11 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let invocant = frame.sv(0);
     let path = host.within(&invocant, |_| Ok(host.own_config_dir().path(&name)))?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+    Ok(())
+}
+
+fn clear_config_cache(_: &mut Frame<'_>) -> Result<(), Raise> {
+    host::current()?.forget_config();
     Ok(())
 }
 
