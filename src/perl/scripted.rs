@@ -13,8 +13,8 @@ use super::port::{MakePort, Port};
 use super::value::Sv;
 use super::xs::Raise;
 
-/// What gets the host ready for a script.
-type Prepare = fn() -> Result<(), String>;
+/// Sets up the host for a script.
+pub type Prepare = fn() -> Result<(), String>;
 
 thread_local! {
     static PREPARE: Cell<Option<Prepare>> = const { Cell::new(None) };
