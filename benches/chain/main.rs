@@ -99,7 +99,6 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
         trace_level: 4,
         unknown_codes_end_chain: true,
         defaults: Vec::new(),
-        search: None,
         version: "0".to_owned(),
         plugin_dirs: vec![dir.as_os_str().as_encoded_bytes().to_vec()],
         size_threshold: 10_000,
