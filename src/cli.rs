@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 mod classic;
+mod control;
+mod control_table;
 mod flavour;
 mod getopt;
 
@@ -15,7 +17,9 @@ use clap::{Args, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
-use crate::server::{self, Engine, ListenAddress, Settings, Talk, ZygoteCommand};
+use crate::server::{
+    self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
+};
 
 const SESSIONS_PER_LIFE: u32 = 10_000;
 
@@ -69,6 +73,12 @@ enum Subcommands {
     /// Receive mail, with the options of qpsmtpd-prefork.
     #[command(disable_help_flag = true)]
     Prefork(Words),
+    /// Show what the running daemon does: generation, workers, sessions, limits, counts.
+    Status(control::StatusArgs),
+    /// Have the running daemon load config and plugins anew, and wait until it has.
+    Reload(control::ReloadArgs),
+    /// Have the running daemon take no new connections, and end when its sessions have.
+    Drain(control::DrainArgs),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
     Zygote(Zygote),
@@ -125,7 +135,8 @@ struct EngineArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Signals: INT and TERM stop (open sessions have 5 seconds, a second signal cuts them off), HUP loads \
-config and plugins anew; if that fails, what was loaded stays.\n\n\
+config and plugins anew; if that fails, what was loaded stays. `camelpost reload`, `drain` and \
+`status` do and show more, through the control socket.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
@@ -175,6 +186,21 @@ struct Serve {
     /// the file names runs. Default: none.
     #[arg(long, value_name = "FILE")]
     pid_file: Option<PathBuf>,
+
+    /// Make the control socket here, in a directory that the service's user may write to; `none`:
+    /// make none. Default: PID.sock in the directory that the environment variable
+    /// RUNTIME_DIRECTORY names (systemd sets it), else in /run/camelpost if started as root, else
+    /// in $XDG_RUNTIME_DIR/camelpost or, without that, /tmp/camelpost-UID.
+    #[arg(long, value_name = "PATH")]
+    control: Option<ControlPlace>,
+
+    /// Serve metrics for Prometheus at http://ADDR:PORT/metrics. Default: off.
+    #[arg(long, value_name = "ADDR:PORT")]
+    metrics: Option<MetricsAddress>,
+
+    /// Let --metrics be an address that other machines can reach.
+    #[arg(long, requires = "metrics")]
+    metrics_public: bool,
 
     /// Go to the background once the service listens. Nothing goes to stderr then: use a
     /// logging plugin.
@@ -252,6 +278,9 @@ pub fn run<E: Engine>(
             let status = server::run_zygote(&make_engine(args.into()));
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
+        Subcommands::Status(args) => control::status(&args),
+        Subcommands::Reload(args) => control::reload(&args),
+        Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
         Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),
@@ -269,6 +298,11 @@ pub fn run<E: Engine>(
                 detach: args.detach,
                 lower_nice: 0,
                 talk: Talk::Normal,
+                control: args.control.unwrap_or_default(),
+                metrics: args.metrics.map(|metrics| MetricsAddress {
+                    public: args.metrics_public,
+                    ..metrics
+                }),
             };
             serve(&args.engine, &settings)
         }

@@ -4,7 +4,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
 use super::getopt::{Given, Opt, Options, Takes};
-use crate::server::{ListenAddress, Settings, Talk};
+use crate::server::{ControlPlace, ListenAddress, Settings, Talk};
 
 /// What a command line asks for.
 #[derive(Debug)]
@@ -109,6 +109,8 @@ pub fn forkserver(args: Vec<String>) -> Result<Request, Vec<String>> {
         detach: given.has("detach"),
         lower_nice: 0,
         talk: Talk::Normal,
+        control: ControlPlace::Default,
+        metrics: None,
     };
     Ok(Request::Serve {
         settings: Box::new(settings),
@@ -146,6 +148,8 @@ pub fn prefork(args: Vec<String>) -> Result<Request, Vec<String>> {
             (_, true) => Talk::Debug,
             _ => Talk::Normal,
         },
+        control: ControlPlace::Default,
+        metrics: None,
     };
     Ok(Request::Serve {
         settings: Box::new(settings),

@@ -9,10 +9,12 @@
 
 mod channel;
 mod clients;
+mod control;
 mod detach;
 mod generation;
 mod listen;
 mod message;
+mod metrics;
 mod pid_file;
 mod privileges;
 mod process;
@@ -24,7 +26,11 @@ mod worker;
 mod workers;
 mod zygote;
 
+pub use control::{
+    Command, ControlPlace, Counters, Outcome, SessionStatus, Status, WorkerState, WorkerStatus, ask,
+};
 pub use listen::ListenAddress;
+pub use metrics::MetricsAddress;
 pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
 pub use progress::loading;
 pub use start::{ServeError, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve};

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use rustix::process::{Uid, geteuid};
+use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 
 use super::process::{self, UserEntry};
@@ -77,6 +77,10 @@ impl ServiceUser {
                 Ok(())
             })
             .map_err(|error| format!("cannot run as {}: {error}", entry.name))
+    }
+
+    pub(super) fn ids(&self) -> (Uid, Gid) {
+        (self.entry.uid, self.entry.gid)
     }
 
     pub(super) fn is_root(&self) -> bool {

@@ -11,7 +11,9 @@ use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
 };
 
+use super::control::{self, ControlPlace};
 use super::listen::{ListenAddress, bind_all};
+use super::metrics::{self, MetricsAddress};
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
 use super::supervisor::Supervisor;
@@ -40,6 +42,10 @@ pub struct Settings {
     /// How much to lower the nice level of the supervisor alone; needs root.
     pub lower_nice: u32,
     pub talk: Talk,
+    /// Where the control socket is.
+    pub control: ControlPlace,
+    /// Where metrics are served.
+    pub metrics: Option<MetricsAddress>,
 }
 
 /// What the service itself logs while it starts; afterwards `loglevel` counts.
@@ -95,6 +101,10 @@ impl std::error::Error for ServeError {}
 pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeError> {
     let user = ServiceUser::find(settings.user.as_deref()).map_err(ServeError::Start)?;
     let bound = bind_all(&settings.listen, &settings.ports).map_err(ServeError::Start)?;
+    let metrics = match settings.metrics {
+        Some(address) => Some(metrics::bind(address).map_err(ServeError::Start)?),
+        None => None,
+    };
     let problem =
         |what: &str, error: &dyn fmt::Display| ServeError::Start(format!("cannot {what}: {error}"));
     let detached = match settings.detach {
@@ -118,13 +128,29 @@ pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeEr
     }
     raise_descriptor_limit();
     process::catch_sigpipe();
+    let prepared = control::prepare(&settings.control, user.ids());
     user.take().map_err(ServeError::Start)?;
+    // Held to the end, too.
+    let control = match prepared.and_then(|()| control::open(&settings.control)) {
+        Ok(socket) => socket,
+        // Nobody has asked for it, and mail can be received without.
+        Err(problem) if settings.control == ControlPlace::Default => {
+            tracing::warn!("{problem}");
+            None
+        }
+        Err(problem) => return Err(ServeError::Start(problem)),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| problem("start the runtime", &error))?;
-    let (supervisor, events) = Supervisor::new(settings, command, &user, bound, detached);
-    tokio::task::LocalSet::new().block_on(&runtime, supervisor.run(events))
+    let (mut supervisor, events) = Supervisor::new(settings, command, &user, bound, detached);
+    tokio::task::LocalSet::new().block_on(&runtime, async {
+        supervisor
+            .be_managed(control.as_ref(), metrics)
+            .map_err(|error| problem("serve the control socket or the metrics", &error))?;
+        supervisor.run(events).await
+    })
 }
 
 fn lower(level: i32, steps: u32) -> i32 {

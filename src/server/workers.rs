@@ -114,6 +114,10 @@ impl Workers {
         self.all.get_mut(&number)
     }
 
+    pub(super) fn each(&self) -> impl Iterator<Item = &Worker> {
+        self.all.values()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.all.len()
     }

@@ -34,6 +34,8 @@ pub fn command(dir: &Path, args: &[&str]) -> Command {
         command.args(["--user", "root"]);
     }
     command.args(args);
+    // Its control socket is nobody else's business.
+    command.env("RUNTIME_DIRECTORY", dir.join("run"));
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
@@ -64,7 +66,11 @@ impl Daemon {
 
     /// Starts it and waits for nothing.
     pub fn begin(dir: TempDir, args: &[&str]) -> Daemon {
-        let mut child = command(dir.path(), args).spawn().unwrap();
+        Daemon::of(command(dir.path(), args).spawn().unwrap(), dir)
+    }
+
+    /// One that was started by itself.
+    pub fn of(mut child: Child, dir: TempDir) -> Daemon {
         let stderr = child.stderr.take().unwrap();
         let (lines, log) = channel();
         thread::spawn(move || {

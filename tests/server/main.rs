@@ -1,9 +1,11 @@
 //! The processes, seen from outside: this program is also the daemon it tests, with an engine
 //! that speaks no SMTP (engine.rs).
 
+mod control;
 mod daemon;
 mod engine;
 mod life;
+mod metrics;
 mod service;
 
 use std::panic::catch_unwind;
@@ -23,14 +25,18 @@ macro_rules! tests {
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    if matches!(args.first().map(String::as_str), Some("serve" | "zygote")) {
+    let program = ["serve", "zygote", "status", "reload", "drain"];
+    if args
+        .first()
+        .is_some_and(|first| program.contains(&first.as_str()))
+    {
         let no_scripts = camelpost::cli::Scripts {
             perl: |_| 1,
             prove: |_| 1,
         };
         return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
-    let all: Vec<Test> = [service::TESTS, life::TESTS].concat();
+    let all: Vec<Test> = [service::TESTS, life::TESTS, control::TESTS, metrics::TESTS].concat();
     if args.iter().any(|arg| arg == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

@@ -46,22 +46,23 @@ impl Supervisor<'_> {
         }
     }
 
-    pub(super) fn reload(&mut self) {
+    /// Begins a reload; gives the number of the generation that is being loaded.
+    pub(super) fn reload(&mut self) -> Result<u64, String> {
         if self.stop_at.is_some() {
-            return;
+            return Err("the service is stopping".to_owned());
         }
         if self
             .generations
             .values()
             .any(|generation| !generation.ready)
         {
-            tracing::warn!("already loading; the signal to reload was ignored");
-            return;
+            return Err("already loading; try again when that is done".to_owned());
         }
         tracing::info!("reloading: open sessions go on with what is loaded now");
-        if let Err(error) = self.start_generation() {
-            tracing::error!("reload failed, what was loaded stays: {error}");
-        }
+        let number = self.next_generation;
+        self.start_generation()
+            .map(|()| number)
+            .map_err(|error| error.to_string())
     }
 
     pub(super) fn zygote_says(
@@ -103,6 +104,7 @@ impl Supervisor<'_> {
                 match Worker::new(worker, number, pid, pidfd, link, self.events.clone()) {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");
+                        self.counters.workers_forked += 1;
                         self.workers.add(worker, new);
                     }
                     Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),
@@ -114,6 +116,7 @@ impl Supervisor<'_> {
             }
             FromZygote::NotForked { worker, errno } => {
                 generation.started(worker);
+                self.counters.forks_failed += 1;
                 let error = io::Error::from_raw_os_error(errno);
                 let wait = self.forks.failed();
                 tracing::error!("cannot fork a worker: {error}; next try in {wait:?}");
@@ -128,6 +131,7 @@ impl Supervisor<'_> {
         self.facts = facts;
         crate::log::set_level(facts.log_level);
         self.zygotes.well();
+        self.counters.loads += 1;
         if self.stop_at.is_some() {
             return Ok(());
         }
@@ -140,6 +144,7 @@ impl Supervisor<'_> {
         }
         self.open()?;
         self.place_waiting();
+        self.reload_is_over(number, Ok(()));
         Ok(())
     }
 
@@ -149,9 +154,13 @@ impl Supervisor<'_> {
         if bound.is_empty() {
             return Ok(());
         }
+        if let Some(address) = self.control.metrics {
+            tracing::info!("Metrics on http://{address}/metrics");
+        }
         for bound in bound {
             let listener = bound.listen().map_err(ServeError::Start)?;
             tracing::info!("Listening on {}", listener.address);
+            self.control.listening.push(listener.address);
             let (events, places) = (self.events.clone(), self.places.clone());
             let task = tokio::task::spawn_local(async move {
                 loop {
@@ -182,6 +191,8 @@ impl Supervisor<'_> {
 
     fn load_failed(&mut self, number: u64, message: String) -> Result<(), ServeError> {
         self.generations.remove(&number);
+        self.counters.loads_failed += 1;
+        self.reload_is_over(number, Err(&message));
         if !self.bound.is_empty() {
             return Err(ServeError::Load(message));
         }
@@ -217,6 +228,7 @@ impl Supervisor<'_> {
         self.workers.watch(number, &self.events);
         if self.current == Some(number) && self.stop_at.is_none() {
             self.current = None;
+            self.counters.zygote_ends += 1;
             let wait = self.zygotes.failed();
             tracing::error!("the zygote ended ({status}); another is started in {wait:?}");
         }

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod control;
 mod loading;
 mod placement;
 
@@ -19,6 +20,7 @@ use tokio::task::AbortHandle;
 
 use super::LoadFacts;
 use super::clients::{Counted, Networks, refuse};
+use super::control::{Asked, Counters};
 use super::detach::Detached;
 use super::generation::Generation;
 use super::listen::{Bound, Connection, Places};
@@ -65,6 +67,8 @@ pub(super) enum Event {
     },
     Stop,
     Reload,
+    /// From the control socket, or for the metrics.
+    Control(Asked),
 }
 
 /// A client that has no worker yet.
@@ -79,6 +83,7 @@ struct Session {
     ip: IpAddr,
     counted: Counted,
     permit: OwnedSemaphorePermit,
+    since: Instant,
 }
 
 pub(super) struct Supervisor<'a> {
@@ -107,6 +112,8 @@ pub(super) struct Supervisor<'a> {
     /// When open sessions are cut off; the second time, when not even that helped.
     stop_at: Option<Instant>,
     killed: bool,
+    counters: Counters,
+    control: control::Control,
 }
 
 impl<'a> Supervisor<'a> {
@@ -134,7 +141,7 @@ impl<'a> Supervisor<'a> {
             },
             generations: HashMap::new(),
             current: None,
-            next_generation: 0,
+            next_generation: 1,
             workers: Workers::default(),
             next_worker: 0,
             sessions: HashMap::new(),
@@ -144,6 +151,8 @@ impl<'a> Supervisor<'a> {
             zygotes: Damper::default(),
             stop_at: None,
             killed: false,
+            counters: Counters::default(),
+            control: control::Control::new(),
         };
         (supervisor, receiver)
     }
@@ -187,6 +196,7 @@ impl<'a> Supervisor<'a> {
         };
         // One that does not end is killed when its generation is dropped.
         let _ = tokio::time::timeout(LAST_GRACE, gone).await;
+        self.say_drained().await;
         Ok(())
     }
 
@@ -221,7 +231,12 @@ impl<'a> Supervisor<'a> {
                 return self.zygote_ended(generation, status);
             }
             Event::Stop => self.stop(),
-            Event::Reload => self.reload(),
+            Event::Reload => {
+                if let Err(problem) = self.reload() {
+                    tracing::error!("reload failed, what was loaded stays: {problem}");
+                }
+            }
+            Event::Control(asked) => self.asked(asked),
         }
         Ok(())
     }
@@ -238,7 +253,11 @@ impl<'a> Supervisor<'a> {
     fn time_is_up(&mut self) {
         if let Some(stop_at) = self.stop_at {
             if stop_at <= Instant::now() {
-                self.cut_off();
+                // After a drain the sessions are told first; only then are they cut off.
+                match self.control.draining {
+                    true => self.stop(),
+                    false => self.cut_off(),
+                }
             }
             return;
         }
@@ -251,20 +270,26 @@ impl<'a> Supervisor<'a> {
     }
 
     fn stop(&mut self) {
-        if self.stop_at.is_some() {
+        if self.stop_at.is_some() && !std::mem::take(&mut self.control.draining) {
             // The second signal: whoever sent it does not want to wait.
             return self.cut_off();
         }
         self.stop_at = Some(Instant::now() + GRACE);
+        self.close_doors();
+        self.workers.dismiss_all(true, |_| true);
+    }
+
+    /// Takes no connections more.
+    fn close_doors(&mut self) {
         // Dropping the listeners closes them.
         self.acceptors
             .drain(..)
             .for_each(|acceptor| acceptor.abort());
         self.bound.clear();
         for client in self.waiting.drain(..) {
+            self.counters.refused_stopping += 1;
             refuse(&client.connection.socket, STOPPING);
         }
-        self.workers.dismiss_all(true, |_| true);
     }
 
     /// Ends what has not ended by itself.
@@ -276,6 +301,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.killed = true;
+        self.counters.sessions_cut_off += self.sessions.len() as u64;
         for (_, session) in self.sessions.drain() {
             if let Some(socket) = &session.socket {
                 refuse(socket, STOPPING);

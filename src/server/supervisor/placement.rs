@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 use std::os::fd::AsFd;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
@@ -22,7 +22,9 @@ const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
 
 impl Supervisor<'_> {
     pub(super) fn admit(&mut self, connection: Connection) {
+        self.counters.connections += 1;
         if self.stop_at.is_some() {
+            self.counters.refused_stopping += 1;
             return refuse(&connection.socket, STOPPING);
         }
         let limit = match self.facts.hooks_pre_connection {
@@ -39,6 +41,7 @@ impl Supervisor<'_> {
                 self.place_waiting();
             }
             None => {
+                self.counters.refused_per_address += 1;
                 tracing::info!("too many connections from {ip} (more than {limit}), sent a 421");
                 refuse(&connection.socket, TOO_MANY);
             }
@@ -76,6 +79,7 @@ impl Supervisor<'_> {
                     ip: peer.ip(),
                     counted,
                     permit,
+                    since: Instant::now(),
                 };
                 self.sessions.insert(session, entry);
             } else {
@@ -164,7 +168,9 @@ impl Supervisor<'_> {
                 let old = current.is_some_and(|current| current != worker.generation);
                 let worn = worker.served.saturating_add(1) >= self.settings.sessions_per_life;
                 let surplus = total > kept && idle >= spare && self.waiting.is_empty();
-                self.sessions.remove(&session);
+                if self.sessions.remove(&session).is_some() {
+                    self.counters.sessions_done += 1;
+                }
                 self.forks.well();
                 self.workers
                     .release(number, session, reuse && !old && !worn && !surplus);
@@ -210,6 +216,7 @@ impl Supervisor<'_> {
                 continue;
             };
             served_someone = true;
+            self.counters.sessions_lost += 1;
             let ip = session.ip;
             match session.socket {
                 Some(socket) => {
@@ -221,6 +228,7 @@ impl Supervisor<'_> {
             }
         }
         let in_order = worker.dismissed && matches!(end, Some(ProcessEnd::Status(0)) | None);
+        self.count_end(in_order, end);
         if in_order || (self.killed && !served_someone) {
             tracing::debug!("cleaning up after {pid}");
         } else if !served_someone {

@@ -1,0 +1,159 @@
+//! A daemon's status as people read it.
+
+use std::fmt::Write;
+
+use crate::server::{Status, WorkerState};
+
+/// The whole text, with a newline at its end.
+pub fn table(status: &Status) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_all(&mut text, status);
+    text
+}
+
+fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
+    let counters = &status.counters;
+    let limits = &status.limits;
+    let generation = match status.generation {
+        Some(number) => format!("generation {number}"),
+        None => "no generation".to_owned(),
+    };
+    let state = match (status.stopping, status.loading) {
+        (true, _) => ", stopping",
+        (false, true) => ", loading",
+        (false, false) => "",
+    };
+    writeln!(
+        text,
+        "camelpost {}, pid {}, up {}, {generation}{state}",
+        status.program,
+        status.pid,
+        time(status.uptime_seconds)
+    )?;
+    let addresses: Vec<String> = status.listening.iter().map(ToString::to_string).collect();
+    match addresses.as_slice() {
+        [] => writeln!(text, "listening   on nothing")?,
+        some => writeln!(text, "listening   on {}", some.join(", "))?,
+    }
+    writeln!(
+        text,
+        "sessions    {} open, {} waiting for a worker; at most {}, {} from one address",
+        status.open_sessions,
+        status.waiting_clients,
+        limit(limits.connections),
+        limit(limits.connections_per_address)
+    )?;
+    writeln!(
+        text,
+        "served      {} connections: {} sessions done, {} lost with their worker, {} cut off; \
+         refused: {} per address, {} stopping",
+        counters.connections,
+        counters.sessions_done,
+        counters.sessions_lost,
+        counters.sessions_cut_off,
+        counters.refused_per_address,
+        counters.refused_stopping
+    )?;
+    let ends: Vec<String> = counters
+        .worker_ends
+        .iter()
+        .map(|(cause, count)| format!("{cause}: {count}"))
+        .collect();
+    let ends = match ends.as_slice() {
+        [] => "none".to_owned(),
+        some => some.join(", "),
+    };
+    writeln!(
+        text,
+        "workers     {} ({} kept, {} spare); forked: {}, failed: {}; ended: {ends}",
+        status.workers.len(),
+        limits.workers,
+        limits.spare_workers,
+        counters.workers_forked,
+        counters.forks_failed
+    )?;
+    writeln!(
+        text,
+        "loads       {}, failed: {}; ends of a zygote: {}",
+        counters.loads, counters.loads_failed, counters.zygote_ends
+    )?;
+    if !status.workers.is_empty() {
+        writeln!(
+            text,
+            "\n{:>9} {:>10} {:6} {:>8} {:>8} {:>12} {:>10}",
+            "WORKER", "GENERATION", "STATE", "SESSIONS", "SERVED", "AGE", "RESIDENT"
+        )?;
+    }
+    for worker in &status.workers {
+        let state = match worker.state {
+            WorkerState::Idle => "idle",
+            WorkerState::Busy => "busy",
+            WorkerState::Ending => "ending",
+        };
+        let resident = match worker.resident_bytes {
+            Some(bytes) => format!("{:.1} MB", bytes as f64 / 1e6),
+            None => "-".to_owned(),
+        };
+        writeln!(
+            text,
+            "{:>9} {:>10} {state:6} {:>8} {:>8} {:>12} {resident:>10}",
+            worker.pid,
+            worker.generation,
+            worker.sessions,
+            worker.served,
+            time(worker.age_seconds)
+        )?;
+    }
+    for (number, session) in status.sessions.iter().flatten().enumerate() {
+        if number == 0 {
+            writeln!(
+                text,
+                "\n{:>9} {:>9} {:3} {:>12} CLIENT",
+                "SESSION", "WORKER", "TLS", "AGE"
+            )?;
+        }
+        writeln!(
+            text,
+            "{:>9} {:>9} {:3} {:>12} {}",
+            session.session,
+            session
+                .worker
+                .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
+            if session.tls { "yes" } else { "no" },
+            time(session.age_seconds),
+            session.client
+        )?;
+    }
+    Ok(())
+}
+
+fn limit(limit: u32) -> String {
+    match limit {
+        0 => "any number".to_owned(),
+        limit => limit.to_string(),
+    }
+}
+
+fn time(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{minutes} min {} s", seconds % 60),
+        3600..86400 => format!("{hours} h {} min", minutes % 60),
+        _ => format!("{days} d {} h", hours % 24),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_two_units_at_most() {
+        assert_eq!(time(59), "59 s");
+        assert_eq!(time(61), "1 min 1 s");
+        assert_eq!(time(3 * 3600 + 125), "3 h 2 min");
+        assert_eq!(time(2 * 86400 + 3600), "2 d 1 h");
+    }
+}

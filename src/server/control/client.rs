@@ -1,0 +1,76 @@
+//! The commands' side of the control socket: asks a running daemon one thing and waits for its
+//! answer.
+
+#![forbid(unsafe_code)]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use super::message::{Command, Outcome, Reply, Request, VERSION, line};
+use super::place;
+use crate::config::reason;
+
+/// How long a daemon may take for an answer that takes no time.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// No answer is longer; a session takes about a hundred bytes.
+const MAX_REPLY: u64 = 64 * 1024 * 1024;
+
+/// Asks the daemon behind `path`, or the only one that runs. An error is that there is none, or
+/// that it cannot be understood.
+pub fn ask(path: Option<&Path>, command: Command) -> Result<Outcome, String> {
+    let path = match path {
+        Some(path) => path.to_owned(),
+        None => place::find()?,
+    };
+    let problem = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => format!(
+            "no running daemon at the control socket {}: {}",
+            path.display(),
+            reason(&error)
+        ),
+        std::io::ErrorKind::WouldBlock => format!(
+            "the daemon at {} does not answer within {} seconds",
+            path.display(),
+            PATIENCE.as_secs()
+        ),
+        _ => format!("control socket {}: {}", path.display(), reason(&error)),
+    };
+    let quick = matches!(command, Command::Status { .. });
+    let mut stream = UnixStream::connect(&path).map_err(problem)?;
+    stream
+        .set_read_timeout(quick.then_some(PATIENCE))
+        .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
+        .map_err(problem)?;
+    let request = Request {
+        version: VERSION,
+        command,
+    };
+    stream.write_all(&line(&request)).map_err(problem)?;
+    let mut answer = Vec::new();
+    BufReader::new(stream.take(MAX_REPLY))
+        .read_until(b'\n', &mut answer)
+        .map_err(problem)?;
+    if answer.last() != Some(&b'\n') {
+        return Err(format!(
+            "the daemon at {} ended without an answer",
+            path.display()
+        ));
+    }
+    match serde_json::from_slice(&answer) {
+        Ok(Reply {
+            version: VERSION,
+            outcome,
+        }) => Ok(outcome),
+        Ok(Reply { version, .. }) => Err(format!(
+            "the daemon at {} speaks version {version}, this program {VERSION}: use the program \
+             that the daemon was started from",
+            path.display()
+        )),
+        Err(error) => Err(format!(
+            "the answer of the daemon at {} makes no sense: {error}",
+            path.display()
+        )),
+    }
+}

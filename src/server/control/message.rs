@@ -1,0 +1,262 @@
+//! What is said on the control socket: one line of JSON from the caller, one line back, each with
+//! the version of this protocol. Fields may be added; a change of meaning is a new version.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+
+use serde::{Deserialize, Serialize};
+
+/// The version that this program speaks.
+pub const VERSION: u32 = 1;
+
+/// What the daemon is asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "lowercase")]
+pub enum Command {
+    Status {
+        /// Whether each open session is wanted too.
+        #[serde(default)]
+        sessions: bool,
+    },
+    /// Answered when the new generation serves, or when it is clear that it will not.
+    Reload,
+    Drain {
+        /// How long the open sessions may go on.
+        limit_seconds: u64,
+        /// Whether the answer is wanted when the daemon ends, or at once.
+        #[serde(default)]
+        wait: bool,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Request {
+    pub(super) version: u32,
+    #[serde(flatten)]
+    pub(super) command: Command,
+}
+
+/// What the daemon answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "result", rename_all = "lowercase")]
+pub enum Outcome {
+    Status(Box<Status>),
+    Reloaded {
+        generation: u64,
+    },
+    /// The daemon ends when these sessions have.
+    Draining {
+        sessions: u64,
+    },
+    /// The daemon ends now.
+    Drained {
+        /// Sessions that were still open at the limit.
+        cut_off: u64,
+    },
+    Failed {
+        error: String,
+    },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Reply {
+    pub(super) version: u32,
+    #[serde(flatten)]
+    pub(super) outcome: Outcome,
+}
+
+/// The service at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub program: String,
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    /// Which load of config and plugins serves new sessions, counted from 1; none while the one
+    /// that served is being replaced after its end.
+    pub generation: Option<u64>,
+    /// A load is under way.
+    pub loading: bool,
+    /// No new connections are taken.
+    pub stopping: bool,
+    pub listening: Vec<SocketAddr>,
+    /// Where metrics are served.
+    pub metrics: Option<SocketAddr>,
+    pub limits: Limits,
+    pub open_sessions: u64,
+    /// Clients that are connected and have no worker yet.
+    pub waiting_clients: u64,
+    pub counters: Counters,
+    pub workers: Vec<WorkerStatus>,
+    /// Where they were asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sessions: Option<Vec<SessionStatus>>,
+}
+
+/// As the command line gave them; 0 is any number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    pub connections: u32,
+    pub connections_per_address: u32,
+    pub workers: u32,
+    pub spare_workers: u32,
+    pub sessions_per_life: u32,
+}
+
+/// Counted since the daemon's start.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    pub connections: u64,
+    /// Refused because their address had its limit of them.
+    pub refused_per_address: u64,
+    /// Refused because the service was stopping.
+    pub refused_stopping: u64,
+    /// Sessions that came to their own end.
+    pub sessions_done: u64,
+    /// Sessions that ended with their worker.
+    pub sessions_lost: u64,
+    /// Sessions that were still open when the daemon had to end.
+    pub sessions_cut_off: u64,
+    pub workers_forked: u64,
+    pub forks_failed: u64,
+    /// Ends of workers by cause: `retired`, `status N`, `signal N`, `unknown`.
+    pub worker_ends: BTreeMap<String, u64>,
+    /// Loads of config and plugins that came to serve, the first among them.
+    pub loads: u64,
+    pub loads_failed: u64,
+    /// Processes that hold what was loaded and ended without being told to.
+    pub zygote_ends: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WorkerState {
+    Idle,
+    Busy,
+    /// It takes no session more.
+    Ending,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerStatus {
+    pub pid: i32,
+    pub generation: u64,
+    pub state: WorkerState,
+    pub sessions: u64,
+    pub served: u64,
+    pub age_seconds: u64,
+    /// Resident memory, pages shared with other workers among it; none if it has just ended.
+    pub resident_bytes: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionStatus {
+    pub session: u64,
+    pub client: IpAddr,
+    pub worker: Option<i32>,
+    pub age_seconds: u64,
+    pub tls: bool,
+}
+
+/// The request in a line, or the answer that says what is wrong with it.
+pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        version: u32,
+    }
+    let wrong = |error: serde_json::Error| {
+        format!(
+            "not a request: {error}; a request is one line such as \
+             {{\"version\":{VERSION},\"command\":\"status\"}}"
+        )
+    };
+    let Versioned { version } = serde_json::from_slice(line).map_err(wrong)?;
+    if version != VERSION {
+        return Err(format!(
+            "the request has version {version}, this daemon speaks version {VERSION}: use the \
+             camelpost program that the daemon was started from"
+        ));
+    }
+    serde_json::from_slice(line)
+        .map(|request: Request| request.command)
+        .map_err(wrong)
+}
+
+/// A line with its end.
+pub(super) fn line(message: &impl Serialize) -> Vec<u8> {
+    // Serializing these types into memory cannot fail: no map has keys other than strings.
+    let mut line = serde_json::to_vec(message).unwrap_or_default();
+    line.push(b'\n');
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_and_outcome_comes_back_as_it_was() {
+        for command in [
+            Command::Status { sessions: true },
+            Command::Reload,
+            Command::Drain {
+                limit_seconds: 5,
+                wait: true,
+            },
+        ] {
+            let request = Request {
+                version: VERSION,
+                command: command.clone(),
+            };
+            assert_eq!(parse(&line(&request)), Ok(command));
+        }
+        for outcome in [
+            Outcome::Reloaded { generation: 7 },
+            Outcome::Draining { sessions: 1 },
+            Outcome::Drained { cut_off: 0 },
+            Outcome::Failed {
+                error: "two\nlines".into(),
+            },
+        ] {
+            let sent = line(&Reply {
+                version: VERSION,
+                outcome: outcome.clone(),
+            });
+            assert_eq!(sent.iter().filter(|byte| **byte == b'\n').count(), 1);
+            let reply: Reply = serde_json::from_slice(&sent).unwrap();
+            assert_eq!(reply.outcome, outcome);
+        }
+    }
+
+    #[test]
+    fn what_may_be_left_out_has_its_default() {
+        assert_eq!(
+            parse(br#"{"version":1,"command":"status"}"#),
+            Ok(Command::Status { sessions: false })
+        );
+    }
+
+    #[test]
+    fn a_wrong_request_is_explained() {
+        for (request, part) in [
+            ("", "not a request"),
+            ("status", "not a request"),
+            ("[]", "not a request"),
+            (r#"{"command":"status"}"#, "version"),
+            (r#"{"version":2,"command":"status"}"#, "version 2"),
+            (r#"{"version":1,"command":"fly"}"#, "fly"),
+            (
+                r#"{"version":1,"command":"drain","limit_seconds":-1}"#,
+                "limit",
+            ),
+        ] {
+            let problem = parse(request.as_bytes()).unwrap_err();
+            assert!(problem.contains("request"), "{problem}");
+            if part != "limit" {
+                assert!(problem.contains(part), "no {part} in {problem}");
+            }
+        }
+    }
+}

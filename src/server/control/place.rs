@@ -1,0 +1,362 @@
+//! Where the control socket is: made by the daemon, found by the commands. Without `--control` it
+//! is `PID.sock` in a directory of the service, so that several daemons are no hindrance to each
+//! other. Nothing here knows what is said on it.
+
+#![forbid(unsafe_code)]
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::process::{Gid, Uid, geteuid};
+
+use crate::config::reason;
+
+/// Where the daemon of root has it.
+const SYSTEM_DIR: &str = "/run/camelpost";
+
+/// The directory that systemd has made for the service (`RuntimeDirectory=`).
+const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
+
+/// What `--control` says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum ControlPlace {
+    #[default]
+    Default,
+    At(PathBuf),
+    Nowhere,
+}
+
+impl FromStr for ControlPlace {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<ControlPlace, String> {
+        match text {
+            "" => Err("give a path for the socket, or `none`".to_owned()),
+            "none" => Ok(ControlPlace::Nowhere),
+            path => Ok(ControlPlace::At(path.into())),
+        }
+    }
+}
+
+/// A socket that listens; dropping it removes its file.
+#[derive(Debug)]
+pub struct ControlSocket {
+    pub(super) listener: UnixListener,
+    path: PathBuf,
+    /// Device and inode, lest another daemon's socket be removed.
+    file: (u64, u64),
+}
+
+impl Drop for ControlSocket {
+    fn drop(&mut self) {
+        if fs::symlink_metadata(&self.path).is_ok_and(|now| (now.dev(), now.ino()) == self.file) {
+            // One that stays is seen to be stale by whoever finds it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes the default directory; to be called before root's rights are given up. `owner` is whom
+/// the service runs as.
+pub fn prepare(place: &ControlPlace, owner: (Uid, Gid)) -> Result<(), String> {
+    if *place != ControlPlace::Default {
+        return Ok(());
+    }
+    let dir = default_dir();
+    let problem = |error: io::Error| {
+        format!(
+            "no control socket: cannot use the directory {}: {}; name a path with --control, or \
+             --control none",
+            dir.display(),
+            reason(&error)
+        )
+    };
+    let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
+    match fs::DirBuilder::new().mode(mode).create(&dir) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(problem(error)),
+        _ => {}
+    }
+    // By descriptor: a link that somebody has put there is not followed.
+    let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
+    let opened = rustix::fs::open(&dir, flags, Mode::empty()).map_err(|e| problem(e.into()))?;
+    let stat = rustix::fs::fstat(&opened).map_err(|error| problem(error.into()))?;
+    let (uid, gid) = owner;
+    if stat.st_uid == uid.as_raw() {
+        return Ok(());
+    }
+    if !geteuid().is_root() {
+        return Err(problem(io::Error::other("it belongs to another user")));
+    }
+    rustix::fs::fchown(&opened, Some(uid), Some(gid)).map_err(|error| problem(error.into()))
+}
+
+/// Makes the socket, as the user that the service runs as; mode 0600.
+pub fn open(place: &ControlPlace) -> Result<Option<ControlSocket>, String> {
+    let path = match place {
+        ControlPlace::Nowhere => return Ok(None),
+        ControlPlace::At(path) => std::path::absolute(path)
+            .map_err(|error| format!("--control {}: {}", path.display(), reason(&error)))?,
+        ControlPlace::Default => {
+            let dir = default_dir();
+            for old in sockets_in(&dir) {
+                if probe(&old) == Probe::Stale {
+                    let _ = fs::remove_file(&old);
+                }
+            }
+            dir.join(format!("{}.sock", std::process::id()))
+        }
+    };
+    let problem = |what: &str| {
+        format!(
+            "cannot make the control socket {}: {what}; name another path with --control, or \
+             --control none",
+            path.display()
+        )
+    };
+    match probe(&path) {
+        Probe::Nothing => {}
+        Probe::Stale => {
+            fs::remove_file(&path).map_err(|error| problem(&reason(&error)))?;
+        }
+        Probe::Live(Some(pid)) => {
+            return Err(problem(&format!("the daemon with pid {pid} listens there")));
+        }
+        Probe::Live(None) => return Err(problem("another daemon listens there")),
+        Probe::NotASocket => return Err(problem("there is a file that is no socket")),
+        Probe::Denied => return Err(problem("another user's socket is there")),
+    }
+    // There is one thread yet, so that nobody else's files get this mask.
+    let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let bound = UnixListener::bind(&path);
+    rustix::process::umask(mask);
+    let listener = bound.map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => problem(
+            "permission denied: the user that the service runs as must be able to write to its \
+             directory",
+        ),
+        _ => problem(&reason(&error)),
+    })?;
+    let made = fs::symlink_metadata(&path)
+        .and_then(|file| listener.set_nonblocking(true).map(|()| file))
+        .map_err(|error| problem(&reason(&error)))?;
+    Ok(Some(ControlSocket {
+        listener,
+        file: (made.dev(), made.ino()),
+        path,
+    }))
+}
+
+/// The socket of the one daemon that runs here.
+pub(super) fn find() -> Result<PathBuf, String> {
+    let dirs = search_dirs();
+    let mut live = Vec::new();
+    let mut denied = Vec::new();
+    for path in dirs.iter().flat_map(|dir| sockets_in(dir)) {
+        match probe(&path) {
+            Probe::Live(_) => live.push(path),
+            Probe::Denied => denied.push(path),
+            Probe::Nothing | Probe::Stale | Probe::NotASocket => {}
+        }
+    }
+    let list = |paths: &[PathBuf]| {
+        let paths: Vec<String> = paths
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
+        paths.join(", ")
+    };
+    match live.as_slice() {
+        [one] => Ok(one.clone()),
+        [] if denied.is_empty() => Err(format!(
+            "no running daemon found: no control socket in {}; for a daemon that was started \
+             with --control PATH give the same here",
+            list(&dirs)
+        )),
+        [] => Err(format!(
+            "permission denied for the control socket {}: try as root or as the user that the \
+             service runs as",
+            list(&denied)
+        )),
+        several => Err(format!(
+            "several daemons run; choose one with --control: {}",
+            list(several)
+        )),
+    }
+}
+
+fn variable(name: &str) -> Option<PathBuf> {
+    // A relative path would mean another directory to the daemon than to the command.
+    std::env::var_os(name)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+}
+
+fn given_dir() -> Option<PathBuf> {
+    let dirs = std::env::var(RUNTIME_DIRECTORY).ok()?;
+    let first = dirs.split(':').next()?;
+    (first.starts_with('/')).then(|| first.into())
+}
+
+fn dir_of_user() -> PathBuf {
+    match variable("XDG_RUNTIME_DIR") {
+        Some(dir) => dir.join("camelpost"),
+        None => format!("/tmp/camelpost-{}", geteuid().as_raw()).into(),
+    }
+}
+
+/// Where this process would make its socket. Changing the user does not change it: it is asked
+/// for once before that and once after, so the answer of before is kept.
+fn default_dir() -> PathBuf {
+    static DIR: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
+    DIR.get_or_init(|| match given_dir() {
+        Some(dir) => dir,
+        None if geteuid().is_root() => SYSTEM_DIR.into(),
+        None => dir_of_user(),
+    })
+    .clone()
+}
+
+/// Where a command looks: an ordinary user's daemons and those of the system.
+fn search_dirs() -> Vec<PathBuf> {
+    match given_dir() {
+        Some(dir) => vec![dir],
+        None if geteuid().is_root() => vec![SYSTEM_DIR.into()],
+        None => vec![SYSTEM_DIR.into(), dir_of_user()],
+    }
+}
+
+fn sockets_in(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else {
+        return Vec::new();
+    };
+    let mut sockets: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|path| {
+            path.extension().is_some_and(|end| end == "sock")
+                && path
+                    .file_stem()
+                    .and_then(|stem| stem.to_str())
+                    .is_some_and(|stem| stem.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+        .collect();
+    sockets.sort();
+    sockets
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Probe {
+    Nothing,
+    NotASocket,
+    /// Nobody listens.
+    Stale,
+    Denied,
+    /// With the listener's pid, where the kernel says it.
+    Live(Option<i32>),
+}
+
+/// What is at a path. Never waits: a daemon that is stopped is a live one too.
+fn probe(path: &Path) -> Probe {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Probe::Nothing,
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Probe::Denied,
+        // Binding will say what is wrong.
+        Err(_) => return Probe::Nothing,
+        Ok(file) if !file.file_type().is_socket() => return Probe::NotASocket,
+        Ok(_) => {}
+    }
+    match try_connect(path) {
+        Ok(socket) => Probe::Live(
+            sockopt::socket_peercred(&socket)
+                .ok()
+                .map(|peer| peer.pid.as_raw_nonzero().get()),
+        ),
+        Err(rustix::io::Errno::CONNREFUSED) => Probe::Stale,
+        Err(rustix::io::Errno::NOENT) => Probe::Nothing,
+        Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => Probe::Denied,
+        Err(_) => Probe::Live(None),
+    }
+}
+
+fn try_connect(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
+    Ok(socket)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn at(path: &Path) -> ControlPlace {
+        ControlPlace::At(path.to_owned())
+    }
+
+    #[test]
+    fn it_is_for_its_owner_alone_and_gone_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        let socket = open(&at(&path)).unwrap().unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        drop(socket);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_live_one_is_left_alone_and_named_with_its_pid() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        let _live = open(&at(&path)).unwrap().unwrap();
+        let problem = open(&at(&path)).unwrap_err();
+        assert!(
+            problem.contains(&format!("pid {}", std::process::id())),
+            "{problem}"
+        );
+        assert!(problem.contains("--control") && !problem.contains('\n'));
+    }
+
+    #[test]
+    fn a_stale_one_is_replaced_and_its_successor_outlives_the_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        // The file of a listener stays when that is closed.
+        drop(UnixListener::bind(&path).unwrap());
+        let first = open(&at(&path)).unwrap().unwrap();
+        fs::remove_file(&path).unwrap();
+        let _second = open(&at(&path)).unwrap().unwrap();
+        drop(first);
+        assert!(matches!(probe(&path), Probe::Live(_)));
+    }
+
+    #[test]
+    fn what_is_no_socket_and_what_cannot_be_made_is_one_clear_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("file");
+        fs::write(&file, "precious").unwrap();
+        let long = dir.path().join("x".repeat(200));
+        for path in [&file, Path::new("/nonexistent/control"), &long] {
+            let problem = open(&at(path)).unwrap_err();
+            assert!(problem.contains(&path.display().to_string()), "{problem}");
+            assert!(problem.contains("--control") && !problem.contains('\n'));
+        }
+        assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
+    }
+
+    #[test]
+    fn none_is_none() {
+        assert_eq!("none".parse(), Ok(ControlPlace::Nowhere));
+        assert!(open(&ControlPlace::Nowhere).unwrap().is_none());
+        assert!("".parse::<ControlPlace>().is_err());
+    }
+}

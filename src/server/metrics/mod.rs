@@ -1,0 +1,199 @@
+//! The metrics endpoint: `GET /metrics` for Prometheus, as little HTTP as that takes. A scraper
+//! that is slow, or means harm, costs one of a few places for some seconds and nothing else.
+
+#![forbid(unsafe_code)]
+
+mod request;
+mod text;
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::str::FromStr;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
+use tokio::sync::mpsc::UnboundedSender;
+
+use self::request::{Refusal, Request};
+use super::control::{Command, Outcome, query};
+use super::supervisor::Event;
+
+/// Scrapers at a time; further ones wait in the kernel.
+const SCRAPERS: usize = 8;
+/// How long a scraper may take for its request, and for the response.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What is read of a scraper after its response, so that closing does not take that away.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 64 * 1024;
+
+/// Where metrics are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MetricsAddress {
+    pub address: SocketAddr,
+    /// Others than this machine may be able to reach it.
+    pub public: bool,
+}
+
+impl FromStr for MetricsAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<MetricsAddress, String> {
+        match text.parse() {
+            Ok(address) => Ok(MetricsAddress {
+                address,
+                public: false,
+            }),
+            Err(_) => Err(format!(
+                "`{text}` is not an IP address with a port, such as 127.0.0.1:9125 or [::1]:9125"
+            )),
+        }
+    }
+}
+
+/// Takes the address; who connects is served once the supervisor runs.
+pub(super) fn bind(wanted: MetricsAddress) -> Result<TcpListener, String> {
+    let MetricsAddress { address, public } = wanted;
+    if !public && !address.ip().to_canonical().is_loopback() {
+        return Err(format!(
+            "cannot serve metrics on {address}: not a loopback address, and others could read \
+             them; add --metrics-public if they may"
+        ));
+    }
+    let listener = TcpListener::bind(address)
+        .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+        .map_err(|error| {
+            let hint = match error.kind() {
+                io::ErrorKind::AddrInUse => "the address is in use: stop the program that \
+                    listens there, or choose another --metrics"
+                    .to_owned(),
+                io::ErrorKind::AddrNotAvailable => {
+                    "this machine does not have that address: check --metrics".to_owned()
+                }
+                _ => format!("{}; check --metrics", crate::config::reason(&error)),
+            };
+            format!("cannot serve metrics on {address}: {hint}")
+        })?;
+    Ok(listener)
+}
+
+/// Serves until the supervisor's loop is over; says where. Needs a LocalSet.
+pub(super) fn serve(
+    listener: TcpListener,
+    events: UnboundedSender<Event>,
+) -> io::Result<SocketAddr> {
+    let address = listener.local_addr()?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let places = Rc::new(Semaphore::new(SCRAPERS));
+    tokio::task::spawn_local(async move {
+        while let Ok(place) = places.acquire().await {
+            match listener.accept().await {
+                Ok((stream, _)) => {
+                    place.forget();
+                    let (events, places) = (events.clone(), places.clone());
+                    tokio::task::spawn_local(async move {
+                        // Whoever hangs up early does not want the response.
+                        let _ = converse(stream, &events).await;
+                        places.add_permits(1);
+                    });
+                }
+                Err(error) => {
+                    tracing::error!("metrics: {error}");
+                    tokio::time::sleep(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    });
+    Ok(address)
+}
+
+async fn converse(mut stream: TcpStream, events: &UnboundedSender<Event>) -> io::Result<()> {
+    let request = match tokio::time::timeout(PATIENCE, read_head(&mut stream)).await {
+        Ok(head) => head?.and_then(|head| request::parse(&head)),
+        Err(_late) => Err(Refusal::TOO_SLOW),
+    };
+    let response = match request {
+        Ok(request) => match query(events, Command::Status { sessions: false }).await {
+            Outcome::Status(status) => response(request, &text::metrics(&status)),
+            _ => Refusal::STOPPING.response(),
+        },
+        Err(refusal) => refusal.response(),
+    };
+    let sent = tokio::time::timeout(PATIENCE, async {
+        stream.write_all(&response).await?;
+        stream.shutdown().await
+    });
+    sent.await
+        .map_err(|_late| io::Error::from(io::ErrorKind::TimedOut))??;
+    let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
+    Ok(())
+}
+
+/// The request up to the empty line, or what came before the scraper's end of it.
+async fn read_head(stream: &mut TcpStream) -> io::Result<Result<Vec<u8>, Refusal>> {
+    let mut head = Vec::new();
+    let mut buffer = [0; 1024];
+    loop {
+        let len = stream.read(&mut buffer).await?;
+        head.extend_from_slice(&buffer[..len]);
+        if len == 0 || request::is_whole(&head) {
+            return Ok(Ok(head));
+        }
+        if head.len() > request::MAX_HEAD {
+            return Ok(Err(Refusal::TOO_LONG));
+        }
+    }
+}
+
+async fn read_away(stream: &mut TcpStream) {
+    let mut buffer = [0; 4096];
+    let mut left = LINGER_BYTES;
+    while let Ok(len) = stream.read(&mut buffer).await
+        && len > 0
+        && len < left
+    {
+        left -= len;
+    }
+}
+
+fn response(request: Request, text: &str) -> Vec<u8> {
+    let mut response = request::head("200 OK", text::CONTENT_TYPE, text.len(), "");
+    if request == Request::Get {
+        response.push_str(text);
+    }
+    response.into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_needs_its_port() {
+        assert!("127.0.0.1:9125".parse::<MetricsAddress>().is_ok());
+        for wrong in ["127.0.0.1", "9125", "localhost:9125", "::1:9125x", ""] {
+            assert!(wrong.parse::<MetricsAddress>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_loopback_is_served_unless_told_otherwise() {
+        let any: SocketAddr = "0.0.0.0:0".parse().unwrap();
+        let wanted = |address, public| MetricsAddress { address, public };
+        assert!(
+            bind(wanted(any, false))
+                .unwrap_err()
+                .contains("--metrics-public")
+        );
+        assert!(bind(wanted(any, true)).is_ok());
+        assert!(bind(wanted("127.0.0.2:0".parse().unwrap(), false)).is_ok());
+        let mapped = "[::ffff:192.0.2.1]:0".parse().unwrap();
+        assert!(
+            bind(wanted(mapped, false))
+                .unwrap_err()
+                .contains("not a loopback")
+        );
+    }
+}

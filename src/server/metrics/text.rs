@@ -1,0 +1,218 @@
+//! A status in Prometheus' text format, version 0.0.4.
+
+#![forbid(unsafe_code)]
+
+use std::fmt::{Display, Write};
+
+use super::super::control::{Status, WorkerState};
+
+pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Metrics that are being written.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// Begins a metric: its type and what it says.
+    fn metric(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String cannot fail.
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (number, (label, value)) in labels.iter().enumerate() {
+            let before = if number == 0 { '{' } else { ',' };
+            let _ = write!(self.0, "{before}{label}=\"{}\"", escaped(value));
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    /// A metric with one number.
+    fn one(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.metric(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    /// A metric with one label.
+    fn by(&mut self, name: &str, kind: &str, help: &str, label: &str, values: &[(&str, u64)]) {
+        self.metric(name, kind, help);
+        for (word, value) in values {
+            self.sample(name, &[(label, word)], value);
+        }
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
+}
+
+/// Everything that the supervisor knows by itself.
+pub(super) fn metrics(status: &Status) -> String {
+    let mut page = Page::default();
+    page.metric("camelpost_build_info", "gauge", "The program's version.");
+    page.sample("camelpost_build_info", &[("version", &status.program)], 1);
+    page.one(
+        "camelpost_uptime_seconds",
+        "gauge",
+        "Time since the daemon's start.",
+        status.uptime_seconds,
+    );
+    clients(&mut page, status);
+    workers(&mut page, status);
+    loads(&mut page, status);
+    page.0
+}
+
+fn clients(page: &mut Page, status: &Status) {
+    let counters = &status.counters;
+    page.one(
+        "camelpost_connections_total",
+        "counter",
+        "Connections accepted.",
+        counters.connections,
+    );
+    page.by(
+        "camelpost_connections_refused_total",
+        "counter",
+        "Connections that got a 421 instead of a session, by the reason.",
+        "reason",
+        &[
+            ("per_address", counters.refused_per_address),
+            ("stopping", counters.refused_stopping),
+        ],
+    );
+    page.one(
+        "camelpost_connections_limit",
+        "gauge",
+        "Connections that may be open at a time; 0 for any number.",
+        status.limits.connections,
+    );
+    page.one(
+        "camelpost_sessions_open",
+        "gauge",
+        "Sessions that a worker has.",
+        status.open_sessions,
+    );
+    page.one(
+        "camelpost_clients_waiting",
+        "gauge",
+        "Clients that are connected and wait for a worker.",
+        status.waiting_clients,
+    );
+    page.by(
+        "camelpost_sessions_total",
+        "counter",
+        "Sessions that have ended: by themselves, with their worker, with the service.",
+        "outcome",
+        &[
+            ("done", counters.sessions_done),
+            ("worker_died", counters.sessions_lost),
+            ("cut_off", counters.sessions_cut_off),
+        ],
+    );
+}
+
+fn workers(page: &mut Page, status: &Status) {
+    let count = |state| {
+        status
+            .workers
+            .iter()
+            .filter(|one| one.state == state)
+            .count() as u64
+    };
+    page.by(
+        "camelpost_workers",
+        "gauge",
+        "Worker processes.",
+        "state",
+        &[
+            ("idle", count(WorkerState::Idle)),
+            ("busy", count(WorkerState::Busy)),
+            ("ending", count(WorkerState::Ending)),
+        ],
+    );
+    let resident = || status.workers.iter().filter_map(|one| one.resident_bytes);
+    page.one(
+        "camelpost_workers_resident_bytes",
+        "gauge",
+        "Resident memory of all workers; pages that they share count once for each.",
+        resident().sum::<u64>(),
+    );
+    page.one(
+        "camelpost_worker_resident_bytes_max",
+        "gauge",
+        "Resident memory of the largest worker.",
+        resident().max().unwrap_or(0),
+    );
+    let counters = &status.counters;
+    page.one(
+        "camelpost_workers_forked_total",
+        "counter",
+        "Workers that were started.",
+        counters.workers_forked,
+    );
+    page.one(
+        "camelpost_worker_forks_failed_total",
+        "counter",
+        "Workers that could not be started.",
+        counters.forks_failed,
+    );
+    let ends = "camelpost_worker_ends_total";
+    page.metric(
+        ends,
+        "counter",
+        "Ends of workers by cause: retired, status N, signal N, unknown.",
+    );
+    // The one cause that is sure to come, so that the metric is there from the start.
+    if !counters.worker_ends.contains_key("retired") {
+        page.sample(ends, &[("cause", "retired")], 0);
+    }
+    for (cause, count) in &counters.worker_ends {
+        page.sample(ends, &[("cause", cause)], count);
+    }
+}
+
+fn loads(page: &mut Page, status: &Status) {
+    let counters = &status.counters;
+    page.one(
+        "camelpost_generation",
+        "gauge",
+        "Which load of config and plugins serves new sessions; 0 for none.",
+        status.generation.unwrap_or(0),
+    );
+    page.by(
+        "camelpost_loads_total",
+        "counter",
+        "Loads of config and plugins, the first among them.",
+        "outcome",
+        &[
+            ("loaded", counters.loads),
+            ("failed", counters.loads_failed),
+        ],
+    );
+    page.one(
+        "camelpost_zygote_deaths_total",
+        "counter",
+        "Ends of the process that holds what was loaded, without being told to.",
+        counters.zygote_ends,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_s_value_cannot_leave_its_quotes() {
+        let mut page = Page::default();
+        page.sample("x", &[("a", "\"\\\n"), ("b", "c")], 1.5);
+        assert_eq!(page.0, "x{a=\"\\\"\\\\\\n\",b=\"c\"} 1.5\n");
+    }
+}

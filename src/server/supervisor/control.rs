@@ -1,0 +1,222 @@
+//! What the control socket asks of the supervisor: its state, a reload, the end of the service
+//! when the sessions have ended. Everything here answers at once or keeps the way back for later.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::super::control::{
+    self, Asked, Callers, Command, ControlSocket, Limits, Outcome, SessionStatus, Status,
+    WorkerState, WorkerStatus,
+};
+use super::super::message::ProcessEnd;
+use super::super::metrics;
+use super::super::workers::Worker;
+use super::Supervisor;
+
+/// How long the process stays for its callers to take their answer.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// No drain may last longer, lest the time overflow.
+const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// What the supervisor keeps for the control socket.
+pub(super) struct Control {
+    started: Instant,
+    pub(super) listening: Vec<SocketAddr>,
+    pub(super) metrics: Option<SocketAddr>,
+    /// The sessions that are open may come to their own end.
+    pub(super) draining: bool,
+    callers: Option<Callers>,
+    /// Who waits for which generation.
+    reloads: Vec<(u64, oneshot::Sender<Outcome>)>,
+    drains: Vec<oneshot::Sender<Outcome>>,
+}
+
+impl Control {
+    pub(super) fn new() -> Control {
+        Control {
+            started: Instant::now(),
+            listening: Vec::new(),
+            metrics: None,
+            draining: false,
+            callers: None,
+            reloads: Vec::new(),
+            drains: Vec::new(),
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Serves control socket and metrics, where there are any. Needs a LocalSet.
+    pub(in super::super) fn be_managed(
+        &mut self,
+        control: Option<&ControlSocket>,
+        metrics: Option<TcpListener>,
+    ) -> io::Result<()> {
+        if let Some(socket) = control {
+            self.control.callers = Some(control::serve(socket, self.events.clone())?);
+        }
+        if let Some(listener) = metrics {
+            self.control.metrics = Some(metrics::serve(listener, self.events.clone())?);
+        }
+        Ok(())
+    }
+
+    pub(super) fn asked(&mut self, Asked { command, answer }: Asked) {
+        let outcome = match command {
+            Command::Status { sessions } => Outcome::Status(Box::new(self.status(sessions))),
+            Command::Reload => match self.reload() {
+                Ok(number) => return self.control.reloads.push((number, answer)),
+                Err(error) => Outcome::Failed { error },
+            },
+            Command::Drain {
+                limit_seconds,
+                wait,
+            } => {
+                self.drain(Duration::from_secs(limit_seconds).min(LONGEST_DRAIN));
+                if wait {
+                    return self.control.drains.push(answer);
+                }
+                Outcome::Draining {
+                    sessions: self.sessions.len() as u64,
+                }
+            }
+        };
+        // A caller that has gone away needs no answer.
+        let _ = answer.send(outcome);
+    }
+
+    /// Takes no new connections, lets the open sessions end, then the daemon.
+    fn drain(&mut self, limit: Duration) {
+        let until = Instant::now() + limit;
+        match self.stop_at {
+            // What is asked later counts: a drain may be made shorter or longer.
+            Some(_) if self.control.draining => self.stop_at = Some(until),
+            Some(_) => {}
+            None => {
+                let open = self.sessions.len();
+                tracing::info!(
+                    "draining: {open} open sessions have {} seconds to end",
+                    limit.as_secs()
+                );
+                self.stop_at = Some(until);
+                self.control.draining = true;
+                self.close_doors();
+                self.workers.dismiss_all(false, |_| true);
+            }
+        }
+    }
+
+    /// Tells those who wait for the end, and lets them hear it.
+    pub(super) async fn say_drained(&mut self) {
+        if self.control.drains.is_empty() {
+            return;
+        }
+        for answer in self.control.drains.drain(..) {
+            let _ = answer.send(Outcome::Drained {
+                cut_off: self.counters.sessions_cut_off,
+            });
+        }
+        if let Some(callers) = &self.control.callers {
+            let _ = tokio::time::timeout(LAST_WORDS, callers.gone()).await;
+        }
+    }
+
+    /// Tells those who wait for this generation how its load came out.
+    pub(super) fn reload_is_over(&mut self, number: u64, result: Result<(), &str>) {
+        let waiting = std::mem::take(&mut self.control.reloads);
+        for (generation, answer) in waiting {
+            if generation != number {
+                self.control.reloads.push((generation, answer));
+                continue;
+            }
+            let _ = answer.send(match result {
+                Ok(()) => Outcome::Reloaded { generation },
+                Err(error) => Outcome::Failed {
+                    error: error.trim_end().to_owned(),
+                },
+            });
+        }
+    }
+
+    pub(super) fn count_end(&mut self, in_order: bool, end: Option<ProcessEnd>) {
+        let cause = match end {
+            _ if in_order => "retired".to_owned(),
+            Some(ProcessEnd::Status(status)) => format!("status {status}"),
+            Some(ProcessEnd::Signal(signal)) => format!("signal {signal}"),
+            None => "unknown".to_owned(),
+        };
+        *self.counters.worker_ends.entry(cause).or_default() += 1;
+    }
+
+    fn status(&self, with_sessions: bool) -> Status {
+        let mut workers: Vec<WorkerStatus> = self.workers.each().map(worker_status).collect();
+        workers.sort_by_key(|worker| worker.pid);
+        Status {
+            program: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.control.started.elapsed().as_secs(),
+            generation: self.current,
+            loading: self.generations.values().any(|one| !one.ready),
+            stopping: self.stop_at.is_some(),
+            listening: match self.stop_at {
+                Some(_) => Vec::new(),
+                None => self.control.listening.clone(),
+            },
+            metrics: self.control.metrics,
+            limits: Limits {
+                connections: self.settings.limit_connections,
+                connections_per_address: self.settings.max_from_ip,
+                workers: self.settings.workers,
+                spare_workers: self.settings.spare_workers,
+                sessions_per_life: self.settings.sessions_per_life,
+            },
+            open_sessions: self.sessions.len() as u64,
+            waiting_clients: self.waiting.len() as u64,
+            counters: self.counters.clone(),
+            workers,
+            sessions: with_sessions.then(|| self.session_list()),
+        }
+    }
+
+    fn session_list(&self) -> Vec<SessionStatus> {
+        let pids: std::collections::HashMap<u64, i32> = self
+            .workers
+            .each()
+            .flat_map(|worker| worker.sessions.iter().map(|session| (*session, worker.pid)))
+            .collect();
+        let mut list: Vec<SessionStatus> = self
+            .sessions
+            .iter()
+            .map(|(number, session)| SessionStatus {
+                session: *number,
+                client: session.ip,
+                worker: pids.get(number).copied(),
+                age_seconds: session.since.elapsed().as_secs(),
+                tls: session.socket.is_none(),
+            })
+            .collect();
+        list.sort_by_key(|session| session.session);
+        list
+    }
+}
+
+fn worker_status(worker: &Worker) -> WorkerStatus {
+    WorkerStatus {
+        pid: worker.pid,
+        generation: worker.generation,
+        state: match (worker.dismissed, worker.sessions.is_empty()) {
+            (true, _) => WorkerState::Ending,
+            (false, true) => WorkerState::Idle,
+            (false, false) => WorkerState::Busy,
+        },
+        sessions: worker.sessions.len() as u64,
+        served: worker.served.into(),
+        age_seconds: worker.born.elapsed().as_secs(),
+        resident_bytes: None,
+    }
+}
