@@ -5,6 +5,7 @@
 
 mod loading;
 mod placement;
+mod watching;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -26,6 +27,7 @@ use super::message::{FromWorker, FromZygote, ProcessEnd};
 use super::privileges::ServiceUser;
 use super::start::{ServeError, Settings, ZygoteCommand};
 use super::workers::{Damper, Workers};
+use watching::Sums;
 
 /// How long open sessions may go on once the service is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -99,6 +101,8 @@ pub(super) struct Supervisor<'a> {
     next_generation: u64,
     workers: Workers,
     next_worker: u64,
+    /// What plugins did in workers that have ended.
+    past: Sums,
     sessions: HashMap<u64, Session>,
     next_session: u64,
     waiting: VecDeque<Client>,
@@ -137,6 +141,7 @@ impl<'a> Supervisor<'a> {
             next_generation: 0,
             workers: Workers::default(),
             next_worker: 0,
+            past: Sums::default(),
             sessions: HashMap::new(),
             next_session: 0,
             waiting: VecDeque::new(),
