@@ -25,7 +25,7 @@ mod workers;
 mod zygote;
 
 pub use listen::ListenAddress;
-pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
+pub use process::{OwnsDescriptor, catch_sigpipe, readiness, wake_by_interrupt};
 pub use progress::loading;
 pub use start::{ServeError, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve};
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};

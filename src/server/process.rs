@@ -6,10 +6,10 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::process::{Gid, Pid, Uid};
+use rustix::process::{Gid, Pid, Signal, Uid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
@@ -208,6 +208,23 @@ pub fn groups_of(user: &UserEntry) -> io::Result<Vec<Gid>> {
         }
         groups.resize(needed, 0);
     }
+}
+
+/// The signal that tells a worker to look at its page: ignored where nobody handles it.
+pub(super) const INTERRUPT: Signal = Signal::URG;
+
+/// Has the interrupts of this process's plugin calls taken by `take`, which gets the signal's
+/// number and the descriptor to write to, an eventfd: the result. To be called inside a runtime.
+pub fn wake_by_interrupt(
+    take: impl FnOnce(i32, BorrowedFd<'static>) -> io::Result<()>,
+) -> io::Result<AsyncFd<BorrowedFd<'static>>> {
+    use rustix::event::{EventfdFlags, eventfd};
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    // SAFETY: the descriptor is given up here and so stays open to the process's end.
+    let wake = unsafe { BorrowedFd::borrow_raw(wake.into_raw_fd()) };
+    take(INTERRUPT.as_raw(), wake)?;
+    // SAFETY: the same descriptor for ever, which is never closed.
+    unsafe { AsyncFd::register_with_interest(wake, Interest::READABLE) }.map_err(io::Error::from)
 }
 
 /// A worker's page in this process's memory, until it is dropped.

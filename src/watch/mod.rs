@@ -10,7 +10,9 @@ mod writer;
 
 pub use page::{BUCKETS, Page, Place, Running};
 pub use sums::{Sum, upper_bound};
-pub use writer::{Call, Spot, attach, begin, is_interrupted, is_worn, set_session, wear_out};
+pub use writer::{
+    Call, Spot, attach, begin, detach, is_interrupted, is_worn, set_session, wear_out,
+};
 
 /// Nanoseconds of the clock that all processes of this machine share.
 pub fn now() -> u64 {

@@ -58,6 +58,11 @@ pub fn attach(page: &'static Page) {
     WRITER.set(Some(Box::leak(Box::new(writer))));
 }
 
+/// The page is another process's from now on.
+pub fn detach() {
+    WRITER.set(None);
+}
+
 /// Plugins run for this session from now on.
 pub fn set_session(session: u64) {
     if let Some(writer) = WRITER.get() {

@@ -5,6 +5,7 @@
 
 mod loading;
 mod placement;
+mod watchdog;
 mod watching;
 
 use std::collections::{HashMap, VecDeque};
@@ -27,6 +28,7 @@ use super::message::{FromWorker, FromZygote, ProcessEnd};
 use super::privileges::ServiceUser;
 use super::start::{ServeError, Settings, ZygoteCommand};
 use super::workers::{Damper, Workers};
+use watchdog::Watchdog;
 use watching::Sums;
 
 /// How long open sessions may go on once the service is told to stop.
@@ -101,6 +103,7 @@ pub(super) struct Supervisor<'a> {
     next_generation: u64,
     workers: Workers,
     next_worker: u64,
+    watchdog: Watchdog,
     /// What plugins did in workers that have ended.
     past: Sums,
     sessions: HashMap<u64, Session>,
@@ -141,6 +144,7 @@ impl<'a> Supervisor<'a> {
             next_generation: 0,
             workers: Workers::default(),
             next_worker: 0,
+            watchdog: Watchdog::default(),
             past: Sums::default(),
             sessions: HashMap::new(),
             next_session: 0,
@@ -232,11 +236,12 @@ impl<'a> Supervisor<'a> {
     }
 
     /// When `time_is_up` must be called next.
-    fn next_time(&self) -> Option<Instant> {
+    fn next_time(&mut self) -> Option<Instant> {
         if self.stop_at.is_some() {
             return self.stop_at;
         }
-        let waits = [self.zygotes.wake_at(), self.forks.wake_at()];
+        let watch = self.watchdog.wake_at(!self.sessions.is_empty());
+        let waits = [self.zygotes.wake_at(), self.forks.wake_at(), watch];
         waits.into_iter().flatten().min()
     }
 
@@ -247,6 +252,7 @@ impl<'a> Supervisor<'a> {
             }
             return;
         }
+        self.watch_calls();
         if self.zygotes.try_again() {
             self.restart_zygote();
         }
