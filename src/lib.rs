@@ -13,6 +13,7 @@ pub mod plugins;
 pub mod server;
 pub mod session;
 pub mod smtp;
+pub mod watch;
 
 use plugin::{Plugin, Registry};
 

@@ -64,6 +64,23 @@ pub enum ConfigError {
     )]
     PluginLine { place: Place, found: String },
 
+    #[error(
+        "{place}: there is no plugin \"{found}\" in plugins or logging; there are: {}",
+        known.join(", ")
+    )]
+    UnknownPlugin {
+        place: Place,
+        found: String,
+        known: Vec<String>,
+    },
+
+    #[error("{place}: \"{found}\" sets what {first} has set; remove one of them")]
+    SetTwice {
+        place: Place,
+        found: String,
+        first: Place,
+    },
+
     #[error("spool directory {}: {reason}; the config file spool_dir (default ~/tmp/) must name a directory that the service user may write to", path.display())]
     Spool { path: PathBuf, reason: String },
 }

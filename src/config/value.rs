@@ -82,7 +82,7 @@ pub(super) fn level(config: &ConfigDir, name: &str) -> Result<Option<u8>, Config
     }
 }
 
-fn digits(text: &[u8], radix: u32) -> Option<u64> {
+pub(super) fn digits(text: &[u8], radix: u32) -> Option<u64> {
     let text = std::str::from_utf8(text).ok()?;
     // `from_str_radix` takes a sign.
     if text.starts_with(['+', '-']) {

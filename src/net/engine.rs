@@ -6,7 +6,7 @@ use super::load::{self, Found};
 use super::{inetd, native, worker};
 use crate::hook::Hook;
 use crate::plugin::Registry;
-use crate::server::{Engine, LoadFacts, OneSessionError, WorkerLink};
+use crate::server::{Engine, LoadFacts, Names, OneSessionError, WorkerLink};
 
 /// The SMTP service.
 pub struct SmtpEngine {
@@ -35,6 +35,20 @@ impl Engine for SmtpEngine {
                 hooks_pre_connection: false,
                 log_level: loaded.plugins.host.trace_level,
             },
+        }
+    }
+
+    fn names(&self, loaded: &Found) -> Names {
+        let guards = match loaded {
+            Found::Perl(loaded) => loaded.host.guards.get(),
+            Found::Native(loaded) => Some(&loaded.plugins.guards),
+        };
+        Names {
+            plugins: guards.map_or_else(Vec::new, |guards| guards.names().to_vec()),
+            hooks: Hook::ALL
+                .iter()
+                .map(|hook| hook.name().to_owned())
+                .collect(),
         }
     }
 

@@ -58,7 +58,7 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
 fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::io::Result<i32> {
     let pump = Pump::new()?;
     let transport = pump
-        .run(None, async { transport() })
+        .run(async { transport() })
         .unwrap_or_else(|_| Err(std::io::Error::other("exit was called")))?;
     let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
     let nobody_else = Box::new(|| {});

@@ -6,12 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::native;
-use crate::config::{ConfigDir, CoreSettings, PluginLine, Profile};
+use crate::config::{ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, table_name};
 use crate::hook::Hook;
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
-use crate::plugin::{Handler, Loaded as Natives, PluginArgs, Registry};
+use crate::plugin::{Guards, Handler, Loaded as Natives, PluginArgs, Registry};
 use crate::session::Settings;
 
 /// What was loaded: by an interpreter only where a Perl plugin asks for one.
@@ -41,6 +41,10 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let warning = core.spool.prepare().map_err(|error| error.to_string())?;
     config.always_check(core.profile == Profile::V100);
 
+    let lines = || core.logging.iter().chain(&core.plugins);
+    let guarded = PluginSettings::load(&config, lines()).map_err(|error| error.to_string())?;
+    let names: Vec<Vec<u8>> = lines().map(|line| table_name(&line.name)).collect();
+
     let spool = Rc::new(Spool {
         dir: core.spool.path.clone(),
         threshold: core.size_threshold,
@@ -57,7 +61,8 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
         size_threshold: core.size_threshold,
     };
     if native::is_enough(&core) {
-        let plugins = load_natives(settings, registry, &config, &core, warning)?;
+        let mut plugins = load_natives(settings, registry, &config, &core, warning)?;
+        plugins.guards = Rc::new(Guards::new(guarded, names.into_iter()));
         return Ok(Found::Native(native::Loaded {
             plugins: Rc::new(plugins),
             settings: Rc::new(session_settings(core, version, spool, Vec::new())),
@@ -80,6 +85,9 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     if let Some(text) = nothing_delivers(&config, &core, host.has_entries(Hook::Queue)) {
         warn(&host, &text);
     }
+    // Only now: what happens while plugins load has no time of its own.
+    let names = names.into_iter().chain(host.entry_names());
+    let _ = host.guards.set(Rc::new(Guards::new(guarded, names)));
     let mechanisms = host.auth_mechanisms();
     Ok(Found::Perl(Loaded {
         host,

@@ -5,7 +5,7 @@ use std::rc::{Rc, Weak};
 
 use super::driver::drive;
 use super::own;
-use super::pump::Exited;
+use super::pump::Left;
 use super::session::Session;
 use crate::hook::{Arg, Code, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
@@ -36,10 +36,18 @@ impl SessionPort {
         session.take_input_back();
         let run = session
             .pump
-            .run(Some(session.id), drive(session.clone(), machine));
-        let outcome = run.map_err(|Exited| Unwind::Exited(0))?;
+            .run_nested(session.id, drive(session.clone(), machine));
+        let outcome = run.map_err(unwind)?;
         session.lend_input();
         Ok(outcome)
+    }
+}
+
+/// How the Perl code goes on that waited for a nested pump.
+fn unwind(left: Left) -> Unwind {
+    match left {
+        Left::Exited => Unwind::Exited(0),
+        Left::Interrupted => Unwind::Died(Sv::bytes(b"Interrupted: it has taken too long\n")),
     }
 }
 
@@ -159,10 +167,12 @@ impl Port for SessionPort {
         };
         let call = HookCall::with(handler.hook, args);
         let running = session.clone();
-        let run = session.pump.run(Some(session.id), async move {
-            running.call_native(id, &call).await
-        });
-        run.map_err(|Exited| Unwind::Exited(0))
+        let run =
+            session.pump.run_nested(
+                session.id,
+                async move { running.call_native(id, &call).await },
+            );
+        run.map_err(unwind)
     }
 
     fn reset_transaction(&self) -> Result<(), Unwind> {

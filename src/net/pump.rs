@@ -4,19 +4,29 @@
 //! and goes in again. A call back from Perl runs a nested pump, which is legal as no block_on is
 //! active then.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::os::fd::BorrowedFd;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
 
 /// Perl code called exit: the session that asked for it is over, at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Exited;
+
+/// Why a nested pump has not finished.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    Exited,
+    /// A plugin call around it has taken too long.
+    Interrupted,
+}
 
 /// What a piece of Perl work leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +50,8 @@ pub struct Pump {
     /// The pump's own future is being polled: what it asks for is found right afterwards, and
     /// nobody has to be woken.
     polling: Cell<bool>,
+    /// Becomes readable when a plugin call is to be interrupted.
+    wake: OnceCell<AsyncFd<BorrowedFd<'static>>>,
 }
 
 impl Pump {
@@ -54,16 +66,51 @@ impl Pump {
             requests: RefCell::default(),
             waker: RefCell::default(),
             polling: Cell::new(false),
+            wake: OnceCell::new(),
         }))
     }
 
-    /// Runs `until` to its end, doing Perl work in between: in a nested pump only that of
-    /// `session`, as another session's work may have to wait for what runs outside it.
-    pub fn run<T>(
-        &self,
-        session: Option<u64>,
-        until: impl Future<Output = T>,
-    ) -> Result<T, Exited> {
+    /// Plugin calls can be interrupted from now on.
+    pub fn take_interrupts(&self) -> std::io::Result<()> {
+        let _inside = self.runtime.enter();
+        let wake = crate::server::wake_by_interrupt(|signal, wake| {
+            crate::perl::interrupt::take(signal, wake)
+        })?;
+        let _ = self.wake.set(wake);
+        Ok(())
+    }
+
+    /// Runs `until` to its end, doing Perl work in between.
+    pub fn run<T>(&self, until: impl Future<Output = T>) -> Result<T, Exited> {
+        self.pump(None, until)
+    }
+
+    /// The same for Perl code that waits for `until`: does only the work of that session, as
+    /// another one's may have to wait for what runs outside. Ends early where a plugin call that
+    /// waits here is interrupted.
+    pub fn run_nested<T>(&self, session: u64, until: impl Future<Output = T>) -> Result<T, Left> {
+        let mut until = pin!(until);
+        let until = poll_fn(|context| {
+            // The state of the page counts; the descriptor only wakes.
+            while let Some(wake) = self.wake.get()
+                && let Poll::Ready(Ok(mut ready)) = wake.poll_read_ready(context)
+            {
+                let _ = rustix::io::read(wake.get_ref(), &mut [0; 8]);
+                ready.clear_ready();
+            }
+            if crate::watch::is_interrupted() {
+                return Poll::Ready(None);
+            }
+            until.as_mut().poll(context).map(Some)
+        });
+        match self.pump(Some(session), until) {
+            Ok(Some(value)) => Ok(value),
+            Ok(None) => Err(Left::Interrupted),
+            Err(Exited) => Err(Left::Exited),
+        }
+    }
+
+    fn pump<T>(&self, session: Option<u64>, until: impl Future<Output = T>) -> Result<T, Exited> {
         enum Event<T> {
             Finished(T),
             Work(Request),
@@ -174,11 +221,11 @@ mod tests {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                     inner.outside(1, || Ok(20)).await + 1
                 };
-                inner.run(Some(1), nested).map(|value| value * 2)
+                inner.run_nested(1, nested).map(|value| value * 2)
             })
             .await
         };
-        assert_eq!(pump.run(None, task), Ok(42));
+        assert_eq!(pump.run(task), Ok(42));
     }
 
     #[test]
@@ -188,7 +235,7 @@ mod tests {
         let (first, second) = (order.clone(), order.clone());
         let one = async {
             pump.outside(1, move || {
-                inner.run(Some(1), async {
+                inner.run_nested(1, async {
                     for _ in 0..3 {
                         tokio::task::yield_now().await;
                     }
@@ -205,7 +252,7 @@ mod tests {
             })
             .await;
         };
-        pump.run(None, async { tokio::join!(one, other) }).unwrap();
+        pump.run(async { tokio::join!(one, other) }).unwrap();
         assert_eq!(*order.borrow(), ["one", "two"]);
     }
 
@@ -213,6 +260,6 @@ mod tests {
     fn an_exit_ends_the_pump() {
         let pump = Pump::new().unwrap();
         let task = async { pump.outside(1, || Err::<(), _>(Exited)).await };
-        assert_eq!(pump.run(None, task), Err(Exited));
+        assert_eq!(pump.run(task), Err(Exited));
     }
 }

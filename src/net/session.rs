@@ -18,9 +18,11 @@ use crate::hook::{HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
+use crate::perl::log::LOGCRIT;
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped, stdio};
-use crate::plugin::{Loaded as Natives, SessionAccess};
+use crate::plugin::{Loaded as Natives, SessionAccess, TooLate, lateness};
 use crate::session::{ReadEvent, State};
+use crate::watch;
 
 /// How long replies may wait for a client that does not read them before a plugin runs.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
@@ -150,6 +152,7 @@ impl Session {
         &self,
         work: impl FnOnce(&Session) -> Result<T, Unwind>,
     ) -> Result<Option<T>, Exited> {
+        watch::set_session(self.id);
         let lent = self.lend_input();
         let outcome = self
             .flush_log()
@@ -287,9 +290,27 @@ impl Session {
     }
 
     pub async fn call_native(self: &Rc<Self>, id: i32, call: &HookCall) -> Verdict {
-        match self.natives.get(id) {
-            Some(handler) => handler.call(&Access(self.clone()), call).await,
-            None => Verdict::declined(),
+        let Some(handler) = self.natives.get(id) else {
+            return Verdict::declined();
+        };
+        let access = Access(self.clone());
+        let Some(guards) = self.host.guards.get() else {
+            return handler.call(&access, call).await;
+        };
+        let (name, hook) = (handler.plugin.as_bytes(), handler.hook);
+        let guard = guards.of(name, hook, true);
+        watch::set_session(self.id);
+        match guard.run(handler.call(&access, call)).await {
+            Ok(verdict) => verdict,
+            Err(TooLate) => {
+                self.log(
+                    LOGCRIT,
+                    None,
+                    None,
+                    lateness(name, hook, &guard).into_bytes(),
+                );
+                guard.on_lateness().unwrap_or_else(Verdict::declined)
+            }
         }
     }
 

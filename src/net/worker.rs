@@ -17,6 +17,7 @@ use crate::perl::port::Port;
 use crate::perl::{interpreter, release_dropped, stdio};
 use crate::server::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 use crate::session::{self, Neighbours, State};
+use crate::watch;
 
 /// Runs sessions until the supervisor has no more for this worker. The result is the process's
 /// exit status.
@@ -45,8 +46,9 @@ impl Worker {
         interpreter::adopt(u32::from_ne_bytes(seed));
         let pump = Pump::new()?;
         let link = pump
-            .run(None, async { link.into_async() })
+            .run(async { link.into_async() })
             .unwrap_or_else(|Exited| Err(std::io::Error::other("exit was called")))?;
+        pump.take_interrupts()?;
         let null = open_null()?;
         release_stdio(&null)?;
         Ok(Worker {
@@ -65,13 +67,14 @@ impl Worker {
         {
             return 1;
         }
-        while let Ok(Some(incoming)) = self.pump.run(None, self.link.next()) {
+        while let Ok(Some(incoming)) = self.pump.run(self.link.next()) {
             let id = incoming.session;
             match self.serve(incoming) {
                 Ok(Some(session)) => {
+                    let reuse = !watch::is_worn();
                     // A client that sees the close may come again at once, and is then to find
                     // this worker free: the supervisor hears of the end before the client does.
-                    self.link.done(id, SessionEnd { reuse: true });
+                    self.link.done(id, SessionEnd { reuse });
                     session.transport.shutdown();
                 }
                 Ok(None) => self.link.done(id, SessionEnd { reuse: true }),
@@ -94,9 +97,7 @@ impl Worker {
         };
         let settings = self.loaded.settings.clone();
         let state = Rc::new(State::new(settings, connection, Some(neighbours)));
-        let transport = self
-            .pump
-            .run(None, async { Transport::new(incoming.socket) })?;
+        let transport = self.pump.run(async { Transport::new(incoming.socket) })?;
         let Ok(transport) = transport else {
             return Ok(None);
         };
@@ -144,9 +145,7 @@ fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Resul
     let host = &session.host;
     let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
     let conversation = session::conversation(session.state.clone());
-    session
-        .pump
-        .run(None, drive(session.clone(), conversation))?;
+    session.pump.run(drive(session.clone(), conversation))?;
     session.let_go();
     session.run_perl(|_| Ok(()))?;
     host.end_session(idle).map_err(|_| Exited)?;

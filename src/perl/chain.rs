@@ -2,7 +2,10 @@
 //! in one go; at a native plugin the chain is handed back, to be continued with its verdict.
 //! Does not know what a session makes of a verdict.
 
+use std::rc::Rc;
+
 use super::call::{Unwind, call_hook, stringify};
+use super::contents::Owner;
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use super::object;
@@ -11,6 +14,8 @@ use super::value::{PerlValue, Sv};
 use super::xs::{FIRST_NATIVE, Frame, Raise};
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Note, Notes};
+use crate::plugin::{Guard, lateness};
+use crate::watch::{self, Call};
 
 /// A chain on its way.
 pub struct Chain {
@@ -137,7 +142,22 @@ impl Host {
         let qp = self.object();
         args.extend([qp.raw(), transaction.raw()]);
         args.extend(rest.iter().map(Sv::raw));
-        let values = match call_hook(&entry.code, owner.as_deref(), &mut args) {
+        // What runs around this call is to end: nothing else begins.
+        if watch::is_interrupted() {
+            return Ok(None);
+        }
+        let guard = self.guard(owner.as_deref(), hook, || name.to_vec());
+        let running = guard.as_deref().map(Guard::begin);
+        let outcome = call_hook(&entry.code, owner.as_deref(), &mut args);
+        let late = end(running, matches!(outcome, Err(Unwind::Died(_))));
+        if let Some(guard) = guard.as_deref().filter(|_| late)
+            && !matches!(outcome, Err(Unwind::Exited(_)))
+        {
+            let text = lateness(name, hook, guard);
+            self.log(LOGCRIT, None, None, &[Sv::bytes(text.as_bytes())])?;
+            return Ok(guard.on_lateness().filter(|_| !chain.quiet));
+        }
+        let values = match outcome {
             Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
             Err(Unwind::Died(error)) => {
@@ -146,7 +166,8 @@ impl Host {
                     let texts = [Sv::bytes(&label), Sv::bytes(&error_text(&error)?)];
                     self.log(LOGCRIT, None, None, &texts)?;
                 }
-                return Ok(None);
+                let verdict = guard.and_then(|guard| guard.on_death());
+                return Ok(verdict.filter(|_| !chain.quiet));
             }
         };
         let Some(code) = values.first().filter(|code| code.is_defined()) else {
@@ -265,6 +286,21 @@ impl Host {
         Ok(true)
     }
 
+    /// What holds for an entry's calls; `name` is asked for at the first one.
+    pub(super) fn guard(
+        &self,
+        owner: Option<&Owner>,
+        hook: Hook,
+        name: impl FnOnce() -> Vec<u8>,
+    ) -> Option<Rc<Guard>> {
+        let guards = self.guards.get()?;
+        let find = || guards.of(&name(), hook, false);
+        Some(match owner {
+            Some(owner) => owner.guard.get_or_init(find).clone(),
+            None => find(),
+        })
+    }
+
     fn next_entry(&self, chain: &mut Chain) -> Option<Entry> {
         let next = chain.next;
         chain.next += 1;
@@ -299,6 +335,19 @@ impl Host {
             .hash_get(hook.name())
             .is_some_and(|list| list.array_len() > 0)
     }
+}
+
+/// A call is over; says whether it had to end. Then the process serves nobody else: what the
+/// interrupt has left half done is not to be met by another session.
+pub(super) fn end(running: Option<Call<'_>>, died: bool) -> bool {
+    let Some(call) = running else { return false };
+    let late = call.is_interrupted();
+    call.end(died && !late, late);
+    if late {
+        super::interrupt::calm();
+        watch::wear_out();
+    }
+    late
 }
 
 /// An error, or a value that a plugin returned, as bytes. An object that dies on its way to a text

@@ -2,13 +2,14 @@
 //! it holds a deep copy of what it held when it was loaded, made at its first call there, so
 //! that nothing one client's session leaves in it reaches the next client's.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
 use super::sys;
 use super::value::Sv;
+use crate::plugin::Guard;
 
 /// Containers with more elements than this are shared instead of copied.
 const LARGEST_COPY: usize = 10_000;
@@ -33,6 +34,8 @@ pub struct Owner {
     pub hook: Sv,
     /// Keeps the code alive, and so its address its own.
     _code: Sv,
+    /// What holds for its calls, once it was called.
+    pub guard: OnceCell<Rc<Guard>>,
     /// The last session in which the plugin was entered for this hook.
     entered: Cell<u64>,
 }
@@ -63,6 +66,7 @@ impl Contents {
                 method,
                 hook,
                 _code: sub.clone(),
+                guard: OnceCell::new(),
                 entered: Cell::new(0),
             };
             let key = sub.raw() as usize;

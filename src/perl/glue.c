@@ -22,7 +22,10 @@ static int leaving;
 static char *stack_end;
 #define STACK_RESERVE (1024 * 1024)
 
-static void in_child(void) { stray_child = 1; }
+static void in_child(void) {
+    stray_child = 1;
+    camelpost_forked();
+}
 
 EXTERN_C void boot_DynaLoader(pTHX_ CV *cv);
 

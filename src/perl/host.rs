@@ -19,6 +19,7 @@ use super::value::Sv;
 use super::xs::Raise;
 use crate::config::{ConfigDir, ConfigError, Lines};
 use crate::hook::{Hook, Method};
+use crate::plugin::Guards;
 
 /// Finds the config directories, the first one first.
 pub type Search = fn() -> Vec<Vec<u8>>;
@@ -60,6 +61,8 @@ pub struct Host {
     pub(super) unknown_codes_end_chain: bool,
     pub(super) config_hook: ConfigHook,
     pub settings: HostSettings,
+    /// What holds for the plugins' calls, where somebody watches.
+    pub guards: OnceCell<Rc<Guards>>,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -87,6 +90,7 @@ impl Host {
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
             config_hook: ConfigHook::default(),
             settings,
+            guards: OnceCell::new(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));

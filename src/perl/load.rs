@@ -76,6 +76,20 @@ impl Host {
         }
     }
 
+    /// The names of all plugins in the table of hooks, some of them often.
+    pub fn entry_names(&self) -> Vec<Vec<u8>> {
+        let mut names = Vec::new();
+        for hook in Hook::ALL {
+            let Some(list) = self.hooks().hash_get(hook.name()) else {
+                continue;
+            };
+            let entries = (0..list.array_len()).filter_map(|at| list.array_get(at));
+            let named = entries.filter_map(|entry| entry.hash_get("name"));
+            names.extend(named.map(|name| name.to_bytes()));
+        }
+        names
+    }
+
     /// The mechanisms for which an auth hook is registered; `auth` stands for all.
     pub fn auth_mechanisms(&self) -> Vec<&'static str> {
         let all = self.has_entries(Hook::Auth);

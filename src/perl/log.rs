@@ -4,10 +4,12 @@
 use std::io::Write;
 
 use super::call::{Unwind, Want, call_function, call_hook_for_code, call_method, stringify};
+use super::chain::end;
 use super::host::Host;
 use super::object;
 use super::value::Sv;
 use crate::hook::{Code, Hook, Method};
+use crate::plugin::Guard;
 
 pub const LOGCRIT: u8 = 2;
 pub const LOGERROR: u8 = 3;
@@ -147,7 +149,14 @@ impl Host {
                 continue;
             };
             let owner = self.contents.enter_hook(&code).map(|(owner, _)| owner);
-            match call_hook_for_code(&code, owner.as_deref(), &mut args) {
+            let name = || entry.hash_get("name").map(|name| name.to_bytes());
+            let guard = self.guard(owner.as_deref(), Hook::Logging, || {
+                name().unwrap_or_default()
+            });
+            let running = guard.as_deref().map(Guard::begin);
+            let outcome = call_hook_for_code(&code, owner.as_deref(), &mut args);
+            end(running, matches!(outcome, Err(Unwind::Died(_))));
+            match outcome {
                 // What dies, or returns undef, is passed over; saying so would not end.
                 Ok(None) | Err(Unwind::Died(_)) => {}
                 Ok(Some(number)) => {

@@ -9,6 +9,7 @@ mod contents;
 pub mod host;
 mod idle;
 pub mod interpreter;
+pub mod interrupt;
 mod keys;
 mod load;
 pub mod log;

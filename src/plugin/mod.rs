@@ -5,9 +5,11 @@
 #![forbid(unsafe_code)]
 
 mod context;
+mod guard;
 mod registry;
 
 pub use context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
+pub use guard::{Guard, Guards, TooLate, lateness};
 pub use registry::{Handler, Hooks, Loaded, PluginArgs, PluginError, Registry};
 
 use crate::config::ConfigDir;

@@ -16,9 +16,10 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
+use super::Names;
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
-use super::message::{FromZygote, ToZygote};
-use super::process;
+use super::message::{FromZygote, ToWorker, ToZygote};
+use super::process::{self, SharedPage};
 use super::progress::LONG;
 use super::start::ZygoteCommand;
 use super::supervisor::Event;
@@ -26,13 +27,21 @@ use super::supervisor::Event;
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
 
+/// What the supervisor holds of a worker that is being forked.
+pub(super) struct Starting {
+    pub(super) link: Channel,
+    pub(super) page: SharedPage,
+}
+
 pub(super) struct Generation {
     control: Rc<AsyncFd<Channel>>,
     process: AbortHandle,
     /// Everything is loaded.
     pub(super) ready: bool,
-    /// Workers asked for and not yet there: the supervisor's ends of their links.
-    starting: HashMap<u64, Channel>,
+    /// What the numbers on its workers' pages stand for.
+    pub(super) names: Rc<Names>,
+    /// Workers asked for and not yet there.
+    starting: HashMap<u64, Starting>,
 }
 
 impl Generation {
@@ -61,6 +70,7 @@ impl Generation {
             control,
             process: task.abort_handle(),
             ready: false,
+            names: Rc::default(),
             starting: HashMap::new(),
         })
     }
@@ -68,16 +78,20 @@ impl Generation {
     /// Asks for a worker.
     pub(super) fn fork(&mut self, worker: u64) -> io::Result<()> {
         let (ours, theirs) = Channel::pair()?;
+        let memory = SharedPage::create()?;
+        let page = SharedPage::map(&memory)?;
+        let given = ToWorker::Page.encode();
+        ours.send(&given, Some(memory.as_fd()), Wait::No)?;
         let request = ToZygote::Fork { worker }.encode();
         self.control
             .get_ref()
             .send(&request, Some(theirs.as_fd()), Wait::No)?;
-        self.starting.insert(worker, ours);
+        self.starting.insert(worker, Starting { link: ours, page });
         Ok(())
     }
 
-    /// The link of a worker that was asked for, now that it is there or will not come.
-    pub(super) fn started(&mut self, worker: u64) -> Option<Channel> {
+    /// What is held of a worker that was asked for, now that it is there or will not come.
+    pub(super) fn started(&mut self, worker: u64) -> Option<Starting> {
         self.starting.remove(&worker)
     }
 

@@ -6,10 +6,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{LoadFacts, channel::MAX_MESSAGE};
+use super::{LoadFacts, Names, channel::MAX_MESSAGE};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub const PROTOCOL: u32 = 2;
+pub const PROTOCOL: u32 = 3;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(super) const MAX_CHILD_ADDRS: usize = 1800;
@@ -30,6 +30,8 @@ pub(super) enum FromZygote {
     Ready { protocol: u32, facts: LoadFacts },
     /// Loading failed; lines for the user.
     Failed { message: String },
+    /// Before `Ready`: what the numbers on the workers' pages stand for.
+    Names { names: Names },
     /// This is being loaded from now on.
     Loading { what: String },
     /// A worker lives; its pidfd comes as the descriptor.
@@ -45,6 +47,8 @@ pub(super) enum FromZygote {
 pub(super) enum ToWorker {
     /// A session; the client's socket comes as the descriptor.
     Session(Assignment),
+    /// The first message: the memory of the page comes as the descriptor.
+    Page,
     /// End the sessions soon; no other will come.
     Stop,
 }
@@ -199,6 +203,10 @@ impl FromZygote {
                     .0
             }
             FromZygote::Failed { message } => Writer::new(2).text(message),
+            FromZygote::Names { names } => {
+                let names = [names.hooks.join(" "), names.plugins.join("\n")];
+                Writer::new(7).text(&names.join("\n"))
+            }
             FromZygote::Loading { what } => Writer::new(6).text(what),
             FromZygote::Forked { worker, pid } => Writer::new(3).u64(*worker).i32(*pid).0,
             FromZygote::NotForked { worker, errno } => Writer::new(4).u64(*worker).i32(*errno).0,
@@ -243,6 +251,16 @@ impl FromZygote {
             6 => FromZygote::Loading {
                 what: String::from_utf8_lossy(reader.0).into_owned(),
             },
+            7 => {
+                let text = String::from_utf8_lossy(reader.0);
+                let (hooks, plugins) = text.split_once('\n')?;
+                FromZygote::Names {
+                    names: Names {
+                        hooks: hooks.split(' ').map(str::to_owned).collect(),
+                        plugins: plugins.split('\n').map(str::to_owned).collect(),
+                    },
+                }
+            }
             _ => return None,
         })
     }
@@ -265,6 +283,7 @@ impl ToWorker {
                 writer.0
             }
             ToWorker::Stop => Writer::new(2).0,
+            ToWorker::Page => Writer::new(3).0,
         }
     }
 
@@ -287,6 +306,7 @@ impl ToWorker {
                 Some(ToWorker::Session(assignment))
             }
             2 => Some(ToWorker::Stop),
+            3 => Some(ToWorker::Page),
             _ => None,
         }
     }
@@ -352,6 +372,12 @@ mod tests {
             FromZygote::Loading {
                 what: "a plugin".into(),
             },
+            FromZygote::Names {
+                names: Names {
+                    plugins: vec!["one".into(), "two".into()],
+                    hooks: vec!["rcpt".into(), "data".into()],
+                },
+            },
             FromZygote::Forked { worker: 1, pid: 2 },
             FromZygote::NotForked {
                 worker: 1,
@@ -368,7 +394,7 @@ mod tests {
         ] {
             assert_eq!(FromZygote::decode(&message.encode()), Some(message));
         }
-        for message in [assignment(0), assignment(3), ToWorker::Stop] {
+        for message in [assignment(0), assignment(3), ToWorker::Stop, ToWorker::Page] {
             assert_eq!(ToWorker::decode(&message.encode()), Some(message));
         }
         for message in [

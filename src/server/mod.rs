@@ -31,7 +31,7 @@ pub use control::{
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
-pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
+pub use process::{OwnsDescriptor, catch_sigpipe, readiness, wake_by_interrupt};
 pub use progress::loading;
 pub use start::{ServeError, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve};
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
@@ -46,6 +46,13 @@ pub struct LoadFacts {
     pub log_level: u8,
 }
 
+/// What the numbers on the workers' pages stand for: plugins and hooks, each in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    pub plugins: Vec<String>,
+    pub hooks: Vec<String>,
+}
+
 /// What the zygote loads and its workers run.
 pub trait Engine {
     /// Everything that was loaded; each worker has it as it was when the worker was forked.
@@ -56,6 +63,11 @@ pub trait Engine {
     fn load(&self) -> Result<Self::Loaded, String>;
 
     fn facts(&self, loaded: &Self::Loaded) -> LoadFacts;
+
+    /// The names of what its workers write to their pages.
+    fn names(&self, _loaded: &Self::Loaded) -> Names {
+        Names::default()
+    }
 
     /// Called in the zygote before each fork: buffered output would be written twice.
     fn before_fork(&self, _loaded: &mut Self::Loaded) {}

@@ -1,19 +1,20 @@
 //! The few calls of this layer for which no safe interface exists: fork, signal dispositions,
-//! the user and group databases, `_exit`, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
+//! the user and group databases, `_exit`, shared memory, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
 //! It decides nothing: who is forked and when is the zygote's business.
 
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, IntoRawFd, OwnedFd};
 use std::rc::Rc;
 
-use rustix::process::{Gid, Pid, Uid};
+use rustix::process::{Gid, Pid, Signal, Uid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::channel::Channel;
+use crate::watch::Page;
 
 /// A user of this machine, as the user database gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -206,5 +207,91 @@ pub fn groups_of(user: &UserEntry) -> io::Result<Vec<Gid>> {
             ));
         }
         groups.resize(needed, 0);
+    }
+}
+
+/// The signal that tells a worker to look at its page: ignored where nobody handles it.
+pub(super) const INTERRUPT: Signal = Signal::URG;
+
+/// Has the interrupts of this process's plugin calls taken by `take`, which gets the signal's
+/// number and the descriptor to write to, an eventfd: the result. To be called inside a runtime.
+pub fn wake_by_interrupt(
+    take: impl FnOnce(i32, BorrowedFd<'static>) -> io::Result<()>,
+) -> io::Result<AsyncFd<BorrowedFd<'static>>> {
+    use rustix::event::{EventfdFlags, eventfd};
+    let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+    // SAFETY: the descriptor is given up here and so stays open to the process's end.
+    let wake = unsafe { BorrowedFd::borrow_raw(wake.into_raw_fd()) };
+    take(INTERRUPT.as_raw(), wake)?;
+    // SAFETY: the same descriptor for ever, which is never closed.
+    unsafe { AsyncFd::register_with_interest(wake, Interest::READABLE) }.map_err(io::Error::from)
+}
+
+/// A worker's page in this process's memory, until it is dropped.
+pub struct SharedPage(std::ptr::NonNull<Page>);
+
+impl SharedPage {
+    /// Memory for a new page, of a size that nobody can change.
+    pub fn create() -> io::Result<OwnedFd> {
+        use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
+        let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
+        let memory = memfd_create("camelpost-page", flags)?;
+        ftruncate(&memory, size_of::<Page>() as u64)?;
+        fcntl_add_seals(
+            &memory,
+            SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+        )?;
+        Ok(memory)
+    }
+
+    /// Maps what `create` made, here or in another process.
+    pub fn map(memory: &OwnedFd) -> io::Result<SharedPage> {
+        use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
+        use rustix::mm::{MapFlags, ProtFlags, mmap};
+        let sealed = fcntl_get_seals(memory)?.contains(SealFlags::SHRINK);
+        if !sealed || fstat(memory)?.st_size != size_of::<Page>() as i64 {
+            return Err(io::Error::other("this is no page for a worker"));
+        }
+        let (access, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
+        // SAFETY: a new mapping at an address that the kernel chooses.
+        let memory = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                size_of::<Page>(),
+                access,
+                shared,
+                memory,
+                0,
+            )?
+        };
+        let page = std::ptr::NonNull::new(memory.cast());
+        page.map(SharedPage)
+            .ok_or_else(|| io::Error::other("mapped at address 0"))
+    }
+
+    /// The page for the rest of the process's life.
+    pub fn keep(self) -> &'static Page {
+        let page = self.0;
+        std::mem::forget(self);
+        // SAFETY: as in `deref`; the mapping is never undone.
+        unsafe { page.as_ref() }
+    }
+}
+
+impl std::ops::Deref for SharedPage {
+    type Target = Page;
+
+    fn deref(&self) -> &Page {
+        // SAFETY: the mapping has a page's size, which its seals keep, and begins at a multiple
+        // of the system's page size; a Page is atomics only, for which all bytes are valid, so
+        // that another process may write to it at any time.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Drop for SharedPage {
+    fn drop(&mut self) {
+        // SAFETY: `map` has made this mapping, and references to it end with `self`.
+        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<Page>()) };
     }
 }

@@ -50,6 +50,25 @@ impl WorkerLink {
         WorkerLink(channel)
     }
 
+    /// Takes the page, which the supervisor has sent before this process was forked. Without one
+    /// nothing is written down, and nobody watches.
+    pub(super) fn attach_page(&self) {
+        let mut buffer = [0; 64];
+        let page = match self.0.receive(&mut buffer, Wait::No) {
+            Ok(Received::Message { len, descriptor })
+                if ToWorker::decode(&buffer[..len]) == Some(ToWorker::Page) =>
+            {
+                descriptor.map(|memory| process::SharedPage::map(&memory))
+            }
+            _ => None,
+        };
+        match page {
+            Some(Ok(page)) => crate::watch::attach(page.keep()),
+            Some(Err(error)) => tracing::error!("a worker has no page: {error}"),
+            None => tracing::error!("a worker has no page: none was sent"),
+        }
+    }
+
     /// The link for use in a tokio runtime; must be called inside one.
     pub fn into_async(self) -> io::Result<AsyncLink> {
         Ok(AsyncLink {

@@ -14,16 +14,22 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
+use super::Names;
 use super::channel::{Channel, Received, Wait};
+use super::generation::Starting;
 use super::message::{Assignment, FromWorker, ToWorker};
-use super::process;
+use super::process::{self, SharedPage};
 use super::supervisor::Event;
+use crate::watch::Page;
 
 pub(super) struct Worker {
     pub(super) generation: u64,
     pub(super) pid: i32,
     pidfd: Rc<OwnedFd>,
     link: Rc<AsyncFd<Channel>>,
+    page: SharedPage,
+    /// What the numbers on the page stand for.
+    pub(super) names: Rc<Names>,
     /// At most one for now; placement alone knows that.
     pub(super) sessions: Vec<u64>,
     pub(super) served: u32,
@@ -40,9 +46,11 @@ impl Worker {
         generation: u64,
         pid: i32,
         pidfd: OwnedFd,
-        link: Channel,
+        starting: Starting,
+        names: Rc<Names>,
         events: UnboundedSender<Event>,
     ) -> io::Result<Worker> {
+        let Starting { link, page } = starting;
         let link = Rc::new(process::readiness(link, Interest::READABLE)?);
         tokio::task::spawn_local(listen(number, link.clone(), events));
         Ok(Worker {
@@ -50,12 +58,24 @@ impl Worker {
             pid,
             pidfd: Rc::new(pidfd),
             link,
+            page,
+            names,
             sessions: Vec::new(),
             served: 0,
             born: Instant::now(),
             dismissed: false,
             broken: false,
         })
+    }
+
+    /// What it has written down of its plugins.
+    pub(super) fn page(&self) -> &Page {
+        &self.page
+    }
+
+    /// Sends it a signal. It may have ended just now.
+    pub(super) fn signal(&self, signal: Signal) {
+        let _ = pidfd_send_signal(&*self.pidfd, signal);
     }
 
     fn tell(&self, message: &ToWorker, socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
@@ -110,12 +130,12 @@ impl Workers {
         self.idle.push(number);
     }
 
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Worker> {
-        self.all.get_mut(&number)
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Worker)> {
+        self.all.iter().map(|(number, worker)| (*number, worker))
     }
 
-    pub(super) fn each(&self) -> impl Iterator<Item = &Worker> {
-        self.all.values()
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Worker> {
+        self.all.get_mut(&number)
     }
 
     pub(super) fn len(&self) -> usize {

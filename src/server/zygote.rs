@@ -62,16 +62,25 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
             "a plugin has started threads while it loaded; the workers will not have them"
         );
     }
+    let names = FromZygote::Names {
+        names: engine.names(&loaded),
+    };
     let ready = FromZygote::Ready {
         protocol: PROTOCOL,
         facts,
     };
+    if control.send(&names.encode(), None, Wait::Yes).is_err() {
+        return 1;
+    }
     if control.send(&ready.encode(), None, Wait::Yes).is_err() {
         return 1;
     }
     match serve(control, || engine.before_fork(&mut loaded)) {
         Left::Supervisor => 0,
-        Left::Child(link) => process::exit_now(engine.work(loaded, link)),
+        Left::Child(link) => {
+            link.attach_page();
+            process::exit_now(engine.work(loaded, link))
+        }
     }
 }
 

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use super::session::Session;
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
-use crate::perl::log::{LOGDEBUG, LOGERROR};
+use crate::perl::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use crate::perl::split_lines;
-use crate::plugin::SessionAccess;
+use crate::plugin::{SessionAccess, TooLate, lateness};
 
 impl Session {
     pub async fn chain(&self, call: &HookCall) -> Verdict {
@@ -23,7 +23,18 @@ impl Session {
             let name = &*handler.plugin;
             let running = (hook, "running plugin");
             plugins.log(LOGDEBUG, Some(running), name.as_bytes());
-            let verdict = handler.call(self, call).await;
+            let guard = plugins.guards.of(name.as_bytes(), hook, true);
+            let verdict = match guard.run(handler.call(self, call)).await {
+                Ok(verdict) => verdict,
+                Err(TooLate) => {
+                    plugins.log(
+                        LOGCRIT,
+                        None,
+                        lateness(name.as_bytes(), hook, &guard).as_bytes(),
+                    );
+                    guard.on_lateness().unwrap_or_else(Verdict::declined)
+                }
+            };
             if self.weigh(hook, name, &verdict) {
                 return split_lines(verdict);
             }

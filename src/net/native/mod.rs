@@ -13,7 +13,7 @@ use std::rc::Rc;
 use crate::config::CoreSettings;
 use crate::hook::Hook;
 use crate::perl::host::HostSettings;
-use crate::plugin::{Handler, Loaded as Natives};
+use crate::plugin::{Guards, Handler, Loaded as Natives};
 use crate::session::Settings;
 
 /// What a worker starts with.
@@ -28,6 +28,8 @@ pub struct Plugins {
     pub natives: Natives,
     pub chains: BTreeMap<Hook, Vec<i32>>,
     pub host: HostSettings,
+    /// What holds for the plugins' calls.
+    pub guards: Rc<Guards>,
 }
 
 /// Whether a configuration needs no interpreter: it names no Perl plugin.
@@ -42,6 +44,7 @@ impl Plugins {
             natives: Natives::default(),
             chains: BTreeMap::new(),
             host,
+            guards: Rc::default(),
         }
     }
 

@@ -12,6 +12,7 @@ use crate::net::transport::Transport;
 use crate::net::worker;
 use crate::server::{Incoming, SessionEnd, WorkerLink};
 use crate::session::State;
+use crate::watch;
 
 /// Runs sessions until the supervisor has no more for this worker. The result is the process's
 /// exit status.
@@ -20,9 +21,11 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
         let link = link.into_async()?;
         while let Some(incoming) = link.next().await {
             let id = incoming.session;
+            watch::set_session(id);
             let session = serve(&loaded, incoming, rdns).await;
             // The supervisor hears of the end before the client does, as in the other worker.
-            link.done(id, SessionEnd { reuse: true });
+            let reuse = !watch::is_worn();
+            link.done(id, SessionEnd { reuse });
             if let Some(session) = session {
                 session.transport.shutdown();
             }

@@ -154,7 +154,11 @@ impl Supervisor<'_> {
     }
 
     fn status(&self, with_sessions: bool) -> Status {
-        let mut workers: Vec<WorkerStatus> = self.workers.each().map(worker_status).collect();
+        let mut workers: Vec<WorkerStatus> = self
+            .workers
+            .iter()
+            .map(|(_, worker)| worker_status(worker))
+            .collect();
         workers.sort_by_key(|worker| worker.pid);
         Status {
             program: env!("CARGO_PKG_VERSION").to_owned(),
@@ -186,8 +190,8 @@ impl Supervisor<'_> {
     fn session_list(&self) -> Vec<SessionStatus> {
         let pids: std::collections::HashMap<u64, i32> = self
             .workers
-            .each()
-            .flat_map(|worker| worker.sessions.iter().map(|session| (*session, worker.pid)))
+            .iter()
+            .flat_map(|(_, worker)| worker.sessions.iter().map(|session| (*session, worker.pid)))
             .collect();
         let mut list: Vec<SessionStatus> = self
             .sessions

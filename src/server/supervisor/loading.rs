@@ -91,17 +91,20 @@ impl Supervisor<'_> {
                     ),
                 );
             }
+            FromZygote::Names { names } => generation.names = std::rc::Rc::new(names),
             // Heard where it is received.
             FromZygote::Loading { .. } => {}
             FromZygote::Failed { message } => return self.load_failed(number, message),
             FromZygote::Forked { worker, pid } => {
-                let Some(link) = generation.started(worker) else {
+                let names = generation.names.clone();
+                let Some(starting) = generation.started(worker) else {
                     return Ok(());
                 };
                 let Some(pidfd) = descriptor else {
                     return Ok(());
                 };
-                match Worker::new(worker, number, pid, pidfd, link, self.events.clone()) {
+                let events = self.events.clone();
+                match Worker::new(worker, number, pid, pidfd, starting, names, events) {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");
                         self.counters.workers_forked += 1;

@@ -6,6 +6,8 @@
 mod control;
 mod loading;
 mod placement;
+mod watchdog;
+mod watching;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -28,6 +30,8 @@ use super::message::{FromWorker, FromZygote, ProcessEnd};
 use super::privileges::ServiceUser;
 use super::start::{ServeError, Settings, ZygoteCommand};
 use super::workers::{Damper, Workers};
+use watchdog::Watchdog;
+use watching::Sums;
 
 /// How long open sessions may go on once the service is told to stop.
 const GRACE: Duration = Duration::from_secs(5);
@@ -104,6 +108,9 @@ pub(super) struct Supervisor<'a> {
     next_generation: u64,
     workers: Workers,
     next_worker: u64,
+    watchdog: Watchdog,
+    /// What plugins did in workers that have ended.
+    past: Sums,
     sessions: HashMap<u64, Session>,
     next_session: u64,
     waiting: VecDeque<Client>,
@@ -144,6 +151,8 @@ impl<'a> Supervisor<'a> {
             next_generation: 1,
             workers: Workers::default(),
             next_worker: 0,
+            watchdog: Watchdog::default(),
+            past: Sums::default(),
             sessions: HashMap::new(),
             next_session: 0,
             waiting: VecDeque::new(),
@@ -242,11 +251,12 @@ impl<'a> Supervisor<'a> {
     }
 
     /// When `time_is_up` must be called next.
-    fn next_time(&self) -> Option<Instant> {
+    fn next_time(&mut self) -> Option<Instant> {
         if self.stop_at.is_some() {
             return self.stop_at;
         }
-        let waits = [self.zygotes.wake_at(), self.forks.wake_at()];
+        let watch = self.watchdog.wake_at(!self.sessions.is_empty());
+        let waits = [self.zygotes.wake_at(), self.forks.wake_at(), watch];
         waits.into_iter().flatten().min()
     }
 
@@ -261,6 +271,7 @@ impl<'a> Supervisor<'a> {
             }
             return;
         }
+        self.watch_calls();
         if self.zygotes.try_again() {
             self.restart_zygote();
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
-use super::{Client, Event, STOPPING, Session, Supervisor};
+use super::{Client, Event, STOPPING, Session, Supervisor, watching};
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
@@ -204,6 +204,7 @@ impl Supervisor<'_> {
         let Some(worker) = self.workers.remove(number) else {
             return;
         };
+        watching::add(&mut self.past, &worker);
         let pid = worker.pid;
         let how = match end {
             Some(ProcessEnd::Status(status)) => format!("ended with status {status}"),

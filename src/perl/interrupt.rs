@@ -1,0 +1,35 @@
+//! Perl code that takes too long is made to die: the signal that the supervisor sends, and what
+//! the glue asks of the page when it has come. Who is interrupted, and when, is the supervisor's.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use super::sys;
+
+/// Interrupts are taken from now on; each is also told to `wake`, an eventfd, which must stay
+/// open.
+pub fn take(signal: i32, wake: BorrowedFd<'static>) -> io::Result<()> {
+    // SAFETY: the interpreter runs on this thread; the descriptor stays open.
+    match unsafe { sys::cp_take_interrupts(signal, wake.as_raw_fd()) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The call that was to end has ended.
+pub(super) fn calm() {
+    // SAFETY: clears a flag.
+    unsafe { sys::cp_calm() }
+}
+
+/// Asked by the glue at a safe point after a signal.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_is_interrupted() -> i32 {
+    crate::watch::is_interrupted().into()
+}
+
+/// Called by the glue in a process that Perl code has forked: the page is its parent's.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_forked() {
+    crate::watch::detach();
+}

@@ -1,0 +1,140 @@
+//! What holds for each plugin's calls: their place on the worker's page, their time, what their
+//! failure means for the session. Does not end a call that takes too long, except a native one.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::config::{OnError, PluginSettings};
+use crate::hook::{Code, Hook, Verdict};
+use crate::watch::{self, Call, Place, Spot};
+
+/// What holds for the calls of one plugin in one hook.
+#[derive(Debug)]
+pub struct Guard {
+    spot: Spot,
+    on_error: Option<OnError>,
+    isolate: bool,
+}
+
+impl Guard {
+    /// The plugin is called.
+    pub fn begin(&self) -> Call<'_> {
+        if self.isolate {
+            watch::wear_out();
+        }
+        watch::begin(&self.spot)
+    }
+
+    /// What it means that the plugin died; `None`: the next one runs.
+    pub fn on_death(&self) -> Option<Verdict> {
+        verdict(self.on_error.unwrap_or(OnError::Skip))
+    }
+
+    /// What it means that the plugin took too long.
+    pub fn on_lateness(&self) -> Option<Verdict> {
+        verdict(self.on_error.unwrap_or(OnError::Defer))
+    }
+
+    /// Seconds that a call may take; `None`: any time.
+    pub fn limit(&self) -> Option<Duration> {
+        let limit = self.spot.limit;
+        (limit > 0).then(|| Duration::from_millis(limit.into()))
+    }
+
+    /// Runs a native plugin's call for as long as it may take. `Err`: its time was over.
+    pub async fn run(&self, called: impl Future<Output = Verdict>) -> Result<Verdict, TooLate> {
+        let call = self.begin();
+        let verdict = match self.limit() {
+            Some(limit) => tokio::time::timeout(limit, called).await.ok(),
+            None => Some(called.await),
+        };
+        call.end(false, verdict.is_none());
+        verdict.ok_or(TooLate)
+    }
+}
+
+/// A call's time was over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLate;
+
+/// The words for the log.
+pub fn lateness(plugin: &[u8], hook: Hook, guard: &Guard) -> String {
+    let seconds = guard.limit().unwrap_or_default().as_secs();
+    format!(
+        "plugin {} running the {} hook was not done after {seconds} s and was interrupted \
+         (plugin_settings: timeout, on_error)",
+        String::from_utf8_lossy(plugin),
+        hook.name()
+    )
+}
+
+fn verdict(on_error: OnError) -> Option<Verdict> {
+    match on_error {
+        OnError::Skip => None,
+        OnError::Defer => Some(Verdict::new(Code::DenySoft)),
+        OnError::Deny => Some(Verdict::new(Code::Deny)),
+    }
+}
+
+/// The guards of all plugins.
+#[derive(Debug, Default)]
+pub struct Guards {
+    settings: PluginSettings,
+    /// The plugins' names in the table of hooks; a place is a plugin's number.
+    plugins: Vec<String>,
+    known: RefCell<FxHashMap<Hook, FxHashMap<Vec<u8>, Rc<Guard>>>>,
+}
+
+impl Guards {
+    /// Numbers the plugins by these names; what comes twice counts once.
+    pub fn new(settings: PluginSettings, names: impl Iterator<Item = Vec<u8>>) -> Guards {
+        let mut plugins: Vec<String> = Vec::new();
+        for name in names {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            if !plugins.contains(&name) {
+                plugins.push(name);
+            }
+        }
+        Guards {
+            settings,
+            plugins,
+            known: RefCell::default(),
+        }
+    }
+
+    /// The plugins' names, by their numbers.
+    pub fn names(&self) -> &[String] {
+        &self.plugins
+    }
+
+    /// What holds for a plugin in a hook.
+    pub fn of(&self, name: &[u8], hook: Hook, native: bool) -> Rc<Guard> {
+        let mut known = self.known.borrow_mut();
+        let known = known.entry(hook).or_default();
+        if let Some(guard) = known.get(name) {
+            return guard.clone();
+        }
+        let mut plugins = self.plugins.iter();
+        // One that came later has the number after the last.
+        let number = plugins
+            .position(|plugin| plugin.as_bytes() == name)
+            .unwrap_or(self.plugins.len());
+        let place = Place {
+            plugin: u16::try_from(number).unwrap_or(u16::MAX),
+            hook: hook as u8,
+            native,
+        };
+        let setting = self.settings.of(name);
+        let guard = Rc::new(Guard {
+            spot: Spot::new(place, setting.timeout.saturating_mul(1000)),
+            on_error: setting.on_error,
+            isolate: setting.isolate,
+        });
+        known.insert(name.to_vec(), guard.clone());
+        guard
+    }
+}

@@ -1,0 +1,97 @@
+//! The watchdog: a plugin call that is over its time is interrupted, and when that does not help
+//! its worker is killed. What the session makes of it is the worker's, or placement's when there
+//! is no worker any more.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::super::process::INTERRUPT;
+use super::Supervisor;
+use super::watching::named;
+use crate::watch::{Running, now};
+
+/// How often the pages are looked at. An interrupt is repeated as often: a signal that comes just
+/// before a system call does not end it.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long an interrupted call may go on before its worker is killed.
+const LAST: Duration = Duration::from_secs(5);
+
+#[derive(Default)]
+pub(super) struct Watchdog {
+    next: Option<Instant>,
+    /// The call of each worker, by its serial, of which the log tells already.
+    told: HashMap<u64, (u64, Told)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Told {
+    Interrupted,
+    Killed,
+}
+
+impl Watchdog {
+    /// When to look next; not at all where no session is open.
+    pub(super) fn wake_at(&mut self, sessions: bool) -> Option<Instant> {
+        match sessions {
+            true => Some(*self.next.get_or_insert_with(|| Instant::now() + LOOK)),
+            false => None,
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Looks at what runs, if it is time to.
+    pub(super) fn watch_calls(&mut self) {
+        if self.watchdog.next.is_none_or(|next| next > Instant::now()) {
+            return;
+        }
+        self.watchdog.next = None;
+        let (now, workers) = (now(), &self.workers);
+        let told = &mut self.watchdog.told;
+        told.retain(|worker, _| workers.iter().any(|(number, _)| number == *worker));
+        for (number, worker) in workers.iter() {
+            // The outermost one: with it end all that it has called.
+            let overdue = |call: &Running| Some((*call, call.overdue(now)?));
+            let running = worker.page().running();
+            let Some((call, over)) = running.iter().find_map(overdue) else {
+                continue;
+            };
+            let before = told
+                .get(&number)
+                .filter(|(serial, _)| *serial == call.serial);
+            let before = before.map(|(_, told)| *told);
+            let kill = over >= LAST;
+            if kill {
+                worker.signal(Signal::KILL);
+            } else if !call.place.native {
+                worker.page().interrupt(call.serial);
+                worker.signal(INTERRUPT);
+            }
+            let now_told = if kill {
+                Told::Killed
+            } else {
+                Told::Interrupted
+            };
+            if before == Some(now_told) || (call.place.native && !kill) {
+                continue;
+            }
+            told.insert(number, (call.serial, now_told));
+            let (plugin, hook) = named(&worker.names, call.place);
+            let (pid, age) = (worker.pid, call.age(now).as_secs());
+            match now_told {
+                Told::Interrupted => tracing::error!(
+                    "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
+                     {age} s, interrupting it"
+                ),
+                Told::Killed => tracing::error!(
+                    "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
+                     {age} s and does not let itself be interrupted, killing the worker"
+                ),
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The page of memory that a worker shares with the supervisor: what runs in the worker now, and
+//! sums of what has run. Its layout, the worker's side that writes it, the supervisor's that
+//! reads it. A leaf: it maps no memory, and knows plugins and hooks as numbers only.
+
+#![forbid(unsafe_code)]
+
+mod page;
+mod sums;
+mod writer;
+
+pub use page::{BUCKETS, Page, Place, Running};
+pub use sums::{Sum, upper_bound};
+pub use writer::{
+    Call, Spot, attach, begin, detach, is_interrupted, is_worn, set_session, wear_out,
+};
+
+/// Nanoseconds of the clock that all processes of this machine share.
+pub fn now() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
+}

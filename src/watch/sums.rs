@@ -1,0 +1,82 @@
+//! Sums of what plugins did: per place in one worker's page, and added up over workers.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::page::{BUCKETS, Page, Place, Row};
+
+/// What is known of the calls of one place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Sum {
+    pub calls: u64,
+    /// Those that died.
+    pub died: u64,
+    /// Those whose time was over.
+    pub late: u64,
+    pub time: Duration,
+    /// How many calls took less than [`upper_bound`] of the class, and not less than that of the
+    /// class before.
+    pub buckets: [u64; BUCKETS],
+}
+
+/// The end of a class of durations; the last has none.
+pub fn upper_bound(bucket: usize) -> Option<Duration> {
+    (bucket + 1 < BUCKETS).then(|| Duration::from_nanos(1 << (bucket + FIRST)))
+}
+
+/// The first class ends at 2^10 nanoseconds, each other one at twice the one before.
+const FIRST: usize = 10;
+
+pub(super) fn bucket(nanoseconds: u64) -> usize {
+    let bits = (u64::BITS - nanoseconds.leading_zeros()) as usize;
+    bits.saturating_sub(FIRST).min(BUCKETS - 1)
+}
+
+impl Sum {
+    pub fn add(&mut self, other: &Sum) {
+        self.calls += other.calls;
+        self.died += other.died;
+        self.late += other.late;
+        self.time += other.time;
+        for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
+            *mine += theirs;
+        }
+    }
+}
+
+impl Page {
+    /// The sums of this worker's life so far.
+    pub fn sums(&self) -> impl Iterator<Item = (Place, Sum)> + '_ {
+        self.rows.iter().map_while(Row::read)
+    }
+}
+
+impl Row {
+    fn read(&self) -> Option<(Place, Sum)> {
+        let place = Place::unpacked(self.place.load(Ordering::Acquire))?;
+        let sum = Sum {
+            calls: self.calls.load(Ordering::Relaxed),
+            died: self.died.load(Ordering::Relaxed).into(),
+            late: self.late.load(Ordering::Relaxed).into(),
+            time: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
+            buckets: std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed).into()),
+        };
+        Some((place, sum))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_duration_falls_into_the_class_whose_end_is_above_it() {
+        for (nanoseconds, class) in [(0, 0), (1023, 0), (1024, 1), (2047, 1), (2048, 2)] {
+            assert_eq!(bucket(nanoseconds), class, "{nanoseconds} ns");
+            let end = upper_bound(class).unwrap();
+            assert!(Duration::from_nanos(nanoseconds) < end);
+        }
+        assert_eq!(bucket(u64::MAX), BUCKETS - 1);
+        assert_eq!(upper_bound(BUCKETS - 1), None);
+    }
+}

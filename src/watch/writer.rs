@@ -1,0 +1,283 @@
+//! The worker's side of the page: each plugin call is written down when it begins and when it
+//! ends. Costs two looks at the clock and a few stores; allocates nothing.
+
+use std::cell::Cell;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::now;
+use super::page::{Page, Place, ROWS, Row, SLOTS};
+use super::sums::bucket;
+
+struct Writer {
+    page: &'static Page,
+    /// One bit for each slot that is taken.
+    taken: Cell<u32>,
+    serial: Cell<u64>,
+    rows: Cell<u32>,
+    session: Cell<u64>,
+}
+
+thread_local! {
+    static WRITER: Cell<Option<&'static Writer>> = const { Cell::new(None) };
+    /// What ran here may have left something behind that no other session is to meet.
+    static WORN: Cell<bool> = const { Cell::new(false) };
+}
+
+/// A place that calls are written down for, as the worker holds it.
+#[derive(Debug)]
+pub struct Spot {
+    pub place: Place,
+    /// A call's time in milliseconds; 0: any.
+    pub limit: u32,
+    /// Its row in the page, once it has one.
+    row: Cell<u32>,
+}
+
+const NO_ROW: u32 = u32::MAX;
+
+impl Spot {
+    pub fn new(place: Place, limit: u32) -> Spot {
+        Spot {
+            place,
+            limit,
+            row: Cell::new(NO_ROW),
+        }
+    }
+}
+
+/// From now on this process writes to a page that nobody else writes to. Once in a process: the
+/// rows that spots have hold for its whole life.
+pub fn attach(page: &'static Page) {
+    let writer = Writer {
+        page,
+        taken: Cell::new(0),
+        serial: Cell::new(0),
+        rows: Cell::new(0),
+        session: Cell::new(0),
+    };
+    WRITER.set(Some(Box::leak(Box::new(writer))));
+}
+
+/// The page is another process's from now on.
+pub fn detach() {
+    WRITER.set(None);
+}
+
+/// Plugins run for this session from now on.
+pub fn set_session(session: u64) {
+    if let Some(writer) = WRITER.get() {
+        writer.session.set(session);
+    }
+}
+
+/// The process is to serve no other session.
+pub fn wear_out() {
+    WORN.set(true);
+}
+
+/// Whether the process is to serve no other session.
+pub fn is_worn() -> bool {
+    WORN.get()
+}
+
+/// A call that runs. To be ended by [`Call::end`]; one that is dropped is no more shown.
+#[derive(Debug)]
+pub struct Call<'a> {
+    spot: &'a Spot,
+    writer: Option<&'static Writer>,
+    slot: u32,
+    serial: u64,
+    since: u64,
+}
+
+impl std::fmt::Debug for Writer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Writer")
+    }
+}
+
+/// A plugin is called. Where the process has no page, and where too many calls run, nothing is
+/// written.
+pub fn begin(spot: &Spot) -> Call<'_> {
+    let writer = WRITER.get().filter(|writer| writer.taken.get() != u32::MAX);
+    let mut call = Call {
+        spot,
+        writer,
+        slot: 0,
+        serial: 0,
+        since: 0,
+    };
+    if let Some(writer) = writer {
+        call.since = now();
+        call.serial = writer.serial.get() + 1;
+        writer.serial.set(call.serial);
+        call.slot = writer.taken.get().trailing_ones();
+        writer.taken.set(writer.taken.get() | 1 << call.slot);
+        let slot = &writer.page.slots[call.slot as usize % SLOTS];
+        // A reader that still sees the slot's last call must not take it for this one.
+        std::sync::atomic::fence(Ordering::Release);
+        slot.session.store(writer.session.get(), Ordering::Relaxed);
+        slot.since.store(call.since, Ordering::Relaxed);
+        slot.place.store(spot.place.packed(), Ordering::Relaxed);
+        slot.limit.store(spot.limit, Ordering::Relaxed);
+        slot.serial.store(call.serial, Ordering::Release);
+    }
+    call
+}
+
+impl Call<'_> {
+    /// Whether the supervisor wants this very call to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.writer.is_some_and(|writer| {
+            let wanted = writer.page.interrupt.load(Ordering::Acquire);
+            wanted == self.serial && wanted != 0
+        })
+    }
+
+    /// The call is over; `died` or too `late`.
+    pub fn end(self, died: bool, late: bool) {
+        let Some(writer) = self.writer else { return };
+        if let Some(row) = writer.row(self.spot) {
+            let took = now().saturating_sub(self.since);
+            add(&row.calls, 1);
+            add(&row.nanoseconds, took);
+            count(&row.buckets[bucket(took)]);
+            if died {
+                count(&row.died);
+            }
+            if late {
+                count(&row.late);
+            }
+        }
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(writer) = self.writer {
+            let slot = &writer.page.slots[self.slot as usize % SLOTS];
+            slot.serial.store(0, Ordering::Release);
+            writer.taken.set(writer.taken.get() & !(1 << self.slot));
+        }
+    }
+}
+
+impl Writer {
+    fn row(&self, spot: &Spot) -> Option<&'static Row> {
+        let mut at = spot.row.get();
+        if at == NO_ROW {
+            at = self.rows.get();
+            let row = self.page.rows.get(at as usize)?;
+            self.rows.set(at + 1);
+            spot.row.set(at);
+            row.place.store(spot.place.packed(), Ordering::Release);
+        }
+        self.page.rows.get(at as usize % ROWS)
+    }
+}
+
+/// Whether a call that runs is the one that the supervisor wants to end.
+pub fn is_interrupted() -> bool {
+    let Some(writer) = WRITER.get() else {
+        return false;
+    };
+    let wanted = writer.page.interrupt.load(Ordering::Acquire);
+    let runs = |slot: &super::page::Slot| slot.serial.load(Ordering::Relaxed) == wanted;
+    wanted != 0 && writer.page.slots.iter().any(runs)
+}
+
+/// Only this process writes: no locked instruction is needed.
+fn add(to: &AtomicU64, more: u64) {
+    to.store(
+        to.load(Ordering::Relaxed).wrapping_add(more),
+        Ordering::Relaxed,
+    );
+}
+
+fn count(to: &AtomicU32) {
+    to.store(
+        to.load(Ordering::Relaxed).wrapping_add(1),
+        Ordering::Relaxed,
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn spot(plugin: u16) -> Spot {
+        let place = Place {
+            plugin,
+            hook: 3,
+            native: false,
+        };
+        Spot::new(place, 2000)
+    }
+
+    /// Each test has a thread, and so a writer, of its own.
+    fn page() -> &'static Page {
+        let page: &'static Page = Box::leak(Page::empty());
+        attach(page);
+        page
+    }
+
+    #[test]
+    fn calls_within_calls_are_shown_outermost_first_and_summed_when_they_end() {
+        let page = page();
+        set_session(7);
+        let (outer, inner) = (spot(0), spot(1));
+        let first = begin(&outer);
+        let second = begin(&inner);
+        let running = page.running();
+        assert_eq!(running.len(), 2);
+        assert_eq!(running[0].place, outer.place);
+        assert_eq!((running[1].place, running[1].session), (inner.place, 7));
+        assert_eq!(running[1].limit, Some(Duration::from_secs(2)));
+        second.end(true, false);
+        first.end(false, false);
+        assert_eq!(page.running(), []);
+        begin(&outer).end(false, true);
+        let sums: Vec<_> = page.sums().collect();
+        assert_eq!(sums.len(), 2);
+        let of = |place| &sums.iter().find(|(p, _)| *p == place).unwrap().1;
+        assert_eq!((of(inner.place).calls, of(inner.place).died), (1, 1));
+        assert_eq!((of(outer.place).calls, of(outer.place).late), (2, 1));
+        assert_eq!(of(outer.place).buckets.iter().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn an_interrupt_is_for_one_call_only() {
+        let page = page();
+        let spot = spot(0);
+        let outer = begin(&spot);
+        let inner = begin(&spot);
+        page.interrupt(outer.serial);
+        assert!(is_interrupted() && outer.is_interrupted() && !inner.is_interrupted());
+        drop((inner, outer));
+        let next = begin(&spot);
+        assert!(!is_interrupted() && !next.is_interrupted());
+    }
+
+    #[test]
+    fn calls_beyond_what_the_page_holds_run_unseen() {
+        let page = page();
+        let spot = spot(0);
+        let calls: Vec<_> = (0..SLOTS + 3).map(|_| begin(&spot)).collect();
+        assert_eq!(page.running().len(), SLOTS);
+        drop(calls);
+        assert_eq!(page.running(), []);
+        assert!(!begin(&spot).is_interrupted());
+    }
+
+    #[test]
+    fn places_beyond_what_the_page_holds_are_not_summed() {
+        let page = page();
+        let spots: Vec<_> = (0..ROWS + 5).map(|at| spot(at as u16)).collect();
+        for _ in 0..2 {
+            spots.iter().for_each(|spot| begin(spot).end(false, false));
+        }
+        assert_eq!(page.sums().count(), ROWS);
+        assert!(page.sums().all(|(_, sum)| sum.calls == 2));
+    }
+}
