@@ -75,11 +75,10 @@ fn ask(daemon: &mut Daemon, ground: &Ground, row: &Row) -> Result<Answers, Strin
     }
     Ok(Answers {
         values: values.collect(),
-        replies: if row.replies {
-            lines(&replies, &root)
-        } else {
-            Vec::new()
-        },
+        replies: lines(&replies, &root)
+            .into_iter()
+            .filter(|line| row.replies || line.starts_with("(the session"))
+            .collect(),
         log: log.iter().map(|line| normal(line, &root)).collect(),
     })
 }
@@ -111,7 +110,7 @@ fn session(row: &Row) -> String {
 fn converse(port: u16, text: &str) -> std::io::Result<Vec<u8>> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    socket.set_read_timeout(Some(Duration::from_secs(20)))?;
+    socket.set_read_timeout(Some(Duration::from_secs(8)))?;
     socket.set_write_timeout(Some(Duration::from_secs(20)))?;
     socket.write_all(text.as_bytes())?;
     let mut bytes = Vec::new();
@@ -122,6 +121,10 @@ fn converse(port: u16, text: &str) -> std::io::Result<Vec<u8>> {
             Ok(got) => bytes.extend_from_slice(&chunk[..got]),
             // What was written behind QUIT is not read by the server.
             Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                bytes.extend_from_slice(b"(the session does not end)\n");
+                break;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -130,7 +133,7 @@ fn converse(port: u16, text: &str) -> std::io::Result<Vec<u8>> {
 
 /// The last hooks run after the client has gone.
 fn wait_for_answers(file: &std::path::Path, count: usize) -> Vec<String> {
-    let until = Instant::now() + Duration::from_secs(3);
+    let until = Instant::now() + Duration::from_millis(1500);
     loop {
         let text = String::from_utf8_lossy(&fs::read(file).unwrap_or_default()).into_owned();
         let mut values = vec!["(not asked)".to_owned(); count];
@@ -162,9 +165,9 @@ fn lines(bytes: &[u8], root: &str) -> Vec<String> {
 fn normal(line: &str, root: &str) -> String {
     let mut line = line.replace(root, "ROOT");
     for (pattern, name) in [
-        (r"spool/\d+:\d+:\d+[^' ]*", "spool/FILE"),
+        (r"spool/\d+:\d+:[^' ]*", "spool/FILE"),
         (r"0x[0-9a-f]+", "0xADDRESS"),
-        (r"^\d+ ", "PID "),
+        (r"^\d+ (?P<text>.*ASK)", "PID $text"),
         (r"ESMTP (qpsmtpd|[Cc]amelpost) \S+", "ESMTP SERVER"),
         (r"\b1[789]\d{8}\b", "TIME"),
         (
