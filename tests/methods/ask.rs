@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::fs::PermissionsExt;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
@@ -34,74 +35,91 @@ pub fn ask_all(which: Which, profile: &str, rows: &[Row]) -> Result<Vec<Answers>
     let resolver = dns::start().map_err(io)?;
     let mut daemon = Daemon::start(which, &set, &ground, resolver)?;
     let mut all = Vec::new();
-    for row in rows {
-        all.push(ask(&mut daemon, &ground, row).map_err(|error| {
-            format!(
-                "{} ({}, {profile}), {}: {error}",
-                row.name(),
-                which.name(),
-                row.place
-            )
-        })?);
+    let mut left = rows;
+    while !left.is_empty() {
+        let (together, rest) = left.split_at(together(left));
+        let error = |error| {
+            let (name, place) = (together[0].name(), &together[0].place);
+            format!("{name} ({}, {profile}), {place}: {error}", which.name())
+        };
+        all.extend(ask(&mut daemon, &ground, together).map_err(error)?);
+        left = rest;
     }
     Ok(all)
 }
 
-fn ask(daemon: &mut Daemon, ground: &Ground, row: &Row) -> Result<Answers, String> {
+/// How many rows share the next session: those that only ask at the command.
+fn together(rows: &[Row]) -> usize {
+    let plain = rows.iter().take_while(|row| row.is_plain());
+    plain.take(40).count().max(1)
+}
+
+fn ask(daemon: &mut Daemon, ground: &Ground, rows: &[Row]) -> Result<Vec<Answers>, String> {
     let io = |e: std::io::Error| e.to_string();
     let var = ground.root().join("var");
     let (question, answers) = (var.join("ask"), var.join("answers"));
     fs::remove_file(&answers).ok();
     let mut text = String::new();
-    for (index, ask) in row.asks.iter().enumerate() {
-        let code = ask.code.replace('\n', "\u{1}");
-        text.push_str(&format!("{}\t{index}\t{code}\n", ask.hook));
+    let mut count = 0;
+    for (number, row) in rows.iter().enumerate() {
+        for ask in &row.asks {
+            let code = ask.code.replace('\n', "\u{1}");
+            let hook = match ask.hook.as_str() {
+                "command" => format!("command {number}"),
+                hook => hook.to_owned(),
+            };
+            text.push_str(&format!("{hook}\t{count}\t{code}\n"));
+            count += 1;
+        }
     }
     fs::write(&question, text).map_err(io)?;
     fs::set_permissions(&question, fs::Permissions::from_mode(0o644)).map_err(io)?;
-    if row.log {
+    let wants_log = rows.iter().any(|row| row.log);
+    if wants_log {
         daemon.log();
     }
-    let replies = converse(daemon.port, &session(row)).map_err(io)?;
-    let values = wait_for_answers(&answers, row.asks.len());
+    let replies = converse(daemon.port, &session(rows)).map_err(io)?;
+    let values = wait_for_answers(&answers, count);
     fs::remove_file(&question).ok();
     let root = ground.root().display().to_string();
-    let values = values.into_iter().map(|line| normal(&line, &root));
     let mut log = Vec::new();
-    if row.log {
+    if wants_log {
         daemon.settle()?;
         log = daemon.log();
         log.retain(|line| line.contains("ASK"));
     }
-    Ok(Answers {
-        values: values.collect(),
+    let log: Vec<String> = log.iter().map(|line| normal(line, &root)).collect();
+    let mut values = values.into_iter().map(|line| normal(&line, &root));
+    let all = rows.iter().map(|row| Answers {
+        values: values.by_ref().take(row.asks.len()).collect(),
         replies: lines(&replies, &root)
             .into_iter()
             .filter(|line| row.replies || line.starts_with("(the session"))
             .collect(),
-        log: log.iter().map(|line| normal(line, &root)).collect(),
-    })
+        log: log.clone(),
+    });
+    Ok(all.collect())
 }
 
 /// What the client sends, all of it at once.
-fn session(row: &Row) -> String {
+fn session(rows: &[Row]) -> String {
+    let any = |has: fn(&Row) -> bool| rows.iter().any(has);
     let mut text = String::from("EHLO client.example.net\r\n");
-    if row.auth {
+    if any(|row| row.auth) {
         // user, secret
         text.push_str("AUTH PLAIN AHVzZXIAc2VjcmV0\r\n");
     }
-    if row.needs_message() {
+    if any(Row::needs_message) {
         text.push_str("MAIL FROM:<a@example.net>\r\nRCPT TO:<b@example.com>\r\n");
         text.push_str("RCPT TO:<c@example.com>\r\n");
     }
-    if row.asks.iter().any(|ask| ask.hook == "command") {
-        text.push_str("XASK\r\n");
-        text.push_str(&row.input);
+    for (number, row) in rows.iter().enumerate() {
+        if row.asks.iter().any(|ask| ask.hook == "command") {
+            text.push_str(&format!("XASK {number}\r\n{}", row.input));
+        }
     }
-    if row.needs_message() {
-        text.push_str(
-            "DATA\r\nFrom: a@example.net\r\nTo: b@example.com\r\nSubject: one\r\n two\r\n",
-        );
+    if any(Row::needs_message) {
+        text.push_str("DATA\r\nFrom: a@example.net\r\nTo: b@example.com\r\nSubject: one\r\n two\r\n");
         text.push_str("\r\nfirst line\r\n..second line\r\n.\r\n");
     }
     text + "QUIT\r\n"
@@ -163,21 +181,29 @@ fn lines(bytes: &[u8], root: &str) -> Vec<String> {
 
 /// Paths, process numbers and times are each run's own.
 fn normal(line: &str, root: &str) -> String {
-    let mut line = line.replace(root, "ROOT");
-    for (pattern, name) in [
-        (r"spool/\d+:\d+:[^' ]*", "spool/FILE"),
-        (r"0x[0-9a-f]+", "0xADDRESS"),
-        (r"^\d+ (?P<text>.*ASK)", "PID $text"),
-        (r"ESMTP (qpsmtpd|[Cc]amelpost) \S+", "ESMTP SERVER"),
-        (r"\b1[789]\d{8}\b", "TIME"),
-        (
-            r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} 20\d\d \d\d:\d\d:\d\d [-+]\d{4}",
-            "DATE",
-        ),
-    ] {
-        if let Ok(regex) = Regex::new(pattern) {
-            line = regex.replace_all(&line, name).into_owned();
-        }
-    }
-    line
+    static RULES: OnceLock<Vec<(Regex, &str)>> = OnceLock::new();
+    let rules = RULES.get_or_init(|| {
+        let rules = [
+            (r"spool/\d+:\d+:[^' ]*", "spool/FILE"),
+            (r"0x[0-9a-f]+", "0xADDRESS"),
+            (r"^\d+ (?P<text>.*ASK)", "PID $text"),
+            (r"ESMTP (qpsmtpd|[Cc]amelpost) \S+", "ESMTP SERVER"),
+            (r"\((qpsmtpd|[Cc]amelpost)/[0-9.]+\)", "(SERVER)"),
+            (r"This is (qpsmtpd|[Cc]amelpost) \S+", "This is SERVER"),
+            (r"^250 AUTH .*", "250 AUTH MECHANISMS"),
+            (r"\b1[789]\d{8}\b", "TIME"),
+            (
+                r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} 20\d\d \d\d:\d\d:\d\d [-+]\d{4}",
+                "DATE",
+            ),
+        ];
+        let rules = rules.into_iter();
+        rules
+            .filter_map(|(pattern, name)| Some((Regex::new(pattern).ok()?, name)))
+            .collect()
+    });
+    let line = line.replace(root, "ROOT");
+    rules.iter().fold(line, |line, (pattern, name)| {
+        pattern.replace_all(&line, *name).into_owned()
+    })
 }

@@ -55,6 +55,12 @@ impl Row {
         })
     }
 
+    /// Whether it may share a session with other rows.
+    pub fn is_plain(&self) -> bool {
+        let quiet = !self.auth && !self.replies && !self.log && self.input.is_empty();
+        quiet && self.asks.iter().all(|ask| ask.hook == "command")
+    }
+
     fn of_method(&self, method: &str) -> Row {
         let mut row = self.clone();
         row.method = method.to_owned();
