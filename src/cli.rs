@@ -33,9 +33,37 @@ struct CommandLine {
 enum Subcommands {
     /// Receive mail: listen and run the plugins of a config directory.
     Serve(Serve),
+    /// Run a Perl program with the Qpsmtpd:: modules of this server; options as perl has them.
+    ///
+    /// Session objects (of a class that inherits from Qpsmtpd::SMTP) have sessions of their own,
+    /// without a socket: a plugin's test script can subclass them, load plugins and dispatch
+    /// commands.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "camelpost perl [SWITCHES] [SCRIPT|-] [ARGUMENTS]"
+    )]
+    Perl(Words),
+    /// Run a directory of test scripts, each in a `camelpost perl` of its own; options as prove
+    /// has them.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "camelpost prove [OPTIONS] [FILES OR DIRECTORIES]"
+    )]
+    Prove(Words),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
     Zygote(EngineArgs),
+}
+
+/// What is perl's or prove's to read.
+#[derive(Debug, Args)]
+struct Words {
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "WORDS"
+    )]
+    words: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -134,11 +162,33 @@ impl EngineArgs {
     }
 }
 
+/// What runs Perl programs: gets the words after `perl` and `prove`, gives the exit status.
+pub struct Scripts {
+    pub perl: fn(Vec<OsString>) -> i32,
+    pub prove: fn(Vec<OsString>) -> i32,
+}
+
+fn status(status: i32) -> ExitCode {
+    ExitCode::from((status & 255) as u8)
+}
+
 /// The whole program, for an engine.
-pub fn run<E: Engine>(make_engine: impl FnOnce(EngineSettings) -> E) -> ExitCode {
+pub fn run<E: Engine>(
+    make_engine: impl FnOnce(EngineSettings) -> E,
+    scripts: &Scripts,
+) -> ExitCode {
+    let mut words = std::env::args_os().skip(1);
+    // What follows these is none of ours, down to the last `--`.
+    match words.next() {
+        Some(word) if word == "perl" => return status((scripts.perl)(words.collect())),
+        Some(word) if word == "prove" => return status((scripts.prove)(words.collect())),
+        _ => {}
+    }
     let command_line = CommandLine::parse();
     crate::log::init();
     match command_line.command {
+        Subcommands::Perl(perl) => status((scripts.perl)(perl.words)),
+        Subcommands::Prove(prove) => status((scripts.prove)(prove.words)),
         Subcommands::Zygote(args) => {
             let status = server::run_zygote(&make_engine(args.into()));
             ExitCode::from(u8::try_from(status).unwrap_or(1))

@@ -88,10 +88,12 @@ config_sets! {
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
+    qp_keys
     rcpt_lists
     relay
     relay_by_environment
     relay_only
+    replaced_methods
     sessions
     sessions_with_logging
     smtp_forward

@@ -13,6 +13,20 @@ use Qpsmtpd::Plugin;
 
 our @ISA = ('Qpsmtpd');
 
+# The arguments stay readable in {args}, as plugins know them.
+sub new {
+    my ($class, %args) = @_;
+    return bless {args => {%args}}, ref $class || $class;
+}
+
+# Does with what a hook's chain returned ([CODE, TEXTS]) what its place in the session asks for.
+sub hook_responder {
+    my ($self, $hook, $returned, $args) = @_;
+    my ($code, @texts) = @$returned;
+    my $responder = $self->can("${hook}_respond") or return ($code, @texts);
+    return $self->$responder($code, \@texts, $args);
+}
+
 sub address {
     my $self = shift;
     require Qpsmtpd::Address;

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use super::own;
 use super::session::Session;
-use crate::session::{Answer, Machine, Outcome, Step};
+use crate::session::{Answer, Called, Machine, Outcome, Returned, Step};
 
 /// Runs a machine to its end.
 pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
@@ -32,6 +33,12 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
             Step::Capabilities => {
                 let lines = session.host.capabilities();
                 Answer::Values(lines.into_iter().map(Some).collect())
+            }
+            Step::Call(method) => {
+                let called = session
+                    .perl(move |session| own::call(&session.host, &method))
+                    .await;
+                Answer::Called(called.unwrap_or_else(|| Called::Returned(Returned::default())))
             }
             Step::Log { level, text } => {
                 session.log(level, None, None, text);

@@ -6,11 +6,14 @@
 mod driver;
 mod engine;
 mod load;
+mod own;
 mod port;
 mod pump;
 mod rdns;
+mod scripted;
 mod session;
 mod transport;
 mod worker;
 
 pub use engine::SmtpEngine;
+pub use scripted::{prove, run as run_perl};

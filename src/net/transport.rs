@@ -12,6 +12,7 @@ use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use crate::perl::{Sv, stdio};
 use crate::server::readiness;
 use crate::session::ReadEvent;
 use crate::smtp::{InputBuffer, Reply};
@@ -183,6 +184,11 @@ impl Transport {
             }
         }
         !self.gone.get()
+    }
+
+    /// A handle of Perl's on the client.
+    pub fn handle(&self) -> Option<Sv> {
+        stdio::client_handle(&**self.socket.get_ref())
     }
 
     /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.

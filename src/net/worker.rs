@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::driver::drive;
 use super::load::Loaded;
+use super::own::InPerl;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
 use super::session::Session;
@@ -84,6 +85,8 @@ impl Worker {
         };
         let settings = self.loaded.settings.clone();
         let state = Rc::new(State::new(settings, connection, Some(neighbours)));
+        let replaced = InPerl(self.loaded.host.clone());
+        state.replaced.replace(Some(Rc::new(replaced)));
         let transport = self
             .pump
             .run(None, async { Transport::new(incoming.socket) })?;

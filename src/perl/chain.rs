@@ -130,7 +130,7 @@ impl Host {
         let transaction = object::of(&self.port().transaction());
         let mut args = Vec::with_capacity(rest.len() + 2);
         // A copy: a plugin that assigns to its argument changes the host's own object otherwise.
-        let qp = Sv::copied(self.qp.raw());
+        let qp = self.object();
         args.extend([qp.raw(), transaction.raw()]);
         args.extend(rest.iter().map(Sv::raw));
         let values = match call_hook(&entry.code, owner.as_ref(), &mut args) {
@@ -239,7 +239,7 @@ impl Host {
 
     /// Entry `index` of a hook's table, as it is now: plugins may change it at any time.
     fn entry(&self, hook: Hook, index: usize) -> Option<Entry> {
-        let list = self.hooks.hash_get(hook.name())?;
+        let list = self.hooks().hash_get(hook.name())?;
         let entry = list.array_get(index)?;
         Some(Entry {
             name: entry.hash_get("name")?,
@@ -247,9 +247,15 @@ impl Host {
         })
     }
 
+    /// The table of hooks: `$Qpsmtpd::hooks` as it is now.
+    pub(super) fn hooks(&self) -> Sv {
+        // SAFETY: the interpreter runs; the variable is shared at once.
+        Sv::share(unsafe { sys::cp_hooks() })
+    }
+
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
-        self.hooks
+        self.hooks()
             .hash_get(hook.name())
             .is_some_and(|list| list.array_len() > 0)
     }
@@ -317,7 +323,7 @@ fn split_lines(mut verdict: Verdict) -> Verdict {
     verdict
 }
 
-fn to_code(value: &Sv) -> Code {
+pub(super) fn to_code(value: &Sv) -> Code {
     match Code::from_number(value.as_int()) {
         Code::Other(_) => Code::Other(value.to_bytes()),
         known => known,
@@ -332,7 +338,7 @@ pub fn code_sv(code: &Code) -> Sv {
     }
 }
 
-fn to_sv(arg: &Arg) -> Sv {
+pub(super) fn to_sv(arg: &Arg) -> Sv {
     match arg {
         Arg::Undef => Sv::undef(),
         Arg::Bytes(bytes) => Sv::bytes(bytes),
@@ -345,6 +351,7 @@ fn to_sv(arg: &Arg) -> Sv {
             }
             hash
         }
+        Arg::Args(args) => Sv::array_of(args.iter().map(to_sv)),
         Arg::List(list) => Sv::array_of(list.iter().map(|item| Sv::bytes(item))),
         Arg::Foreign(value) => PerlValue::of(value.as_ref())
             .cloned()

@@ -11,9 +11,11 @@ pub mod interpreter;
 mod keys;
 mod load;
 pub mod log;
+mod methods;
 mod object;
 pub mod port;
 mod process_state;
+pub mod scripted;
 mod session;
 pub mod stdio;
 #[rustfmt::skip]
@@ -22,5 +24,6 @@ mod value;
 mod xs;
 
 pub use chain::{Chain, Progress};
-pub use load::start;
+pub use load::{make, start};
+pub use methods::Values;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

@@ -22,7 +22,7 @@ impl Session {
         let tls_first = self.config("tls_before_auth").await.is_some();
         // Plugin `tls` sets this note while it offers STARTTLS to a client without TLS.
         let starttls_offered = self.transaction().notes.is_true(b"tls_enabled");
-        let mechanisms = &self.state.settings.auth_mechanisms;
+        let mechanisms = self.state.auth_mechanisms.borrow().clone();
         if mechanisms.is_empty() || (tls_first && starttls_offered) {
             return None;
         }
@@ -49,7 +49,7 @@ impl Session {
             return Ok(());
         }
         let mechanism = words.next().unwrap_or_default().to_ascii_lowercase();
-        let offered = &self.state.settings.auth_mechanisms;
+        let offered = self.state.auth_mechanisms.borrow().clone();
         let hook = match &mechanism[..] {
             b"plain" => Hook::AuthPlain,
             b"login" => Hook::AuthLogin,

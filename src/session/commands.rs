@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::core::{Flow, Input, LOGINFO, Session};
-use crate::hook::{Arg, Hook, Verdict};
+use crate::hook::{Arg, Hook, Method, Verdict};
 use crate::smtp::split_command;
 
 type Pending<'a> = Pin<Box<dyn Future<Output = Flow> + 'a>>;
@@ -31,24 +31,58 @@ impl Session {
     pub async fn command_loop(&self) -> Flow {
         loop {
             match self.read_line().await? {
-                Input::Line(line) => self.dispatch(&line).await?,
+                Input::Line(line) => {
+                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
+                        .await;
+                    let flow = self.dispatch(&line).await;
+                    // A `disconnect` of somebody else's may let the session go on.
+                    if flow.is_err() && self.state.disconnected.get() {
+                        return flow;
+                    }
+                }
                 Input::TooLong => self.say(500, "Line too long").await,
                 Input::Eof => return Err(self.hang_up().await),
             }
         }
     }
 
-    /// Obeys one command line.
     pub async fn dispatch(&self, line: &[u8]) -> Flow {
+        if !self.is_replaced(Method::Dispatch) {
+            return self.obey(line).await;
+        }
+        let (verb, rest) = match memchr::memchr(b' ', line) {
+            Some(at) => (&line[..at], Some(line[at..].trim_ascii_start())),
+            None => (line, None),
+        };
+        let mut args = vec![Arg::from(verb)];
+        args.extend(rest.map(Arg::from));
+        let flow = self.call(Method::Dispatch, args).await.map(|_| ());
+        self.settle(verb, flow).await
+    }
+
+    /// Obeys one command line.
+    pub async fn obey(&self, line: &[u8]) -> Flow {
         let commands = &self.state.commands;
         commands.set(commands.get() + 1);
-        self.log(LOGINFO, [b"dispatching ", line].concat()).await;
         let (verb, rest) = split_command(line);
-        self.command(&verb, rest.as_deref()).await
+        let flow = self.command(&verb, rest.as_deref()).await;
+        self.settle(&verb, flow).await
     }
 
     /// Obeys a command whose verb is in lower case.
     pub async fn command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+        match Method::of_verb(verb) {
+            Some(Method::Auth) if !self.state.auth_offered.get() => {}
+            Some(method) if self.is_replaced(method) => {
+                return self.command_by_method(method, rest).await;
+            }
+            _ => {}
+        }
+        self.own_command(verb, rest).await
+    }
+
+    /// The same, by the session's own code for it.
+    pub async fn own_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
         let known = COMMANDS.iter().find(|(known, _)| *known == verb);
         match known {
             // AUTH does not exist before EHLO has offered it.
@@ -59,8 +93,18 @@ impl Session {
         self.unrecognized_command(verb, rest).await
     }
 
-    /// Does with a verdict what its hook's place in the session asks for.
-    pub async fn respond_to(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
+    /// What the session itself does with a verdict.
+    pub fn respond_to<'a>(
+        &'a self,
+        hook: Hook,
+        verdict: &'a Verdict,
+        args: &'a [Arg],
+    ) -> Pending<'a> {
+        // Boxed, as responders run further hooks: queue_pre leads to queue.
+        Box::pin(self.own_response(hook, verdict, args))
+    }
+
+    async fn own_response(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
         match hook {
             Hook::Connect => self.connect_respond(verdict).await,
             Hook::Helo => self.helo_respond(verdict, args).await,

@@ -40,8 +40,7 @@ impl Session {
             return Ok(());
         }
         let args = address_args(address, params);
-        let verdict = self.hook(Hook::Mail, args.clone()).await;
-        self.mail_respond(&verdict, &args).await
+        self.run_hooks(Hook::Mail, args).await
     }
 
     pub async fn mail_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
@@ -104,8 +103,7 @@ impl Session {
             return Ok(());
         };
         let args = address_args(address, params);
-        let verdict = self.hook(Hook::Rcpt, args.clone()).await;
-        self.rcpt_respond(&verdict, &args).await
+        self.run_hooks(Hook::Rcpt, args).await
     }
 
     pub async fn rcpt_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {

@@ -15,7 +15,10 @@ impl Session {
     pub async fn converse(&self) -> Flow {
         self.pre_connection().await?;
         self.give(Step::LookUpClient).await;
-        self.connect().await?;
+        let flow = self.connect().await;
+        if flow.is_err() && self.state.disconnected.get() {
+            return flow;
+        }
         self.command_loop().await
     }
 
@@ -56,8 +59,8 @@ impl Session {
         let mut text = b"Connection from ".to_vec();
         text.extend_from_slice(&self.client());
         self.log(LOGNOTICE, text).await;
-        let verdict = self.hook(Hook::Connect, Vec::new()).await;
-        self.connect_respond(&verdict).await
+        let flow = self.run_hooks(Hook::Connect, Vec::new()).await;
+        self.settle(b"connect", flow).await
     }
 
     pub async fn connect_respond(&self, verdict: &Verdict) -> Flow {
@@ -134,11 +137,7 @@ impl Session {
             .into_iter()
             .map(|word| word.map_or(Arg::Undef, Arg::Bytes))
             .collect();
-        let verdict = self.hook(hook, args.clone()).await;
-        match hook {
-            Hook::Helo => self.helo_respond(&verdict, &args).await,
-            _ => self.ehlo_respond(&verdict, &args).await,
-        }
+        self.run_hooks(hook, args).await
     }
 
     /// Calls the parser that a parse hook gave; `None` where it gave none.
