@@ -314,7 +314,6 @@ sub store_deferred_reject {
     my ($self, $message) = @_;
     my $connection = $self->connection;
     my $earlier    = $connection->notes('naughty');
-    $message = '' unless defined $message;
     $connection->notes('naughty', $earlier ? "$earlier\r\n$message" : $message);
     $connection->notes('naughty_reject_type', $self->{_args}{reject_type})
       unless $connection->notes('naughty_reject_type');

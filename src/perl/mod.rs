@@ -5,6 +5,7 @@
 pub mod call;
 mod chain;
 mod contents;
+pub mod grammar;
 pub mod host;
 mod idle;
 pub mod interpreter;

@@ -50,6 +50,9 @@ pub enum Step {
     /// The lines of the transaction note `capabilities`, where it is an array reference that
     /// only the scripting language can read. Answer: `Values`.
     Capabilities,
+    /// Check a path in `<>` by the grammar in force. Answer: `Values`, user and host; none for what
+    /// is no address.
+    Canonify(Vec<u8>),
     /// The name of the cipher of a client that uses TLS. Answer: `Values`, one or none.
     Cipher,
     /// Find the client's name for `remote_host` and `remote_info`, unless they are known.

@@ -119,7 +119,9 @@ fn session(rows: &[Row]) -> String {
         }
     }
     if any(Row::needs_message) {
-        text.push_str("DATA\r\nFrom: a@example.net\r\nTo: b@example.com\r\nSubject: one\r\n two\r\n");
+        text.push_str(
+            "DATA\r\nFrom: a@example.net\r\nTo: b@example.com\r\nSubject: one\r\n two\r\n",
+        );
         text.push_str("\r\nfirst line\r\n..second line\r\n.\r\n");
     }
     text + "QUIT\r\n"

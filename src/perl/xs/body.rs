@@ -64,6 +64,7 @@ fn body_write(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn body_spool(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     transaction.body.borrow_mut().spool()?;
+    frame.ret_int(1);
     Ok(())
 }
 
@@ -116,10 +117,10 @@ fn body_as_string(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
-    let mut body = transaction.body.borrow_mut();
     if frame.len() > 1 {
-        body.set_start(u64::try_from(frame.int(1)).unwrap_or_default());
+        return Err(Raise::Croak("body_start now read only".to_owned()));
     }
+    let body = transaction.body.borrow();
     let start = i64::try_from(body.start()).unwrap_or(i64::MAX);
     frame.ret(if body.has_start() {
         Sv::int(start)
@@ -129,11 +130,16 @@ fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
+/// What follows is the body; returns where it begins.
 fn set_body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let mut body = transaction.body.borrow_mut();
     let end = body.size();
     body.set_start(end);
+    frame.ret(match end {
+        0 => Sv::undef(),
+        end => Sv::int(i64::try_from(end).unwrap_or(i64::MAX)),
+    });
     Ok(())
 }
 
@@ -158,6 +164,8 @@ pub mod parts {
             return PerlValue::of(known.as_ref()).cloned();
         }
         let handle = new_handle(transaction)?;
+        // SAFETY: a live glob reference, which gets the class of the original's handle.
+        unsafe { sys::cp_bless(handle.raw(), c"IO::File".as_ptr()) }
         transaction
             .body_handle
             .replace(Some(Box::new(PerlValue(handle.clone()))));

@@ -15,6 +15,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::varlog", varlog),
     ("Qpsmtpd::log", log),
     ("Qpsmtpd::trace_level", trace_level),
+    ("Qpsmtpd::_set_trace_level", set_trace_level),
     ("Qpsmtpd::_config", config),
     ("Qpsmtpd::_config_path", config_path),
     ("Qpsmtpd::version", version),
@@ -64,7 +65,9 @@ fn varlog(frame: &mut Frame<'_>) -> Result<(), Raise> {
     };
     host.within(&frame.sv(0), |_| {
         Ok(host.own_varlog(&frame.sv(1), &hook, &plugin, &frame.rest(text))?)
-    })
+    })?;
+    let level = frame.int(1);
+    ret_logged(frame, level)
 }
 
 /// log(LEVEL, TEXT…): a line of no hook and no plugin.
@@ -82,15 +85,28 @@ fn log(frame: &mut Frame<'_>) -> Result<(), Raise> {
             )?);
         }
         Ok(host.own_varlog(&frame.sv(1), &nothing, &nothing, &frame.rest(2))?)
-    })
+    })?;
+    let level = frame.int(1);
+    ret_logged(frame, level)
 }
 
 fn trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    if frame.len() > 1 {
-        host.trace_level.set(frame.int(1).clamp(0, 7) as u8);
-    }
     frame.ret_int(host.trace_level.get().into());
+    Ok(())
+}
+
+fn set_trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let level = frame.int(0).clamp(0, 7) as u8;
+    host::current()?.trace_level.set(level);
+    Ok(())
+}
+
+/// What a call that wrote a line to the log returns.
+fn ret_logged(frame: &mut Frame<'_>, level: i64) -> Result<(), Raise> {
+    if level <= host::current()?.trace_level.get().into() {
+        frame.ret_int(1);
+    }
     Ok(())
 }
 
@@ -190,9 +206,6 @@ fn auth(frame: &mut Frame<'_>, fact: AuthFact) -> Result<(), Raise> {
 }
 
 fn auth_fact(frame: &mut Frame<'_>, port: &dyn Port, fact: AuthFact) -> Result<(), Raise> {
-    if frame.len() > 1 {
-        port.set_auth(fact, frame.defined_bytes(1)?);
-    }
     // "" where it is not set, so that plugins may print it.
     frame.ret_bytes(&port.auth(fact).unwrap_or_default());
     Ok(())
@@ -259,6 +272,11 @@ fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {
     let args = frame.rest(2).iter().map(to_arg).collect();
     let call = HookCall::with(hook, args);
     let verdict = host.within(&frame.sv(0), |port| Ok(port.run_hooks(call, respond)?))?;
+    // An array's number of elements.
+    if frame.wants() == Want::Scalar {
+        frame.ret_int(1 + verdict.values.len() as i64);
+        return Ok(());
+    }
     frame.ret(code_sv(&verdict.code));
     for value in &verdict.values {
         frame.ret_optional(value.as_deref());

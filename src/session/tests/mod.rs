@@ -284,6 +284,11 @@ impl Server {
                     let lines = self.capabilities.iter();
                     Answer::Values(lines.map(|line| Some(line.clone().into_bytes())).collect())
                 }
+                Step::Canonify(path) => {
+                    let parts = crate::smtp::Address::canonify(&path);
+                    let parts = parts.map(|(user, host)| vec![Some(user), host]);
+                    Answer::Values(parts.unwrap_or_default())
+                }
                 Step::Cipher => {
                     let name = self.cipher.iter();
                     Answer::Values(name.map(|name| Some(name.clone().into_bytes())).collect())
