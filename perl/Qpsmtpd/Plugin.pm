@@ -188,7 +188,7 @@ sub register_hook {
 # Surroundings
 #
 
-sub qp             { return $_[0]{_qp} }
+sub qp             { return shift->{_qp} }
 sub hook_name      { return $_[0]{_hook} }
 sub connection     { return $_[0]->qp->connection }
 sub transaction    { return $_[0]->qp->transaction }

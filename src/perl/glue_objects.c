@@ -4,18 +4,20 @@
  */
 #include "glue_perl.h"
 
+/* What a state held goes with it, as the values of any hash do. Not where Rust code is on top: it
+ * releases at its own safe points. */
+static void release_held(pTHX) {
+    SV *held;
+    while (cp_in_perl && (held = SV(camelpost_next_dropped())) != NULL)
+        SvREFCNT_dec_NN(held);
+}
+
 static int free_data(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_ARG(sv);
     if (mg->mg_ptr)
         camelpost_free(mg->mg_private, mg->mg_ptr);
     mg->mg_ptr = NULL;
-    /* What the state held goes with it, as the values of any hash do. Not where Rust code is on
-     * top: it releases at its own safe points. */
-    if (cp_in_perl) {
-        SV *held;
-        while ((held = SV(camelpost_next_dropped())) != NULL)
-            SvREFCNT_dec_NN(held);
-    }
+    release_held(aTHX);
     return 0;
 }
 
@@ -126,6 +128,7 @@ static int key_free(pTHX_ SV *sv, MAGIC *mg) {
     if (mg->mg_ptr)
         camelpost_key_free(mg->mg_private & ~LOOKED, mg->mg_ptr);
     mg->mg_ptr = NULL;
+    release_held(aTHX);
     return 0;
 }
 

@@ -150,7 +150,14 @@ pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
 
 /// State and object of a value that a plugin handed in.
 pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
-    let state = data::<T>(value.raw())?;
+    let class = std::ffi::CString::new(T::CLASS).ok()?;
+    // SAFETY: a live SV; the name ends in NUL.
+    let is_one = || value.is_ref() && unsafe { sys::cp_isa(value.raw(), class.as_ptr()) } != 0;
+    let state = match data::<T>(value.raw()) {
+        Some(state) => state,
+        None if is_one() => expect(Some(value.raw())).ok()?,
+        None => return None,
+    };
     Some(Rc::new(Shown::with_object(
         state,
         Box::new(PerlValue(Sv::copied(value.raw()))),

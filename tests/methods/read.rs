@@ -66,6 +66,10 @@ impl Row {
         row.method = method.to_owned();
         for ask in &mut row.asks {
             ask.code = ask.code.replace("METHOD", method);
+            ask.value = ask
+                .value
+                .as_ref()
+                .map(|value| value.replace("METHOD", method));
         }
         row
     }

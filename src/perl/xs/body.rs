@@ -56,8 +56,14 @@ fn body_write(frame: &mut Frame<'_>) -> Result<(), Raise> {
         Some(text) => text.to_bytes(),
         None => data.to_bytes(),
     };
-    transaction.body.borrow_mut().write(&text)?;
-    frame.ret(Sv::undef());
+    let mut body = transaction.body.borrow_mut();
+    let was_spooled = body.path().is_some();
+    body.write(&text)?;
+    // As the original's arithmetic has it.
+    frame.ret(match was_spooled {
+        true => Sv::int(i64::try_from(body.size()).unwrap_or(i64::MAX)),
+        false => Sv::undef(),
+    });
     Ok(())
 }
 
@@ -92,7 +98,11 @@ fn dup_body_fh(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn body_getline(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let mut line = Vec::new();
-    let more = transaction.body.borrow_mut().next_line(&mut line)?;
+    let mut body = transaction.body.borrow_mut();
+    if body.size() == 0 && body.path().is_none() {
+        return Ok(());
+    }
+    let more = body.next_line(&mut line)?;
     frame.ret_optional(more.then_some(&line[..]));
     Ok(())
 }

@@ -17,6 +17,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::trace_level", trace_level),
     ("Qpsmtpd::_set_trace_level", set_trace_level),
     ("Qpsmtpd::_config", config),
+    ("Qpsmtpd::_config_of_file", config_of_file),
     ("Qpsmtpd::_config_path", config_path),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
@@ -24,12 +25,10 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::_spool_dir", spool_dir),
     ("Qpsmtpd::SMTP::connection", |f| within(f, connection)),
     ("Qpsmtpd::SMTP::transaction", |f| within(f, transaction)),
-    ("Qpsmtpd::SMTP::auth_user", |f| auth(f, AuthFact::User)),
-    ("Qpsmtpd::SMTP::auth_mechanism", |f| {
-        auth(f, AuthFact::Mechanism)
-    }),
+    ("Qpsmtpd::auth_user", |f| auth(f, AuthFact::User)),
+    ("Qpsmtpd::auth_mechanism", |f| auth(f, AuthFact::Mechanism)),
     ("Qpsmtpd::SMTP::_auth_ticket", |f| auth(f, AuthFact::Ticket)),
-    ("Qpsmtpd::SMTP::authenticated", |f| within(f, authenticated)),
+    ("Qpsmtpd::authenticated", |f| within(f, authenticated)),
     ("Qpsmtpd::SMTP::command_counter", |f| {
         within(f, command_counter)
     }),
@@ -121,6 +120,16 @@ fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
         }
     } else {
         frame.ret_optional(values.first().map(Vec::as_slice));
+    }
+    Ok(())
+}
+
+/// _config_of_file(NAME): all values, without the hooks.
+fn config_of_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let host = host::current()?;
+    let name = frame.bytes(1)?;
+    for value in host.file_config(&name)? {
+        frame.ret_bytes(&value);
     }
     Ok(())
 }

@@ -96,7 +96,15 @@ fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let Some(address) = frame.maybe_object::<EnvelopeAddress>(1) else {
-        return Ok(());
+        let what = frame.sv(1);
+        if what.is_ref() || !what.is_defined() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&what.to_bytes()).into_owned();
+        return Err(Raise::Croak(format!(
+            "Can't locate object method \"address\" via package \"{text}\" (perhaps you forgot to \
+             load \"{text}\"?)"
+        )));
     };
     let unwanted = address.address.borrow().format();
     let differs = |known: &Rc<Shown<EnvelopeAddress>>| known.address.borrow().format() != unwanted;
