@@ -198,6 +198,12 @@ impl Body {
         }
     }
 
+    /// Nothing is left to read, as after reading all of it.
+    pub fn skip_to_end(&mut self) {
+        self.reset_position();
+        self.position = self.size;
+    }
+
     /// The next line with its line feed, or `None` at the end.
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> Result<bool, BodyError> {
         line.clear();

@@ -121,6 +121,7 @@ fn body_as_string(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let mut body = transaction.body.borrow_mut();
     let start = body.start();
     let text = body.read_from(start)?;
+    body.skip_to_end();
     frame.ret_bytes(&text);
     Ok(())
 }
@@ -144,7 +145,7 @@ fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn set_body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let mut body = transaction.body.borrow_mut();
-    let end = body.size();
+    let end = body.position();
     body.set_start(end);
     frame.ret(match end {
         0 => Sv::undef(),
