@@ -137,7 +137,11 @@ fn state(run: &Run, r: usize) -> String {
     } else if differs.is_empty() {
         states.push("same as the original".to_owned());
     } else {
-        states.push(format!("differs: {differs}"));
+        let count = row.asks.iter().filter(|ask| ask.differs.is_some()).count();
+        states.push(match count == row.asks.len() {
+            true => format!("differs: {differs}"),
+            false => format!("same as the original but for {count}: {differs}"),
+        });
     }
     if !profile.is_empty() {
         states.push(format!("profile difference: {profile}"));
