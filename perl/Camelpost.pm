@@ -71,6 +71,9 @@ sub write_client {
     return eval { print STDOUT $bytes } ? 1 : 0;
 }
 
+# The parameters of MAIL and RCPT that mail_pre_respond and its like got.
+sub parameters { return ref $_[0] eq 'HASH' ? %{$_[0]} : () }
+
 # The client's socket for {__client_socket}: what comes through it passes the host by.
 sub client_handle {
     my $fd = shift;
@@ -103,6 +106,14 @@ sub command_object {
     return Qpsmtpd::Command->new;
 }
 
+# A verb of a plugin's, with the rest of its line: true if its method gave a value.
+sub obey {
+    my ($qp, $verb, @rest) = @_;
+    my ($value) = eval { $qp->$verb(@rest) };
+    $qp->log(Qpsmtpd::Constants::LOGERROR(), "XX: $@") if $@;
+    return defined $value;
+}
+
 # The process state of a session: taken once, before the worker's first, and put
 # back after one that has changed it.
 my %noted;
@@ -127,7 +138,8 @@ sub _restore_hooks {
     my ($table, $then) = ($Qpsmtpd::hooks, $noted{hooks});
     $_->[0]{code} = $_->[1] for map { @$_ } values %$then;
     for my $hook (keys %$table) {
-        @{$table->{$hook}} = map { $_->[0] } @{$then->{$hook} || []};
+        my $list = $then->{$hook} or delete $table->{$hook}, next;
+        @{$table->{$hook}} = map { $_->[0] } @$list;
     }
     $table->{$_} ||= [map { $_->[0] } @{$then->{$_}}] for keys %$then;
     return;

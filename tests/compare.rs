@@ -9,6 +9,8 @@
 
 #[path = "compare/mod.rs"]
 mod compare;
+#[path = "matrix/mod.rs"]
+mod matrix;
 
 use compare::known::{Known, matches};
 
@@ -42,11 +44,15 @@ config_sets! {
     bogus_bounce_log
     bogus_bounce_reject
     bogus_bounce_softly
+    chain_changes
     chunks
     commands
     config
+    config_changes
     config_hook
+    config_sql
     counters
+    done
     earlytalker
     earlytalker_deferred
     header_shapes
@@ -64,6 +70,7 @@ config_sets! {
     hops
     hosts_allow
     inheritance
+    inheritance_odd
     limits
     log_adaptive
     log_builtin
@@ -71,6 +78,7 @@ config_sets! {
     log_file
     log_file_debug
     log_warn
+    logging_hooks
     maildir_by_address
     maildir_missing
     maildir_per_user
@@ -81,19 +89,30 @@ config_sets! {
     naughty_data_post
     naughty_mail
     naughty_rcpt
+    new_verbs
     no_plugins
     no_queue
     objects
+    order_of_loading
+    parse_auth
+    parse_hooks
     pipelining
+    pre_addresses
+    pre_connection
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
     qp_keys
+    qmqp
+    qmqp_down
+    queue_changes
     rcpt_lists
+    reentrance
     relay
     relay_by_environment
     relay_only
     replaced_methods
+    resets
     sessions
     sessions_with_logging
     smtp_forward

@@ -239,3 +239,16 @@ fn the_daemon_s_commands_are_still_there() {
         assert!(ran.out.contains(command), "{command}: {}", ran.out);
     }
 }
+
+#[test]
+fn every_method_that_can_be_replaced_has_its_row_in_the_docs() {
+    let text = include_str!("../docs/perl.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with('|')).collect();
+    for method in camelpost::hook::Method::ALL {
+        let names = |row: &&str| {
+            let first = row.split('|').nth(1).unwrap_or_default();
+            first.split_whitespace().any(|word| word == method.name())
+        };
+        assert!(rows.iter().any(|row| names(&row)), "{}", method.name());
+    }
+}

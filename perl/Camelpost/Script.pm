@@ -12,16 +12,6 @@ sub prepare {
     $^X = $Config::Config{perlpath} if -x $Config::Config{perlpath};
     $INC{'Camelpost/Start.pm'} = 'perl/Camelpost/Start.pm';
     Camelpost::_serve_scripts();
-
-    # `use lib` must not put another distribution's Qpsmtpd:: modules before the host's.
-    require lib;
-    my $import = \&lib::import;
-    no warnings 'redefine';
-    *lib::import = sub {
-        my @result = $import->(@_);
-        Camelpost::modules_first();
-        return @result;
-    };
     return;
 }
 

@@ -91,7 +91,7 @@ sub qp { return }
 
 sub config {
     my ($self, $key) = @_;
-    return Qpsmtpd->config($key);
+    return Qpsmtpd->config($key, $self);
 }
 
 # By host first, then by user. A text is read as an address.

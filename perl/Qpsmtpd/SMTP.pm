@@ -13,10 +13,16 @@ use Qpsmtpd::Plugin;
 
 our @ISA = ('Qpsmtpd');
 
-# The arguments stay readable in {args}, as plugins know them.
+# The arguments stay readable in {args}, as plugins know them. The table of commands: plugins add
+# verbs, each of which is then a method of the qp object, and take verbs away. AUTH comes with the
+# reply to EHLO that offers it.
 sub new {
     my ($class, %args) = @_;
-    return bless {args => {%args}}, ref $class || $class;
+    my $self = $class->SUPER::new;
+    $self->{args} = {%args};
+    $self->{_commands} =
+      { map { $_ => '' } qw(helo ehlo mail rcpt data rset vrfy noop help quit) };
+    return $self;
 }
 
 # Does with what a hook's chain returned ([CODE, TEXTS]) what its place in the session asks for.

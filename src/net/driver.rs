@@ -65,6 +65,16 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
             }
             Step::Canonify(path) => Answer::Values(canonify(&session, path).await),
+            Step::Verb(verb) => Answer::Listed(own::listed(&session.host, &verb)),
+            Step::AddVerb(verb) => {
+                session.host.add_verb(verb);
+                Answer::Done
+            }
+            Step::Obey { verb, rest } => {
+                let work = move |session: &Session| session.host.obey(&verb, rest.as_deref());
+                let gave = session.perl(work).await.unwrap_or(false);
+                Answer::Values(gave.then_some(None).into_iter().collect())
+            }
             Step::Cipher => {
                 let cipher = session
                     .perl(|session| session.host.cipher())

@@ -5,13 +5,16 @@
 
 mod driver;
 mod engine;
+mod inetd;
 mod load;
+mod native;
 mod own;
 mod port;
 mod pump;
 mod rdns;
 mod scripted;
 mod session;
+mod stream;
 mod transport;
 mod worker;
 

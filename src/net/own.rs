@@ -8,7 +8,7 @@ use crate::hook::{Code, Method, Verdict};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::port::{AuthFact, Own};
-use crate::session::{self, Called, Machine, MethodCall, Replaced, Returned, State};
+use crate::session::{self, Called, Listed, Machine, MethodCall, Replaced, Returned, State};
 
 /// Which methods Perl code has replaced, of the object whose session runs at present.
 pub struct InPerl(pub Rc<Host>);
@@ -35,6 +35,15 @@ pub fn text_of(verdict: Verdict) -> Option<Vec<u8>> {
     match verdict.code {
         Code::Ok => verdict.values.into_iter().next().flatten(),
         _ => None,
+    }
+}
+
+/// What the table of commands says about a verb.
+pub fn listed(host: &Host, verb: &[u8]) -> Listed {
+    match host.lists_verb(verb) {
+        Some(true) => Listed::Yes,
+        Some(false) => Listed::No,
+        None => Listed::NoTable,
     }
 }
 

@@ -10,6 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::load::Loaded;
+use super::own::InPerl;
 use super::pump::{Exited, Pump};
 use super::rdns;
 use super::transport::Transport;
@@ -32,6 +33,14 @@ struct LogLine {
     text: Vec<u8>,
 }
 
+/// What is still to be done for a client that has just come.
+pub struct Arrival {
+    /// The client's address, if its name is to be looked up.
+    pub look_up: Option<IpAddr>,
+    /// The daemon's log line of a new connection, to which the client's name is added.
+    pub accepted: Option<String>,
+}
+
 /// See the module's description.
 pub struct Session {
     pub id: u64,
@@ -40,8 +49,7 @@ pub struct Session {
     pub host: Rc<Host>,
     pub pump: Rc<Pump>,
     pub natives: Rc<Natives>,
-    /// The client's address, if its name is to be looked up.
-    pub look_up: Option<IpAddr>,
+    pub arrival: Arrival,
     log: RefCell<Vec<LogLine>>,
     /// A plugin has put handles of its own in the place of STDIN and STDOUT: all traffic goes
     /// through them.
@@ -58,9 +66,11 @@ impl Session {
         transport: Transport,
         loaded: &Loaded,
         pump: &Rc<Pump>,
-        look_up: Option<IpAddr>,
+        arrival: Arrival,
         on_taken: Box<dyn Fn()>,
     ) -> Rc<Session> {
+        let replaced = Rc::new(InPerl(loaded.host.clone()));
+        state.replaced.replace(Some(replaced));
         Rc::new(Session {
             id,
             state,
@@ -68,7 +78,7 @@ impl Session {
             host: loaded.host.clone(),
             pump: pump.clone(),
             natives: loaded.natives.clone(),
-            look_up,
+            arrival,
             log: RefCell::default(),
             taken: Cell::new(false),
             on_taken,
@@ -85,14 +95,41 @@ impl Session {
         self.client.borrow().clone()
     }
 
-    /// Finds the client's name, unless names are not looked up.
-    pub async fn look_up_client(&self) {
-        let Some(address) = self.look_up else { return };
-        if let Some(name) = rdns::name_of(address).await {
-            let connection = self.state.connection.borrow().clone();
+    /// Finds the client's name, unless names are not looked up, and tells of the connection.
+    pub async fn look_up_client(self: &Rc<Self>) {
+        let found = match self.arrival.look_up {
+            Some(address) => rdns::name_of(address).await,
+            None => None,
+        };
+        let connection = self.state.connection.borrow().clone();
+        if let Some(name) = &found {
             connection.remote_info.replace(Some(name.clone()));
-            connection.remote_host.replace(Some(name));
+            connection.remote_host.replace(Some(name.clone()));
         }
+        // Of a client that did not come by the daemon, others have told.
+        let Some(accepted) = &self.arrival.accepted else {
+            return;
+        };
+        if let Some(name) = found {
+            self.perl(move |session| {
+                session.host.set_environment(&[("TCPREMOTEHOST", name)]);
+                Ok(())
+            })
+            .await;
+        }
+        let mut accepted = accepted.clone().into_bytes();
+        let host = connection.remote_host.borrow().clone();
+        accepted.extend_from_slice(&host.unwrap_or_default());
+        self.log(6, None, None, accepted);
+    }
+
+    /// The session is over: what plugins have tied to its transaction and connection ends while
+    /// it can still be asked for, and not in the next client's session.
+    pub fn let_go(&self) {
+        let transaction = self.state.replace_transaction();
+        let rest = self.state.connection.borrow().without_notes();
+        let connection = self.state.connection.replace(Rc::new(Shown::new(rest)));
+        drop((transaction, connection));
     }
 
     /// Does a piece of Perl work in this session, outside the runtime.

@@ -7,10 +7,9 @@ use std::rc::Rc;
 
 use super::driver::drive;
 use super::load::Loaded;
-use super::own::InPerl;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
-use super::session::Session;
+use super::session::{Arrival, Session};
 use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
@@ -68,36 +67,43 @@ impl Worker {
         }
         while let Ok(Some(incoming)) = self.pump.run(None, self.link.next()) {
             let id = incoming.session;
-            let reuse = self.serve(incoming).is_ok();
-            self.link.done(id, SessionEnd { reuse });
+            match self.serve(incoming) {
+                Ok(Some(session)) => {
+                    // A client that sees the close may come again at once, and is then to find
+                    // this worker free: the supervisor hears of the end before the client does.
+                    self.link.done(id, SessionEnd { reuse: true });
+                    session.transport.shutdown();
+                }
+                Ok(None) => self.link.done(id, SessionEnd { reuse: true }),
+                Err(Exited) => self.link.done(id, SessionEnd { reuse: false }),
+            }
         }
         interpreter::stop();
         0
     }
 
-    /// One session from its socket to its end. After an error this worker takes no other.
-    fn serve(&self, incoming: Incoming) -> Result<(), Exited> {
+    /// One session from its socket to its end; what remains is to shut its socket down. `None`
+    /// where it could not begin. After an error this worker takes no other.
+    fn serve(&self, incoming: Incoming) -> Result<Option<Rc<Session>>, Exited> {
         let connection = connection(&incoming);
         let environment = environment(&connection);
+        let arrival = arrival(&incoming, self.rdns);
         let neighbours = Neighbours {
             max_conn_ip: incoming.max_from_ip.into(),
             child_addrs: incoming.child_addrs.iter().map(packed).collect(),
         };
         let settings = self.loaded.settings.clone();
         let state = Rc::new(State::new(settings, connection, Some(neighbours)));
-        let replaced = InPerl(self.loaded.host.clone());
-        state.replaced.replace(Some(Rc::new(replaced)));
         let transport = self
             .pump
             .run(None, async { Transport::new(incoming.socket) })?;
         let Ok(transport) = transport else {
-            return Ok(());
+            return Ok(None);
         };
         if transport.take_stdio().is_err() {
             transport.shutdown();
             return Err(Exited);
         }
-        let look_up = self.rdns.then_some(incoming.peer.ip());
         let (link, id) = (self.link.clone(), incoming.session);
         // From here on the supervisor must not write to the client in clear.
         let on_taken = Box::new(move || link.tls_started(id));
@@ -107,45 +113,60 @@ impl Worker {
             transport,
             &self.loaded,
             &self.pump,
-            look_up,
+            arrival,
             on_taken,
         );
-        let (open, limit) = (incoming.open, incoming.limit);
-        let address = incoming.peer.ip();
-        let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
-        let ended = self.converse(&session, &environment, accepted);
-        // After an exit, what a plugin has printed is still in its handle.
-        stdio::flush();
-        session.transport.flush_blocking();
-        session.transport.shutdown();
+        let ended = converse(&session, &environment);
         let released = release_stdio(&self.null).map_err(|_| Exited);
-        if session.is_taken() {
-            // The handles that the plugin made are the process's: it serves nobody else.
+        // The handles of a plugin that took the client over are the process's: it serves nobody
+        // else.
+        let reusable = ended.is_ok() && released.is_ok() && !session.is_taken();
+        if !reusable {
+            session.transport.shutdown();
             return Err(Exited);
         }
-        ended.and(released)
+        Ok(Some(session))
     }
+}
 
-    fn converse(
-        &self,
-        session: &Rc<Session>,
-        environment: &[(&str, Vec<u8>)],
-        accepted: String,
-    ) -> Result<(), Exited> {
-        let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
-        let host = &session.host;
-        let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
-        session.log(6, None, None, accepted.into_bytes());
-        let conversation = session::conversation(session.state.clone());
-        self.pump.run(None, drive(session.clone(), conversation))?;
-        session.run_perl(|_| Ok(()))?;
-        host.end_session(idle).map_err(|_| Exited)?;
-        release_dropped().map_err(|_| Exited)
+/// A whole session, with all that its Perl code needs set up before and put back after it. What
+/// remains is to shut the client's socket down.
+pub fn converse(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
+    let ended = conversation(session, environment);
+    // After an exit, what a plugin has printed is still in its handle.
+    stdio::flush();
+    session.transport.flush_blocking();
+    ended
+}
+
+fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
+    let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
+    let host = &session.host;
+    let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
+    let conversation = session::conversation(session.state.clone());
+    session
+        .pump
+        .run(None, drive(session.clone(), conversation))?;
+    session.let_go();
+    session.run_perl(|_| Ok(()))?;
+    host.end_session(idle).map_err(|_| Exited)?;
+    release_dropped().map_err(|_| Exited)
+}
+
+/// What is still to be done for the client.
+pub fn arrival(incoming: &Incoming, rdns: bool) -> Arrival {
+    let (open, limit) = (incoming.open, incoming.limit);
+    let address = incoming.peer.ip();
+    Arrival {
+        look_up: rdns.then_some(address),
+        accepted: Some(format!(
+            "Accepted connection {open}/{limit} from {address} / "
+        )),
     }
 }
 
 /// What is known of the client before it is looked up.
-fn connection(incoming: &Incoming) -> Connection {
+pub fn connection(incoming: &Incoming) -> Connection {
     let text = |address: SocketAddr| canonical(address.ip()).to_string().into_bytes();
     let connection = Connection::default();
     connection.remote_ip.replace(Some(text(incoming.peer)));

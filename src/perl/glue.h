@@ -71,6 +71,8 @@ int cp_stop(void);
 size_t cp_count_values(void);
 /* In a forked worker: this process is the owner of the interpreter from now on. */
 void cp_adopt(void);
+/* What the last exit of Perl code asked for. */
+int cp_exit_status(void);
 /* Whether this process is a child that Perl code has forked. */
 int cp_is_stray_child(void);
 /* Starts perl's generators of random numbers anew. */
@@ -131,6 +133,8 @@ cp_sv *cp_new_int(int64_t n);
 cp_sv *cp_new_num(double n);
 cp_sv *cp_copy(cp_sv *value);
 cp_sv *cp_share(cp_sv *value); /* increments the count */
+/* Takes a reference back where that runs no Perl code; else 0, and nothing is done. */
+int cp_let_go(cp_sv *value);
 int cp_kind(cp_sv *value);
 int cp_is_true_plain(cp_sv *value); /* value is not overloaded */
 int cp_ref_type(cp_sv *value);
@@ -203,6 +207,8 @@ void cp_include_first(cp_sv *code);
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
 /* Exchanges the contents of an object and of a plain hash. */
 void cp_swap_contents(cp_sv *object, cp_sv *hash);
+/* Gives `kept` what each `local` that is in force on the object's elements will put back. */
+void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit);
 
 /* ---- the client on STDIN and STDOUT ---- */
 

@@ -16,6 +16,9 @@ const VARIABLES: [&std::ffi::CStr; 6] = [
     c"Qpsmtpd::Address::text_expr",
 ];
 
+/// User and host.
+type Parts = (Vec<u8>, Option<Vec<u8>>);
+
 type Values = [Option<Vec<u8>>; VARIABLES.len()];
 
 thread_local! {
@@ -42,7 +45,7 @@ pub fn is_changed() -> bool {
 
 /// User and host by the expressions in force; nothing for what they do not accept. What dies, as
 /// an expression that cannot be compiled, is the caller's.
-pub fn canonify(path: &[u8]) -> Result<Option<(Vec<u8>, Option<Vec<u8>>)>, Unwind> {
+pub fn canonify(path: &[u8]) -> Result<Option<Parts>, Unwind> {
     let args = [Sv::bytes(path)];
     let parts = call_function("Qpsmtpd::Address::_canonify_by_grammar", &args, Want::List)?;
     let mut parts = parts

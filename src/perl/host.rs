@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::call::{Unwind, Want, call_method, stringify};
+use super::config_hook::ConfigHook;
 use super::contents::Contents;
 use super::log::LOGERROR;
 use super::methods::Methods;
@@ -16,8 +17,8 @@ use super::port::{MakePort, Port};
 use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{ConfigDir, ConfigError};
-use crate::hook::{Code, Hook, HookCall, Method};
+use crate::config::{ConfigDir, ConfigError, Lines};
+use crate::hook::{Hook, Method};
 
 /// Finds the config directories, the first one first.
 pub type Search = fn() -> Vec<Vec<u8>>;
@@ -57,6 +58,7 @@ pub struct Host {
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
+    pub(super) config_hook: ConfigHook,
     pub settings: HostSettings,
     port: RefCell<Rc<dyn Port>>,
 }
@@ -83,6 +85,7 @@ impl Host {
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
+            config_hook: ConfigHook::default(),
             settings,
             port: RefCell::new(port),
         });
@@ -113,14 +116,9 @@ impl Host {
     /// The host's own: a config hook, else the file's lines, else the default.
     pub fn own_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
         if self.has_entries(Hook::Config) {
-            let call = HookCall::with(Hook::Config, vec![name.into()]);
-            let verdict = self.run_quiet(call)?;
-            if verdict.code == Code::Ok {
-                return Ok(verdict
-                    .values
-                    .into_iter()
-                    .map(Option::unwrap_or_default)
-                    .collect());
+            let found = self.ask_config_hook(name)?;
+            if let Some(values) = found {
+                return Ok(values);
             }
         }
         self.file_config(name)
@@ -128,8 +126,13 @@ impl Host {
 
     /// The same without config hooks.
     pub fn file_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
+        Ok(self.file_lines(name)?.to_vec())
+    }
+
+    /// The same, not copied.
+    pub fn file_lines(&self, name: &[u8]) -> Result<Lines, Unwind> {
         let Ok(name) = std::str::from_utf8(name) else {
-            return Ok(Vec::new());
+            return Ok(Lines::default());
         };
         let config = self.config_dir(name)?;
         let found = config.lines(name);
@@ -137,18 +140,16 @@ impl Host {
             self.log_error(&problem)?;
         }
         match found {
-            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines.to_vec()),
+            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines),
             Ok(_) => {}
             Err(error) => self.log_error(&error)?,
         }
-        let default = self
-            .settings
-            .defaults
-            .iter()
-            .find(|(known, _)| *known == name);
+        let mut defaults = self.settings.defaults.iter();
+        let default = defaults.find(|(known, _)| *known == name);
         Ok(default
-            .map(|(_, value)| vec![value.clone()])
-            .unwrap_or_default())
+            .map(|(_, value)| value.clone())
+            .into_iter()
+            .collect())
     }
 
     /// Whether Perl code decides what a config name's values are.

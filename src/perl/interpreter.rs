@@ -53,7 +53,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
 
 /// `$0` has a slash and names an existing file, as plugins derive directories from it.
 fn set_program_name() {
-    let program = std::env::current_exe().unwrap_or_default();
+    let program = crate::config::program_path();
     let program = super::value::Sv::bytes(program.as_os_str().as_bytes());
     let _ = super::call::call_function("Camelpost::set_program_name", &[program], Want::Void);
 }
@@ -85,6 +85,12 @@ pub fn adopt(seed: u32) {
 pub fn is_stray_child() -> bool {
     // SAFETY: reads a flag.
     unsafe { sys::cp_is_stray_child() != 0 }
+}
+
+/// The status that the last exit of Perl code asked for.
+pub fn exit_status() -> i32 {
+    // SAFETY: reads a number of the running interpreter.
+    unsafe { sys::cp_exit_status() }
 }
 
 /// Runs END blocks and destroys the interpreter. The exit status is perl's.

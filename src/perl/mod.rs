@@ -4,6 +4,7 @@
 
 pub mod call;
 mod chain;
+mod config_hook;
 mod contents;
 pub mod grammar;
 pub mod host;
@@ -22,9 +23,10 @@ pub mod stdio;
 #[rustfmt::skip]
 mod sys;
 mod value;
+mod verbs;
 mod xs;
 
-pub use chain::{Chain, Progress};
+pub use chain::{Chain, Progress, split_lines};
 pub use load::{make, start};
 pub use methods::Values;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

@@ -2,7 +2,8 @@
 //! for the session. The form of the responses is sasl.rs's.
 
 use super::core::{Ended, Flow, Input, LOGDEBUG, Session};
-use super::envelope::accepted;
+use super::envelope::{accepted, first_bytes};
+use super::machine::Step;
 use super::sasl;
 use super::state::Profile;
 use crate::hook::{Arg, Code, Hook, Verdict};
@@ -27,12 +28,17 @@ impl Session {
             return None;
         }
         self.state.auth_offered.set(true);
+        self.give(Step::AddVerb("auth")).await;
         Some(mechanisms.join(" ").into_bytes())
     }
 
     pub async fn auth(&self, rest: Option<&[u8]>) -> Flow {
         let args = vec![rest.map_or(Arg::Undef, Arg::from)];
-        let verdict = self.hook(Hook::AuthParse, args).await;
+        self.run_hooks(Hook::AuthParse, args).await
+    }
+
+    pub async fn auth_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let rest = first_bytes(args);
         let mut words = match self.parse_with(verdict, "auth", rest).await {
             Some(values) => match accepted(values) {
                 Ok(values) => values.flatten().collect(),

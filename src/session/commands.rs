@@ -4,7 +4,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::core::{Flow, Input, LOGINFO, Session};
+use super::core::{Flow, Input, LOGERROR, LOGINFO, Session};
+use super::machine::{Answer, Listed, Step};
 use crate::hook::{Arg, Hook, Method, Verdict};
 use crate::mail::Note;
 use crate::smtp::split_command;
@@ -74,26 +75,50 @@ impl Session {
 
     /// Obeys a command whose verb is in lower case.
     pub async fn command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
-        match Method::of_verb(verb) {
-            Some(Method::Auth) if !self.state.auth_offered.get() => {}
-            Some(method) if self.is_replaced(method) => {
-                return self.command_by_method(method, rest).await;
+        let listed = match self.give(Step::Verb(verb.to_vec())).await {
+            Answer::Listed(listed) => listed,
+            _ => Listed::NoTable,
+        };
+        match (Method::of_verb(verb), listed) {
+            // AUTH does not exist before EHLO has offered it.
+            (Some(Method::Auth), Listed::NoTable) if !self.state.auth_offered.get() => {}
+            (Some(method), Listed::Yes | Listed::NoTable) => {
+                return match self.is_replaced(method) {
+                    true => self.command_by_method(method, rest).await,
+                    false => self.own_command(verb, rest).await,
+                };
+            }
+            (None, Listed::Yes) => {
+                self.obey_plugin(verb, rest).await;
+                return Ok(());
             }
             _ => {}
         }
-        self.own_command(verb, rest).await
+        self.unrecognized_command(verb, rest).await
     }
 
-    /// The same, by the session's own code for it.
+    /// A command of the session's own, by its own code.
     pub async fn own_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
-        let known = COMMANDS.iter().find(|(known, _)| *known == verb);
-        match known {
-            // AUTH does not exist before EHLO has offered it.
-            Some(_) if verb == b"auth" && !self.state.auth_offered.get() => {}
-            Some((_, handler)) => return handler(self, rest).await,
-            None => {}
+        match COMMANDS.iter().find(|(known, _)| *known == verb) {
+            Some((_, handler)) => handler(self, rest).await,
+            None => self.unrecognized_command(verb, rest).await,
         }
-        self.unrecognized_command(verb, rest).await
+    }
+
+    /// A verb of a plugin's. That its method gave nothing means, as in the original, that it
+    /// failed, whatever it has said to the client.
+    async fn obey_plugin(&self, verb: &[u8], rest: Option<&[u8]>) {
+        let step = Step::Obey {
+            verb: verb.to_vec(),
+            rest: rest.map(<[u8]>::to_vec),
+        };
+        if matches!(self.give(step).await, Answer::Values(values) if values.is_empty()) {
+            let verb = String::from_utf8_lossy(verb);
+            let failure = format!("command '{verb}' failed unexpectedly");
+            self.log(LOGERROR, format!("fault: {failure}")).await;
+            self.say(451, format!("Internal error - try again later - {failure}"))
+                .await;
+        }
     }
 
     /// What the session itself does with a verdict.
@@ -112,6 +137,11 @@ impl Session {
             Hook::Connect => self.connect_respond(verdict).await,
             Hook::Helo => self.helo_respond(verdict, args).await,
             Hook::Ehlo => self.ehlo_respond(verdict, args).await,
+            Hook::AuthParse => self.auth_parse_respond(verdict, args).await,
+            Hook::MailParse => self.mail_parse_respond(verdict, args).await,
+            Hook::MailPre => self.mail_pre_respond(verdict, args).await,
+            Hook::RcptParse => self.rcpt_parse_respond(verdict, args).await,
+            Hook::RcptPre => self.rcpt_pre_respond(verdict, args).await,
             Hook::Mail => self.mail_respond(verdict, args).await,
             Hook::Rcpt => self.rcpt_respond(verdict, args).await,
             Hook::Data => self.data_respond(verdict).await,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::core::{Flow, LOGDEBUG, LOGINFO, Session, verdict_lines};
+use super::core::{Flow, LOGDEBUG, LOGINFO, Session, is_true, verdict_lines};
 use super::machine::{Answer, Step};
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{EnvelopeAddress, Note, Shown};
@@ -23,14 +23,22 @@ impl Session {
         let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
         self.log(LOGDEBUG, text).await;
         self.note_path(b"envelope_from", rest);
-        let (path, params) = match self.path("mail", Hook::MailParse, rest).await {
-            Ok(found) => found,
+        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        self.run_hooks(Hook::MailParse, args).await
+    }
+
+    pub async fn mail_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        match self.path("mail", verdict, args).await {
+            Ok((path, params)) => self.run_hooks(Hook::MailPre, pre_args(path, params)).await,
             Err(reason) => {
                 self.say(501, reason).await;
-                return Ok(());
+                Ok(())
             }
-        };
-        let path = self.before(Hook::MailPre, path, &params).await;
+        }
+    }
+
+    pub async fn mail_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = chosen(verdict, args);
         self.log_path("from", &path).await;
         let Some(address) = self.reverse_path(path.as_deref()).await else {
             self.say(501, "could not parse your mail from command")
@@ -87,7 +95,12 @@ impl Session {
 
     pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
         self.note_path(b"envelope_rcpt", rest);
-        let (path, params) = match self.path("rcpt", Hook::RcptParse, rest).await {
+        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        self.run_hooks(Hook::RcptParse, args).await
+    }
+
+    pub async fn rcpt_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = match self.path("rcpt", verdict, args).await {
             Ok(found) => found,
             Err(reason) => {
                 self.say(501, reason).await;
@@ -98,7 +111,11 @@ impl Session {
             self.say(503, "Use MAIL before RCPT").await;
             return Ok(());
         }
-        let path = self.before(Hook::RcptPre, path, &params).await;
+        self.run_hooks(Hook::RcptPre, pre_args(path, params)).await
+    }
+
+    pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = chosen(verdict, args);
         self.log_path("to", &path).await;
         let address = self.forward_path(path.as_deref()).await;
         let Some(address) = address.filter(|address| !address.is_null()) else {
@@ -153,9 +170,8 @@ impl Session {
 
     /// Takes the command apart, by a plugin's parser where there is one. `Err` holds the text
     /// of a 501.
-    async fn path(&self, verb: &str, hook: Hook, rest: Option<&[u8]>) -> Result<Path, Vec<u8>> {
-        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
-        let verdict = self.hook(hook, args).await;
+    async fn path(&self, verb: &str, verdict: &Verdict, args: &[Arg]) -> Result<Path, Vec<u8>> {
+        let rest = first_bytes(args);
         if let Some(values) = self.parse_with(verdict, verb, rest).await {
             let mut values = accepted(values)?;
             let path = values.next().flatten();
@@ -188,24 +204,6 @@ impl Session {
         Some(Address::from_parts(Some(user), parts.next().flatten()))
     }
 
-    /// Lets `mail_pre` or `rcpt_pre` put another path in the place of the client's.
-    async fn before(
-        &self,
-        hook: Hook,
-        path: Option<Vec<u8>>,
-        params: &[Parameter],
-    ) -> Option<Vec<u8>> {
-        let args = vec![
-            path.clone().map_or(Arg::Undef, Arg::Bytes),
-            Arg::Hash(params.to_vec()),
-        ];
-        let verdict = self.hook(hook, args).await;
-        match verdict.code {
-            Code::Ok => verdict.values.into_iter().next().flatten(),
-            _ => path,
-        }
-    }
-
     async fn log_path(&self, direction: &str, path: &Option<Vec<u8>>) {
         let mut text = format!("{direction} email address : [").into_bytes();
         text.extend_from_slice(path.as_deref().unwrap_or_default());
@@ -226,6 +224,31 @@ impl Session {
     }
 }
 
+/// What `mail_pre` and `rcpt_pre` get.
+fn pre_args(path: Option<Vec<u8>>, params: Vec<Parameter>) -> Vec<Arg> {
+    vec![path.map_or(Arg::Undef, Arg::Bytes), Arg::Hash(params)]
+}
+
+/// `mail_pre` and `rcpt_pre` may have put another path in the place of the client's.
+fn chosen(verdict: &Verdict, args: &[Arg]) -> Path {
+    let path = match verdict.code {
+        Code::Ok => verdict.values.first().cloned().flatten(),
+        _ => first_bytes(args).map(<[u8]>::to_vec),
+    };
+    let params = match args.get(1) {
+        Some(Arg::Hash(params)) => params.clone(),
+        _ => Vec::new(),
+    };
+    (path, params)
+}
+
+pub(super) fn first_bytes(args: &[Arg]) -> Option<&[u8]> {
+    match args.first() {
+        Some(Arg::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    }
+}
+
 /// What a parser returned after OK, or its reason.
 pub(super) fn accepted(
     values: Vec<Option<Vec<u8>>>,
@@ -236,7 +259,7 @@ pub(super) fn accepted(
     if Some(&code[..]) == ok.as_deref().map(str::as_bytes) {
         return Ok(values);
     }
-    let reason = values.next().flatten().filter(|text| !text.is_empty());
+    let reason = values.next().flatten().filter(|text| is_true(text));
     Err(reason.unwrap_or_else(|| b"Syntax error in command".to_vec()))
 }
 

@@ -116,7 +116,7 @@ impl Session {
         rest: Option<&[u8]>,
     ) -> Flow {
         let verdict = self.hook(parse, Vec::new()).await;
-        let words: Vec<Option<Vec<u8>>> = match self.parse_with(verdict, verb, rest).await {
+        let words: Vec<Option<Vec<u8>>> = match self.parse_with(&verdict, verb, rest).await {
             // The first value of a parser is not looked at.
             Some(values) => values.into_iter().skip(1).collect(),
             None => {
@@ -140,17 +140,18 @@ impl Session {
         self.run_hooks(hook, args).await
     }
 
-    /// Calls the parser that a parse hook gave; `None` where it gave none.
+    /// Calls the parser that a parse hook gave; `None` where it gave none, or where there is
+    /// nothing behind the verb to be parsed.
     pub async fn parse_with(
         &self,
-        verdict: Verdict,
+        verdict: &Verdict,
         verb: &str,
         rest: Option<&[u8]>,
     ) -> Option<Vec<Option<Vec<u8>>>> {
         let step = Step::Parse {
-            parser: verdict.parser?,
+            parser: verdict.parser.as_ref()?.share(),
             verb: verb.as_bytes().to_vec(),
-            rest: rest.unwrap_or_default().to_vec(),
+            rest: rest?.to_vec(),
         };
         match self.give(step).await {
             Answer::Values(values) => Some(values),

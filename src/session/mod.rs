@@ -26,9 +26,11 @@ mod tests;
 use std::rc::Rc;
 
 use self::core::{Flow, Session};
-use crate::hook::{Arg, Code, Hook, Verdict};
+use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
-pub use machine::{Answer, Called, Machine, MethodCall, Outcome, ReadEvent, Returned, Step};
+pub use machine::{
+    Answer, Called, Listed, Machine, MethodCall, Outcome, ReadEvent, Returned, Step,
+};
 pub use replaced::Replaced;
 pub use state::{Neighbours, Profile, Settings, State};
 
@@ -49,8 +51,12 @@ pub fn run_hooks(state: Rc<State>, hook: Hook, args: Vec<Arg>) -> Machine {
         let session = Session::new(state, steps);
         let verdict = session.chain(hook, args.clone()).await;
         match session.conclude(hook, &verdict, &args).await {
-            Ok(()) => Outcome::Returned(verdict),
             Err(_) => Outcome::Disconnected,
+            // What a plugin gets is the responder's value then, which is true.
+            Ok(()) if Method::responder(hook).is_some() => {
+                Outcome::Returned(Verdict::new(Code::Other(b"1".to_vec())))
+            }
+            Ok(()) => Outcome::Returned(verdict),
         }
     })
 }

@@ -139,14 +139,12 @@ impl Session {
             Arg::Bytes(cipher.clone()),
         ];
         let verdict = self.hook(Hook::ReceivedLine, args).await;
-        if verdict.code == Code::Ok {
-            // 0.94 loses the line that the plugin made, and adds none.
-            return match self.state.settings.profile {
-                Profile::V094 => None,
-                Profile::V100 => verdict.text().map(<[u8]>::to_vec),
-            };
-        }
-        let line = self.received_line(&smtp, &cipher).await;
+        let line = match (self.state.settings.profile, &verdict.code, verdict.text()) {
+            // It loses the line that the plugin made, and adds none.
+            (Profile::V094, Code::Ok, _) => return None,
+            (Profile::V100, Code::Ok, Some(text)) => text.to_vec(),
+            _ => self.received_line(&smtp, &cipher).await,
+        };
         if self.state.settings.profile == Profile::V094 {
             self.add_on_top(RECEIVED, line.clone()).await;
         }

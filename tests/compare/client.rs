@@ -6,6 +6,7 @@ use super::dialogue::{Dialogue, Step};
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -17,7 +18,7 @@ const MAYBE: Duration = Duration::from_millis(300);
 const VANISHED: Duration = Duration::from_millis(400);
 
 /// Holds one dialogue with the server at this port and returns its transcript.
-pub fn converse(dialogue: &Dialogue, port: u16) -> Vec<String> {
+pub fn converse(dialogue: &Dialogue, port: u16, root: &Path) -> Vec<String> {
     let mut party = Party {
         port,
         from: dialogue.from,
@@ -33,10 +34,23 @@ pub fn converse(dialogue: &Dialogue, port: u16) -> Vec<String> {
             party.open(name, true);
             continue;
         }
-        party.step(&current, step);
+        match change(step, root) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => party.said.push(format!("-- {error}")),
+            None => party.step(&current, step),
+        }
     }
     party.leave();
     party.said
+}
+
+/// Does what a step does to the set's files, if it does anything.
+fn change(step: &Step, root: &Path) -> Option<std::io::Result<()>> {
+    match step {
+        Step::Put { name, text } => Some(std::fs::write(root.join(name), text)),
+        Step::Drop(name) => Some(std::fs::remove_file(root.join(name))),
+        _ => None,
+    }
 }
 
 struct Party {
@@ -174,7 +188,7 @@ impl Party {
                 line.flush();
                 self.reply(name, REPLY);
             }
-            Step::On(_) => {}
+            Step::On(_) | Step::Put { .. } | Step::Drop(_) => {}
         }
     }
 
@@ -313,7 +327,7 @@ impl Line {
 }
 
 /// Connects with a source address of the loopback net, for tests of per-address policy.
-fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
+pub fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;

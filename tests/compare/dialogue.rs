@@ -57,6 +57,13 @@ pub enum Step {
     Eof,
     /// Another connection, opened when it is first named.
     On(String),
+    /// A file of the set's directory is written, or written over, while the daemon runs.
+    Put {
+        name: String,
+        text: Vec<u8>,
+    },
+    /// A file of the set's directory is removed while the daemon runs.
+    Drop(String),
     /// The answer to a CRAM-MD5 challenge.
     Cram {
         user: String,
@@ -165,6 +172,14 @@ impl Dialogue {
             "HALFCLOSE" => Step::HalfClose,
             "EOF" => Step::Eof,
             "ON" => Step::On(value.trim().to_owned()),
+            "PUT" => {
+                let (name, text) = value.split_once(' ').unwrap_or((value, ""));
+                Step::Put {
+                    name: name.to_owned(),
+                    text: unescape(text)?,
+                }
+            }
+            "DROP" => Step::Drop(value.trim().to_owned()),
             "CRAM" => {
                 let (user, password) = value
                     .trim()

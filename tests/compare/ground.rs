@@ -12,12 +12,15 @@ use std::process::Command;
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
+/// The plugins that Camelpost brings: `@ROOT@/shipped`, so that the original can read them.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-plugins");
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 pub struct Ground {
     dir: tempfile::TempDir,
     pub user: String,
     collect: Vec<String>,
+    files: Vec<(String, String)>,
 }
 
 impl Ground {
@@ -28,13 +31,15 @@ impl Ground {
         let root = dir.path().to_owned();
         // The service user has to get in; what it writes to is given to it below.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
-        for (name, text) in defaults() {
-            write(&root.join(name), text, &root, sink)?;
+        let defaults = defaults().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut files = defaults.to_vec();
+        files.extend(set.files.iter().cloned());
+        for (_, text) in &mut files {
+            *text = in_place(text, &root, sink);
         }
-        for (name, text) in &set.files {
-            write(&root.join(name), text, &root, sink)?;
-        }
+        write_all(&root, &files)?;
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
+        copy_tree(Path::new(SHIPPED), &root.join("shipped"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
         let user = service_user();
         for name in ["spool", "Maildir", "captured", "var"] {
@@ -49,6 +54,7 @@ impl Ground {
             dir,
             user,
             collect: set.collect.clone(),
+            files,
         })
     }
 
@@ -111,6 +117,9 @@ impl Ground {
     /// Forgets everything that the first daemon left, before the second starts.
     pub fn sweep(&self) {
         self.harvest();
+        // Dialogues may have changed it.
+        fs::remove_dir_all(self.root().join("config")).ok();
+        write_all(self.root(), &self.files).ok();
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
@@ -140,15 +149,21 @@ fn defaults() -> [(&'static str, &'static str); 7] {
     ]
 }
 
-fn write(path: &Path, text: &str, root: &Path, sink: Option<u16>) -> std::io::Result<()> {
-    let text = text
-        .replace("@ROOT@", &root.display().to_string())
+fn in_place(text: &str, root: &Path, sink: Option<u16>) -> String {
+    text.replace("@ROOT@", &root.display().to_string())
         .replace("@PACKAGE@", PACKAGE_PLUGINS)
-        .replace("@SINK@", &sink.unwrap_or(9).to_string());
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+        .replace("@SINK@", &sink.unwrap_or(9).to_string())
+}
+
+fn write_all(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
+    for (name, text) in files {
+        let path = root.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, text)?;
     }
-    fs::write(path, text)
+    Ok(())
 }
 
 pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -8,6 +8,7 @@ pub mod dns;
 pub mod ground;
 pub mod known;
 pub mod normal;
+pub mod qmqp;
 pub mod sink;
 
 use daemon::{Daemon, Which};
@@ -16,6 +17,7 @@ use diff::Hunk;
 use ground::Ground;
 use known::Known;
 use normal::Normal;
+use qmqp::Qmqp;
 use sink::Sink;
 
 /// What one daemon said and delivered, for each dialogue of a set.
@@ -35,9 +37,10 @@ pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
 
 /// Plays one file of `tests/dialogues`; an error is the report to print.
 pub fn play(name: &str, text: &str) -> Result<(), String> {
-    let set = read_set(name, text)?;
+    let mut set = read_set(name, text)?;
     daemon::require_original()?;
     let io = |e: std::io::Error| format!("{name}: {e}");
+    let qmqp = qmqp::for_set(&mut set).map_err(io)?;
     let needs_sink = set.files.iter().any(|(_, text)| text.contains("@SINK@"));
     let sink = if needs_sink {
         Some(Sink::start().map_err(io)?)
@@ -62,7 +65,7 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     for which in pair {
         if only.is_empty() || itself || only == which.name() {
             ground.sweep();
-            let half = run_half(which, &set, &ground, sink.as_ref(), &normal)?;
+            let half = run_half(which, &set, &ground, sink.as_ref(), qmqp.as_ref(), &normal)?;
             keep_transcripts(which, &set, &half).map_err(io)?;
             halves.push(half);
         }
@@ -79,6 +82,7 @@ fn run_half(
     set: &ConfigSet,
     ground: &Ground,
     sink: Option<&Sink>,
+    qmqp: Option<&Qmqp>,
     normal: &Normal,
 ) -> Result<Half, String> {
     let dns = dns::start().map_err(|e| format!("{}: resolver: {e}", set.name))?;
@@ -88,7 +92,7 @@ fn run_half(
     ground.harvest();
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
-        let mut lines = client::converse(dialogue, daemon.port);
+        let mut lines = client::converse(dialogue, daemon.port, ground.root());
         daemon
             .settle()
             .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;
@@ -97,6 +101,7 @@ fn run_half(
         }
         lines.extend(ground.harvest());
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
+        lines.extend(qmqp.map(Qmqp::harvest).unwrap_or_default());
         if set.log {
             lines.extend(daemon.log().into_iter().map(|line| format!("L: {line}")));
         }

@@ -37,6 +37,15 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
             Step::Parse { parser, verb, rest } => {
                 Answer::Values(host.call_parser(parser.as_ref(), &verb, &rest)?)
             }
+            Step::Verb(verb) => Answer::Listed(own::listed(host, &verb)),
+            Step::AddVerb(verb) => {
+                host.add_verb(verb);
+                Answer::Done
+            }
+            Step::Obey { verb, rest } => {
+                let gave = host.obey(&verb, rest.as_deref())?;
+                Answer::Values(gave.then_some(None).into_iter().collect())
+            }
             Step::Call(call) => Answer::Called(own::call(host, &call)?),
             Step::Capabilities => values(host.capabilities()),
             Step::Log { level, text } => {

@@ -3,8 +3,8 @@
 
 use super::qp::within;
 use super::{Body, Frame, Raise};
-use crate::hook::{Code, Hook, Verdict};
-use crate::perl::call::stringify;
+use crate::hook::{Arg, Code, Hook, Verdict};
+use crate::perl::call::{Want, call_function, stringify};
 use crate::perl::chain::{to_arg, to_code};
 use crate::perl::port::{Own, Port};
 use crate::perl::value::PerlValue;
@@ -31,7 +31,12 @@ pub const RESPONDERS: &[(&str, Body)] = responders! {
     "connect" Connect,
     "helo" Helo,
     "ehlo" Ehlo,
+    "auth_parse" AuthParse,
+    "mail_parse" MailParse,
+    "mail_pre" MailPre,
     "mail" Mail,
+    "rcpt_parse" RcptParse,
+    "rcpt_pre" RcptPre,
     "rcpt" Rcpt,
     "data" Data,
     "data_post" DataPost,
@@ -91,8 +96,36 @@ fn respond(frame: &mut Frame<'_>, port: &dyn Port, hook: Hook) -> Result<(), Rai
     }
     let args = frame.sv(3);
     let args = (0..args.array_len()).filter_map(|index| args.array_get(index));
-    let args = args.map(|arg| to_arg(&arg)).collect();
+    let mut args: Vec<Arg> = args.map(|arg| to_arg(&arg)).collect();
+    if matches!(hook, Hook::MailPre | Hook::RcptPre)
+        && let Some(params) = args.get_mut(1)
+    {
+        *params = parameters(params)?;
+    }
     run(frame, port, Own::Response(hook, verdict, args))
+}
+
+/// The parameters of MAIL or RCPT from a reference to their hash.
+fn parameters(hash: &Arg) -> Result<Arg, Raise> {
+    let Arg::Foreign(hash) = hash else {
+        return Ok(Arg::Hash(Vec::new()));
+    };
+    let hash = PerlValue::of(hash.as_ref())
+        .cloned()
+        .into_iter()
+        .collect::<Vec<_>>();
+    let flat = call_function("Camelpost::parameters", &hash, Want::List)?;
+    let mut pairs = Vec::new();
+    for pair in flat.chunks(2) {
+        if let [name, value] = pair {
+            let value = match value.is_defined() {
+                true => Some(stringify(value)?),
+                false => None,
+            };
+            pairs.push((stringify(name)?, value));
+        }
+    }
+    Ok(Arg::Hash(pairs))
 }
 
 /// The connect hook and the greeting; DONE, as the original says it.

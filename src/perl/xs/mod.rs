@@ -6,6 +6,7 @@ mod address;
 mod body;
 mod commands;
 mod connection;
+mod header;
 mod misc;
 mod qp;
 mod transaction;
@@ -60,6 +61,7 @@ fn table() -> &'static [(&'static str, Body)] {
             commands::RESPONDERS,
             commands::XSUBS,
             connection::XSUBS,
+            header::XSUBS,
             misc::XSUBS,
             qp::XSUBS,
             transaction::XSUBS,

@@ -1,6 +1,7 @@
 //! Qpsmtpd, Qpsmtpd::SMTP: what the qp object does through the session and the host.
 
 use super::{Body, Frame, Raise};
+use crate::config::Lines;
 use crate::hook::{Hook, HookCall, Method};
 use crate::mail::{Connection, Transaction};
 use crate::perl::call::Want;
@@ -19,6 +20,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::_config", config),
     ("Qpsmtpd::_config_of_file", config_of_file),
     ("Qpsmtpd::_config_path", config_path),
+    ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
     ("Qpsmtpd::size_threshold", size_threshold),
@@ -113,9 +115,15 @@ fn ret_logged(frame: &mut Frame<'_>, level: i64) -> Result<(), Raise> {
 fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let name = frame.bytes(1)?;
-    let values = host.within(&frame.sv(0), |_| Ok(host.own_config(&name)?))?;
+    // Lists of some length are asked for at each message: no copy before perl's own.
+    let values: Lines = host.within(&frame.sv(0), |_| {
+        Ok(match host.has_entries(Hook::Config) {
+            true => host.own_config(&name)?.into(),
+            false => host.file_lines(&name)?,
+        })
+    })?;
     if frame.wants() == Want::List {
-        for value in &values {
+        for value in values.iter() {
             frame.ret_bytes(value);
         }
     } else {
@@ -141,6 +149,11 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let invocant = frame.sv(0);
     let path = host.within(&invocant, |_| Ok(host.own_config_dir().path(&name)))?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+    Ok(())
+}
+
+fn clear_config_cache(_: &mut Frame<'_>) -> Result<(), Raise> {
+    host::current()?.forget_config();
     Ok(())
 }
 
