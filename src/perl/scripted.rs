@@ -13,8 +13,11 @@ use super::port::{MakePort, Port};
 use super::value::Sv;
 use super::xs::Raise;
 
+/// Sets up a host for a script.
+type Prepare = fn() -> Result<(), String>;
+
 thread_local! {
-    static PREPARE: Cell<Option<fn() -> Result<(), String>>> = const { Cell::new(None) };
+    static PREPARE: Cell<Option<Prepare>> = const { Cell::new(None) };
 }
 
 /// Runs a perl program: the words of perl's command line after its name. `prepare` is called once
