@@ -77,7 +77,7 @@ fn nothing_of_a_session_is_in_the_next() {
         ("alarm 1", "alarm 0", "0"),
         (
             "$self->register_hook('noop', 'hook_rcpt')",
-            "scalar @{$qp->hooks->{noop}}",
+            "scalar @{$qp->hooks->{noop} || []}",
             "0",
         ),
         (
