@@ -122,6 +122,7 @@ config_sets! {
     timeouts
     verdicts
     verdicts_with_logging
+    yield_outside
 }
 
 #[test]

@@ -42,7 +42,8 @@ static OP *require_ours(pTHX) {
     SV *ours = get_sv("Camelpost::modules", 0);
     AV *inc = GvAV(PL_incgv);
     if (ours && SvROK(ours) && inc && !SvMAGICAL(inc) && AvREAL(inc) && name && SvPOK(name) &&
-        SvCUR(name) > 7 && memEQ(SvPVX(name), "Qpsmtpd", 7)) {
+        SvCUR(name) > 7 &&
+        (memEQ(SvPVX(name), "Qpsmtpd", 7) || strEQ(SvPVX(name), "Apache/Qpsmtpd.pm"))) {
         SV **list = AvARRAY(inc);
         SSize_t at = 0;
         while (at <= AvFILLp(inc) && !(list[at] && SvROK(list[at]) && SvRV(list[at]) == SvRV(ours)))

@@ -13,8 +13,8 @@ use super::port::{MakePort, Port};
 use super::value::Sv;
 use super::xs::Raise;
 
-/// Sets up a host for a script.
-type Prepare = fn() -> Result<(), String>;
+/// Sets up the host for a script.
+pub type Prepare = fn() -> Result<(), String>;
 
 thread_local! {
     static PREPARE: Cell<Option<Prepare>> = const { Cell::new(None) };
@@ -23,7 +23,7 @@ thread_local! {
 /// Runs a perl program: the words of perl's command line after its name. `prepare` is called once
 /// the host's modules are there, before the program's own text is compiled. The result is the
 /// exit status, after END blocks.
-pub fn run(words: Vec<OsString>, prepare: fn() -> Result<(), String>) -> i32 {
+pub fn run(words: Vec<OsString>, prepare: Prepare) -> i32 {
     PREPARE.set(Some(prepare));
     let mut all = vec![OsString::from("camelpost")];
     all.push("-MCamelpost::Start=script".into());
