@@ -35,6 +35,10 @@ pub struct StatusArgs {
     #[arg(long)]
     sessions: bool,
 
+    /// Show what each plugin did in each hook too, those that took longest first.
+    #[arg(long)]
+    plugins: bool,
+
     /// As one line of JSON.
     #[arg(long)]
     json: bool,
@@ -65,6 +69,7 @@ pub struct DrainArgs {
 pub fn status(args: &StatusArgs) -> ExitCode {
     let command = Command::Status {
         sessions: args.sessions,
+        plugins: args.plugins,
     };
     finish(&args.place, command, |outcome| match outcome {
         Outcome::Status(status) if args.json => serde_json::to_string(&status).ok(),

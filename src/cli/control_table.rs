@@ -81,7 +81,7 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
     if !status.workers.is_empty() {
         writeln!(
             text,
-            "\n{:>9} {:>10} {:6} {:>8} {:>8} {:>12} {:>10}",
+            "\n{:>9} {:>10} {:6} {:>8} {:>8} {:>12} {:>10} RUNS",
             "WORKER", "GENERATION", "STATE", "SESSIONS", "SERVED", "AGE", "RESIDENT"
         )?;
     }
@@ -95,9 +95,14 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
             Some(bytes) => format!("{:.1} MB", bytes as f64 / 1e6),
             None => "-".to_owned(),
         };
+        // The innermost call is what it is really at.
+        let runs = match worker.running.last() {
+            Some(call) => format!("{} {} {} ms", call.plugin, call.hook, call.milliseconds),
+            None => "-".to_owned(),
+        };
         writeln!(
             text,
-            "{:>9} {:>10} {state:6} {:>8} {:>8} {:>12} {resident:>10}",
+            "{:>9} {:>10} {state:6} {:>8} {:>8} {:>12} {resident:>10} {runs}",
             worker.pid,
             worker.generation,
             worker.sessions,
@@ -123,6 +128,27 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
             if session.tls { "yes" } else { "no" },
             time(session.age_seconds),
             session.client
+        )?;
+    }
+    for (number, one) in status.plugins.iter().flatten().enumerate() {
+        if number == 0 {
+            writeln!(
+                text,
+                "\n{:>12} {:>10} {:>12} {:>6} {:>6} HOOK PLUGIN",
+                "SECONDS", "CALLS", "MEAN", "DIED", "LATE"
+            )?;
+        }
+        let mean = one.nanoseconds.checked_div(one.calls).unwrap_or(0);
+        writeln!(
+            text,
+            "{:>12.3} {:>10} {:>9.3} ms {:>6} {:>6} {} {}",
+            one.nanoseconds as f64 / 1e9,
+            one.calls,
+            mean as f64 / 1e6,
+            one.died,
+            one.late,
+            one.hook,
+            one.plugin
         )?;
     }
     Ok(())

@@ -27,7 +27,8 @@ mod workers;
 mod zygote;
 
 pub use control::{
-    Command, ControlPlace, Counters, Outcome, SessionStatus, Status, WorkerState, WorkerStatus, ask,
+    CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
+    SessionStatus, Status, WorkerState, WorkerStatus, ask,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;

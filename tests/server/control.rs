@@ -16,6 +16,7 @@ crate::tests! {
     status_shows_generation_workers_sessions_and_limits,
     status_for_people_says_the_same,
     status_lists_sessions_where_asked,
+    status_shows_what_plugins_do_and_did,
     status_counts_what_became_of_sessions_and_workers,
     reload_waits_for_the_new_generation,
     a_reload_that_fails_says_why_and_the_old_generation_stays,
@@ -141,7 +142,7 @@ fn status_for_people_says_the_same() {
         .lines()
         .find(|line| line.split_whitespace().next() == Some(&pid))
         .unwrap_or_else(|| panic!("no {pid} in {shown}"));
-    assert!(line.contains(" busy ") && line.ends_with(" MB"), "{line}");
+    assert!(line.contains(" busy ") && line.ends_with(" MB -"), "{line}");
     assert!(!shown.contains("127.0.0.1\n"), "{shown}");
     let shown = told(&daemon, &["status", "--sessions"]);
     assert!(shown.ends_with(" 127.0.0.1\n"), "{shown}");
@@ -163,6 +164,57 @@ fn status_lists_sessions_where_asked() {
     assert_eq!(sessions[1]["tls"], false);
     let without: Value = serde_json::from_str(&told(&daemon, &["status", "--json"])).unwrap();
     assert!(without.get("sessions").is_none());
+}
+
+fn status_shows_what_plugins_do_and_did() {
+    let daemon = Daemon::start(&[]);
+    let mut client = daemon.connect();
+    std::fs::write(daemon.path("config/wait"), "").unwrap();
+    client.say("CALL");
+    until("the call runs", || {
+        status(&daemon)["workers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|worker| {
+                let call = &worker["running"][0];
+                worker["pid"] == client.pid()
+                    && call["plugin"] == "greeter"
+                    && call["hook"] == "call"
+                    && call["limit_seconds"] == 60
+            })
+    });
+    let shown = told(&daemon, &["status"]);
+    assert!(shown.contains(" greeter call "), "{shown}");
+    std::fs::remove_file(daemon.path("config/wait")).unwrap();
+    assert_eq!(client.line(), "250 called\r\n");
+    client.say("CALL");
+    assert_eq!(client.line(), "250 called\r\n");
+    // What a worker did is not forgotten with it.
+    assert_eq!(client.end("LAST"), "221 bye\r\n");
+    until("the worker has ended", || {
+        status(&daemon)["counters"]["worker_ends"]["retired"] == 1
+    });
+    let shown = told(&daemon, &["status", "--plugins", "--json"]);
+    let shown: Value = serde_json::from_str(&shown).unwrap();
+    let plugin = &shown["plugins"][0];
+    assert_eq!(
+        (&plugin["plugin"], &plugin["hook"]),
+        (&"greeter".into(), &"call".into())
+    );
+    assert_eq!(
+        (&plugin["calls"], &plugin["died"], &plugin["late"]),
+        (&2.into(), &2.into(), &0.into())
+    );
+    assert!(plugin["nanoseconds"].as_u64().unwrap() > 1_000_000);
+    let classes = plugin["durations"].as_array().unwrap();
+    let calls: u64 = classes
+        .iter()
+        .map(|one| one["calls"].as_u64().unwrap())
+        .sum();
+    assert_eq!(calls, 2);
+    let shown = told(&daemon, &["status", "--plugins"]);
+    assert!(shown.ends_with(" call greeter\n"), "{shown}");
 }
 
 fn status_counts_what_became_of_sessions_and_workers() {

@@ -2,13 +2,14 @@
 //! session, then does what the client says. Files in the config directory choose how it loads.
 
 use std::os::fd::OwnedFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use camelpost::cli::EngineSettings;
 use camelpost::server::{
-    AsyncLink, Engine, Incoming, LoadFacts, SessionEnd, WorkerLink, readiness,
+    AsyncLink, Engine, Incoming, LoadFacts, Names, SessionEnd, WorkerLink, readiness,
 };
+use camelpost::watch::{self, Place, Spot};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::Interest;
 
@@ -52,6 +53,13 @@ impl Engine for Greeter {
         }
     }
 
+    fn names(&self, _: &String) -> Names {
+        Names {
+            plugins: vec!["greeter".into()],
+            hooks: vec!["connect".into(), "call".into()],
+        }
+    }
+
     fn work(&self, name: String, link: WorkerLink) -> i32 {
         if self.has("die") {
             return 3;
@@ -64,7 +72,8 @@ impl Engine for Greeter {
             let link = link.into_async().unwrap();
             while let Some(incoming) = link.next().await {
                 let session = incoming.session;
-                let end = serve(&name, incoming, &link).await;
+                watch::set_session(session);
+                let end = serve(&name, &self.config, incoming, &link).await;
                 link.done(session, end);
             }
         });
@@ -72,7 +81,7 @@ impl Engine for Greeter {
     }
 }
 
-async fn serve(name: &str, incoming: Incoming, link: &AsyncLink) -> SessionEnd {
+async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) -> SessionEnd {
     let blocking = !rustix::fs::fcntl_getfl(&incoming.socket)
         .unwrap()
         .contains(rustix::fs::OFlags::NONBLOCK);
@@ -117,6 +126,11 @@ async fn serve(name: &str, incoming: Incoming, link: &AsyncLink) -> SessionEnd {
                 say(socket.get_ref(), "220 go\r\n");
                 continue;
             }
+            "CALL" => {
+                call(config);
+                say(socket.get_ref(), "250 called\r\n");
+                continue;
+            }
             "ABORT" => std::process::abort(),
             "EXIT" => std::process::exit(9),
             "HANG" => loop {
@@ -131,6 +145,21 @@ async fn serve(name: &str, incoming: Incoming, link: &AsyncLink) -> SessionEnd {
         shutdown(socket.get_ref(), Shutdown::Both).ok();
         return SessionEnd { reuse };
     }
+}
+
+/// Plays a plugin call that dies, after a time.
+fn call(config: &Path) {
+    let place = Place {
+        plugin: 0,
+        hook: 1,
+        native: false,
+    };
+    let spot = Spot::new(place, 60_000);
+    let call = watch::begin(&spot);
+    while config.join("wait").exists() {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    call.end(true, false);
 }
 
 fn say(socket: &OwnedFd, text: &str) {

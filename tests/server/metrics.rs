@@ -62,7 +62,10 @@ fn metrics_are_off_by_default() {
 }
 
 fn metrics_have_prometheus_text_format() {
-    let (_daemon, address) = start(&[]);
+    let (daemon, address) = start(&[]);
+    let mut client = daemon.connect();
+    client.say("CALL");
+    assert_eq!(client.line(), "250 called\r\n");
     let response = http(address, b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
     let (head, page) = response.split_once("\r\n\r\n").unwrap();
     for header in [
@@ -88,11 +91,16 @@ fn metrics_have_prometheus_text_format() {
         } else if let Some(kind) = line.strip_prefix("# TYPE ") {
             let (name, kind) = kind.split_once(' ').unwrap();
             assert_eq!(name, current);
-            assert!(["counter", "gauge"].contains(&kind), "{line}");
+            assert!(["counter", "gauge", "histogram"].contains(&kind), "{line}");
             assert_eq!(name.ends_with("_total"), kind == "counter", "{line}");
         } else {
             let found = sample.captures(line).unwrap_or_else(|| panic!("{line}"));
-            assert_eq!(found[1], current);
+            let of_histogram = ["_bucket", "_sum", "_count"];
+            let name = of_histogram
+                .iter()
+                .find_map(|end| found[1].strip_suffix(end))
+                .unwrap_or(&found[1]);
+            assert_eq!(name, current);
         }
     }
     let head_only = http(address, b"HEAD /metrics HTTP/1.0\r\n\r\n");
@@ -109,6 +117,8 @@ fn metrics_count_what_happens() {
         ) == 1.0
     });
     let mut client = daemon.connect();
+    client.say("CALL");
+    assert_eq!(client.line(), "250 called\r\n");
     assert!(daemon.connect().greeting.starts_with("421 "));
     let page = scrape(address);
     for (sample, number) in [
@@ -119,6 +129,14 @@ fn metrics_count_what_happens() {
         ),
         ("camelpost_sessions_open", 1.0),
         ("camelpost_workers{state=\"busy\"}", 1.0),
+        (
+            "camelpost_plugin_call_seconds_count{plugin=\"greeter\",hook=\"call\"}",
+            1.0,
+        ),
+        (
+            "camelpost_plugin_calls_failed_total{plugin=\"greeter\",hook=\"call\",how=\"died\"}",
+            1.0,
+        ),
         ("camelpost_generation", 1.0),
         ("camelpost_loads_total{outcome=\"loaded\"}", 1.0),
     ] {

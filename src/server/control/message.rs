@@ -19,6 +19,9 @@ pub enum Command {
         /// Whether each open session is wanted too.
         #[serde(default)]
         sessions: bool,
+        /// Whether what plugins did is wanted too.
+        #[serde(default)]
+        plugins: bool,
     },
     /// Answered when the new generation serves, or when it is clear that it will not.
     Reload,
@@ -93,6 +96,10 @@ pub struct Status {
     /// Where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<SessionStatus>>,
+    /// Where it was asked for: what each plugin did in each hook since the daemon's start, those
+    /// that took longest first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<Vec<PluginStatus>>,
 }
 
 /// As the command line gave them; 0 is any number.
@@ -149,6 +156,40 @@ pub struct WorkerStatus {
     pub age_seconds: u64,
     /// Resident memory, pages shared with other workers among it; none if it has just ended.
     pub resident_bytes: Option<u64>,
+    /// The plugin calls that run now, the outermost first.
+    pub running: Vec<CallStatus>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CallStatus {
+    pub session: u64,
+    pub plugin: String,
+    pub hook: String,
+    pub milliseconds: u64,
+    /// How long it may take; none: any time.
+    pub limit_seconds: Option<u64>,
+}
+
+/// The calls of one plugin in one hook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PluginStatus {
+    pub plugin: String,
+    pub hook: String,
+    pub calls: u64,
+    pub died: u64,
+    /// Those whose time was over.
+    pub late: u64,
+    /// All of them together; a call within another counts for both.
+    pub nanoseconds: u64,
+    /// How many took less than a time, and not less than the one before.
+    pub durations: Vec<DurationClass>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DurationClass {
+    /// None: any time.
+    pub below_nanoseconds: Option<u64>,
+    pub calls: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -199,7 +240,10 @@ mod tests {
     #[test]
     fn every_command_and_outcome_comes_back_as_it_was() {
         for command in [
-            Command::Status { sessions: true },
+            Command::Status {
+                sessions: true,
+                plugins: true,
+            },
             Command::Reload,
             Command::Drain {
                 limit_seconds: 5,
@@ -234,7 +278,10 @@ mod tests {
     fn what_may_be_left_out_has_its_default() {
         assert_eq!(
             parse(br#"{"version":1,"command":"status"}"#),
-            Ok(Command::Status { sessions: false })
+            Ok(Command::Status {
+                sessions: false,
+                plugins: false
+            })
         );
     }
 

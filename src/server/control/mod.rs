@@ -21,7 +21,8 @@ use super::supervisor::Event;
 
 pub use client::ask;
 pub use message::{
-    Command, Counters, Limits, Outcome, SessionStatus, Status, WorkerState, WorkerStatus,
+    CallStatus, Command, Counters, DurationClass, Limits, Outcome, PluginStatus, SessionStatus,
+    Status, WorkerState, WorkerStatus,
 };
 pub use place::{ControlPlace, ControlSocket};
 pub(super) use place::{open, prepare};

@@ -29,6 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
 
+const WANTED: Command = Command::Status {
+    sessions: false,
+    plugins: true,
+};
+
 /// Where metrics are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricsAddress {
@@ -115,7 +120,7 @@ async fn converse(mut stream: TcpStream, events: &UnboundedSender<Event>) -> io:
         Err(_late) => Err(Refusal::TOO_SLOW),
     };
     let response = match request {
-        Ok(request) => match query(events, Command::Status { sessions: false }).await {
+        Ok(request) => match query(events, WANTED).await {
             Outcome::Status(status) => response(request, &text::metrics(&status)),
             _ => Refusal::STOPPING.response(),
         },

@@ -4,7 +4,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::super::control::{Status, WorkerState};
+use super::super::control::{PluginStatus, Status, WorkerState};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -67,6 +67,7 @@ pub(super) fn metrics(status: &Status) -> String {
     clients(&mut page, status);
     workers(&mut page, status);
     loads(&mut page, status);
+    plugins(&mut page, status.plugins.as_deref().unwrap_or_default());
     page.0
 }
 
@@ -205,9 +206,92 @@ fn loads(page: &mut Page, status: &Status) {
     );
 }
 
+fn plugins(page: &mut Page, plugins: &[PluginStatus]) {
+    let failed = "camelpost_plugin_calls_failed_total";
+    page.metric(
+        failed,
+        "counter",
+        "Plugin calls that died, and those whose time was over.",
+    );
+    for one in plugins {
+        for (how, count) in [("died", one.died), ("late", one.late)] {
+            let labels = [
+                ("plugin", one.plugin.as_str()),
+                ("hook", one.hook.as_str()),
+                ("how", how),
+            ];
+            page.sample(failed, &labels, count);
+        }
+    }
+    let name = "camelpost_plugin_call_seconds";
+    page.metric(name, "histogram", "Plugin calls by how long they took.");
+    let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
+    for one in plugins {
+        let labels = [("plugin", one.plugin.as_str()), ("hook", one.hook.as_str())];
+        let bucket = format!("{name}_bucket");
+        let mut at = |le: &str, calls: u64| {
+            page.sample(&bucket, &[labels[0], labels[1], ("le", le)], calls);
+        };
+        let mut calls = 0;
+        for (class, duration) in one.durations.iter().enumerate() {
+            calls += duration.calls;
+            // Every other class: factors of four are fine enough, and half as many series.
+            if let Some(below) = duration.below_nanoseconds
+                && class % 2 == 0
+            {
+                at(&seconds(below).to_string(), calls);
+            }
+        }
+        // Read while a worker counts, the classes and the count may differ by a call.
+        at("+Inf", calls);
+        page.sample(&format!("{name}_sum"), &labels, seconds(one.nanoseconds));
+        page.sample(&format!("{name}_count"), &labels, calls);
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::super::control::DurationClass;
     use super::*;
+
+    #[test]
+    fn a_histogram_counts_each_call_in_every_bucket_above_it() {
+        let mut page = Page::default();
+        let class = |below_nanoseconds, calls| DurationClass {
+            below_nanoseconds,
+            calls,
+        };
+        let one = PluginStatus {
+            plugin: "dnsbl".into(),
+            hook: "connect".into(),
+            calls: 6,
+            died: 1,
+            late: 2,
+            nanoseconds: 1_500_000_000,
+            durations: vec![
+                class(Some(1024), 1),
+                class(Some(2048), 2),
+                class(Some(4096), 0),
+                class(None, 3),
+            ],
+        };
+        plugins(&mut page, &[one]);
+        let of = "plugin=\"dnsbl\",hook=\"connect\"";
+        for line in [
+            format!("camelpost_plugin_calls_failed_total{{{of},how=\"late\"}} 2"),
+            format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000001024\"}} 1"),
+            format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000004096\"}} 3"),
+            format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"+Inf\"}} 6"),
+            format!("camelpost_plugin_call_seconds_sum{{{of}}} 1.5"),
+            format!("camelpost_plugin_call_seconds_count{{{of}}} 6"),
+        ] {
+            assert!(
+                page.0.lines().any(|one| one == line),
+                "no {line} in {}",
+                page.0
+            );
+        }
+    }
 
     #[test]
     fn a_label_s_value_cannot_leave_its_quotes() {

@@ -10,13 +10,15 @@ use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
 
 use super::super::control::{
-    self, Asked, Callers, Command, ControlSocket, Limits, Outcome, SessionStatus, Status,
-    WorkerState, WorkerStatus,
+    self, Asked, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
+    PluginStatus, SessionStatus, Status, WorkerState, WorkerStatus,
 };
 use super::super::message::ProcessEnd;
 use super::super::metrics;
 use super::super::workers::Worker;
 use super::Supervisor;
+use super::watching::{RunningCall, Sums};
+use crate::watch::upper_bound;
 
 /// How long the process stays for its callers to take their answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -68,7 +70,9 @@ impl Supervisor<'_> {
 
     pub(super) fn asked(&mut self, Asked { command, answer }: Asked) {
         let outcome = match command {
-            Command::Status { sessions } => Outcome::Status(Box::new(self.status(sessions))),
+            Command::Status { sessions, plugins } => {
+                Outcome::Status(Box::new(self.status(sessions, plugins)))
+            }
             Command::Reload => match self.reload() {
                 Ok(number) => return self.control.reloads.push((number, answer)),
                 Err(error) => Outcome::Failed { error },
@@ -153,13 +157,18 @@ impl Supervisor<'_> {
         *self.counters.worker_ends.entry(cause).or_default() += 1;
     }
 
-    fn status(&self, with_sessions: bool) -> Status {
+    fn status(&self, with_sessions: bool, with_plugins: bool) -> Status {
         let mut workers: Vec<WorkerStatus> = self
             .workers
             .iter()
             .map(|(_, worker)| worker_status(worker))
             .collect();
         workers.sort_by_key(|worker| worker.pid);
+        for call in self.running() {
+            if let Ok(at) = workers.binary_search_by_key(&call.pid, |worker| worker.pid) {
+                workers[at].running.push(call_status(call));
+            }
+        }
         Status {
             program: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -184,6 +193,7 @@ impl Supervisor<'_> {
             counters: self.counters.clone(),
             workers,
             sessions: with_sessions.then(|| self.session_list()),
+            plugins: with_plugins.then(|| plugin_list(self.sums())),
         }
     }
 
@@ -222,5 +232,39 @@ fn worker_status(worker: &Worker) -> WorkerStatus {
         served: worker.served.into(),
         age_seconds: worker.born.elapsed().as_secs(),
         resident_bytes: None,
+        running: Vec::new(),
     }
+}
+
+fn call_status(call: RunningCall) -> CallStatus {
+    CallStatus {
+        session: call.session,
+        plugin: call.plugin,
+        hook: call.hook,
+        milliseconds: u64::try_from(call.age.as_millis()).unwrap_or(u64::MAX),
+        limit_seconds: call.limit.map(|limit| limit.as_secs()),
+    }
+}
+
+fn plugin_list(sums: Sums) -> Vec<PluginStatus> {
+    let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    let mut list: Vec<PluginStatus> = sums
+        .into_iter()
+        .map(|((plugin, hook), sum)| PluginStatus {
+            plugin,
+            hook,
+            calls: sum.calls,
+            died: sum.died,
+            late: sum.late,
+            nanoseconds: nanoseconds(sum.time),
+            durations: (sum.buckets.into_iter().enumerate())
+                .map(|(class, calls)| DurationClass {
+                    below_nanoseconds: upper_bound(class).map(nanoseconds),
+                    calls,
+                })
+                .collect(),
+        })
+        .collect();
+    list.sort_by_key(|one| std::cmp::Reverse(one.nanoseconds));
+    list
 }
