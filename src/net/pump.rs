@@ -221,7 +221,8 @@ mod tests {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                     inner.outside(1, || Ok(20)).await + 1
                 };
-                inner.run_nested(1, nested).map(|value| value * 2)
+                let nested = inner.run_nested(1, nested).map_err(|_| Exited)?;
+                Ok(nested * 2)
             })
             .await
         };
@@ -235,11 +236,13 @@ mod tests {
         let (first, second) = (order.clone(), order.clone());
         let one = async {
             pump.outside(1, move || {
-                inner.run_nested(1, async {
-                    for _ in 0..3 {
-                        tokio::task::yield_now().await;
-                    }
-                })?;
+                inner
+                    .run_nested(1, async {
+                        for _ in 0..3 {
+                            tokio::task::yield_now().await;
+                        }
+                    })
+                    .map_err(|_| Exited)?;
                 first.borrow_mut().push("one");
                 Ok(())
             })
