@@ -28,7 +28,7 @@ require Camelpost;
 $Camelpost::modules = $modules;
 
 # A plugin's `use lib` puts its directory first, before the same plugin's `use Qpsmtpd::DSN`.
-require "Qpsmtpd/$_.pm" for qw(TcpServer Address Auth Base Command DB DSN Utils);
+require "Qpsmtpd/$_.pm" for qw(TcpServer Address Auth Base Command Config DB DSN Utils);
 
 # `-MCamelpost::Start=script` stands before a script's own text.
 sub import {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 PerlInterpreter *cp_perl;
+int cp_in_perl;
 
 static int stray_child;
 
@@ -323,12 +324,14 @@ static int guarded(struct work *w) {
     int caught;
     volatile int outcome = CP_OK;
     const int was_stray = stray_child;
+    const int was_in_perl = cp_in_perl;
     /* After an exit no Perl runs before the frames of Rust above it are gone; objects may go. */
     if (leaving && leaving == xsubs && w->what != DROP) {
         if (w->result)
             w->result->exit_status = STATUS_EXIT;
         return CP_EXITED;
     }
+    cp_in_perl = 1;
     JMPENV_PUSH(caught);
     switch (caught) {
     case 0:
@@ -345,6 +348,7 @@ static int guarded(struct work *w) {
             w->result->exit_status = 255;
     }
     JMPENV_POP;
+    cp_in_perl = was_in_perl;
     /* What called here is the parent's: the child goes no further, however the call ended. */
     if (stray_child && (outcome == CP_EXITED || !was_stray))
         leave_stray_child(aTHX_ outcome, w->result ? SV(w->result->error) : NULL);
@@ -445,7 +449,10 @@ static void trampoline(pTHX_ CV *cv) {
     frame.count = (size_t)items;
     frame.want = GIMME_V == G_LIST ? CP_LIST : GIMME_V == G_SCALAR ? CP_SCALAR : CP_VOID;
     xsubs++;
+    const int was_in_perl = cp_in_perl;
+    cp_in_perl = 0;
     int status = camelpost_xs(CvXSUBANY(cv).any_i32, &frame);
+    cp_in_perl = was_in_perl;
     for (size_t i = 0; i < frame.returned && i < CP_INLINE; i++)
         sv_2mortal(SV(frame.few[i]));
     AV *more = (AV *)frame.more;
