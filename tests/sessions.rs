@@ -14,3 +14,7 @@ mod endings;
 mod isolation;
 #[path = "sessions/plugins.rs"]
 mod plugins;
+#[path = "sessions/settings.rs"]
+mod settings;
+#[path = "sessions/watchdog.rs"]
+mod watchdog;

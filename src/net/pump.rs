@@ -221,7 +221,8 @@ mod tests {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
                     inner.outside(1, || Ok(20)).await + 1
                 };
-                inner.run_nested(1, nested).map(|value| value * 2)
+                let nested = inner.run_nested(1, nested).map_err(|_| Exited)?;
+                Ok(nested * 2)
             })
             .await
         };
@@ -235,11 +236,13 @@ mod tests {
         let (first, second) = (order.clone(), order.clone());
         let one = async {
             pump.outside(1, move || {
-                inner.run_nested(1, async {
-                    for _ in 0..3 {
-                        tokio::task::yield_now().await;
-                    }
-                })?;
+                inner
+                    .run_nested(1, async {
+                        for _ in 0..3 {
+                            tokio::task::yield_now().await;
+                        }
+                    })
+                    .map_err(|_| Exited)?;
                 first.borrow_mut().push("one");
                 Ok(())
             })
@@ -254,6 +257,47 @@ mod tests {
         };
         pump.run(async { tokio::join!(one, other) }).unwrap();
         assert_eq!(*order.borrow(), ["one", "two"]);
+    }
+
+    #[test]
+    fn an_interrupt_wakes_a_nested_pump_and_ends_it() {
+        use crate::watch::{Page, Place, Spot, attach, begin};
+        let page: &Page = Box::leak(Page::empty());
+        attach(page);
+        let pump = Pump::new().unwrap();
+        let descriptor = Cell::new(None);
+        let wake = {
+            let _inside = pump.runtime.enter();
+            crate::server::wake_by_interrupt(|_, wake| {
+                descriptor.set(Some(wake));
+                Ok(())
+            })
+        };
+        pump.wake.set(wake.unwrap()).unwrap();
+        let spot = Spot::new(
+            Place {
+                plugin: 0,
+                hook: 0,
+                native: false,
+            },
+            1,
+        );
+        let (call, wake) = (begin(&spot), descriptor.get().unwrap());
+        let serial = page.running()[0].serial;
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                // A signal for a call that is over wakes, and changes nothing.
+                rustix::io::write(wake, &1u64.to_ne_bytes()).unwrap();
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                page.interrupt(serial);
+                rustix::io::write(wake, &1u64.to_ne_bytes()).unwrap();
+            });
+            let ended = pump.run_nested(1, std::future::pending::<()>());
+            assert_eq!(ended, Err(Left::Interrupted));
+        });
+        assert!(call.is_interrupted());
+        drop(call);
+        assert_eq!(pump.run_nested(1, async { 5 }), Ok(5));
     }
 
     #[test]

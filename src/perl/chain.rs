@@ -160,6 +160,8 @@ impl Host {
         let values = match outcome {
             Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
+            // What it died of is told where the interrupt ends.
+            Err(Unwind::Died(_)) if watch::is_interrupted() => return Ok(None),
             Err(Unwind::Died(error)) => {
                 if hook != Hook::Logging {
                     let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();

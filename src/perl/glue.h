@@ -237,6 +237,8 @@ cp_sv *camelpost_next_dropped(void);
 cp_sv *camelpost_key_get(int32_t index, void *data); /* owned by the caller, or null */
 void camelpost_key_set(int32_t index, void *data, cp_sv *value);
 void camelpost_key_free(int32_t index, void *data);
+int camelpost_is_interrupted(void);
+void camelpost_forked(void);
 
 /* The interrupt: see glue_interrupt.c. 0, or -1 with errno set. */
 int cp_take_interrupts(int number, int wake_with);

@@ -138,3 +138,62 @@ impl Guards {
         guard
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn guard(milliseconds: u32) -> Guard {
+        let place = Place {
+            plugin: 0,
+            hook: 0,
+            native: true,
+        };
+        Guard {
+            spot: Spot::new(place, milliseconds),
+            on_error: None,
+            isolate: false,
+        }
+    }
+
+    fn run(guard: &Guard, called: impl Future<Output = Verdict>) -> Result<Verdict, TooLate> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        runtime.block_on(guard.run(called))
+    }
+
+    #[test]
+    fn a_native_call_ends_when_its_time_is_over_and_defers() {
+        let page = Box::leak(crate::watch::Page::empty());
+        watch::attach(page);
+        let guard = guard(5);
+        assert_eq!(run(&guard, std::future::pending()).err(), Some(TooLate));
+        assert_eq!(guard.on_lateness().unwrap().code, Code::DenySoft);
+        assert_eq!(page.running(), []);
+        let sums: Vec<_> = page.sums().map(|(_, sum)| (sum.calls, sum.late)).collect();
+        assert_eq!(sums, [(1, 1)]);
+    }
+
+    #[test]
+    fn a_native_call_without_a_limit_may_take_any_time() {
+        let slow = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            Verdict::new(Code::Ok)
+        };
+        assert_eq!(run(&guard(0), slow).unwrap().code, Code::Ok);
+    }
+
+    #[test]
+    fn plugins_have_numbers_in_their_order_and_one_that_comes_later_the_next() {
+        let names = ["a", "b", "a"].map(|name| name.as_bytes().to_vec());
+        let guards = Guards::new(PluginSettings::default(), names.into_iter());
+        assert_eq!(guards.names(), ["a", "b"]);
+        let number = |name: &[u8]| guards.of(name, Hook::Rcpt, false).spot.place.plugin;
+        assert_eq!([number(b"b"), number(b"a"), number(b"late")], [1, 0, 2]);
+        let guard = guards.of(b"a", Hook::Rcpt, false);
+        assert_eq!(guard.limit(), Some(Duration::from_secs(120)));
+        assert!(Rc::ptr_eq(&guard, &guards.of(b"a", Hook::Rcpt, false)));
+    }
+}

@@ -166,9 +166,14 @@ impl Server {
     pub fn reload(&self) {
         let done = || self.count("reloaded");
         let before = done();
+        self.ask_for_reload();
+        until("a reload", || done() > before);
+    }
+
+    /// The same without the wait.
+    pub fn ask_for_reload(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
-        until("a reload", || done() > before);
     }
 
     /// How many lines of the log have this text.
