@@ -102,6 +102,7 @@ config_sets! {
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
+    qp_keys
     qmqp
     qmqp_down
     queue_changes
@@ -110,6 +111,7 @@ config_sets! {
     relay
     relay_by_environment
     relay_only
+    replaced_methods
     resets
     sessions
     sessions_with_logging
