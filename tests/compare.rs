@@ -137,3 +137,22 @@ fn each_known_difference_names_a_dialogue() {
         );
     }
 }
+
+#[test]
+fn the_table_of_plugins_says_what_the_suite_shows() {
+    let sets: Vec<_> = SETS
+        .iter()
+        .map(|(name, text)| compare::read_set(name, text).expect("the set can be read"))
+        .collect();
+    let known = Known::read().expect("known_differences.txt can be read");
+    let table = compare::plugins::table(&sets, &known).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plugins.md");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(path, &table).expect("docs/plugins.md can be written");
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        written, table,
+        "docs/plugins.md is out of date: UPDATE_EXPECTED=1 cargo test --test compare table_of_plugins"
+    );
+}

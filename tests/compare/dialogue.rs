@@ -16,6 +16,8 @@ pub struct ConfigSet {
     pub log: bool,
     /// A text in a collected file that ends the wait for a session's last hooks.
     pub until: Option<String>,
+    /// The package's plugins that this set shows at work.
+    pub exercises: Vec<String>,
     /// Another set whose dialogues are held with this configuration.
     pub dialogues_of: Option<String>,
     pub dialogues: Vec<Dialogue>,
@@ -102,6 +104,9 @@ impl ConfigSet {
                     Some((n, v)) => set.env.push((n.to_owned(), v.to_owned())),
                     None => return Err(wrong(format!("`env NAME=VALUE` expected: {value}"))),
                 },
+                "exercises" => set
+                    .exercises
+                    .extend(value.split_whitespace().map(str::to_owned)),
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
                 "until" => set.until = Some(value.to_owned()),

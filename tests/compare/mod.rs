@@ -8,6 +8,7 @@ pub mod dns;
 pub mod ground;
 pub mod known;
 pub mod normal;
+pub mod plugins;
 pub mod sink;
 
 use daemon::{Daemon, Which};
