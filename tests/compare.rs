@@ -33,6 +33,7 @@ config_sets! {
     addresses
     angle_brackets
     auth
+    auth_checkpassword
     auth_deny
     auth_needs_tls
     auth_only_deny
@@ -99,6 +100,7 @@ config_sets! {
     smtp_forward_xclient
     smuggling
     timeouts
+    tls
     verdicts
     verdicts_with_logging
 }

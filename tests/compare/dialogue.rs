@@ -14,6 +14,15 @@ pub struct ConfigSet {
     pub files: Vec<(String, String)>,
     pub collect: Vec<String>,
     pub log: bool,
+    /// What is logged before the first session is compared, too, as the dialogue `start`.
+    pub log_of_start: bool,
+    /// Neither daemon starts with this configuration; what they say then is compared.
+    pub never_starts: bool,
+    /// Commands that prepare the directory, and stub servers to start.
+    pub run: Vec<String>,
+    pub stubs: Vec<String>,
+    /// Perl finds the stand-ins for modules that Debian does not have.
+    pub stand_ins: bool,
     /// A text in a collected file that ends the wait for a session's last hooks.
     pub until: Option<String>,
     /// The package's plugins that this set shows at work.
@@ -59,6 +68,8 @@ pub enum Step {
     Eof,
     /// Another connection, opened when it is first named.
     On(String),
+    /// The TLS handshake.
+    Tls,
     /// The answer to a CRAM-MD5 challenge.
     Cram {
         user: String,
@@ -109,6 +120,11 @@ impl ConfigSet {
                     .extend(value.split_whitespace().map(str::to_owned)),
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
+                "log_of_start" => set.log_of_start = true,
+                "never_starts" => set.never_starts = true,
+                "run" => set.run.push(value.to_owned()),
+                "stub" => set.stubs.push(value.to_owned()),
+                "stand_ins" => set.stand_ins = true,
                 "until" => set.until = Some(value.to_owned()),
                 "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),
                 "file" => {
@@ -126,6 +142,15 @@ impl ConfigSet {
         }
         if set.dialogues.is_empty() && set.dialogues_of.is_none() {
             return Err(format!("{name}.txt: no dialogue (`=== NAME`)"));
+        }
+        let first = set.dialogues.first();
+        let starts = set.log_of_start || set.never_starts;
+        if starts && !first.is_some_and(|d| d.name == "start" && d.steps.is_empty())
+            || set.never_starts && set.dialogues.len() > 1
+        {
+            return Err(format!(
+                "{name}.txt: what is logged at the start is a first dialogue `start` without steps"
+            ));
         }
         Ok(set)
     }
@@ -169,6 +194,7 @@ impl Dialogue {
             "VANISH" => Step::Vanish,
             "HALFCLOSE" => Step::HalfClose,
             "EOF" => Step::Eof,
+            "TLS" => Step::Tls,
             "ON" => Step::On(value.trim().to_owned()),
             "CRAM" => {
                 let (user, password) = value

@@ -10,6 +10,8 @@ pub mod known;
 pub mod normal;
 pub mod plugins;
 pub mod sink;
+pub mod stub;
+pub mod tls;
 
 use daemon::{Daemon, Which};
 use dialogue::{ConfigSet, Dialogue, Expect};
@@ -47,7 +49,7 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     };
     let port = sink.as_ref().map(|s| s.port);
     let ground = Ground::new(&set, port).map_err(io)?;
-    let normal = Normal::new(ground.root(), port);
+    let normal = Normal::new(ground.root(), port, &ground.stub_ports());
     let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
     let mut halves = Vec::new();
     // The original with itself: what differs then is chance, and must not be compared.
@@ -83,12 +85,28 @@ fn run_half(
     normal: &Normal,
 ) -> Result<Half, String> {
     let dns = dns::start().map_err(|e| format!("{}: resolver: {e}", set.name))?;
+    let logged = |line: String| format!("L: {line}");
+    if set.never_starts {
+        let said =
+            Daemon::refusal(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
+        let said: Vec<String> = said.into_iter().map(logged).collect();
+        return Ok(vec![normal.lines(&said)]);
+    }
     let mut daemon =
         Daemon::start(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
     // The readiness check was a session, too.
     ground.harvest();
+    // Without the readiness check's own session.
+    let said = daemon.log().into_iter().map(logged);
+    let said: Vec<String> = said
+        .take_while(|line| !line.contains("Accepted connection"))
+        .collect();
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
+        if set.log_of_start && half.is_empty() {
+            half.push(normal.lines(&said));
+            continue;
+        }
         let mut lines = client::converse(dialogue, daemon.port);
         daemon
             .settle()
@@ -99,7 +117,7 @@ fn run_half(
         lines.extend(ground.harvest());
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
         if set.log {
-            lines.extend(daemon.log().into_iter().map(|line| format!("L: {line}")));
+            lines.extend(daemon.log().into_iter().map(logged));
         }
         half.push(normal.lines(&lines));
     }

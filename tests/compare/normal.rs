@@ -10,12 +10,12 @@ pub struct Normal {
     challenge: Regex,
     insides: Regex,
     root: String,
-    sink: Option<String>,
+    ports: Vec<(String, String)>,
     hostname: String,
 }
 
 impl Normal {
-    pub fn new(root: &Path, sink: Option<u16>) -> Self {
+    pub fn new(root: &Path, sink: Option<u16>, stubs: &[(u16, String)]) -> Self {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let rule = |pattern: &str, name| Regex::new(pattern).ok().map(|regex| (regex, name));
         let rules = [
@@ -67,6 +67,8 @@ impl Normal {
             "cleaning up after ",
             "Loaded Qpsmtpd",
             "Listening on ",
+            "Initializing spool_dir",
+            "size_threshold set to ",
             "Running as user ",
             "forked worker ",
         ];
@@ -76,7 +78,10 @@ impl Normal {
             rules: rules.into_iter().flatten().collect(),
             challenge: Regex::new(r"334 (P[0-9A-Za-z+/]{16,}={0,2})$").unwrap_or_else(never),
             root: root.display().to_string(),
-            sink: sink.map(|port| port.to_string()),
+            ports: (sink.map(|port| (port, "SINK".to_owned())).into_iter())
+                .chain(stubs.iter().cloned())
+                .map(|(port, name)| (port.to_string(), name))
+                .collect(),
             hostname: hostname.trim().to_owned(),
         }
     }
@@ -89,8 +94,8 @@ impl Normal {
 
     fn line(&self, line: &str) -> String {
         let mut line = line.replace(&self.root, "@ROOT@");
-        if let Some(sink) = &self.sink {
-            line = line.replace(sink, "SINK");
+        for (port, name) in &self.ports {
+            line = line.replace(port, name);
         }
         if !self.hostname.is_empty() {
             line = line.replace(&format!(" {}[", self.hostname), " HOST[");
@@ -110,7 +115,10 @@ impl Normal {
 /// EHLO's AUTH line: the original lists the mechanisms in the order of a hash, a new one each time.
 fn sorted_mechanisms(line: &str) -> Option<String> {
     let (start, mechanisms) = line.split_once("AUTH ")?;
-    if start != "S: 250-" && start != "S: 250 " {
+    let start_of_reply = start
+        .trim_start_matches("S: ")
+        .trim_start_matches("L: PID ");
+    if start_of_reply != "250-" && start_of_reply != "250 " {
         return None;
     }
     let mut mechanisms: Vec<&str> = mechanisms.split(' ').collect();
