@@ -34,9 +34,16 @@ config_sets! {
     angle_brackets
     auth
     auth_checkpassword
+    auth_cvm
     auth_deny
+    auth_ldap
+    auth_misconfigured
     auth_needs_tls
     auth_only_deny
+    auth_unreachable
+    auth_vpopmail
+    auth_vpopmail_sql
+    auth_vpopmaild
     bad_addresses
     badmailfrom_rejects_not
     bogus_bounce_deny

@@ -35,6 +35,8 @@ impl Normal {
                 "> DATE HOST",
             ),
             rule(r" HOST\[\d+\]: ", " HOST[PID]: "),
+            // Where perl itself was reading: how much a worker has read before.
+            rule(r"( line \d+), <\w*> (line|chunk) \d+\.$", "${1}."),
             rule(r"HASH\(0x[0-9a-f]+\)", "HASH"),
             // HELP's first line.
             rule(
