@@ -110,6 +110,12 @@ config_sets! {
     tls
     verdicts
     verdicts_with_logging
+    virus_aveclient_odd
+    virus_found
+    virus_hbedv_odd
+    virus_kavscanner_odd
+    virus_marked
+    virus_misconfigured
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub struct Ground {
 impl Ground {
     pub fn new(set: &ConfigSet, sink: Option<u16>) -> std::io::Result<Self> {
         let dir = tempfile::Builder::new()
-            .prefix("camelpost-compare-")
+            .prefix("camelpost_compare_")
             .tempdir()?;
         let root = dir.path().to_owned();
         // The service user has to get in; what it writes to is given to it below.
