@@ -57,6 +57,8 @@ config_sets! {
     counters
     earlytalker
     earlytalker_deferred
+    exim_bsmtp
+    exim_bsmtp_missing
     header_shapes
     header_shapes_seen
     headers
@@ -71,13 +73,22 @@ config_sets! {
     hook_order
     hops
     hosts_allow
+    http_config
     inheritance
     limits
     log_adaptive
+    log_apache
     log_builtin
     log_builtin_debug
+    log_connection_id
+    log_devnull
     log_file
     log_file_debug
+    log_of_two
+    log_syslog
+    log_syslog_odd
+    log_syslog_priority
+    log_transaction_id
     log_warn
     maildir_by_address
     maildir_missing
@@ -85,6 +96,9 @@ config_sets! {
     messages
     messages_delivered
     messages_in_memory
+    milter
+    milter_down
+    milter_odd
     naughty_data
     naughty_data_post
     naughty_mail
@@ -93,6 +107,10 @@ config_sets! {
     no_queue
     objects
     pipelining
+    postfix_queue
+    postfix_queue_by_environment
+    postfix_queue_down
+    postfix_queue_sockets
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
@@ -106,8 +124,13 @@ config_sets! {
     smtp_forward_down
     smtp_forward_xclient
     smuggling
+    stunnel
+    stunnel_off
     timeouts
     tls
+    tls_465
+    tls_bad_certificate
+    tls_without_certificate
     verdicts
     verdicts_with_logging
     virus_aveclient_odd
