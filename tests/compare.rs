@@ -130,6 +130,8 @@ config_sets! {
     tls
     tls_465
     tls_bad_certificate
+    tls_of_tls_cert
+    tls_of_tls_cert_refused
     tls_without_certificate
     verdicts
     verdicts_with_logging

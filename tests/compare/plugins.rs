@@ -179,7 +179,9 @@ fn unfounded(set: &ConfigSet, files: &BTreeSet<String>) -> Vec<String> {
                 word == name || word.strip_prefix(name).is_some_and(|r| r.starts_with(':'))
             })
         });
-        if !loaded {
+        // A program of the package is run and not loaded.
+        let run = set.run.iter().any(|command| command.contains(name));
+        if !loaded && !run {
             wrong.push(format!("{}: none of its files loads {name}", set.name));
         }
         if !files.contains(name) {
