@@ -136,6 +136,7 @@ config_sets! {
     verdicts
     verdicts_with_logging
     virus_aveclient_odd
+    virus_clamd
     virus_found
     virus_hbedv_odd
     virus_kavscanner_odd

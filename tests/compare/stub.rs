@@ -1,7 +1,7 @@
 //! The servers that a config set's plugins talk to: small Perl programs of `tests/fixtures/stubs`.
 //!
 //! A stub prints `ready PORT` (0 where it listens on a unix socket), then what it hears, a line
-//! each. It ends when its standard input does, so that none outlives the suite.
+//! each. An alarm ends it in any case, so that none stays behind a suite that was killed.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -22,11 +22,13 @@ impl Stub {
         let mut words = line.split_whitespace();
         let name = words.next().unwrap_or_default().to_owned();
         let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stubs");
+        // The alarm outlasts exec.
         let mut child = Command::new("perl")
+            .args(["-e", "alarm 1200; exec $^X, @ARGV or die"])
             .arg(dir.join(&name))
             .args(words)
             .current_dir(root)
-            .stdin(Stdio::piped())
+            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()?;
         let mut out = BufReader::new(child.stdout.take().ok_or(std::io::ErrorKind::BrokenPipe)?);
