@@ -47,8 +47,14 @@ config_sets! {
     config
     config_hook
     counters
+    dns_whitelist
+    dnsbl
+    dnsbl_by_environment
+    dnsbl_disconnect
+    dnsbl_naughty
     earlytalker
     earlytalker_deferred
+    fcrdns
     header_shapes
     header_shapes_seen
     headers
@@ -92,6 +98,11 @@ config_sets! {
     relay
     relay_by_environment
     relay_only
+    resolvable_fromhost
+    resolvable_fromhost_permanently
+    resolvable_fromhost_rejects_not
+    rhsbl
+    rhsbl_disconnect
     sessions
     sessions_with_logging
     smtp_forward
@@ -99,6 +110,8 @@ config_sets! {
     smtp_forward_xclient
     smuggling
     timeouts
+    uribl
+    uribl_headers
     verdicts
     verdicts_with_logging
 }

@@ -23,8 +23,13 @@ impl Host {
         self.contents.begin_session(&self.qp);
         let before = self.enter(port);
         self.process_state.note()?;
-        self.process_state.set_environment(environment);
+        self.set_environment(environment);
         Ok(before)
+    }
+
+    /// Sets variables of the session's environment.
+    pub fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
+        self.process_state.set_environment(environment);
     }
 
     /// A session has ended: `idle` is what Perl code sees from now on.

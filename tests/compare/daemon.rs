@@ -36,6 +36,8 @@ pub struct Daemon {
     pub port: u16,
     stderr: PathBuf,
     read: u64,
+    /// What it logged until it listened.
+    pub started_with: Vec<String>,
 }
 
 /// Says what to do where the oracle is not there: the suite has no meaning without it.
@@ -62,6 +64,7 @@ impl Daemon {
             let port = free_port().map_err(|e| format!("no free port: {e}"))?;
             match Self::start_on(port, which, set, ground, dns) {
                 Ok(daemon) => return Ok(daemon),
+                Err(error) if set.start => return Err(error),
                 Err(error) => last = error,
             }
         }
@@ -85,16 +88,16 @@ impl Daemon {
                 command
                     .args(["-Tw", "-I"])
                     .arg(shim)
+                    .arg("-I")
+                    .arg(root.join("lib"))
                     .args(["-MCompareResolver", ORIGINAL]);
                 command
             }
             Which::Camelpost => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
-                command
-                    .args(["serve", "--config"])
-                    .arg(root.join("config"))
-                    .arg("--no-rdns");
+                command.args(["serve", "--config"]).arg(root.join("config"));
                 command.env_clear();
+                command.env("PERL5LIB", root.join("lib"));
                 command.env("RES_NAMESERVERS", dns.ip().to_string());
                 command.env("RES_OPTIONS", format!("port:{}", dns.port()));
                 command
@@ -132,9 +135,17 @@ impl Daemon {
             port,
             stderr,
             read: 0,
+            started_with: Vec::new(),
         };
         daemon.wait_until_ready()?;
-        daemon.log();
+        let mut log = daemon.log();
+        let listens = |line: &String| {
+            ["Listening on ", "Accepted connection"]
+                .iter()
+                .any(|text| line.contains(text))
+        };
+        log.truncate(log.iter().position(listens).unwrap_or(log.len()));
+        daemon.started_with = log;
         Ok(daemon)
     }
 

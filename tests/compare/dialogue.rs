@@ -16,6 +16,13 @@ pub struct ConfigSet {
     pub log: bool,
     /// A text in a collected file that ends the wait for a session's last hooks.
     pub until: Option<String>,
+    /// What the suite's resolver knows: `NAME TYPE DATA`.
+    pub dns: Vec<String>,
+    /// Sockets with a program that answers there, and daemons with the socket that they make.
+    pub services: Vec<(String, String)>,
+    pub daemons: Vec<(String, String)>,
+    /// Whether what a daemon logs while it starts is compared, too.
+    pub start: bool,
     /// Another set whose dialogues are held with this configuration.
     pub dialogues_of: Option<String>,
     pub dialogues: Vec<Dialogue>,
@@ -57,6 +64,8 @@ pub enum Step {
     Eof,
     /// Another connection, opened when it is first named.
     On(String),
+    /// A shell command in the set's directory; its output is compared.
+    Run(String),
     /// The answer to a CRAM-MD5 challenge.
     Cram {
         user: String,
@@ -104,6 +113,19 @@ impl ConfigSet {
                 },
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
+                "start" => set.start = true,
+                "dns" => set.dns.push(value.to_owned()),
+                "service" | "daemon" => {
+                    let (socket, command) = value.split_once(' ').ok_or_else(|| {
+                        wrong(format!("`{key} SOCKET COMMAND` expected: {value}"))
+                    })?;
+                    let list = if key == "service" {
+                        &mut set.services
+                    } else {
+                        &mut set.daemons
+                    };
+                    list.push((socket.to_owned(), command.to_owned()));
+                }
                 "until" => set.until = Some(value.to_owned()),
                 "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),
                 "file" => {
@@ -165,6 +187,7 @@ impl Dialogue {
             "HALFCLOSE" => Step::HalfClose,
             "EOF" => Step::Eof,
             "ON" => Step::On(value.trim().to_owned()),
+            "RUN" => Step::Run(value.to_owned()),
             "CRAM" => {
                 let (user, password) = value
                     .trim()

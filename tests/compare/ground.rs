@@ -5,6 +5,7 @@
 
 use super::client::visible;
 use super::dialogue::ConfigSet;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -12,12 +13,16 @@ use std::process::Command;
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
+/// Directories of the service user, which are emptied before the second daemon starts.
+const WRITTEN_TO: [&str; 5] = ["spool", "Maildir", "captured", "mail", "var"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 pub struct Ground {
     dir: tempfile::TempDir,
     pub user: String,
     collect: Vec<String>,
+    /// What the directory had before a daemon ran in it.
+    made: Vec<OsString>,
 }
 
 impl Ground {
@@ -36,8 +41,9 @@ impl Ground {
         }
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
+        fs::create_dir_all(root.join("run"))?;
         let user = service_user();
-        for name in ["spool", "Maildir", "captured", "var"] {
+        for name in WRITTEN_TO {
             let path = root.join(name);
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
@@ -45,10 +51,16 @@ impl Ground {
                 run(Command::new("chown").arg(&user).arg(&path))?;
             }
         }
+        // The daemon runs here, and a few plugins write where it runs.
+        if is_root() {
+            run(Command::new("chown").arg(&user).arg(&root))?;
+        }
+        let made = names_in(&root);
         Ok(Self {
             dir,
             user,
             collect: set.collect.clone(),
+            made,
         })
     }
 
@@ -73,7 +85,8 @@ impl Ground {
     /// What was delivered or written since the last call, as lines; it is removed.
     pub fn harvest(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for path in files_below(&self.root().join("Maildir")) {
+        let delivered = ["Maildir", "mail"].map(|dir| files_below(&self.root().join(dir)));
+        for path in delivered.concat() {
             let place = path.parent().unwrap_or(&path).strip_prefix(self.root());
             let place = place.map(|p| p.display().to_string()).unwrap_or_default();
             lines.push(format!("-- in {place}"));
@@ -114,17 +127,28 @@ impl Ground {
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
-        for dir in ["Maildir", "spool", "captured", "var"] {
-            let Ok(entries) = fs::read_dir(self.root().join(dir)) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                fs::remove_dir_all(entry.path())
-                    .or_else(|_| fs::remove_file(entry.path()))
-                    .ok();
+        for dir in WRITTEN_TO {
+            for name in names_in(&self.root().join(dir)) {
+                remove(&self.root().join(dir).join(name));
+            }
+        }
+        for name in names_in(self.root()) {
+            if !self.made.contains(&name) {
+                remove(&self.root().join(name));
             }
         }
     }
+}
+
+fn names_in(dir: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).collect()
+}
+
+fn remove(path: &Path) {
+    fs::remove_dir_all(path)
+        .or_else(|_| fs::remove_file(path))
+        .ok();
 }
 
 /// The configuration of a set that says nothing else.

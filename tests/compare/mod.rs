@@ -8,6 +8,7 @@ pub mod dns;
 pub mod ground;
 pub mod known;
 pub mod normal;
+pub mod service;
 pub mod sink;
 
 use daemon::{Daemon, Which};
@@ -16,6 +17,7 @@ use diff::Hunk;
 use ground::Ground;
 use known::Known;
 use normal::Normal;
+use service::Services;
 use sink::Sink;
 
 /// What one daemon said and delivered, for each dialogue of a set.
@@ -47,6 +49,8 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     let port = sink.as_ref().map(|s| s.port);
     let ground = Ground::new(&set, port).map_err(io)?;
     let normal = Normal::new(ground.root(), port);
+    let _services = Services::start(&set.services, &set.daemons, &ground)
+        .map_err(|e| format!("{name}: {e}"))?;
     let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
     let mut halves = Vec::new();
     // The original with itself: what differs then is chance, and must not be compared.
@@ -81,14 +85,24 @@ fn run_half(
     sink: Option<&Sink>,
     normal: &Normal,
 ) -> Result<Half, String> {
-    let dns = dns::start().map_err(|e| format!("{}: resolver: {e}", set.name))?;
-    let mut daemon =
-        Daemon::start(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
+    let zone = dns::Zone::parse(set.dns.iter().map(String::as_str))
+        .map_err(|e| format!("{}: {e}", set.name))?;
+    let dns = dns::start(zone).map_err(|e| format!("{}: resolver: {e}", set.name))?;
+    let mut daemon = match Daemon::start(which, set, ground, dns) {
+        Ok(daemon) => daemon,
+        // A set of one dialogue, which says what is logged then.
+        Err(error) if set.start => return Ok(vec![normal.lines(&not_started(&error))]),
+        Err(error) => return Err(format!("{}: {error}", set.name)),
+    };
     // The readiness check was a session, too.
     ground.harvest();
+    let mut start = Vec::new();
+    if set.start {
+        start.extend(daemon.started_with.iter().map(|line| format!("L: {line}")));
+    }
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
-        let mut lines = client::converse(dialogue, daemon.port);
+        let mut lines = client::converse(dialogue, daemon.port, ground.root());
         daemon
             .settle()
             .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;
@@ -100,9 +114,18 @@ fn run_half(
         if set.log {
             lines.extend(daemon.log().into_iter().map(|line| format!("L: {line}")));
         }
+        lines.splice(0..0, start.drain(..));
         half.push(normal.lines(&lines));
     }
     Ok(half)
+}
+
+/// The transcript of a daemon that refused to start; the first line of the error is the suite's.
+fn not_started(error: &str) -> Vec<String> {
+    let log = error.lines().skip(1).map(|line| format!("L: {line}"));
+    std::iter::once("-- does not start".to_owned())
+        .chain(log)
+        .collect()
 }
 
 fn compare(
