@@ -47,14 +47,23 @@ config_sets! {
     config
     config_hook
     counters
+    dkim
+    dkim_rejects_not
+    dkim_signs
+    dmarc
+    dmarc_alone
+    dmarc_softly
     dns_whitelist
     dnsbl
     dnsbl_by_environment
     dnsbl_disconnect
     dnsbl_naughty
+    dspam
+    dspam_agrees
     earlytalker
     earlytalker_deferred
     fcrdns
+    geoip
     header_shapes
     header_shapes_seen
     headers
@@ -90,6 +99,9 @@ config_sets! {
     no_plugins
     no_queue
     objects
+    p0f
+    p0f_unreachable
+    p0f_version_2
     pipelining
     qmail_queue
     qmail_queue_by_environment
@@ -109,6 +121,17 @@ config_sets! {
     smtp_forward_down
     smtp_forward_xclient
     smuggling
+    spamassassin
+    spamassassin_marks
+    spamassassin_no_headers
+    spamassassin_spamd
+    spamassassin_unreachable
+    spf
+    spf_defers
+    spf_old_settings
+    spf_refuses
+    spf_refuses_more
+    spf_refuses_nearly_all
     timeouts
     uribl
     uribl_headers

@@ -31,9 +31,12 @@ impl Services {
             serve(socket, command, ground).map_err(|e| format!("service {socket}: {e}"))?;
         }
         for (socket, command) in daemons {
+            let log = std::fs::File::create(ground.root().join(format!("{socket}.log")))
+                .map_err(|e| format!("daemon {socket}: {e}"))?;
             let child = command_of(command, ground)
                 .stdin(Stdio::null())
                 .stdout(Stdio::null())
+                .stderr(log)
                 .process_group(0)
                 .spawn()
                 .map_err(|e| format!("daemon {socket}: {command}: {e}"))?;
