@@ -42,10 +42,12 @@ config_sets! {
     bogus_bounce_log
     bogus_bounce_reject
     bogus_bounce_softly
+    check_wrappers
     chunks
     commands
     config
     config_hook
+    content_log
     counters
     dkim
     dkim_rejects_not
@@ -58,12 +60,22 @@ config_sets! {
     dnsbl_by_environment
     dnsbl_disconnect
     dnsbl_naughty
+    domainkeys
+    domainkeys_softly
     dspam
     dspam_agrees
     earlytalker
     earlytalker_deferred
+    envelope_notes
     fcrdns
     geoip
+    greylisting
+    greylisting_and_others
+    greylisting_by_recipient
+    greylisting_late
+    greylisting_only_tells
+    greylisting_passes
+    greylisting_waits
     header_shapes
     header_shapes_seen
     headers
@@ -79,7 +91,12 @@ config_sets! {
     hops
     hosts_allow
     inheritance
+    karma
+    karma_naughty
+    karma_unwritable
     limits
+    loadcheck
+    loadcheck_module
     log_adaptive
     log_builtin
     log_builtin_debug
@@ -92,6 +109,8 @@ config_sets! {
     messages
     messages_delivered
     messages_in_memory
+    missing_modules
+    missing_modules_at_load
     naughty_data
     naughty_data_post
     naughty_mail
@@ -103,10 +122,18 @@ config_sets! {
     p0f_unreachable
     p0f_version_2
     pipelining
+    qmail_deliverable
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
+    random_error
+    random_error_arguments
     rcpt_lists
+    rcpt_map_absent
+    rcpt_map_bad_default
+    rcpt_map_empty
+    rcpt_map_no_domain
+    rcpt_map_no_file
     relay
     relay_by_environment
     relay_only
@@ -137,6 +164,11 @@ config_sets! {
     uribl_headers
     verdicts
     verdicts_with_logging
+    whitelist
+    whitelist_by_environment
+    whitelist_per_recipient
+    wrong_arguments
+    wrong_lists
 }
 
 #[test]
