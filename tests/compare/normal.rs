@@ -60,6 +60,7 @@ impl Normal {
             rule(r"\d+\.\d{3} s\.$", "N s."),
             // Which handle was read last, which perl adds to its warnings.
             rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
+            rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
             rule(r"finished in \d+\.\d\d sec", "finished in N sec"),
             rule(r"started at \d+(\.\d+)?$", "started at TIME"),
