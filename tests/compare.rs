@@ -33,9 +33,17 @@ config_sets! {
     addresses
     angle_brackets
     auth
+    auth_checkpassword
+    auth_cvm
     auth_deny
+    auth_ldap
+    auth_misconfigured
     auth_needs_tls
     auth_only_deny
+    auth_unreachable
+    auth_vpopmail
+    auth_vpopmail_sql
+    auth_vpopmaild
     bad_addresses
     badmailfrom_rejects_not
     bogus_bounce_deny
@@ -160,10 +168,17 @@ config_sets! {
     spf_refuses_more
     spf_refuses_nearly_all
     timeouts
+    tls
     uribl
     uribl_headers
     verdicts
     verdicts_with_logging
+    virus_aveclient_odd
+    virus_found
+    virus_hbedv_odd
+    virus_kavscanner_odd
+    virus_marked
+    virus_misconfigured
     whitelist
     whitelist_by_environment
     whitelist_per_recipient
@@ -204,4 +219,23 @@ fn each_known_difference_names_a_dialogue() {
             entry.pattern
         );
     }
+}
+
+#[test]
+fn the_table_of_plugins_says_what_the_suite_shows() {
+    let sets: Vec<_> = SETS
+        .iter()
+        .map(|(name, text)| compare::read_set(name, text).expect("the set can be read"))
+        .collect();
+    let known = Known::read().expect("known_differences.txt can be read");
+    let table = compare::plugins::table(&sets, &known).unwrap_or_else(|wrong| panic!("{wrong}"));
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plugins.md");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(path, &table).expect("docs/plugins.md can be written");
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(
+        written, table,
+        "docs/plugins.md is out of date: UPDATE_EXPECTED=1 cargo test --test compare table_of_plugins"
+    );
 }

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::call::{Unwind, Want, call, call_function};
+use super::contents::Contents;
 use super::host::Host;
 use super::port::Port;
 use super::stdio;
@@ -21,7 +22,9 @@ impl Host {
         stdio::fresh()?;
         self.settings.config.begin_session();
         self.contents.begin_session(&self.qp);
+        let begun = port.connection();
         let before = self.enter(port);
+        Contents::copy_notes(&before.connection().notes, &begun.notes);
         self.process_state.note()?;
         self.set_environment(environment);
         Ok(before)

@@ -3,6 +3,7 @@
 //! It judges nothing. The transcript has one line for each line that went over the wire.
 
 use super::dialogue::{Dialogue, Step};
+use super::tls::Relay;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -80,6 +81,7 @@ struct Line {
     due: usize,
     challenge: String,
     over: bool,
+    relay: Option<Relay>,
 }
 
 /// What a wait for a line of the server ended with.
@@ -103,6 +105,7 @@ impl Party {
                     due: 0,
                     challenge: String::new(),
                     over: false,
+                    relay: None,
                 };
                 self.lines.insert(name.to_owned(), line);
                 if greeting {
@@ -190,6 +193,17 @@ impl Party {
                     if !self.reply(name, REPLY) {
                         break;
                     }
+                }
+            }
+            Step::Tls => {
+                line.flush();
+                match Relay::over(&line.socket) {
+                    Ok((relay, socket)) => {
+                        line.socket = socket;
+                        line.relay = Some(relay);
+                        self.reply(name, REPLY);
+                    }
+                    Err(error) => self.said.push(format!("-- no relay: {error}")),
                 }
             }
             Step::Cram { user, password } => {

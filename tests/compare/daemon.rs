@@ -36,8 +36,6 @@ pub struct Daemon {
     pub port: u16,
     stderr: PathBuf,
     read: u64,
-    /// What it logged until it listened.
-    pub started_with: Vec<String>,
 }
 
 /// Says what to do where the oracle is not there: the suite has no meaning without it.
@@ -64,7 +62,6 @@ impl Daemon {
             let port = free_port().map_err(|e| format!("no free port: {e}"))?;
             match Self::start_on(port, which, set, ground, dns) {
                 Ok(daemon) => return Ok(daemon),
-                Err(error) if set.start => return Err(error),
                 Err(error) => last = error,
             }
         }
@@ -89,7 +86,7 @@ impl Daemon {
                     .args(["-Tw", "-I"])
                     .arg(shim)
                     .arg("-I")
-                    .arg(root.join("lib"))
+                    .arg(root.join("perl"))
                     .args(["-MCompareResolver", ORIGINAL]);
                 command
             }
@@ -97,7 +94,7 @@ impl Daemon {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
                 command.args(["serve", "--config"]).arg(root.join("config"));
                 command.env_clear();
-                command.env("PERL5LIB", root.join("lib"));
+                command.env("PERL5LIB", root.join("perl"));
                 command.env("RES_NAMESERVERS", dns.ip().to_string());
                 command.env("RES_OPTIONS", format!("port:{}", dns.port()));
                 command
@@ -135,18 +132,28 @@ impl Daemon {
             port,
             stderr,
             read: 0,
-            started_with: Vec::new(),
         };
         daemon.wait_until_ready()?;
-        let mut log = daemon.log();
-        let listens = |line: &String| {
-            ["Listening on ", "Accepted connection"]
-                .iter()
-                .any(|text| line.contains(text))
-        };
-        log.truncate(log.iter().position(listens).unwrap_or(log.len()));
-        daemon.started_with = log;
         Ok(daemon)
+    }
+
+    /// What it says when it cannot start with this configuration; an error if it can.
+    pub fn refusal(
+        which: Which,
+        set: &ConfigSet,
+        ground: &Ground,
+        dns: SocketAddr,
+    ) -> Result<Vec<String>, String> {
+        let port = free_port().map_err(|e| format!("no free port: {e}"))?;
+        match Self::start_on(port, which, set, ground, dns) {
+            Ok(_) => Err(format!("{} does start", which.name())),
+            Err(_) => {
+                let log = ground.root().join(format!("{}.stderr", which.name()));
+                let text = fs::read(&log).unwrap_or_default();
+                let text = String::from_utf8_lossy(&text);
+                Ok(text.lines().map(str::to_owned).collect())
+            }
+        }
     }
 
     /// A greeting, or any other line: the original listens long before it can answer.

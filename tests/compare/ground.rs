@@ -5,11 +5,12 @@
 
 use super::client::visible;
 use super::dialogue::ConfigSet;
+use super::stub::Stub;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
@@ -23,21 +24,28 @@ pub struct Ground {
     collect: Vec<String>,
     /// What the directory had before a daemon ran in it.
     made: Vec<OsString>,
+    stubs: Vec<Stub>,
 }
 
 impl Ground {
     pub fn new(set: &ConfigSet, sink: Option<u16>) -> std::io::Result<Self> {
         let dir = tempfile::Builder::new()
-            .prefix("camelpost-compare-")
+            .prefix("camelpost_compare_")
             .tempdir()?;
         let root = dir.path().to_owned();
         // The service user has to get in; what it writes to is given to it below.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
+        fs::create_dir(root.join("run"))?;
+        let mut stubs = Vec::new();
+        for line in &set.stubs {
+            stubs.push(Stub::start(line, &root)?);
+        }
+        let places = placeholders(&root, sink, &stubs);
         for (name, text) in defaults() {
-            write(&root.join(name), text, &root, sink)?;
+            write(&root.join(name), text, &places)?;
         }
         for (name, text) in &set.files {
-            write(&root.join(name), text, &root, sink)?;
+            write(&root.join(name), text, &places)?;
         }
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
@@ -51,6 +59,16 @@ impl Ground {
                 run(Command::new("chown").arg(&user).arg(&path))?;
             }
         }
+        if set.stand_ins {
+            copy_tree(&Path::new(FIXTURES).join("perl"), &root.join("perl"))?;
+        }
+        for line in &set.run {
+            run(Command::new("sh")
+                .args(["-c", &filled(line, &places)])
+                .current_dir(&root)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()))?;
+        }
         // The daemon runs here, and a few plugins write where it runs.
         if is_root() {
             run(Command::new("chown").arg(&user).arg(&root))?;
@@ -61,7 +79,14 @@ impl Ground {
             user,
             collect: set.collect.clone(),
             made,
+            stubs,
         })
+    }
+
+    /// The ports of the stub servers, with what stands for them in a transcript.
+    pub fn stub_ports(&self) -> Vec<(u16, String)> {
+        let tcp = self.stubs.iter().filter(|stub| stub.port != 0);
+        tcp.map(|stub| (stub.port, stub.placeholder())).collect()
     }
 
     pub fn root(&self) -> &Path {
@@ -108,6 +133,7 @@ impl Ground {
                 fs::File::create(&path).ok();
             }
         }
+        lines.extend(self.stubs.iter().flat_map(Stub::harvest));
         let spooled = files_below(&self.root().join("spool"));
         if !spooled.is_empty() {
             lines.push(format!(
@@ -164,11 +190,25 @@ fn defaults() -> [(&'static str, &'static str); 7] {
     ]
 }
 
-fn write(path: &Path, text: &str, root: &Path, sink: Option<u16>) -> std::io::Result<()> {
-    let text = text
-        .replace("@ROOT@", &root.display().to_string())
-        .replace("@PACKAGE@", PACKAGE_PLUGINS)
-        .replace("@SINK@", &sink.unwrap_or(9).to_string());
+/// What is written for each `@NAME@` in a set's files.
+fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, String)> {
+    let mut places = vec![
+        ("@ROOT@".to_owned(), root.display().to_string()),
+        ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
+        ("@SINK@".to_owned(), sink.unwrap_or(9).to_string()),
+    ];
+    places.extend(stubs.iter().map(|s| (s.placeholder(), s.port.to_string())));
+    places
+}
+
+fn filled(text: &str, places: &[(String, String)]) -> String {
+    places.iter().fold(text.to_owned(), |text, (name, value)| {
+        text.replace(name, value)
+    })
+}
+
+fn write(path: &Path, text: &str, places: &[(String, String)]) -> std::io::Result<()> {
+    let text = filled(text, places);
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }

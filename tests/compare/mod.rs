@@ -8,8 +8,11 @@ pub mod dns;
 pub mod ground;
 pub mod known;
 pub mod normal;
+pub mod plugins;
 pub mod service;
 pub mod sink;
+pub mod stub;
+pub mod tls;
 
 use daemon::{Daemon, Which};
 use dialogue::{ConfigSet, Dialogue, Expect};
@@ -48,7 +51,7 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     };
     let port = sink.as_ref().map(|s| s.port);
     let ground = Ground::new(&set, port).map_err(io)?;
-    let normal = Normal::new(ground.root(), port);
+    let normal = Normal::new(ground.root(), port, &ground.stub_ports());
     let _services = Services::start(&set.services, &set.daemons, &ground)
         .map_err(|e| format!("{name}: {e}"))?;
     let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
@@ -88,20 +91,28 @@ fn run_half(
     let zone = dns::Zone::parse(set.dns.iter().map(String::as_str))
         .map_err(|e| format!("{}: {e}", set.name))?;
     let dns = dns::start(zone).map_err(|e| format!("{}: resolver: {e}", set.name))?;
-    let mut daemon = match Daemon::start(which, set, ground, dns) {
-        Ok(daemon) => daemon,
-        // A set of one dialogue, which says what is logged then.
-        Err(error) if set.start => return Ok(vec![normal.lines(&not_started(&error))]),
-        Err(error) => return Err(format!("{}: {error}", set.name)),
-    };
+    let logged = |line: String| format!("L: {line}");
+    if set.never_starts {
+        let said =
+            Daemon::refusal(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
+        let said: Vec<String> = said.into_iter().map(logged).collect();
+        return Ok(vec![normal.lines(&said)]);
+    }
+    let mut daemon =
+        Daemon::start(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
     // The readiness check was a session, too.
     ground.harvest();
-    let mut start = Vec::new();
-    if set.start {
-        start.extend(daemon.started_with.iter().map(|line| format!("L: {line}")));
-    }
+    // Without the readiness check's own session.
+    let said = daemon.log().into_iter().map(logged);
+    let said: Vec<String> = said
+        .take_while(|line| !line.contains("Accepted connection"))
+        .collect();
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
+        if set.log_of_start && half.is_empty() {
+            half.push(normal.lines(&said));
+            continue;
+        }
         let mut lines = client::converse(dialogue, daemon.port, ground.root());
         daemon
             .settle()
@@ -112,20 +123,11 @@ fn run_half(
         lines.extend(ground.harvest());
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
         if set.log {
-            lines.extend(daemon.log().into_iter().map(|line| format!("L: {line}")));
+            lines.extend(daemon.log().into_iter().map(logged));
         }
-        lines.splice(0..0, start.drain(..));
         half.push(normal.lines(&lines));
     }
     Ok(half)
-}
-
-/// The transcript of a daemon that refused to start; the first line of the error is the suite's.
-fn not_started(error: &str) -> Vec<String> {
-    let log = error.lines().skip(1).map(|line| format!("L: {line}"));
-    std::iter::once("-- does not start".to_owned())
-        .chain(log)
-        .collect()
 }
 
 fn compare(

@@ -10,12 +10,12 @@ pub struct Normal {
     challenge: Regex,
     insides: Regex,
     root: String,
-    sink: Option<String>,
+    ports: Vec<(String, String)>,
     hostname: String,
 }
 
 impl Normal {
-    pub fn new(root: &Path, sink: Option<u16>) -> Self {
+    pub fn new(root: &Path, sink: Option<u16>, stubs: &[(u16, String)]) -> Self {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let rule = |pattern: &str, name| Regex::new(pattern).ok().map(|regex| (regex, name));
         let rules = [
@@ -35,6 +35,8 @@ impl Normal {
                 "> DATE HOST",
             ),
             rule(r" HOST\[\d+\]: ", " HOST[PID]: "),
+            // Where perl itself was reading: how much a worker has read before.
+            rule(r"( line \d+), <\w*> (line|chunk) \d+\.$", "${1}."),
             rule(r"HASH\(0x[0-9a-f]+\)", "HASH"),
             // HELP's first line.
             rule(
@@ -64,6 +66,9 @@ impl Normal {
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
             rule(r"finished in \d+\.\d\d sec", "finished in N sec"),
             rule(r"started at \d+(\.\d+)?$", "started at TIME"),
+            // Temporary files of plugins; perl counts lines in another way under -T.
+            rule(r"/tmp/[A-Za-z0-9_]{10}\b", "/tmp/FILE"),
+            rule(r"(ClamAV/Client\.pm line )\d+", "${1}N"),
             rule(r"XCLIENT (.*)PORT=\d+", "XCLIENT ${1}PORT=N"),
             rule(r"/spool/\d+:\d+:\d+\S*", "/spool/FILE"),
         ];
@@ -77,6 +82,8 @@ impl Normal {
             "cleaning up after ",
             "Loaded Qpsmtpd",
             "Listening on ",
+            "Initializing spool_dir",
+            "size_threshold set to ",
             "Running as user ",
             "forked worker ",
         ];
@@ -86,7 +93,10 @@ impl Normal {
             rules: rules.into_iter().flatten().collect(),
             challenge: Regex::new(r"334 (P[0-9A-Za-z+/]{16,}={0,2})$").unwrap_or_else(never),
             root: root.display().to_string(),
-            sink: sink.map(|port| port.to_string()),
+            ports: (sink.map(|port| (port, "SINK".to_owned())).into_iter())
+                .chain(stubs.iter().cloned())
+                .map(|(port, name)| (port.to_string(), name))
+                .collect(),
             hostname: hostname.trim().to_owned(),
         }
     }
@@ -100,8 +110,8 @@ impl Normal {
 
     fn line(&self, line: &str) -> String {
         let mut line = line.replace(&self.root, "@ROOT@");
-        if let Some(sink) = &self.sink {
-            line = line.replace(sink, "SINK");
+        for (port, name) in &self.ports {
+            line = line.replace(port, name);
         }
         if !self.hostname.is_empty() {
             line = line.replace(&format!(" {}[", self.hostname), " HOST[");
@@ -121,7 +131,10 @@ impl Normal {
 /// EHLO's AUTH line: the original lists the mechanisms in the order of a hash, a new one each time.
 fn sorted_mechanisms(line: &str) -> Option<String> {
     let (start, mechanisms) = line.split_once("AUTH ")?;
-    if start != "S: 250-" && start != "S: 250 " {
+    let start_of_reply = start
+        .trim_start_matches("S: ")
+        .trim_start_matches("L: PID ");
+    if start_of_reply != "250-" && start_of_reply != "250 " {
         return None;
     }
     let mut mechanisms: Vec<&str> = mechanisms.split(' ').collect();
