@@ -126,6 +126,8 @@ config_sets! {
     no_plugins
     no_queue
     objects
+    old_names
+    old_names_of_messages
     p0f
     p0f_unreachable
     p0f_version_2

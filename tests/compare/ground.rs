@@ -14,6 +14,9 @@ use std::process::{Command, Stdio};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
+/// Camelpost's own Perl plugins, which the original can run, too; in the directory of the set, since
+/// the service user may not get into the repository.
+const SHIPPED_PLUGINS: &str = "shipped";
 /// Directories of the service user, which are emptied before the second daemon starts.
 const WRITTEN_TO: [&str; 5] = ["spool", "Maildir", "captured", "mail", "var"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
@@ -49,6 +52,8 @@ impl Ground {
         }
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-plugins");
+        copy_tree(&shipped, &root.join(SHIPPED_PLUGINS))?;
         fs::create_dir_all(root.join("run"))?;
         let user = service_user();
         for name in WRITTEN_TO {
@@ -195,6 +200,10 @@ fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, 
     let mut places = vec![
         ("@ROOT@".to_owned(), root.display().to_string()),
         ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
+        (
+            "@SHIPPED@".to_owned(),
+            root.join(SHIPPED_PLUGINS).display().to_string(),
+        ),
         ("@SINK@".to_owned(), sink.unwrap_or(9).to_string()),
     ];
     places.extend(stubs.iter().map(|s| (s.placeholder(), s.port.to_string())));
