@@ -50,15 +50,42 @@ config_sets! {
     bogus_bounce_log
     bogus_bounce_reject
     bogus_bounce_softly
+    check_wrappers
     chunks
     commands
     config
     config_hook
+    content_log
     counters
+    dkim
+    dkim_rejects_not
+    dkim_signs
+    dmarc
+    dmarc_alone
+    dmarc_softly
+    dns_whitelist
+    dnsbl
+    dnsbl_by_environment
+    dnsbl_disconnect
+    dnsbl_naughty
+    domainkeys
+    domainkeys_softly
+    dspam
+    dspam_agrees
     earlytalker
     earlytalker_deferred
+    envelope_notes
     exim_bsmtp
     exim_bsmtp_missing
+    fcrdns
+    geoip
+    greylisting
+    greylisting_and_others
+    greylisting_by_recipient
+    greylisting_late
+    greylisting_only_tells
+    greylisting_passes
+    greylisting_waits
     header_shapes
     header_shapes_seen
     headers
@@ -75,7 +102,12 @@ config_sets! {
     hosts_allow
     http_config
     inheritance
+    karma
+    karma_naughty
+    karma_unwritable
     limits
+    loadcheck
+    loadcheck_module
     log_adaptive
     log_apache
     log_builtin
@@ -99,6 +131,8 @@ config_sets! {
     milter
     milter_down
     milter_odd
+    missing_modules
+    missing_modules_at_load
     naughty_data
     naughty_data_post
     naughty_mail
@@ -106,24 +140,53 @@ config_sets! {
     no_plugins
     no_queue
     objects
+    old_names
+    old_names_of_messages
+    p0f
+    p0f_unreachable
+    p0f_version_2
     pipelining
     postfix_queue
     postfix_queue_by_environment
     postfix_queue_down
     postfix_queue_sockets
+    qmail_deliverable
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
+    random_error
+    random_error_arguments
     rcpt_lists
+    rcpt_map_absent
+    rcpt_map_bad_default
+    rcpt_map_empty
+    rcpt_map_no_domain
+    rcpt_map_no_file
     relay
     relay_by_environment
     relay_only
+    resolvable_fromhost
+    resolvable_fromhost_permanently
+    resolvable_fromhost_rejects_not
+    rhsbl
+    rhsbl_disconnect
     sessions
     sessions_with_logging
     smtp_forward
     smtp_forward_down
     smtp_forward_xclient
     smuggling
+    spamassassin
+    spamassassin_marks
+    spamassassin_no_headers
+    spamassassin_spamd
+    spamassassin_unreachable
+    spf
+    spf_defers
+    spf_old_settings
+    spf_refuses
+    spf_refuses_more
+    spf_refuses_nearly_all
     stunnel
     stunnel_off
     timeouts
@@ -133,6 +196,8 @@ config_sets! {
     tls_of_tls_cert
     tls_of_tls_cert_refused
     tls_without_certificate
+    uribl
+    uribl_headers
     verdicts
     verdicts_with_logging
     virus_aveclient_odd
@@ -142,6 +207,11 @@ config_sets! {
     virus_kavscanner_odd
     virus_marked
     virus_misconfigured
+    whitelist
+    whitelist_by_environment
+    whitelist_per_recipient
+    wrong_arguments
+    wrong_lists
 }
 
 #[test]

@@ -32,6 +32,14 @@ struct LogLine {
     text: Vec<u8>,
 }
 
+/// What is still to be done for a client that has just come.
+pub struct Arrival {
+    /// The client's address, if its name is to be looked up.
+    pub look_up: Option<IpAddr>,
+    /// The log line of a new connection, to which the client's name is added.
+    pub accepted: String,
+}
+
 /// See the module's description.
 pub struct Session {
     pub id: u64,
@@ -40,8 +48,7 @@ pub struct Session {
     pub host: Rc<Host>,
     pub pump: Rc<Pump>,
     pub natives: Rc<Natives>,
-    /// The client's address, if its name is to be looked up.
-    pub look_up: Option<IpAddr>,
+    pub arrival: Arrival,
     log: RefCell<Vec<LogLine>>,
     /// A plugin has put handles of its own in the place of STDIN and STDOUT: all traffic goes
     /// through them.
@@ -56,7 +63,7 @@ impl Session {
         transport: Transport,
         loaded: &Loaded,
         pump: &Rc<Pump>,
-        look_up: Option<IpAddr>,
+        arrival: Arrival,
         on_taken: Box<dyn Fn()>,
     ) -> Rc<Session> {
         Rc::new(Session {
@@ -66,21 +73,37 @@ impl Session {
             host: loaded.host.clone(),
             pump: pump.clone(),
             natives: loaded.natives.clone(),
-            look_up,
+            arrival,
             log: RefCell::default(),
             taken: Cell::new(false),
             on_taken,
         })
     }
 
-    /// Finds the client's name, unless names are not looked up.
-    pub async fn look_up_client(&self) {
-        let Some(address) = self.look_up else { return };
-        if let Some(name) = rdns::name_of(address).await {
+    /// Finds the client's name, unless names are not looked up, and tells of the connection.
+    pub async fn look_up_client(self: &Rc<Self>) {
+        if let Some(address) = self.arrival.look_up
+            && let Some(name) = rdns::name_of(address).await
+        {
             let connection = self.state.connection.borrow().clone();
             connection.remote_info.replace(Some(name.clone()));
-            connection.remote_host.replace(Some(name));
+            connection.remote_host.replace(Some(name.clone()));
+            self.perl(move |session| {
+                session.host.set_environment(&[("TCPREMOTEHOST", name)]);
+                Ok(())
+            })
+            .await;
         }
+        let connection = self.state.connection.borrow().clone();
+        let mut accepted = self.arrival.accepted.clone().into_bytes();
+        accepted.extend_from_slice(
+            connection
+                .remote_host
+                .borrow()
+                .as_deref()
+                .unwrap_or_default(),
+        );
+        self.log(6, None, None, accepted);
     }
 
     /// Does a piece of Perl work in this session, outside the runtime.

@@ -9,7 +9,7 @@ use super::driver::drive;
 use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
-use super::session::Session;
+use super::session::{Arrival, Session};
 use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
@@ -94,7 +94,12 @@ impl Worker {
             transport.shutdown();
             return Err(Exited);
         }
-        let look_up = self.rdns.then_some(incoming.peer.ip());
+        let (open, limit) = (incoming.open, incoming.limit);
+        let address = incoming.peer.ip();
+        let arrival = Arrival {
+            look_up: self.rdns.then_some(address),
+            accepted: format!("Accepted connection {open}/{limit} from {address} / "),
+        };
         let (link, id) = (self.link.clone(), incoming.session);
         // From here on the supervisor must not write to the client in clear.
         let on_taken = Box::new(move || link.tls_started(id));
@@ -104,13 +109,10 @@ impl Worker {
             transport,
             &self.loaded,
             &self.pump,
-            look_up,
+            arrival,
             on_taken,
         );
-        let (open, limit) = (incoming.open, incoming.limit);
-        let address = incoming.peer.ip();
-        let accepted = format!("Accepted connection {open}/{limit} from {address} / Unknown");
-        let ended = self.converse(&session, &environment, accepted);
+        let ended = self.converse(&session, &environment);
         // After an exit, what a plugin has printed is still in its handle.
         stdio::flush();
         session.transport.flush_blocking();
@@ -127,12 +129,10 @@ impl Worker {
         &self,
         session: &Rc<Session>,
         environment: &[(&str, Vec<u8>)],
-        accepted: String,
     ) -> Result<(), Exited> {
         let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
         let host = &session.host;
         let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
-        session.log(6, None, None, accepted.into_bytes());
         let conversation = session::conversation(session.state.clone());
         self.pump.run(None, drive(session.clone(), conversation))?;
         session.run_perl(|_| Ok(()))?;

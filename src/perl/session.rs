@@ -26,8 +26,13 @@ impl Host {
         let before = self.enter(port);
         Contents::copy_notes(&before.connection().notes, &begun.notes);
         self.process_state.note()?;
-        self.process_state.set_environment(environment);
+        self.set_environment(environment);
         Ok(before)
+    }
+
+    /// Sets variables of the session's environment.
+    pub fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
+        self.process_state.set_environment(environment);
     }
 
     /// A session has ended: `idle` is what Perl code sees from now on.

@@ -31,7 +31,10 @@ impl Session {
     pub async fn command_loop(&self) -> Flow {
         loop {
             match self.read_line().await? {
-                Input::Line(line) => self.dispatch(&line).await?,
+                Input::Line(line) => {
+                    self.note(b"original_string", Some(&line));
+                    self.dispatch(&line).await?;
+                }
                 Input::TooLong => self.say(500, "Line too long").await,
                 Input::Eof => return Err(self.hang_up().await),
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::machine::{Answer, ReadEvent, Step, Steps};
 use super::state::State;
 use crate::hook::{Arg, Hook, HookCall, Verdict};
-use crate::mail::{Connection, Shown, Transaction};
+use crate::mail::{Connection, Note, Shown, Transaction};
 use crate::smtp::{CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
 
 /// The log levels of `Qpsmtpd::Constants` that the core uses.
@@ -54,6 +54,13 @@ impl Session {
 
     pub fn transaction(&self) -> Rc<Shown<Transaction>> {
         self.state.transaction.borrow().clone()
+    }
+
+    /// Sets a connection note that plugins know from the original.
+    pub fn note(&self, name: &[u8], value: Option<&[u8]>) {
+        self.connection()
+            .notes
+            .set(name, value.map_or(Note::Undef, |text| text.to_vec().into()));
     }
 
     pub async fn give(&self, step: Step) -> Answer {

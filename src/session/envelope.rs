@@ -19,6 +19,7 @@ impl Session {
             self.say(503, "please say hello first ...").await;
             return Ok(());
         }
+        self.note(b"envelope_from", rest);
         let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
         self.log(LOGDEBUG, text).await;
         let (path, params) = match self.path("mail", Hook::MailParse, rest).await {
@@ -85,6 +86,7 @@ impl Session {
     }
 
     pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
+        self.note(b"envelope_rcpt", rest);
         let (path, params) = match self.path("rcpt", Hook::RcptParse, rest).await {
             Ok(found) => found,
             Err(reason) => {

@@ -7,6 +7,7 @@ use super::tls::Relay;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -18,7 +19,7 @@ const MAYBE: Duration = Duration::from_millis(300);
 const VANISHED: Duration = Duration::from_millis(400);
 
 /// Holds one dialogue with the server at this port and returns its transcript.
-pub fn converse(dialogue: &Dialogue, port: u16) -> Vec<String> {
+pub fn converse(dialogue: &Dialogue, port: u16, root: &Path) -> Vec<String> {
     let mut party = Party {
         port,
         from: dialogue.from,
@@ -34,10 +35,35 @@ pub fn converse(dialogue: &Dialogue, port: u16) -> Vec<String> {
             party.open(name, true);
             continue;
         }
+        if let Step::Run(command) = step {
+            party.said.extend(run(command, root));
+            continue;
+        }
         party.step(&current, step);
     }
     party.leave();
     party.said
+}
+
+/// Runs a shell command where the daemon runs, and writes down what it says.
+fn run(command: &str, root: &Path) -> Vec<String> {
+    let mut said = vec![format!("-- RUN {command}")];
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(root)
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C")
+        .output();
+    match output {
+        Ok(output) => {
+            for text in [output.stdout, output.stderr] {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                said.extend(text.lines().map(|line| format!("R: {line}")));
+            }
+        }
+        Err(error) => said.push(format!("-- cannot run it: {error}")),
+    }
+    said
 }
 
 struct Party {
@@ -188,7 +214,7 @@ impl Party {
                 line.flush();
                 self.reply(name, REPLY);
             }
-            Step::On(_) => {}
+            Step::On(_) | Step::Run(_) => {}
         }
     }
 

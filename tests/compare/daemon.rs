@@ -92,10 +92,7 @@ impl Daemon {
             }
             Which::Camelpost => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
-                command
-                    .args(["serve", "--config"])
-                    .arg(root.join("config"))
-                    .arg("--no-rdns");
+                command.args(["serve", "--config"]).arg(root.join("config"));
                 command.env_clear();
                 command.env("PERL5LIB", root.join("perl"));
                 command.env("RES_NAMESERVERS", dns.ip().to_string());

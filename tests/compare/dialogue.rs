@@ -27,6 +27,11 @@ pub struct ConfigSet {
     pub ignore: Vec<String>,
     /// A text in a collected file that ends the wait for a session's last hooks.
     pub until: Option<String>,
+    /// What the suite's resolver knows: `NAME TYPE DATA`.
+    pub dns: Vec<String>,
+    /// Sockets with a program that answers there, and daemons with the socket that they make.
+    pub services: Vec<(String, String)>,
+    pub daemons: Vec<(String, String)>,
     /// The package's plugins that this set shows at work.
     pub exercises: Vec<String>,
     /// Another set whose dialogues are held with this configuration.
@@ -70,6 +75,8 @@ pub enum Step {
     Eof,
     /// Another connection, opened when it is first named.
     On(String),
+    /// A shell command in the set's directory; its output is compared.
+    Run(String),
     /// The TLS handshake.
     Tls,
     /// The answer to a CRAM-MD5 challenge.
@@ -122,6 +129,18 @@ impl ConfigSet {
                     .extend(value.split_whitespace().map(str::to_owned)),
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
+                "dns" => set.dns.push(value.to_owned()),
+                "service" | "daemon" => {
+                    let (socket, command) = value.split_once(' ').ok_or_else(|| {
+                        wrong(format!("`{key} SOCKET COMMAND` expected: {value}"))
+                    })?;
+                    let list = if key == "service" {
+                        &mut set.services
+                    } else {
+                        &mut set.daemons
+                    };
+                    list.push((socket.to_owned(), command.to_owned()));
+                }
                 "log_of_start" => set.log_of_start = true,
                 "never_starts" => set.never_starts = true,
                 "run" => set.run.push(value.to_owned()),
@@ -199,6 +218,7 @@ impl Dialogue {
             "EOF" => Step::Eof,
             "TLS" => Step::Tls,
             "ON" => Step::On(value.trim().to_owned()),
+            "RUN" => Step::Run(value.to_owned()),
             "CRAM" => {
                 let (user, password) = value
                     .trim()

@@ -6,6 +6,7 @@
 use super::client::visible;
 use super::dialogue::ConfigSet;
 use super::stub::Stub;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,12 +14,19 @@ use std::process::{Command, Stdio};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
+/// Camelpost's own Perl plugins, which the original can run, too; in the directory of the set, since
+/// the service user may not get into the repository.
+const SHIPPED_PLUGINS: &str = "shipped";
+/// Directories of the service user, which are emptied before the second daemon starts.
+const WRITTEN_TO: [&str; 5] = ["spool", "Maildir", "captured", "mail", "var"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 pub struct Ground {
     dir: tempfile::TempDir,
     pub user: String,
     collect: Vec<String>,
+    /// What the directory had before a daemon ran in it.
+    made: Vec<OsString>,
     stubs: Vec<Stub>,
 }
 
@@ -44,8 +52,11 @@ impl Ground {
         }
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-plugins");
+        copy_tree(&shipped, &root.join(SHIPPED_PLUGINS))?;
+        fs::create_dir_all(root.join("run"))?;
         let user = service_user();
-        for name in ["spool", "Maildir", "captured", "var"] {
+        for name in WRITTEN_TO {
             let path = root.join(name);
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
@@ -63,10 +74,16 @@ impl Ground {
                 .stdout(Stdio::null())
                 .stderr(Stdio::null()))?;
         }
+        // The daemon runs here, and a few plugins write where it runs.
+        if is_root() {
+            run(Command::new("chown").arg(&user).arg(&root))?;
+        }
+        let made = names_in(&root);
         Ok(Self {
             dir,
             user,
             collect: set.collect.clone(),
+            made,
             stubs,
         })
     }
@@ -98,7 +115,8 @@ impl Ground {
     /// What was delivered or written since the last call, as lines; it is removed.
     pub fn harvest(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for path in files_below(&self.root().join("Maildir")) {
+        let delivered = ["Maildir", "mail"].map(|dir| files_below(&self.root().join(dir)));
+        for path in delivered.concat() {
             let place = path.parent().unwrap_or(&path).strip_prefix(self.root());
             let place = place.map(|p| p.display().to_string()).unwrap_or_default();
             lines.push(format!("-- in {place}"));
@@ -140,17 +158,28 @@ impl Ground {
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
-        for dir in ["Maildir", "spool", "captured", "var"] {
-            let Ok(entries) = fs::read_dir(self.root().join(dir)) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                fs::remove_dir_all(entry.path())
-                    .or_else(|_| fs::remove_file(entry.path()))
-                    .ok();
+        for dir in WRITTEN_TO {
+            for name in names_in(&self.root().join(dir)) {
+                remove(&self.root().join(dir).join(name));
+            }
+        }
+        for name in names_in(self.root()) {
+            if !self.made.contains(&name) {
+                remove(&self.root().join(name));
             }
         }
     }
+}
+
+fn names_in(dir: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).collect()
+}
+
+fn remove(path: &Path) {
+    fs::remove_dir_all(path)
+        .or_else(|_| fs::remove_file(path))
+        .ok();
 }
 
 /// The configuration of a set that says nothing else.
@@ -171,6 +200,10 @@ fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, 
     let mut places = vec![
         ("@ROOT@".to_owned(), root.display().to_string()),
         ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
+        (
+            "@SHIPPED@".to_owned(),
+            root.join(SHIPPED_PLUGINS).display().to_string(),
+        ),
         ("@SINK@".to_owned(), sink.unwrap_or(9).to_string()),
     ];
     places.extend(stubs.iter().map(|s| (s.placeholder(), s.port.to_string())));

@@ -9,6 +9,7 @@ pub mod ground;
 pub mod known;
 pub mod normal;
 pub mod plugins;
+pub mod service;
 pub mod sink;
 pub mod stub;
 pub mod tls;
@@ -19,6 +20,7 @@ use diff::Hunk;
 use ground::Ground;
 use known::Known;
 use normal::Normal;
+use service::Services;
 use sink::Sink;
 
 /// What one daemon said and delivered, for each dialogue of a set.
@@ -50,6 +52,8 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     let port = sink.as_ref().map(|s| s.port);
     let ground = Ground::new(&set, port).map_err(io)?;
     let normal = Normal::new(ground.root(), port, &ground.stub_ports());
+    let _services = Services::start(&set.services, &set.daemons, &ground)
+        .map_err(|e| format!("{name}: {e}"))?;
     let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
     let mut halves = Vec::new();
     // The original with itself: what differs then is chance, and must not be compared.
@@ -84,7 +88,9 @@ fn run_half(
     sink: Option<&Sink>,
     normal: &Normal,
 ) -> Result<Half, String> {
-    let dns = dns::start().map_err(|e| format!("{}: resolver: {e}", set.name))?;
+    let zone = dns::Zone::parse(set.dns.iter().map(String::as_str))
+        .map_err(|e| format!("{}: {e}", set.name))?;
+    let dns = dns::start(zone).map_err(|e| format!("{}: resolver: {e}", set.name))?;
     let logged = |line: String| format!("L: {line}");
     if set.never_starts {
         let said =
@@ -109,7 +115,7 @@ fn run_half(
             half.push(normal.lines(&said));
             continue;
         }
-        let mut lines = client::converse(dialogue, daemon.port);
+        let mut lines = client::converse(dialogue, daemon.port, ground.root());
         daemon
             .settle()
             .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;

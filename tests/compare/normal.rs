@@ -53,8 +53,18 @@ impl Normal {
             // queue/qmail-queue's reply, and the log's process numbers.
             rule(r"Queued! \d{9,} qp \d+ ", "Queued! TIME qp PID "),
             rule(r"^L: \d+ ", "L: PID "),
+            // Why a plugin is not loaded: Camelpost says where it is named.
+            rule(
+                r"^L: camelpost: @ROOT@/config/plugins:\d+: plugin \S+: ",
+                "L: ",
+            ),
             rule(r"\(for \d+\) Queuing", "(for PID) Queuing"),
             rule(r"\d+\.\d{3} s\.$", "N s."),
+            // Which handle was read last, which perl adds to its warnings.
+            rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
+            rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
+            rule(r"load too high: \d+\.\d+$", "load too high: N"),
+            rule(r"finished in \d+\.\d\d sec", "finished in N sec"),
             rule(r"started at \d+(\.\d+)?$", "started at TIME"),
             // Temporary files of plugins; perl counts lines in another way under -T.
             rule(r"/tmp/[A-Za-z0-9_]{10}\b", "/tmp/FILE"),
@@ -98,7 +108,8 @@ impl Normal {
     /// The lines of one dialogue, without the log lines that tell of the original's insides.
     pub fn lines(&self, lines: &[String]) -> Vec<String> {
         let lines = lines.iter().map(|line| self.line(line));
-        lines.filter(|line| !self.insides.is_match(line)).collect()
+        let lines = lines.filter(|line| !self.insides.is_match(line)).collect();
+        sorted_headers(lines, "> X-Spam-")
     }
 
     fn line(&self, line: &str) -> String {
@@ -133,6 +144,29 @@ fn sorted_mechanisms(line: &str) -> Option<String> {
     let mut mechanisms: Vec<&str> = mechanisms.split(' ').collect();
     mechanisms.sort_unstable();
     Some(format!("{start}AUTH {}", mechanisms.join(" ")))
+}
+
+/// Adjacent header fields with names of this start, in the order of their names: spamassassin adds
+/// them in the order of a hash.
+fn sorted_headers(lines: Vec<String>, start: &str) -> Vec<String> {
+    let mut sorted = Vec::with_capacity(lines.len());
+    let mut fields: Vec<Vec<String>> = Vec::new();
+    for line in lines {
+        match fields.last_mut() {
+            Some(field) if line.starts_with("> \\t") || line.starts_with("> \t") => {
+                field.push(line)
+            }
+            _ if line.starts_with(start) => fields.push(vec![line]),
+            _ => {
+                fields.sort_unstable();
+                sorted.extend(fields.drain(..).flatten());
+                sorted.push(line);
+            }
+        }
+    }
+    fields.sort_unstable();
+    sorted.extend(fields.into_iter().flatten());
+    sorted
 }
 
 /// A CRAM-MD5 challenge as what it says, its numbers replaced.
