@@ -35,6 +35,7 @@ config_sets! {
     auth
     auth_checkpassword
     auth_cvm
+    auth_cvm_gone
     auth_deny
     auth_ldap
     auth_misconfigured
@@ -116,6 +117,7 @@ config_sets! {
     log_devnull
     log_file
     log_file_debug
+    log_misconfigured
     log_of_two
     log_syslog
     log_syslog_odd
@@ -148,6 +150,7 @@ config_sets! {
     pipelining
     postfix_queue
     postfix_queue_by_environment
+    postfix_queue_debian
     postfix_queue_down
     postfix_queue_sockets
     qmail_deliverable
@@ -193,6 +196,7 @@ config_sets! {
     tls
     tls_465
     tls_bad_certificate
+    tls_before_auth
     tls_of_tls_cert
     tls_of_tls_cert_refused
     tls_without_certificate

@@ -48,12 +48,9 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         size_threshold: core.size_threshold,
     };
     let host = perl::start(settings, spool.clone(), &[])?;
-    // `loglevel` counts from then on, as in the original.
-    host.set_trace_level(crate::log::DEFAULT_LEVEL);
     for line in &core.logging {
         load_perl(&host, line)?;
     }
-    host.set_trace_level(host.settings.trace_level);
     if let Some(warning) = warning {
         warn(&host, &warning);
     }

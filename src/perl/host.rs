@@ -69,11 +69,6 @@ impl Host {
         host
     }
 
-    /// Lines up to this level go to stderr where no logging plugin is registered.
-    pub fn set_trace_level(&self, level: u8) {
-        self.trace_level.set(level);
-    }
-
     /// The session that Perl code runs in.
     pub fn port(&self) -> Rc<dyn Port> {
         self.port.borrow().clone()

@@ -69,6 +69,7 @@ impl Normal {
             // Temporary files of plugins; perl counts lines in another way under -T.
             rule(r"/tmp/[A-Za-z0-9_]{10}\b", "/tmp/FILE"),
             rule(r"(ClamAV/Client\.pm line )\d+", "${1}N"),
+            rule(r"Queue-Id: [0-9A-F]{10,12}\)", "Queue-Id: ID)"),
             rule(r"XCLIENT (.*)PORT=\d+", "XCLIENT ${1}PORT=N"),
             rule(r"/spool/\d+:\d+:\d+\S*", "/spool/FILE"),
         ];
