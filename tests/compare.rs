@@ -147,6 +147,7 @@ config_sets! {
     p0f
     p0f_unreachable
     p0f_version_2
+    peers
     pipelining
     postfix_queue
     postfix_queue_by_environment
