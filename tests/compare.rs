@@ -55,6 +55,7 @@ config_sets! {
     commands
     config
     config_hook
+    connection_time
     content_log
     counters
     dkim
