@@ -35,6 +35,7 @@ config_sets! {
     auth
     auth_checkpassword
     auth_cvm
+    auth_cvm_gone
     auth_deny
     auth_ldap
     auth_misconfigured
@@ -76,6 +77,8 @@ config_sets! {
     earlytalker
     earlytalker_deferred
     envelope_notes
+    exim_bsmtp
+    exim_bsmtp_missing
     fcrdns
     geoip
     greylisting
@@ -99,6 +102,7 @@ config_sets! {
     hook_order
     hops
     hosts_allow
+    http_config
     inheritance
     karma
     karma_naughty
@@ -107,10 +111,19 @@ config_sets! {
     loadcheck
     loadcheck_module
     log_adaptive
+    log_apache
     log_builtin
     log_builtin_debug
+    log_connection_id
+    log_devnull
     log_file
     log_file_debug
+    log_misconfigured
+    log_of_two
+    log_syslog
+    log_syslog_odd
+    log_syslog_priority
+    log_transaction_id
     log_warn
     maildir_by_address
     maildir_missing
@@ -118,6 +131,9 @@ config_sets! {
     messages
     messages_delivered
     messages_in_memory
+    milter
+    milter_down
+    milter_odd
     missing_modules
     missing_modules_at_load
     naughty_data
@@ -133,6 +149,11 @@ config_sets! {
     p0f_unreachable
     p0f_version_2
     pipelining
+    postfix_queue
+    postfix_queue_by_environment
+    postfix_queue_debian
+    postfix_queue_down
+    postfix_queue_sockets
     qmail_deliverable
     qmail_queue
     qmail_queue_by_environment
@@ -170,13 +191,22 @@ config_sets! {
     spf_refuses
     spf_refuses_more
     spf_refuses_nearly_all
+    stunnel
+    stunnel_off
     timeouts
     tls
+    tls_465
+    tls_bad_certificate
+    tls_before_auth
+    tls_of_tls_cert
+    tls_of_tls_cert_refused
+    tls_without_certificate
     uribl
     uribl_headers
     verdicts
     verdicts_with_logging
     virus_aveclient_odd
+    virus_clamd
     virus_found
     virus_hbedv_odd
     virus_kavscanner_odd

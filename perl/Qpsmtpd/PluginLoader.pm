@@ -68,7 +68,8 @@ sub _load_file {
         Qpsmtpd::Plugin->compile(plugin_name($name), $package, $file, $test_mode, $name);
         1;
     } or die "plugin $name does not compile: " . explain($@);
-    $qp->log(LOGDEBUG, "Loading $line from $file");
+    # A line that speaks of logging is loaded without a word, as in the original.
+    $qp->log(LOGDEBUG, "Loading $line from $file") unless $line =~ /logging/;
     return $package;
 }
 

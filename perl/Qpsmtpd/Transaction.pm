@@ -13,6 +13,20 @@ use Mail::Header ();
 my $fast;
 my %tag_case;
 
+# Mail::Header spells a tag anew each time it is asked for it, with two expressions a
+# word: some forty times a message.
+if (my $spell = Mail::Header->can('_tag_case')) {
+    no warnings 'redefine';
+    *Mail::Header::_tag_case = sub {
+        my $known = defined $_[0] ? $tag_case{$_[0]} : undef;
+        return $known if defined $known;
+        my $tag = $spell->(@_);
+        %tag_case = () if keys %tag_case > 1000;
+        $tag_case{$_[0]} = $tag if defined $_[0];
+        return $tag;
+    };
+}
+
 sub _parse_header {
     my $text = shift;
     $fast = _fast_is_right() unless defined $fast;
@@ -24,18 +38,19 @@ sub _parse_slowly {
     return Mail::Header->new(\@lines, Modify => 0, MailFrom => 'COERCE');
 }
 
+# What `new` would make each time.
+my $blank;
+
 sub _parse_fast {
-    my $header = Mail::Header->new(Modify => 0, MailFrom => 'COERCE');
-    my ($list, $hash) = @$header{qw(mail_hdr_list mail_hdr_hash)};
-    for my $field (split /^(?![ \t])/m, shift) {
-        my ($name) = $field =~ /^([^\x00-\x1f\x7f-\xff :]+:)/ or return;
-        return if $field !~ /[^\n]\n\z/ || $field =~ /\r/;
-        %tag_case = () if keys %tag_case > 1000;
-        my $tag = $tag_case{$name} ||= Mail::Header::_tag_case("$name");
-        push @$list, $field;
-        push @{$hash->{$tag}}, \$list->[-1];
-    }
-    return $header;
+    $blank ||= Mail::Header->new(Modify => 0, MailFrom => 'COERCE');
+    my $header = bless {
+        %$blank,
+        mail_hdr_list    => [],
+        mail_hdr_hash    => {},
+        mail_hdr_lengths => {%{$blank->{mail_hdr_lengths} || {}}},
+      },
+      ref $blank;
+    return _fill_header(@$header{qw(mail_hdr_list mail_hdr_hash)}, $_[0]) ? $header : undef;
 }
 
 sub _fast_is_right {
@@ -53,7 +68,9 @@ sub _shape {
     my $list = $header->{mail_hdr_list};
     $place{\$list->[$_]} = $_ for 0 .. $#$list;
     my $hash = $header->{mail_hdr_hash};
-    return join ' ', ref $header, sort(keys %$header),
+    return join ' ', ref $header,
+      (map { ref $header->{$_} ? "$_=" . ref $header->{$_} : "$_=$header->{$_}" } sort keys %$header),
+      (grep { ref } values %{$header->{mail_hdr_lengths}}),
       map { ($_, map { defined $place{$_} ? $place{$_} : 'elsewhere' } @{$hash->{$_}}) } sort keys %$hash;
 }
 

@@ -41,11 +41,13 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Notes the state of a path, unless it was the last one. To be called before its content
-    /// is read.
-    pub fn add(&mut self, path: &Path) {
-        if self.files.last().is_some_and(|(known, _)| known == path) {
-            return;
+    /// Notes the state of a path, unless it was the last one; says whether it exists. To be
+    /// called before its content is read.
+    pub fn add(&mut self, path: &Path) -> bool {
+        if let Some((known, stamp)) = self.files.last()
+            && known == path
+        {
+            return stamp.is_some();
         }
         let stamp = Stamp::of(path);
         if let Some(stamp) = stamp {
@@ -59,6 +61,7 @@ impl Watched {
             self.young |= changed + SETTLED > now;
         }
         self.files.push((path.to_path_buf(), stamp));
+        stamp.is_some()
     }
 
     /// Whether nothing has changed since. Files that are `still_missing` are not looked for.

@@ -173,8 +173,7 @@ impl ConfigDir {
         let mut path = PathBuf::new();
         for dir in &self.dirs {
             path = append(dir, name);
-            watched.add(&path);
-            if exists(&path) {
+            if watched.add(&path) {
                 break;
             }
         }

@@ -43,9 +43,9 @@ impl<T> Shown<T> {
         }
     }
 
-    /// The object, if one was made.
-    pub fn object(&self) -> Option<Box<dyn Foreign>> {
-        self.object.borrow().as_ref().map(|object| object.share())
+    /// Looks at the object, if one was made. What is done there must not replace it.
+    pub fn look<R>(&self, at: impl FnOnce(&dyn Foreign) -> R) -> Option<R> {
+        self.object.borrow().as_deref().map(at)
     }
 
     pub fn has_object(&self) -> bool {

@@ -67,15 +67,24 @@ impl Worker {
         }
         while let Ok(Some(incoming)) = self.pump.run(None, self.link.next()) {
             let id = incoming.session;
-            let reuse = self.serve(incoming).is_ok();
-            self.link.done(id, SessionEnd { reuse });
+            match self.serve(incoming) {
+                Ok(Some(session)) => {
+                    // A client that sees the close may come again at once, and is then to find
+                    // this worker free: the supervisor hears of the end before the client does.
+                    self.link.done(id, SessionEnd { reuse: true });
+                    session.transport.shutdown();
+                }
+                Ok(None) => self.link.done(id, SessionEnd { reuse: true }),
+                Err(Exited) => self.link.done(id, SessionEnd { reuse: false }),
+            }
         }
         interpreter::stop();
         0
     }
 
-    /// One session from its socket to its end. After an error this worker takes no other.
-    fn serve(&self, incoming: Incoming) -> Result<(), Exited> {
+    /// One session from its socket to its end; what remains is to shut its socket down. `None`
+    /// where it could not begin. After an error this worker takes no other.
+    fn serve(&self, incoming: Incoming) -> Result<Option<Rc<Session>>, Exited> {
         let connection = connection(&incoming);
         let environment = environment(&connection);
         let neighbours = Neighbours {
@@ -88,7 +97,7 @@ impl Worker {
             .pump
             .run(None, async { Transport::new(incoming.socket) })?;
         let Ok(transport) = transport else {
-            return Ok(());
+            return Ok(None);
         };
         if transport.take_stdio().is_err() {
             transport.shutdown();
@@ -116,13 +125,15 @@ impl Worker {
         // After an exit, what a plugin has printed is still in its handle.
         stdio::flush();
         session.transport.flush_blocking();
-        session.transport.shutdown();
         let released = release_stdio(&self.null).map_err(|_| Exited);
-        if session.is_taken() {
-            // The handles that the plugin made are the process's: it serves nobody else.
+        // The handles of a plugin that took the client over are the process's: it serves nobody
+        // else.
+        let reusable = ended.is_ok() && released.is_ok() && !session.is_taken();
+        if !reusable {
+            session.transport.shutdown();
             return Err(Exited);
         }
-        ended.and(released)
+        Ok(Some(session))
     }
 
     fn converse(

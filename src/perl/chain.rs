@@ -133,7 +133,7 @@ impl Host {
         let qp = Sv::copied(self.qp.raw());
         args.extend([qp.raw(), transaction.raw()]);
         args.extend(rest.iter().map(Sv::raw));
-        let values = match call_hook(&entry.code, owner.as_ref(), &mut args) {
+        let values = match call_hook(&entry.code, owner.as_deref(), &mut args) {
             Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
             Err(Unwind::Died(error)) => {

@@ -2,8 +2,10 @@
 //! it holds a deep copy of what it held when it was loaded, made at its first call there, so
 //! that nothing one client's session leaves in it reaches the next client's.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
 
 use super::sys;
 use super::value::Sv;
@@ -16,14 +18,15 @@ const LARGEST_COPY: usize = 10_000;
 #[derive(Default)]
 pub struct Contents {
     /// Whose hook a code reference is, by the code's address.
-    owners: RefCell<HashMap<usize, Owner>>,
+    owners: RefCell<FxHashMap<usize, Rc<Owner>>>,
     /// Those of them that came in the running session, with which they go.
     late: RefCell<Vec<usize>>,
-    active: RefCell<Option<HashMap<usize, Kept>>>,
+    active: RefCell<Option<FxHashMap<usize, Kept>>>,
+    /// Counts the sessions.
+    session: Cell<u64>,
 }
 
 /// A hook that a plugin registered.
-#[derive(Clone)]
 pub struct Owner {
     pub plugin: Sv,
     /// The method's name, or a code reference.
@@ -31,6 +34,8 @@ pub struct Owner {
     pub hook: Sv,
     /// Keeps the code alive, and so its address its own.
     _code: Sv,
+    /// The last session in which the plugin was entered for this hook.
+    entered: Cell<u64>,
 }
 
 struct Kept {
@@ -42,7 +47,8 @@ impl Contents {
     /// From now on plugins get contents of their own; the qp object at once.
     pub fn begin_session(&self, qp: &Sv) {
         self.end_session();
-        *self.active.borrow_mut() = Some(HashMap::new());
+        self.session.set(self.session.get() + 1);
+        *self.active.borrow_mut() = Some(FxHashMap::default());
         self.enter(qp);
     }
 
@@ -58,9 +64,10 @@ impl Contents {
                 method,
                 hook,
                 _code: sub.clone(),
+                entered: Cell::new(0),
             };
             let key = sub.raw() as usize;
-            self.owners.borrow_mut().insert(key, owner);
+            self.owners.borrow_mut().insert(key, Rc::new(owner));
             if self.active.borrow().is_some() {
                 self.late.borrow_mut().push(key);
             }
@@ -69,9 +76,13 @@ impl Contents {
 
     /// Before a call of a hook's code: whose it is, if a plugin registered it, and how many
     /// large containers of that plugin were shared just now.
-    pub fn enter_hook(&self, code: &Sv) -> Option<(Owner, usize)> {
+    pub fn enter_hook(&self, code: &Sv) -> Option<(Rc<Owner>, usize)> {
         let owner = self.owners.borrow().get(&code.address()?).cloned()?;
-        let shared = self.enter(&owner.plugin);
+        let session = self.session.get();
+        let shared = match owner.entered.replace(session) == session {
+            true => 0,
+            false => self.enter(&owner.plugin),
+        };
         Some((owner, shared))
     }
 
@@ -137,7 +148,7 @@ impl Contents {
             self.owners.borrow_mut().remove(&key);
         }
         let kept = self.active.borrow_mut().take();
-        for Kept { plugin, pristine } in kept.into_iter().flat_map(HashMap::into_values) {
+        for Kept { plugin, pristine } in kept.into_iter().flat_map(FxHashMap::into_values) {
             // SAFETY: both live; the session's contents go with the plain hash, which is
             // released at the next safe point.
             unsafe { sys::cp_swap_contents(plugin.raw(), pristine.raw()) }

@@ -127,6 +127,8 @@ cp_sv *cp_new_int(int64_t n);
 cp_sv *cp_new_num(double n);
 cp_sv *cp_copy(cp_sv *value);
 cp_sv *cp_share(cp_sv *value); /* increments the count */
+/* Takes a reference back where that runs no Perl code; else 0, and nothing is done. */
+int cp_let_go(cp_sv *value);
 int cp_kind(cp_sv *value);
 int cp_is_true_plain(cp_sv *value); /* value is not overloaded */
 int cp_ref_type(cp_sv *value);

@@ -33,6 +33,23 @@ cp_sv *cp_copy(cp_sv *value) {
 
 cp_sv *cp_share(cp_sv *value) { return CP(SvREFCNT_inc_simple_NN(SV(value))); }
 
+/* Freeing a plain scalar, or one of several references, runs no Perl code. */
+static int goes_quietly(SV *sv) {
+    if (SvREFCNT(sv) > 1)
+        return 1;
+    if (SvTYPE(sv) >= SVt_PVMG || SvTYPE(sv) == SVt_INVLIST)
+        return 0;
+    return !SvROK(sv) || (SvREFCNT(SvRV(sv)) > 1 && !SvWEAKREF(sv));
+}
+
+int cp_let_go(cp_sv *value) {
+    if (!cp_perl || !goes_quietly(SV(value)))
+        return 0;
+    dTHXa(cp_perl);
+    SvREFCNT_dec_NN(SV(value));
+    return 1;
+}
+
 int cp_kind(cp_sv *value) {
     dTHXa(cp_perl);
     SV *sv = SV(value);

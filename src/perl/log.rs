@@ -89,7 +89,7 @@ impl Host {
                 continue;
             };
             let owner = self.contents.enter_hook(&code).map(|(owner, _)| owner);
-            match call_hook_for_code(&code, owner.as_ref(), &mut args) {
+            match call_hook_for_code(&code, owner.as_deref(), &mut args) {
                 // What dies, or returns undef, is passed over; saying so would not end.
                 Ok(None) | Err(Unwind::Died(_)) => {}
                 Ok(Some(number)) => {

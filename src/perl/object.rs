@@ -67,10 +67,9 @@ pub fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
 /// A reference to the object that stands for a piece of state, which is made when it is first
 /// asked for. Each caller has a reference of its own, as Perl code may assign to it (`map`).
 pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
-    if let Some(object) = shown.object()
-        && let Some(value) = PerlValue::of(object.as_ref())
-    {
-        return Sv::copied(value.raw());
+    let known = shown.look(|object| PerlValue::of(object).map(|value| Sv::copied(value.raw())));
+    if let Some(object) = known.flatten() {
+        return object;
     }
     let object = new(shown.data.clone(), None);
     shown.set_object(Box::new(PerlValue(Sv::copied(object.raw()))));

@@ -26,7 +26,8 @@ pub fn lend(bytes: &[u8]) -> bool {
 /// What STDIN has in its buffer and was not read.
 pub fn take_back() -> Vec<u8> {
     let mut all = Vec::new();
-    let mut block = [0u8; 4096];
+    // Most often there is nothing; what pipelining leaves are a few commands.
+    let mut block = [0u8; 256];
     loop {
         // SAFETY: the range is writable; perl writes at most its length.
         let got = unsafe { sys::cp_stdin_take(block.as_mut_ptr().cast(), block.len()) };

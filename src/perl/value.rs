@@ -1,5 +1,6 @@
-//! Owned references to Perl values. A drop never runs Perl code where it stands: it goes to a
-//! list that is emptied at safe points, outside the async runtime and outside every borrow.
+//! Owned references to Perl values. A drop never runs Perl code where it stands: what might, with
+//! the last reference to an object, goes to a list that is emptied at safe points, outside the
+//! async runtime and outside every borrow.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -26,6 +27,10 @@ impl Clone for Sv {
 
 impl Drop for Sv {
     fn drop(&mut self) {
+        // SAFETY: this owns one reference, which the call takes if it says so.
+        if unsafe { sys::cp_let_go(self.raw()) } != 0 {
+            return;
+        }
         GIVEN_UP.with_borrow_mut(|list| list.push(self.0.as_ptr()));
     }
 }
@@ -188,6 +193,14 @@ impl Sv {
         let array = self.array()?;
         // SAFETY: `array` is an array; the element is shared before anything can free it.
         NonNull::new(unsafe { sys::cp_array_get(array, index) }).map(|sv| Sv::share(sv.as_ptr()))
+    }
+
+    /// Appends to an array, or to the array it points to.
+    pub fn array_push(&self, value: Sv) {
+        if let Some(array) = self.array() {
+            // SAFETY: `array` is an array, which takes over the reference to the value.
+            unsafe { sys::cp_array_push(array, value.into_raw()) }
+        }
     }
 
     fn array(&self) -> Option<*mut sys::cp_sv> {

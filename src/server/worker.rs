@@ -19,8 +19,8 @@ use super::process;
 /// A session that the supervisor gives to this worker.
 #[derive(Debug)]
 pub struct Incoming {
-    /// The client's socket, in blocking mode. The supervisor holds a duplicate until `done`:
-    /// end the session with shutdown(2), closing alone does not reach the client.
+    /// The client's socket, in blocking mode. The supervisor holds a duplicate until `done` or
+    /// longer: end the session with shutdown(2), closing alone does not reach the client.
     pub socket: OwnedFd,
     pub session: u64,
     pub peer: SocketAddr,
@@ -95,7 +95,8 @@ impl AsyncLink {
         }
     }
 
-    /// Tells the supervisor that a session is over. The client's socket must have been shut down.
+    /// Tells the supervisor that a session is over. What remains may be to shut the client's
+    /// socket down, but no more than that.
     pub fn done(&self, session: u64, end: SessionEnd) {
         if !end.reuse {
             self.stop.set(true);

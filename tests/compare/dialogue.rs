@@ -23,6 +23,8 @@ pub struct ConfigSet {
     pub stubs: Vec<String>,
     /// Perl finds the stand-ins for modules that Debian does not have.
     pub stand_ins: bool,
+    /// Lines with one of these texts are not compared; the set says why.
+    pub ignore: Vec<String>,
     /// A text in a collected file that ends the wait for a session's last hooks.
     pub until: Option<String>,
     /// What the suite's resolver knows: `NAME TYPE DATA`.
@@ -143,6 +145,7 @@ impl ConfigSet {
                 "never_starts" => set.never_starts = true,
                 "run" => set.run.push(value.to_owned()),
                 "stub" => set.stubs.push(value.to_owned()),
+                "ignore" => set.ignore.push(value.to_owned()),
                 "stand_ins" => set.stand_ins = true,
                 "until" => set.until = Some(value.to_owned()),
                 "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),

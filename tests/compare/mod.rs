@@ -101,11 +101,13 @@ fn run_half(
     let mut daemon =
         Daemon::start(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
     // The readiness check was a session, too.
+    daemon.settle().map_err(|e| format!("{}: {e}", set.name))?;
     ground.harvest();
     // Without the readiness check's own session.
     let said = daemon.log().into_iter().map(logged);
     let said: Vec<String> = said
         .take_while(|line| !line.contains("Accepted connection"))
+        .filter(|line| !set.ignore.iter().any(|text| line.contains(text)))
         .collect();
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
@@ -125,6 +127,7 @@ fn run_half(
         if set.log {
             lines.extend(daemon.log().into_iter().map(logged));
         }
+        lines.retain(|line| !set.ignore.iter().any(|text| line.contains(text)));
         half.push(normal.lines(&lines));
     }
     Ok(half)

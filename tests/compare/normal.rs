@@ -36,7 +36,7 @@ impl Normal {
             ),
             rule(r" HOST\[\d+\]: ", " HOST[PID]: "),
             // Where perl itself was reading: how much a worker has read before.
-            rule(r"( line \d+), <\w*> (line|chunk) \d+\.$", "${1}."),
+            rule(r"( line \d+), <\w*> (line|chunk) \d+", "${1}"),
             rule(r"HASH\(0x[0-9a-f]+\)", "HASH"),
             // HELP's first line.
             rule(
@@ -71,10 +71,12 @@ impl Normal {
             // Temporary files of plugins; perl counts lines in another way under -T.
             rule(r"/tmp/[A-Za-z0-9_]{10}\b", "/tmp/FILE"),
             rule(r"(ClamAV/Client\.pm line )\d+", "${1}N"),
+            rule(r"Queue-Id: [0-9A-F]{10,12}\)", "Queue-Id: ID)"),
             rule(r"XCLIENT (.*)PORT=\d+", "XCLIENT ${1}PORT=N"),
             rule(r"/spool/\d+:\d+:\d+\S*", "/spool/FILE"),
         ];
-        // How the original caches its config, counts its children and destroys its objects.
+        // How the original caches its config, counts its children, destroys its objects, and what
+        // its Qpsmtpd::Postfix prints of each message.
         let insides = [
             r"in config\(",
             r"config\(\S+\)( returning|: hook returned)",
@@ -89,7 +91,10 @@ impl Normal {
             "Running as user ",
             "forked worker ",
         ];
-        let insides = format!(r"^(L: PID (@ )?|> .*HOST\[PID\]: )({})", insides.join("|"));
+        let insides = format!(
+            r"^L: (qid=|hdr: )|^(L: PID (@ )?|> .*\[PID\]: )({})",
+            insides.join("|")
+        );
         Self {
             insides: Regex::new(&insides).unwrap_or_else(never),
             rules: rules.into_iter().flatten().collect(),

@@ -179,12 +179,17 @@ fn unfounded(set: &ConfigSet, files: &BTreeSet<String>) -> Vec<String> {
                 word == name || word.strip_prefix(name).is_some_and(|r| r.starts_with(':'))
             })
         });
-        // A script is run by hand.
+        // A program of the package is run and not loaded.
         let steps = set.dialogues.iter().flat_map(|d| &d.steps);
-        let run = steps.into_iter().any(|step| match step {
-            Step::Run(command) => command.contains(&format!("{PACKAGE_PLUGINS}/{name} ")),
-            _ => false,
+        let steps = steps.filter_map(|step| match step {
+            Step::Run(command) => Some(command),
+            _ => None,
         });
+        let run = set
+            .run
+            .iter()
+            .chain(steps)
+            .any(|command| command.contains(name));
         if !loaded && !run {
             wrong.push(format!("{}: none of its files loads {name}", set.name));
         }

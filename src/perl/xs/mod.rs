@@ -5,6 +5,7 @@
 mod address;
 mod body;
 mod connection;
+mod header;
 mod misc;
 mod qp;
 mod transaction;
@@ -53,6 +54,7 @@ fn table() -> &'static [(&'static str, Body)] {
             address::XSUBS,
             body::XSUBS,
             connection::XSUBS,
+            header::XSUBS,
             misc::XSUBS,
             qp::XSUBS,
             transaction::XSUBS,
