@@ -25,6 +25,7 @@ lint:
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 
 bench: test-deps
+	$(CARGO) bench --locked --bench chain
 	$(CARGO) bench --locked --bench bench -- $(BENCH)
 
 build: deps

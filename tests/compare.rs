@@ -56,6 +56,7 @@ config_sets! {
     commands
     config
     config_hook
+    connection_time
     content_log
     counters
     dkim

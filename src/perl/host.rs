@@ -11,7 +11,7 @@ use super::port::Port;
 use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{ConfigDir, ConfigError};
+use crate::config::{ConfigDir, ConfigError, Lines};
 use crate::hook::{Code, Hook, HookCall};
 
 /// What the host needs to know before plugins are loaded.
@@ -97,26 +97,29 @@ impl Host {
 
     /// The same without config hooks.
     pub fn file_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
+        Ok(self.file_lines(name)?.to_vec())
+    }
+
+    /// The same, not copied.
+    pub fn file_lines(&self, name: &[u8]) -> Result<Lines, Unwind> {
         let Ok(name) = std::str::from_utf8(name) else {
-            return Ok(Vec::new());
+            return Ok(Lines::default());
         };
         let found = self.settings.config.lines(name);
         for problem in self.settings.config.take_problems() {
             self.log_error(&problem)?;
         }
         match found {
-            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines.to_vec()),
+            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines),
             Ok(_) => {}
             Err(error) => self.log_error(&error)?,
         }
-        let default = self
-            .settings
-            .defaults
-            .iter()
-            .find(|(known, _)| *known == name);
+        let mut defaults = self.settings.defaults.iter();
+        let default = defaults.find(|(known, _)| *known == name);
         Ok(default
-            .map(|(_, value)| vec![value.clone()])
-            .unwrap_or_default())
+            .map(|(_, value)| value.clone())
+            .into_iter()
+            .collect())
     }
 
     fn log_error(&self, error: &ConfigError) -> Result<(), Unwind> {

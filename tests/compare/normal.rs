@@ -61,6 +61,8 @@ impl Normal {
             rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
             rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
+            // quit_fortune's reply, of which no two are alike.
+            rule(r"^S: 221[- ]  / .*$", "S: 221 FORTUNE"),
             rule(r"finished in \d+\.\d\d sec", "finished in N sec"),
             rule(r"started at \d+(\.\d+)?$", "started at TIME"),
             // Temporary files of plugins; perl counts lines in another way under -T.
@@ -106,7 +108,8 @@ impl Normal {
     /// The lines of one dialogue, without the log lines that tell of the original's insides.
     pub fn lines(&self, lines: &[String]) -> Vec<String> {
         let lines = lines.iter().map(|line| self.line(line));
-        let lines = lines.filter(|line| !self.insides.is_match(line)).collect();
+        let mut lines: Vec<String> = lines.filter(|line| !self.insides.is_match(line)).collect();
+        lines.dedup_by(|line, last| line == last && line.ends_with(" FORTUNE"));
         sorted_headers(lines, "> X-Spam-")
     }
 

@@ -4,7 +4,7 @@
 //! A config set says `exercises NAME` in its head. What cannot be read off the plugin and the sets
 //! stands in `tests/plugins/*.txt` (see the README there). Nothing is run here but perl's search.
 
-use super::dialogue::{ConfigSet, Expect};
+use super::dialogue::{ConfigSet, Expect, Step};
 use super::ground::PACKAGE_PLUGINS;
 use super::known::{Known, matches};
 use regex::Regex;
@@ -180,7 +180,16 @@ fn unfounded(set: &ConfigSet, files: &BTreeSet<String>) -> Vec<String> {
             })
         });
         // A program of the package is run and not loaded.
-        let run = set.run.iter().any(|command| command.contains(name));
+        let steps = set.dialogues.iter().flat_map(|d| &d.steps);
+        let steps = steps.filter_map(|step| match step {
+            Step::Run(command) => Some(command),
+            _ => None,
+        });
+        let run = set
+            .run
+            .iter()
+            .chain(steps)
+            .any(|command| command.contains(name));
         if !loaded && !run {
             wrong.push(format!("{}: none of its files loads {name}", set.name));
         }

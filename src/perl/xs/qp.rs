@@ -1,6 +1,7 @@
 //! Qpsmtpd, Qpsmtpd::SMTP: what the qp object does through the session and the host.
 
 use super::{Body, Frame, Raise};
+use crate::config::Lines;
 use crate::hook::{Hook, HookCall};
 use crate::mail::{Connection, Transaction};
 use crate::perl::call::Want;
@@ -63,9 +64,14 @@ fn trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
 /// _config(NAME): all values in list context, the first in scalar context.
 fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    let values = host.config(&frame.bytes(1)?)?;
+    let name = frame.bytes(1)?;
+    // Lists of some length are asked for at each message: no copy before perl's own.
+    let values: Lines = match host.has_entries(Hook::Config) {
+        true => host.config(&name)?.into(),
+        false => host.file_lines(&name)?,
+    };
     if frame.wants() == Want::List {
-        for value in &values {
+        for value in values.iter() {
             frame.ret_bytes(value);
         }
     } else {
