@@ -142,6 +142,7 @@ config_sets! {
     naughty_rcpt
     no_plugins
     no_queue
+    notes_of_register
     objects
     old_names
     old_names_of_messages
