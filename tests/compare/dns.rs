@@ -101,8 +101,13 @@ impl Zone {
     }
 }
 
+/// Starts the resolver with what it knows of itself.
+pub fn start() -> std::io::Result<SocketAddr> {
+    serve(Zone::parse([]).map_err(std::io::Error::other)?)
+}
+
 /// Starts the resolver; it runs as long as the test process.
-pub fn start(zone: Zone) -> std::io::Result<SocketAddr> {
+pub fn serve(zone: Zone) -> std::io::Result<SocketAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = socket.local_addr()?;
     std::thread::spawn(move || {

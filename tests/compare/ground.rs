@@ -28,6 +28,7 @@ pub struct Ground {
     /// What the directory had before a daemon ran in it.
     made: Vec<OsString>,
     stubs: Vec<Stub>,
+    files: Vec<(String, String)>,
 }
 
 impl Ground {
@@ -44,17 +45,17 @@ impl Ground {
             stubs.push(Stub::start(line, &root)?);
         }
         let places = placeholders(&root, sink, &stubs);
-        for (name, text) in defaults() {
-            write(&root.join(name), text, &places)?;
+        let defaults = defaults().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut files = defaults.to_vec();
+        files.extend(set.files.iter().cloned());
+        for (_, text) in &mut files {
+            *text = filled(text, &places);
         }
-        for (name, text) in &set.files {
-            write(&root.join(name), text, &places)?;
-        }
+        write_all(&root, &files)?;
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
         let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-plugins");
         copy_tree(&shipped, &root.join(SHIPPED_PLUGINS))?;
-        fs::create_dir_all(root.join("run"))?;
         let user = service_user();
         for name in WRITTEN_TO {
             let path = root.join(name);
@@ -85,6 +86,7 @@ impl Ground {
             collect: set.collect.clone(),
             made,
             stubs,
+            files,
         })
     }
 
@@ -155,6 +157,9 @@ impl Ground {
     /// Forgets everything that the first daemon left, before the second starts.
     pub fn sweep(&self) {
         self.harvest();
+        // Dialogues may have changed it.
+        fs::remove_dir_all(self.root().join("config")).ok();
+        write_all(self.root(), &self.files).ok();
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
@@ -216,12 +221,15 @@ fn filled(text: &str, places: &[(String, String)]) -> String {
     })
 }
 
-fn write(path: &Path, text: &str, places: &[(String, String)]) -> std::io::Result<()> {
-    let text = filled(text, places);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+fn write_all(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
+    for (name, text) in files {
+        let path = root.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, text)?;
     }
-    fs::write(path, text)
+    Ok(())
 }
 
 pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
