@@ -5,8 +5,9 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 4] = [
+const SOURCES: [&str; 5] = [
     "src/perl/glue.c",
+    "src/perl/glue_cycles.c",
     "src/perl/glue_values.c",
     "src/perl/glue_stdio.c",
     "src/perl/glue_state.c",

@@ -85,6 +85,14 @@ sub command_object {
     return Qpsmtpd::Command->new;
 }
 
+# A verb of a plugin's, with the rest of its line: true if its method gave a value.
+sub obey {
+    my ($qp, $verb, @rest) = @_;
+    my ($value) = eval { $qp->$verb(@rest) };
+    $qp->log(Qpsmtpd::Constants::LOGERROR(), "XX: $@") if $@;
+    return defined $value;
+}
+
 # The process state of a session: taken once, before the worker's first, and put
 # back after one that has changed it.
 my %noted;
@@ -109,7 +117,8 @@ sub _restore_hooks {
     my ($table, $then) = ($Qpsmtpd::hooks, $noted{hooks});
     $_->[0]{code} = $_->[1] for map { @$_ } values %$then;
     for my $hook (keys %$table) {
-        @{$table->{$hook}} = map { $_->[0] } @{$then->{$hook} || []};
+        my $list = $then->{$hook} or delete $table->{$hook}, next;
+        @{$table->{$hook}} = map { $_->[0] } @$list;
     }
     $table->{$_} ||= [map { $_->[0] } @{$then->{$_}}] for keys %$then;
     return;

@@ -26,20 +26,24 @@ sub hooks {
     return $hooks->{$name} || [];
 }
 
-# config(NAME) or config(NAME, 'map'): the values, or a reference to a hash
-# tied to NAME.cdb.
+# config(NAME), config(NAME, 'map') or config(NAME, ADDRESS): the values, or a
+# reference to a hash tied to NAME.cdb. What plugins know of an address (1.00,
+# user_config) comes before what they know of all.
 sub config {
     my ($self, $name, $type) = @_;
-    return $self->_config($name) unless defined $type && $type eq 'map';
-    return $self->_config_map($name);
+    return $self->_config($name) unless defined $type;
+    if (ref $type) {
+        my ($code, @values) = $self->run_hooks_no_respond('user_config', $type, $name);
+        return wantarray ? @values : $values[0] if $code == OK;
+        return $self->_config($name);
+    }
+    return $type eq 'map' ? $self->_config_map($name) : $self->_config($name);
 }
 
 sub get_qmail_config {
     my ($self, $name, $type) = @_;
     return $self->config($name, $type);
 }
-
-sub clear_config_cache { return }
 
 sub _config_map {
     my ($self, $name) = @_;

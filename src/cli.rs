@@ -3,13 +3,21 @@
 
 #![forbid(unsafe_code)]
 
+mod classic;
+mod flavour;
+mod getopt;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::server::{self, Engine, ListenAddress, Settings, ZygoteCommand};
+use self::classic::Request;
+use self::flavour::Flavour;
+use crate::server::{self, Engine, ListenAddress, Settings, Talk, ZygoteCommand};
+
+const SESSIONS_PER_LIFE: u32 = 10_000;
 
 /// What the command line says to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,7 +31,10 @@ pub struct EngineSettings {
 /// An SMTP server that runs qpsmtpd's Perl plugins unchanged.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
-#[command(after_help = "`camelpost serve --help` has the options, their units and defaults.")]
+#[command(after_help = "\
+`camelpost serve --help` has the options, their units and defaults.\n\n\
+Called by the name qpsmtpd, qpsmtpd-forkserver or qpsmtpd-prefork (a link to this program is \
+enough) it is `camelpost inetd`, `forkserver` or `prefork`, so that start scripts stay as they are.")]
 struct CommandLine {
     #[command(subcommand)]
     command: Subcommands,
@@ -33,9 +44,52 @@ struct CommandLine {
 enum Subcommands {
     /// Receive mail: listen and run the plugins of a config directory.
     Serve(Serve),
+    /// Serve one client on standard input and output, for inetd, tcpserver and their like.
+    Inetd(Inetd),
+    /// Receive mail, with the options of qpsmtpd-forkserver.
+    #[command(disable_help_flag = true)]
+    Forkserver(Words),
+    /// Receive mail, with the options of qpsmtpd-prefork.
+    #[command(disable_help_flag = true)]
+    Prefork(Words),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
-    Zygote(EngineArgs),
+    Zygote(Zygote),
+}
+
+#[derive(Debug, Args)]
+struct Zygote {
+    #[command(flatten)]
+    engine: EngineArgs,
+
+    /// The nice level to run at, where the supervisor has lowered its own.
+    #[arg(long)]
+    nice: Option<i32>,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Who the client is, tcpserver and its kin say in TCPREMOTEIP, TCPREMOTEHOST, TCPREMOTEINFO, \
+TCPREMOTEPORT, TCPLOCALIP and TCPLOCALPORT; without TCPREMOTEIP standard input has to be the \
+client's socket, as inetd gives it, and the client's name is looked up. Standard input and output \
+may be a socket or a pair of pipes. The log goes to standard error unless that is the client's \
+socket, too: then use a logging plugin. The program's owner (tcpserver -u, inetd's user field) is \
+who everything runs as.\n\n\
+Example: tcpserver -c 40 -u 102 -g 105 0 25 camelpost inetd --config /etc/qpsmtpd")]
+struct Inetd {
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+/// A command line that is read by the rules of the original's programs.
+#[derive(Debug, Args)]
+struct Words {
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "OPTION"
+    )]
+    words: Vec<OsString>,
 }
 
 #[derive(Debug, Args)]
@@ -97,7 +151,7 @@ struct Serve {
     spare_workers: u32,
 
     /// Replace a worker process after this many sessions.
-    #[arg(long, value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = SESSIONS_PER_LIFE, value_parser = clap::value_parser!(u32).range(1..))]
     sessions_per_life: u32,
 
     /// Write the supervisor's process id to this file; refuses to start while the process that
@@ -136,15 +190,34 @@ impl EngineArgs {
 
 /// The whole program, for an engine.
 pub fn run<E: Engine>(make_engine: impl FnOnce(EngineSettings) -> E) -> ExitCode {
-    let command_line = CommandLine::parse();
     crate::log::init();
-    match command_line.command {
-        Subcommands::Zygote(args) => {
+    let mut args: Vec<OsString> = std::env::args_os().collect();
+    // The process that loads plugins has the name that its parent was called by.
+    let is_zygote = args.get(1).is_some_and(|arg| arg == "zygote");
+    let flavour = args.first().and_then(|name| Flavour::of(name));
+    let none = EngineArgs {
+        config: None,
+        no_rdns: false,
+    };
+    match flavour.filter(|_| !is_zygote) {
+        Some(Flavour::Tcpserver) => return one_session(&make_engine(none.into())),
+        Some(Flavour::Forkserver) => return classic(Flavour::Forkserver, args.split_off(1)),
+        Some(Flavour::Prefork) => return classic(Flavour::Prefork, args.split_off(1)),
+        Some(Flavour::Async) => return failed(flavour::NO_ASYNC),
+        None => {}
+    }
+    match CommandLine::parse().command {
+        Subcommands::Zygote(Zygote { engine: args, nice }) => {
+            if let Some(level) = nice {
+                server::restore_nice_level(level);
+            }
             let status = server::run_zygote(&make_engine(args.into()));
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
+        Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
+        Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
+        Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),
         Subcommands::Serve(args) => {
-            let command = ZygoteCommand::this_program(args.engine.for_zygote());
             let settings = Settings {
                 listen: args.listen_address,
                 ports: args.port,
@@ -156,16 +229,71 @@ pub fn run<E: Engine>(make_engine: impl FnOnce(EngineSettings) -> E) -> ExitCode
                 sessions_per_life: args.sessions_per_life,
                 pid_file: args.pid_file,
                 detach: args.detach,
+                lower_nice: 0,
+                talk: Talk::Normal,
             };
-            match server::serve(&settings, &command) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("{error}");
-                    ExitCode::FAILURE
-                }
-            }
+            serve(&args.engine, &settings)
         }
     }
+}
+
+fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
+    let mut args = engine.for_zygote();
+    if settings.lower_nice > 0 {
+        args.push(format!("--nice={}", server::nice_level()).into());
+    }
+    match server::serve(settings, &ZygoteCommand::this_program(args)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => failed(&error.to_string()),
+    }
+}
+
+/// A daemon of the original's by its own command line.
+fn classic(flavour: Flavour, args: Vec<OsString>) -> ExitCode {
+    let words = args.iter().map(|arg| arg.to_string_lossy().into_owned());
+    let (request, usage) = match flavour {
+        Flavour::Prefork => (classic::prefork(words.collect()), classic::PREFORK_USAGE),
+        _ => (
+            classic::forkserver(words.collect()),
+            classic::FORKSERVER_USAGE,
+        ),
+    };
+    match request {
+        Ok(Request::Help) => {
+            print!("{usage}");
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Version) => {
+            println!("Camelpost, version {}", env!("CARGO_PKG_VERSION"));
+            ExitCode::SUCCESS
+        }
+        Ok(Request::Serve { settings, rdns }) => {
+            let engine = EngineArgs {
+                config: None,
+                no_rdns: !rdns,
+            };
+            serve(&engine, &settings)
+        }
+        Err(problems) => {
+            eprintln!("{}\n{}", problems.join("\n"), usage.trim_end());
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn one_session<E: Engine>(engine: &E) -> ExitCode {
+    match engine.one_session() {
+        Ok(status) => ExitCode::from(u8::try_from(status & 0xff).unwrap_or(1)),
+        Err(error) => {
+            eprintln!("{}", error.message);
+            ExitCode::from(u8::try_from(error.status).unwrap_or(1))
+        }
+    }
+}
+
+fn failed(message: &str) -> ExitCode {
+    eprintln!("{message}");
+    ExitCode::FAILURE
 }
 
 #[cfg(test)]
@@ -201,7 +329,7 @@ mod tests {
             panic!("not zygote")
         };
         assert_eq!(
-            EngineSettings::from(zygote),
+            EngineSettings::from(zygote.engine),
             EngineSettings {
                 config: Some("/etc/x".into()),
                 rdns: false

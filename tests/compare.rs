@@ -9,6 +9,8 @@
 
 #[path = "compare/mod.rs"]
 mod compare;
+#[path = "matrix/mod.rs"]
+mod matrix;
 
 use compare::known::{Known, matches};
 
@@ -51,11 +53,14 @@ config_sets! {
     bogus_bounce_log
     bogus_bounce_reject
     bogus_bounce_softly
+    chain_changes
     check_wrappers
     chunks
     commands
     config
+    config_changes
     config_hook
+    config_sql
     connection_time
     content_log
     counters
@@ -72,6 +77,7 @@ config_sets! {
     dnsbl_naughty
     domainkeys
     domainkeys_softly
+    done
     dspam
     dspam_agrees
     earlytalker
@@ -104,6 +110,7 @@ config_sets! {
     hosts_allow
     http_config
     inheritance
+    inheritance_odd
     karma
     karma_naughty
     karma_unwritable
@@ -125,6 +132,7 @@ config_sets! {
     log_syslog_priority
     log_transaction_id
     log_warn
+    logging_hooks
     maildir_by_address
     maildir_missing
     maildir_per_user
@@ -140,24 +148,33 @@ config_sets! {
     naughty_data_post
     naughty_mail
     naughty_rcpt
+    new_verbs
     no_plugins
     no_queue
     objects
     old_names
     old_names_of_messages
+    order_of_loading
     p0f
     p0f_unreachable
     p0f_version_2
+    parse_auth
+    parse_hooks
     pipelining
     postfix_queue
     postfix_queue_by_environment
     postfix_queue_debian
     postfix_queue_down
     postfix_queue_sockets
+    pre_addresses
+    pre_connection
     qmail_deliverable
     qmail_queue
     qmail_queue_by_environment
     qmail_queue_missing
+    qmqp
+    qmqp_down
+    queue_changes
     random_error
     random_error_arguments
     rcpt_lists
@@ -166,9 +183,11 @@ config_sets! {
     rcpt_map_empty
     rcpt_map_no_domain
     rcpt_map_no_file
+    reentrance
     relay
     relay_by_environment
     relay_only
+    resets
     resolvable_fromhost
     resolvable_fromhost_permanently
     resolvable_fromhost_rejects_not

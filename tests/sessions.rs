@@ -6,6 +6,8 @@ mod server;
 
 #[path = "sessions/abuse.rs"]
 mod abuse;
+#[path = "sessions/contract.rs"]
+mod contract;
 #[path = "sessions/endings.rs"]
 mod endings;
 #[path = "sessions/isolation.rs"]

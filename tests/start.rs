@@ -3,11 +3,12 @@
 //! that succeeds is for tests/shipped.rs.
 
 use std::fs::{self, Permissions};
-use std::io::Read;
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -410,4 +411,38 @@ fn a_pid_file_that_cannot_be_written_is_named() {
             "camelpost: cannot open the pid file {path}: No such file or directory; check --pid-file"
         )
     );
+}
+
+#[test]
+fn a_plugin_that_never_returns_while_it_is_loaded_is_named_with_file_and_line() {
+    let site = Site::new();
+    site.config("plugins", "# the first line\nendless now\n");
+    site.plugin("endless", "sub register { sleep 1 while 1 }\n");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+    command
+        .args(["serve", "--listen-address", "127.0.0.1:0", "--config"])
+        .arg(site.path("config"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    if geteuid().is_root() {
+        command.args(["--user", "root"]);
+    }
+    let mut child = command.spawn().expect("camelpost");
+    let stderr = BufReader::new(child.stderr.take().expect("its stderr"));
+    let (said, lines) = channel();
+    thread::spawn(move || {
+        for line in stderr.lines().map_while(Result::ok) {
+            let _ = said.send(line);
+        }
+    });
+    let line = lines.recv_timeout(PATIENCE);
+    let _ = child.kill();
+    let _ = child.wait();
+    let line = line.expect("a line of the log");
+    let place = format!(
+        "{}:2: plugin endless: still loading",
+        site.path("config/plugins").display()
+    );
+    assert!(line.contains(&place), "{line}");
 }

@@ -44,6 +44,33 @@ fn run(command: &mut Command) -> Output {
 }
 
 fn daemon() -> Daemon {
+    started(|root, port| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+        command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
+        command
+            .args(["--port", port, "--config"])
+            .arg(root.join("config"));
+        if rustix::process::getuid().is_root() {
+            command.args(["--user", "root"]);
+        }
+        command
+    })
+}
+
+/// The same without the daemon: for each client a process that tcpserver starts.
+fn under_tcpserver() -> Daemon {
+    started(|root, port| {
+        let mut command = Command::new("tcpserver");
+        command.args(["-H", "-R", "-l", "mx.example", "127.0.0.1", port]);
+        command
+            .arg(env!("CARGO_BIN_EXE_camelpost"))
+            .args(["inetd", "--config"])
+            .arg(root.join("config"));
+        command
+    })
+}
+
+fn started(command: impl Fn(&Path, &str) -> Command) -> Daemon {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     let name = root.display();
@@ -67,14 +94,7 @@ fn daemon() -> Daemon {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
-    command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
-    command
-        .args(["--port", &port.to_string(), "--config"])
-        .arg(root.join("config"));
-    if rustix::process::getuid().is_root() {
-        command.args(["--user", "root"]);
-    }
+    let mut command = command(root, &port.to_string());
     let child = command.stderr(Stdio::null()).spawn().unwrap();
     let daemon = Daemon { child, port, dir };
     let end = Instant::now() + Duration::from_secs(20);
@@ -118,9 +138,14 @@ fn conversation(daemon: &Daemon, starttls: &str, commands: &str) -> String {
 
 #[test]
 fn a_message_over_starttls_is_delivered_and_says_so() {
-    let daemon = daemon();
+    for daemon in [daemon(), under_tcpserver()] {
+        a_message_is_delivered(&daemon);
+    }
+}
+
+fn a_message_is_delivered(daemon: &Daemon) {
     let said = conversation(
-        &daemon,
+        daemon,
         "STARTTLS\\r\\n",
         "EHLO client.example|MAIL FROM:<a@b.example>|RCPT TO:<c@example.com>|DATA|\
          Subject: x\\r\\n\\r\\nsecret\\r\\n.|QUIT",

@@ -44,7 +44,7 @@ sub qp { return }
 
 sub config {
     my ($self, $key) = @_;
-    return Qpsmtpd->config($key);
+    return Qpsmtpd->config($key, $self);
 }
 
 # By domain first, then by user.

@@ -13,6 +13,16 @@ use Qpsmtpd::Plugin;
 
 our @ISA = ('Qpsmtpd');
 
+# The table of commands: plugins add verbs, each of which is then a method of the qp object, and
+# take verbs away. AUTH comes with the reply to EHLO that offers it.
+sub new {
+    my ($class, %args) = @_;
+    my $self = $class->SUPER::new(%args);
+    $self->{_commands} ||=
+      { map { $_ => '' } qw(helo ehlo mail rcpt data rset vrfy noop help quit) };
+    return $self;
+}
+
 sub address {
     my $self = shift;
     require Qpsmtpd::Address;

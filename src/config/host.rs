@@ -1,7 +1,10 @@
 //! What the configuration takes from the system: the host's name, the user's home, the
 //! program's directory.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// The host's name, the default of `me`.
 pub fn hostname() -> Vec<u8> {
@@ -27,10 +30,38 @@ fn home_in_passwd(passwd: &str, uid: u32) -> Option<PathBuf> {
     })
 }
 
+/// The program by the path it was started by, which need not be where its file is: a link
+/// `/srv/smtpd/qpsmtpd` has its `config` beside the link, as a script of that name would.
+///
+/// Found once, for a relative path means nothing after a chdir.
+pub fn program_path() -> PathBuf {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    PATH.get_or_init(find_program).clone()
+}
+
+fn find_program() -> PathBuf {
+    let named = std::env::args_os().next().map(PathBuf::from);
+    // Of a program that was found in PATH the first argument has the name only, but the kernel
+    // knows the path.
+    let executed = rustix::param::linux_execfn().to_bytes();
+    let executed = PathBuf::from(OsStr::from_bytes(executed));
+    [named, Some(executed)]
+        .into_iter()
+        .flatten()
+        .find(|path| is_path_of_program(path))
+        .and_then(|path| std::path::absolute(path).ok())
+        .or_else(|| std::env::current_exe().ok())
+        .unwrap_or_default()
+}
+
+/// Whether this is a path of an existing file, and not just the running program in /proc.
+fn is_path_of_program(path: &Path) -> bool {
+    path.as_os_str().as_bytes().contains(&b'/') && !path.starts_with("/proc") && path.is_file()
+}
+
 /// The directory that the program is in: `config` and `plugins` beside it are defaults.
 pub fn program_dir() -> Option<PathBuf> {
-    let program = std::env::current_exe().ok()?;
-    program.parent().map(Path::to_path_buf)
+    program_path().parent().map(Path::to_path_buf)
 }
 
 #[cfg(test)]

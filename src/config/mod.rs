@@ -18,7 +18,7 @@ mod zone_rule;
 
 pub use dir::{ConfigDir, Lines};
 pub use error::{ConfigError, Place, reason};
-pub use host::{home, hostname, program_dir};
+pub use host::{home, hostname, program_dir, program_path};
 pub use plugin_line::PluginLine;
 pub use read::Entry;
 pub use settings::{CoreSettings, Profile};

@@ -47,6 +47,17 @@ impl Connection {
         }
     }
 
+    /// A connection with the same client and greeting but without notes: what destructors see
+    /// that run because a session's connection ends.
+    pub fn without_notes(&self) -> Connection {
+        Connection {
+            hello: self.hello.clone(),
+            hello_host: self.hello_host.clone(),
+            notes: Notes::default(),
+            ..self.without_greeting()
+        }
+    }
+
     pub fn has_greeted(&self) -> bool {
         self.hello.borrow().is_some()
     }

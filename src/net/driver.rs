@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::session::Session;
-use crate::session::{Answer, Machine, Outcome, Step};
+use crate::session::{Answer, Listed, Machine, Outcome, Step};
 
 /// Runs a machine to its end.
 pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
@@ -54,6 +54,20 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                     .perl(move |session| session.host.get_header(name))
                     .await;
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
+            }
+            Step::Verb(verb) => Answer::Listed(match session.host.lists_verb(&verb) {
+                Some(true) => Listed::Yes,
+                Some(false) => Listed::No,
+                None => Listed::NoTable,
+            }),
+            Step::AddVerb(verb) => {
+                session.host.add_verb(verb);
+                Answer::Done
+            }
+            Step::Obey { verb, rest } => {
+                let work = move |session: &Session| session.host.obey(&verb, rest.as_deref());
+                let gave = session.perl(work).await.unwrap_or(false);
+                Answer::Values(gave.then_some(None).into_iter().collect())
             }
             Step::Cipher => {
                 let cipher = session

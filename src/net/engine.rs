@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::load::{self, Loaded};
-use super::worker;
+use super::load::{self, Found};
+use super::{inetd, native, worker};
 use crate::hook::Hook;
 use crate::plugin::Registry;
-use crate::server::{Engine, LoadFacts, WorkerLink};
+use crate::server::{Engine, LoadFacts, OneSessionError, WorkerLink};
 
 /// The SMTP service.
 pub struct SmtpEngine {
@@ -19,24 +19,39 @@ pub struct SmtpEngine {
 }
 
 impl Engine for SmtpEngine {
-    type Loaded = Loaded;
+    type Loaded = Found;
 
-    fn load(&self) -> Result<Loaded, String> {
+    fn load(&self) -> Result<Found, String> {
         load::load(self.config.clone(), &self.registry)
     }
 
-    fn facts(&self, loaded: &Loaded) -> LoadFacts {
-        LoadFacts {
-            hooks_pre_connection: loaded.host.has_entries(Hook::PreConnection),
-            log_level: loaded.host.settings.trace_level,
+    fn facts(&self, loaded: &Found) -> LoadFacts {
+        match loaded {
+            Found::Perl(loaded) => LoadFacts {
+                hooks_pre_connection: loaded.host.has_entries(Hook::PreConnection),
+                log_level: loaded.host.settings.trace_level,
+            },
+            Found::Native(loaded) => LoadFacts {
+                hooks_pre_connection: false,
+                log_level: loaded.plugins.host.trace_level,
+            },
         }
     }
 
-    fn before_fork(&self, _: &mut Loaded) {
-        crate::perl::stdio::flush();
+    fn before_fork(&self, loaded: &mut Found) {
+        if let Found::Perl(_) = loaded {
+            crate::perl::stdio::flush();
+        }
     }
 
-    fn work(&self, loaded: Loaded, link: WorkerLink) -> i32 {
-        worker::work(loaded, link, self.rdns)
+    fn work(&self, loaded: Found, link: WorkerLink) -> i32 {
+        match loaded {
+            Found::Perl(loaded) => worker::work(loaded, link, self.rdns),
+            Found::Native(loaded) => native::work(loaded, link, self.rdns),
+        }
+    }
+
+    fn one_session(&self) -> Result<i32, OneSessionError> {
+        inetd::serve(self)
     }
 }

@@ -5,15 +5,22 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::native;
 use crate::config::{ConfigDir, CoreSettings, PluginLine, Profile};
 use crate::hook::Hook;
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
-use crate::plugin::{Loaded as Natives, PluginArgs, Registry};
+use crate::plugin::{Handler, Loaded as Natives, PluginArgs, Registry};
 use crate::session::Settings;
 
-/// What a worker starts with.
+/// What was loaded: by an interpreter only where a Perl plugin asks for one.
+pub enum Found {
+    Perl(Loaded),
+    Native(native::Loaded),
+}
+
+/// What a worker with an interpreter starts with.
 #[derive(Clone)]
 pub struct Loaded {
     pub host: Rc<Host>,
@@ -21,12 +28,13 @@ pub struct Loaded {
     pub settings: Rc<Settings>,
 }
 
-/// Reads the config directory, starts perl, and loads the lines of `logging` and `plugins`.
-pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+/// Reads the config directory and loads the lines of `logging` and `plugins`; starts perl where
+/// one of them is a Perl plugin.
+pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Found, String> {
     load_all(config, registry).map_err(|error| format!("camelpost: {error}"))
 }
 
-fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, String> {
     let config = ConfigDir::locate(config).map_err(|error| error.to_string())?;
     let config = Rc::new(config);
     let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
@@ -47,6 +55,13 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         plugin_dirs: plugin_dirs(&config, &core),
         size_threshold: core.size_threshold,
     };
+    if native::is_enough(&core) {
+        let plugins = load_natives(settings, registry, &config, &core, warning)?;
+        return Ok(Found::Native(native::Loaded {
+            plugins: Rc::new(plugins),
+            settings: Rc::new(session_settings(core, version, spool, Vec::new())),
+        }));
+    }
     let host = perl::start(settings, spool.clone(), &[])?;
     for line in &core.logging {
         load_perl(&host, line)?;
@@ -57,37 +72,72 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     let mut natives = Natives::default();
     for line in &core.plugins {
         match line.name.strip_prefix(b"native/") {
-            Some(name) => load_native(&host, &mut natives, registry, &config, line, name)?,
+            Some(_) => load_native(&host, &mut natives, registry, &config, line)?,
             None => load_perl(&host, line)?,
         }
     }
+    if let Some(text) = nothing_delivers(&config, &core, host.has_entries(Hook::Queue)) {
+        warn(&host, &text);
+    }
+    let mechanisms = host.auth_mechanisms();
+    Ok(Found::Perl(Loaded {
+        host,
+        natives: Rc::new(natives),
+        settings: Rc::new(session_settings(core, version, spool, mechanisms)),
+    }))
+}
+
+/// The same for native plugins alone.
+fn load_natives(
+    settings: HostSettings,
+    registry: &Registry,
+    config: &ConfigDir,
+    core: &CoreSettings,
+    warning: Option<String>,
+) -> Result<native::Plugins, String> {
+    let mut plugins = native::Plugins::new(settings);
+    for line in &core.plugins {
+        for handler in handlers(registry, config, line)? {
+            plugins.add(handler);
+        }
+    }
+    let nothing_delivers = nothing_delivers(config, core, plugins.has_entries(Hook::Queue));
+    for warning in warning.into_iter().chain(nothing_delivers) {
+        plugins.log(perl::log::LOGWARN, None, warning.as_bytes());
+    }
+    Ok(plugins)
+}
+
+/// What an administrator should know of a configuration that does not deliver.
+fn nothing_delivers(config: &ConfigDir, core: &CoreSettings, queues: bool) -> Option<String> {
     if core.plugins.is_empty() {
         let file = config.path("plugins");
-        let text = format!(
-            "{}: no plugin is named, so no mail is accepted",
-            file.display()
-        );
-        warn(&host, &text);
-    } else if !host.has_entries(Hook::Queue) {
-        let text = "no plugin hooks queue, so messages are answered with 451: \
-                    add one to config/plugins, such as queue/maildir DIRECTORY";
-        warn(&host, text);
+        let file = file.display();
+        return Some(format!(
+            "{file}: no plugin is named, so no mail is accepted"
+        ));
     }
-    let settings = Settings {
+    let text = "no plugin hooks queue, so messages are answered with 451: \
+                add one to config/plugins, such as queue/maildir DIRECTORY";
+    (!queues).then(|| text.to_owned())
+}
+
+fn session_settings(
+    core: CoreSettings,
+    version: String,
+    spool: Rc<Spool>,
+    auth_mechanisms: Vec<&'static str>,
+) -> Settings {
+    Settings {
         profile: core.profile,
         me: core.me,
         version,
         spool,
-        auth_mechanisms: host.auth_mechanisms(),
+        auth_mechanisms,
         timeout: core.timeout,
         zone: crate::config::Zone::local(),
         accept_bare_lf: false,
-    };
-    Ok(Loaded {
-        host,
-        natives: Rc::new(natives),
-        settings: Rc::new(settings),
-    })
+    }
 }
 
 /// `plugin_dirs`, and after them plugins/ beside the config directory (the plugin document's
@@ -115,6 +165,8 @@ fn warn(host: &Host, text: &str) {
 }
 
 fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {
+    let name = String::from_utf8_lossy(&line.name);
+    crate::server::loading(&format!("{}: plugin {name}", line.place));
     host.load_plugin(&line.text)
         .map_err(|error| format!("{}: {error}", line.place))
 }
@@ -125,16 +177,23 @@ fn load_native(
     registry: &Registry,
     config: &ConfigDir,
     line: &PluginLine,
-    name: &[u8],
 ) -> Result<(), String> {
-    let name = String::from_utf8_lossy(name);
-    let args = PluginArgs(line.args.clone());
-    let handlers = registry
-        .load(&name, &args, config)
-        .map_err(|error| format!("{}: native/{name}: {error}", line.place))?;
-    for handler in handlers {
+    for handler in handlers(registry, config, line)? {
         let (plugin, hook) = (handler.plugin.clone(), handler.hook);
         host.add_native(&plugin, hook, natives.add(handler));
     }
     Ok(())
+}
+
+fn handlers(
+    registry: &Registry,
+    config: &ConfigDir,
+    line: &PluginLine,
+) -> Result<Vec<Handler>, String> {
+    let name = line.name.strip_prefix(b"native/").unwrap_or(&line.name);
+    let name = String::from_utf8_lossy(name);
+    let args = PluginArgs(line.args.clone());
+    registry
+        .load(&name, &args, config)
+        .map_err(|error| format!("{}: native/{name}: {error}", line.place))
 }

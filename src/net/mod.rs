@@ -5,11 +5,14 @@
 
 mod driver;
 mod engine;
+mod inetd;
 mod load;
+mod native;
 mod port;
 mod pump;
 mod rdns;
 mod session;
+mod stream;
 mod transport;
 mod worker;
 

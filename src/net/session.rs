@@ -36,8 +36,8 @@ struct LogLine {
 pub struct Arrival {
     /// The client's address, if its name is to be looked up.
     pub look_up: Option<IpAddr>,
-    /// The log line of a new connection, to which the client's name is added.
-    pub accepted: String,
+    /// The daemon's log line of a new connection, to which the client's name is added.
+    pub accepted: Option<String>,
 }
 
 /// See the module's description.
@@ -82,28 +82,39 @@ impl Session {
 
     /// Finds the client's name, unless names are not looked up, and tells of the connection.
     pub async fn look_up_client(self: &Rc<Self>) {
-        if let Some(address) = self.arrival.look_up
-            && let Some(name) = rdns::name_of(address).await
-        {
-            let connection = self.state.connection.borrow().clone();
+        let found = match self.arrival.look_up {
+            Some(address) => rdns::name_of(address).await,
+            None => None,
+        };
+        let connection = self.state.connection.borrow().clone();
+        if let Some(name) = &found {
             connection.remote_info.replace(Some(name.clone()));
             connection.remote_host.replace(Some(name.clone()));
+        }
+        // Of a client that did not come by the daemon, others have told.
+        let Some(accepted) = &self.arrival.accepted else {
+            return;
+        };
+        if let Some(name) = found {
             self.perl(move |session| {
                 session.host.set_environment(&[("TCPREMOTEHOST", name)]);
                 Ok(())
             })
             .await;
         }
-        let connection = self.state.connection.borrow().clone();
-        let mut accepted = self.arrival.accepted.clone().into_bytes();
-        accepted.extend_from_slice(
-            connection
-                .remote_host
-                .borrow()
-                .as_deref()
-                .unwrap_or_default(),
-        );
+        let mut accepted = accepted.clone().into_bytes();
+        let host = connection.remote_host.borrow().clone();
+        accepted.extend_from_slice(&host.unwrap_or_default());
         self.log(6, None, None, accepted);
+    }
+
+    /// The session is over: what plugins have tied to its transaction and connection ends while
+    /// it can still be asked for, and not in the next client's session.
+    pub fn let_go(&self) {
+        let transaction = self.state.replace_transaction();
+        let rest = self.state.connection.borrow().without_notes();
+        let connection = self.state.connection.replace(Rc::new(Shown::new(rest)));
+        drop((transaction, connection));
     }
 
     /// Does a piece of Perl work in this session, outside the runtime.

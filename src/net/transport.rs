@@ -1,6 +1,5 @@
-//! The client's socket. It stays in blocking mode, since Perl plugins and their children use it
-//! through descriptors 0 and 1 and the mode belongs to the open file; Rust waits for readiness
-//! and then asks not to be blocked, call by call.
+//! The client's stream as the session uses it: reads into the session's input, queues replies
+//! and sends them. Knows that a client can be gone, and not what is said.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -8,11 +7,9 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
 use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 
-use crate::server::readiness;
+use super::stream::End;
 use crate::session::ReadEvent;
 use crate::smtp::{InputBuffer, Reply};
 
@@ -25,7 +22,8 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// See the module's description.
 pub struct Transport {
-    socket: AsyncFd<Rc<OwnedFd>>,
+    input: Rc<End>,
+    output: Rc<End>,
     out: RefCell<Vec<u8>>,
     /// The client is gone: nothing more is read or written.
     gone: Cell<bool>,
@@ -33,27 +31,42 @@ pub struct Transport {
 }
 
 impl Transport {
-    /// Must be called inside the runtime.
+    /// A client on a socket. Must be called inside the runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Transport> {
-        use rustix::net::sockopt::{Timeout, set_socket_timeout};
-        let socket = Rc::new(socket);
-        // For what blocks: replies from Perl code, and what plugins print themselves.
-        let _ = set_socket_timeout(&socket, Timeout::Send, Some(SEND_TIMEOUT));
-        // A reply is written whole; waiting for more would only delay it. A socket that is no
-        // TCP socket (inetd on a pipe) has no such option.
-        let _ = rustix::net::sockopt::set_tcp_nodelay(&socket, true);
-        Ok(Transport {
-            socket: readiness(socket, Interest::READABLE | Interest::WRITABLE)?,
+        let end = Rc::new(End::new(socket, Interest::READABLE | Interest::WRITABLE)?);
+        Ok(Transport::of(end.clone(), end))
+    }
+
+    /// A client that is read from one descriptor and written to through another. Must be called
+    /// inside the runtime.
+    pub fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<Transport> {
+        let input = Rc::new(End::new(input, Interest::READABLE)?);
+        let output = Rc::new(End::new(output, Interest::WRITABLE)?);
+        Ok(Transport::of(input, output))
+    }
+
+    fn of(input: Rc<End>, output: Rc<End>) -> Transport {
+        if output.is_socket() {
+            use rustix::net::sockopt::{Timeout, set_socket_timeout};
+            // For what blocks: replies from Perl code, and what plugins print themselves.
+            let _ = set_socket_timeout(output.descriptor(), Timeout::Send, Some(SEND_TIMEOUT));
+            // A reply is written whole; waiting for more would only delay it. A socket that is
+            // no TCP socket has no such option.
+            let _ = rustix::net::sockopt::set_tcp_nodelay(output.descriptor(), true);
+        }
+        Transport {
+            input,
+            output,
             out: RefCell::default(),
             gone: Cell::new(false),
             block: Cell::new(SMALL_BLOCK),
-        })
+        }
     }
 
     /// The client is on descriptors 0 and 1 from now on.
     pub fn take_stdio(&self) -> io::Result<()> {
-        rustix::stdio::dup2_stdin(self.socket.get_ref())?;
-        rustix::stdio::dup2_stdout(self.socket.get_ref())?;
+        rustix::stdio::dup2_stdin(self.input.descriptor())?;
+        rustix::stdio::dup2_stdout(self.output.descriptor())?;
         Ok(())
     }
 
@@ -74,28 +87,20 @@ impl Transport {
     }
 
     async fn receive(&self, input: &RefCell<InputBuffer>) -> io::Result<usize> {
-        loop {
-            let mut ready = self.socket.readable().await?;
+        let attempt = |end: &End| {
             let mut input = input.borrow_mut();
             let tail = input.tail();
-            let received = ready.try_io(|socket| {
-                let asked = self.block.get();
-                tail.reserve(asked);
-                let spare = rustix::buffer::spare_capacity(tail);
-                let got = rustix::net::recv(socket.get_ref(), spare, RecvFlags::DONTWAIT)?.0;
-                self.block.set(if got >= asked {
-                    LARGE_BLOCK
-                } else {
-                    SMALL_BLOCK
-                });
-                Ok(got)
+            let asked = self.block.get();
+            tail.reserve(asked);
+            let got = end.read_into(tail)?;
+            self.block.set(if got >= asked {
+                LARGE_BLOCK
+            } else {
+                SMALL_BLOCK
             });
-            match received {
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(outcome) => return outcome,
-                Err(_would_block) => {}
-            }
-        }
+            Ok(got)
+        };
+        self.input.when(Interest::READABLE, attempt).await
     }
 
     /// Nothing reaches the client any more.
@@ -137,29 +142,22 @@ impl Transport {
         self.out.replace(out);
     }
 
-    /// Sends what the socket takes at once.
+    /// Sends what there is room for at once.
     fn send_some(&self, out: &[u8]) -> io::Result<usize> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         loop {
-            match rustix::net::send(self.socket.get_ref(), out, flags) {
-                Ok(sent) => return Ok(sent),
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return Ok(0),
-                Err(error) => return Err(error.into()),
+            match self.output.write_now(out) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                outcome => return outcome,
             }
         }
     }
 
     async fn send_rest(&self, mut out: &[u8]) -> io::Result<()> {
-        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         while !out.is_empty() {
-            let mut ready = self.socket.writable().await?;
-            let sent = ready.try_io(|socket| Ok(rustix::net::send(socket.get_ref(), out, flags)?));
-            match sent {
-                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-                Ok(sent) => out = &out[sent?..],
-                Err(_would_block) => {}
-            }
+            let attempt = |end: &End| end.write_now(out);
+            let sent = self.output.when(Interest::WRITABLE, attempt).await?;
+            out = &out[sent..];
         }
         Ok(())
     }
@@ -176,9 +174,9 @@ impl Transport {
             }
         };
         while !rest.is_empty() && !self.gone.get() {
-            match rustix::net::send(self.socket.get_ref(), rest, SendFlags::NOSIGNAL) {
+            match self.output.write_blocking(rest, SEND_TIMEOUT) {
                 Ok(sent) => rest = &rest[sent..],
-                Err(rustix::io::Errno::INTR) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => self.gone.set(true),
             }
         }
@@ -187,7 +185,8 @@ impl Transport {
 
     /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.
     pub fn shutdown(&self) {
-        let _ = rustix::net::shutdown(self.socket.get_ref(), Shutdown::Both);
+        self.input.shutdown();
+        self.output.shutdown();
     }
 }
 

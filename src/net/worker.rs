@@ -87,6 +87,7 @@ impl Worker {
     fn serve(&self, incoming: Incoming) -> Result<Option<Rc<Session>>, Exited> {
         let connection = connection(&incoming);
         let environment = environment(&connection);
+        let arrival = arrival(&incoming, self.rdns);
         let neighbours = Neighbours {
             max_conn_ip: incoming.max_from_ip.into(),
             child_addrs: incoming.child_addrs.iter().map(packed).collect(),
@@ -103,12 +104,6 @@ impl Worker {
             transport.shutdown();
             return Err(Exited);
         }
-        let (open, limit) = (incoming.open, incoming.limit);
-        let address = incoming.peer.ip();
-        let arrival = Arrival {
-            look_up: self.rdns.then_some(address),
-            accepted: format!("Accepted connection {open}/{limit} from {address} / "),
-        };
         let (link, id) = (self.link.clone(), incoming.session);
         // From here on the supervisor must not write to the client in clear.
         let on_taken = Box::new(move || link.tls_started(id));
@@ -121,10 +116,7 @@ impl Worker {
             arrival,
             on_taken,
         );
-        let ended = self.converse(&session, &environment);
-        // After an exit, what a plugin has printed is still in its handle.
-        stdio::flush();
-        session.transport.flush_blocking();
+        let ended = converse(&session, &environment);
         let released = release_stdio(&self.null).map_err(|_| Exited);
         // The handles of a plugin that took the client over are the process's: it serves nobody
         // else.
@@ -135,25 +127,46 @@ impl Worker {
         }
         Ok(Some(session))
     }
+}
 
-    fn converse(
-        &self,
-        session: &Rc<Session>,
-        environment: &[(&str, Vec<u8>)],
-    ) -> Result<(), Exited> {
-        let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
-        let host = &session.host;
-        let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
-        let conversation = session::conversation(session.state.clone());
-        self.pump.run(None, drive(session.clone(), conversation))?;
-        session.run_perl(|_| Ok(()))?;
-        host.end_session(idle).map_err(|_| Exited)?;
-        release_dropped().map_err(|_| Exited)
+/// A whole session, with all that its Perl code needs set up before and put back after it. What
+/// remains is to shut the client's socket down.
+pub fn converse(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
+    let ended = conversation(session, environment);
+    // After an exit, what a plugin has printed is still in its handle.
+    stdio::flush();
+    session.transport.flush_blocking();
+    ended
+}
+
+fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
+    let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
+    let host = &session.host;
+    let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
+    let conversation = session::conversation(session.state.clone());
+    session
+        .pump
+        .run(None, drive(session.clone(), conversation))?;
+    session.let_go();
+    session.run_perl(|_| Ok(()))?;
+    host.end_session(idle).map_err(|_| Exited)?;
+    release_dropped().map_err(|_| Exited)
+}
+
+/// What is still to be done for the client.
+pub fn arrival(incoming: &Incoming, rdns: bool) -> Arrival {
+    let (open, limit) = (incoming.open, incoming.limit);
+    let address = incoming.peer.ip();
+    Arrival {
+        look_up: rdns.then_some(address),
+        accepted: Some(format!(
+            "Accepted connection {open}/{limit} from {address} / "
+        )),
     }
 }
 
 /// What is known of the client before it is looked up.
-fn connection(incoming: &Incoming) -> Connection {
+pub fn connection(incoming: &Incoming) -> Connection {
     let text = |address: SocketAddr| canonical(address.ip()).to_string().into_bytes();
     let connection = Connection::default();
     connection.remote_ip.replace(Some(text(incoming.peer)));

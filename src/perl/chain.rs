@@ -16,6 +16,9 @@ use crate::mail::{Note, Notes};
 pub struct Chain {
     pub call: HookCall,
     args: Option<Vec<Sv>>,
+    /// The hook's entries as they were when the chain began: what its plugins do to the table
+    /// counts from the next time on.
+    entries: Option<Vec<Sv>>,
     next: usize,
     /// run_hooks_no_respond: no log lines, no ok or deny hooks, texts as they are.
     quiet: bool,
@@ -44,6 +47,7 @@ impl Chain {
         Chain {
             call,
             args: None,
+            entries: None,
             next: 0,
             quiet,
             verdict: Verdict::declined(),
@@ -76,15 +80,15 @@ impl Host {
     pub fn advance(&self, mut chain: Chain, native: Option<Verdict>) -> Result<Progress, Unwind> {
         let hook = chain.call.hook;
         if let Some(verdict) = native {
+            let last = chain.next - 1;
             let name = self
-                .entry(hook, chain.next - 1)
+                .entry(&mut chain, last)
                 .map(|entry| entry.name.to_bytes());
             if self.weigh(&mut chain, &name.unwrap_or_default(), verdict)? {
                 return Ok(Progress::Finished(chain.verdict));
             }
         }
-        while let Some(entry) = self.entry(hook, chain.next) {
-            chain.next += 1;
+        while let Some(entry) = self.next_entry(&mut chain) {
             // SAFETY: a live SV.
             let id = unsafe { sys::cp_xsub_index(entry.code.raw()) };
             if id >= FIRST_NATIVE {
@@ -157,26 +161,46 @@ impl Host {
             return Ok(None);
         };
         let mut verdict = Verdict::new(to_code(code));
-        match values.get(1) {
-            Some(second) if second.is_code() => {
-                verdict.parser = Some(Box::new(PerlValue(second.clone())));
-            }
-            _ => {
-                for value in values.get(1..).unwrap_or_default() {
-                    verdict.values.push(match value.is_defined() {
-                        true => Some(error_text(value)?),
-                        false => None,
-                    });
-                }
-            }
+        for value in values.get(1..).unwrap_or_default() {
+            verdict.values.push(match value.is_defined() {
+                true => Some(error_text(value)?),
+                false => None,
+            });
+        }
+        if let Some(second) = values.get(1).filter(|second| second.is_code()) {
+            verdict.parser = Some(Box::new(PerlValue(second.clone())));
         }
         Ok(Some(verdict))
+    }
+
+    /// A plugin waits for something, and nothing here will call it again: what it was to decide is
+    /// put off, and the log says why. True if the chain ends with it.
+    fn refuse_yield(&self, chain: &mut Chain, name: &[u8]) -> Result<bool, Unwind> {
+        let hook = chain.call.hook;
+        if hook != Hook::Logging {
+            let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
+            let text = format!(
+                "YIELD from the {} hook works under qpsmtpd-async only; \
+                 load the plugin's form that waits (the one outside async/)",
+                hook.name()
+            );
+            let texts = [Sv::bytes(&label), Sv::bytes(text.as_bytes())];
+            self.log(LOGCRIT, None, None, &texts)?;
+        }
+        if chain.quiet {
+            return Ok(false);
+        }
+        chain.verdict = Verdict::new(Code::DenySoft);
+        Ok(true)
     }
 
     /// Takes a plugin's verdict into the chain: notes, log, the hooks `ok` and `deny`. True if
     /// the chain ends with it.
     fn weigh(&self, chain: &mut Chain, name: &[u8], verdict: Verdict) -> Result<bool, Unwind> {
         let hook = chain.call.hook;
+        if verdict.code == Code::Yield {
+            return self.refuse_yield(chain, name);
+        }
         let declined = verdict.code == Code::Declined;
         if !chain.quiet {
             record(&self.port().transaction().notes, name, hook, &verdict.code);
@@ -207,7 +231,11 @@ impl Host {
                     Code::Other(other) => Arg::Bytes(other.clone()),
                     known => Arg::Int(known.number().unwrap_or_default().into()),
                 };
-                let args = vec![Arg::Bytes(name.to_vec()), code, Arg::Bytes(text)];
+                let text = match &verdict.parser {
+                    Some(parser) => Arg::Foreign(parser.share()),
+                    None => Arg::Bytes(text),
+                };
+                let args = vec![Arg::Bytes(name.to_vec()), code, text];
                 self.run_quiet(HookCall::with(after, args))?;
             }
             if !self.unknown_codes_end_chain && matches!(verdict.code, Code::Other(_)) {
@@ -237,10 +265,22 @@ impl Host {
         Ok(true)
     }
 
-    /// Entry `index` of a hook's table, as it is now: plugins may change it at any time.
-    fn entry(&self, hook: Hook, index: usize) -> Option<Entry> {
-        let list = self.hooks.hash_get(hook.name())?;
-        let entry = list.array_get(index)?;
+    fn next_entry(&self, chain: &mut Chain) -> Option<Entry> {
+        let next = chain.next;
+        chain.next += 1;
+        self.entry(chain, next)
+    }
+
+    /// Entry `index` of a chain; its name and code are those that it has now.
+    fn entry(&self, chain: &mut Chain, index: usize) -> Option<Entry> {
+        let hook = chain.call.hook;
+        let entries = chain.entries.get_or_insert_with(|| {
+            let list = self.hooks.hash_get(hook.name());
+            let list = list.iter();
+            list.flat_map(|list| (0..list.array_len()).filter_map(|index| list.array_get(index)))
+                .collect()
+        });
+        let entry = entries.get(index)?;
         Some(Entry {
             name: entry.hash_get("name")?,
             code: entry.hash_get("code")?,
@@ -293,7 +333,7 @@ fn record(notes: &Notes, name: &[u8], hook: Hook, code: &Code) {
 }
 
 /// Splits texts at line feeds as Perl's split does: empty texts at the end vanish.
-fn split_lines(mut verdict: Verdict) -> Verdict {
+pub fn split_lines(mut verdict: Verdict) -> Verdict {
     if verdict.parser.is_some() {
         return verdict;
     }

@@ -105,6 +105,7 @@ impl Contents {
         let pristine = unsafe {
             let copy = sys::cp_copy_contents(plugin.raw(), LARGEST_COPY, &mut shared);
             sys::cp_swap_contents(plugin.raw(), copy);
+            sys::cp_put_back_localized(plugin.raw(), copy, LARGEST_COPY);
             copy
         };
         if let Some(pristine) = Sv::own(pristine) {

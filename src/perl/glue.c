@@ -28,6 +28,32 @@ EXTERN_C void boot_DynaLoader(pTHX_ CV *cv);
 
 static void xs_init(pTHX) { newXS("DynaLoader::boot_DynaLoader", boot_DynaLoader, __FILE__); }
 
+static OP *(*perl_require)(pTHX);
+
+/* The host's modules come first in @INC whenever one of its names is asked for, whatever plugins have
+ * done to @INC: the original may be installed beside it. */
+static OP *require_ours(pTHX) {
+    SV *name = *PL_stack_sp;
+    SV *ours = get_sv("Camelpost::modules", 0);
+    AV *inc = GvAV(PL_incgv);
+    if (ours && SvROK(ours) && inc && !SvMAGICAL(inc) && AvREAL(inc) && name && SvPOK(name) &&
+        SvCUR(name) > 7 && memEQ(SvPVX(name), "Qpsmtpd", 7)) {
+        SV **list = AvARRAY(inc);
+        SSize_t at = 0;
+        while (at <= AvFILLp(inc) && !(list[at] && SvROK(list[at]) && SvRV(list[at]) == SvRV(ours)))
+            at++;
+        if (at > AvFILLp(inc)) {
+            av_push(inc, newSVsv(ours));
+            list = AvARRAY(inc);
+        }
+        SV *entry = list[at];
+        for (; at > 0; at--)
+            list[at] = list[at - 1];
+        list[0] = entry;
+    }
+    return perl_require(aTHX);
+}
+
 int cp_start(int argc, char **argv) {
     static int once;
     static char *no_env[] = {NULL};
@@ -43,6 +69,10 @@ int cp_start(int argc, char **argv) {
     PERL_SET_CONTEXT(cp_perl);
     dTHXa(cp_perl);
     perl_construct(my_perl);
+    if (!perl_require) {
+        perl_require = PL_ppaddr[OP_REQUIRE];
+        PL_ppaddr[OP_REQUIRE] = require_ours;
+    }
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;
@@ -70,6 +100,11 @@ size_t cp_count_values(void) {
 }
 
 void cp_adopt(void) { stray_child = 0; }
+
+int cp_exit_status(void) {
+    dTHXa(cp_perl);
+    return STATUS_EXIT;
+}
 
 int cp_is_stray_child(void) { return stray_child; }
 

@@ -70,6 +70,8 @@ int cp_stop(void);
 size_t cp_count_values(void);
 /* In a forked worker: this process is the owner of the interpreter from now on. */
 void cp_adopt(void);
+/* What the last exit of Perl code asked for. */
+int cp_exit_status(void);
 /* Whether this process is a child that Perl code has forked. */
 int cp_is_stray_child(void);
 /* Starts perl's generators of random numbers anew. */
@@ -176,6 +178,8 @@ void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, v
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
 /* Exchanges the contents of an object and of a plain hash. */
 void cp_swap_contents(cp_sv *object, cp_sv *hash);
+/* Gives `kept` what each `local` that is in force on the object's elements will put back. */
+void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit);
 
 /* ---- the client on STDIN and STDOUT ---- */
 

@@ -20,6 +20,18 @@ extern PerlInterpreter *cp_perl;
 typedef int cp_step(pTHX);
 int cp_guard(cp_step *step);
 
+/* Containers that were made. */
+typedef struct {
+    SV **list;
+    size_t count, room;
+} cp_made;
+
+/* An array or hash that is neither blessed nor tied. */
+int cp_is_plain_container(SV *sv);
+void cp_made_add(cp_made *made, SV *container);
+/* When `owner` is freed, what is left of these that only cycles among them keep goes, too. */
+void cp_free_cycles_with(pTHX_ SV *owner, const cp_made *made);
+
 #define SV(value) ((SV *)(value))
 #define CP(value) ((cp_sv *)(value))
 

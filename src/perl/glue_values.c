@@ -328,19 +328,26 @@ struct copying {
     PTR_TBL_t *seen;
     int depth;
     AV *weak; /* copies of weak references to plain containers: made weak at the end */
+    SV *path[DEEPEST_COPY + 2]; /* the containers that are being copied, from the outermost on */
+    int is_cyclic;
+    cp_made made; /* the copies */
 };
 
 static SV *copy_value(pTHX_ SV *sv, struct copying *c);
 
 static SV *copy_container(pTHX_ SV *container, struct copying *c) {
     SV *known = (SV *)ptr_table_fetch(c->seen, container);
-    if (known)
+    if (known) {
+        for (int i = 0; i < c->depth && !c->is_cyclic; i++)
+            c->is_cyclic = c->path[i] == container;
         return SvREFCNT_inc_simple_NN(known);
-    c->depth++;
+    }
+    c->path[c->depth++] = container;
     if (SvTYPE(container) == SVt_PVAV) {
         AV *from = (AV *)container;
         AV *to = newAV();
         ptr_table_store(c->seen, from, to);
+        cp_made_add(&c->made, (SV *)to);
         SSize_t last = av_top_index(from);
         av_extend(to, last);
         for (SSize_t i = 0; i <= last; i++) {
@@ -354,6 +361,7 @@ static SV *copy_container(pTHX_ SV *container, struct copying *c) {
     HV *from = (HV *)container;
     HV *to = newHV();
     ptr_table_store(c->seen, from, to);
+    cp_made_add(&c->made, (SV *)to);
     HE *entry;
     hv_iterinit(from);
     while ((entry = hv_iternext(from))) {
@@ -367,12 +375,8 @@ static SV *copy_container(pTHX_ SV *container, struct copying *c) {
     return (SV *)to;
 }
 
-static int is_plain_container(SV *sv) {
-    return (SvTYPE(sv) == SVt_PVAV || SvTYPE(sv) == SVt_PVHV) && !SvOBJECT(sv) && !SvMAGICAL(sv);
-}
-
 static SV *copy_value(pTHX_ SV *sv, struct copying *c) {
-    if (SvROK(sv) && is_plain_container(SvRV(sv))) {
+    if (SvROK(sv) && cp_is_plain_container(SvRV(sv))) {
         SV *container = SvRV(sv);
         if (SvWEAKREF(sv)) {
             /* Whether what it points to is copied is known at the end. */
@@ -407,14 +411,21 @@ static void weaken_copies(pTHX_ struct copying *c) {
     }
 }
 
+static void end_copying(pTHX_ struct copying *c) {
+    SvREFCNT_dec((SV *)c->weak);
+    ptr_table_free(c->seen);
+    Safefree(c->made.list);
+}
+
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared) {
     dTHXa(cp_perl);
-    struct copying c = {limit, shared, ptr_table_new(), 0, newAV()};
+    struct copying c = {.limit = limit, .shared = shared, .seen = ptr_table_new(), .weak = newAV()};
     SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
     SV *copy = copy_container(aTHX_ hash, &c);
     weaken_copies(aTHX_ &c);
-    SvREFCNT_dec((SV *)c.weak);
-    ptr_table_free(c.seen);
+    if (c.is_cyclic)
+        cp_free_cycles_with(aTHX_ copy, &c.made);
+    end_copying(aTHX_ &c);
     return CP(copy);
 }
 
@@ -439,4 +450,28 @@ void cp_swap_contents(cp_sv *object, cp_sv *hash) {
     U32 flags = SvFLAGS(a) & SVphv_HASKFLAGS;
     SvFLAGS(a) = (SvFLAGS(a) & ~SVphv_HASKFLAGS) | (SvFLAGS(b) & SVphv_HASKFLAGS);
     SvFLAGS(b) = (SvFLAGS(b) & ~SVphv_HASKFLAGS) | flags;
+}
+
+/* Where a hook is the first of its plugin's in a session, but runs inside a `local` on the plugin
+ * object: `kept`, the contents as they were loaded, gets what the local will put back. That is found
+ * as save_helem and SAVEHDELETE leave it on the stack of what is to be restored, the oldest last. */
+void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit) {
+    dTHXa(cp_perl);
+    SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
+    for (I32 at = PL_savestack_ix - 4; at >= 0; at--) {
+        ANY *entry = &PL_savestack[at];
+        UV kind = entry[3].any_uv & SAVE_MASK;
+        if (kind == SAVEt_HELEM && entry[0].any_ptr == hash) {
+            size_t shared = 0;
+            struct copying c = {
+                .limit = limit, .shared = &shared, .seen = ptr_table_new(), .weak = newAV()};
+            SV *value = copy_value(aTHX_ (SV *)entry[2].any_ptr, &c);
+            weaken_copies(aTHX_ &c);
+            end_copying(aTHX_ &c);
+            if (!hv_store_ent((HV *)kept, (SV *)entry[1].any_ptr, value, 0))
+                SvREFCNT_dec(value);
+        } else if (kind == SAVEt_DELETE && entry[2].any_ptr == hash) {
+            (void)hv_delete((HV *)kept, (char *)entry[0].any_ptr, entry[1].any_i32, G_DISCARD);
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::call::Unwind;
+use super::config_hook::ConfigHook;
 use super::contents::Contents;
 use super::log::LOGERROR;
 use super::port::Port;
@@ -12,7 +13,7 @@ use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
 use crate::config::{ConfigDir, ConfigError, Lines};
-use crate::hook::{Code, Hook, HookCall};
+use crate::hook::Hook;
 
 /// What the host needs to know before plugins are loaded.
 pub struct HostSettings {
@@ -39,6 +40,7 @@ pub struct Host {
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
+    pub(super) config_hook: ConfigHook,
     pub settings: HostSettings,
     port: RefCell<Rc<dyn Port>>,
 }
@@ -62,6 +64,7 @@ impl Host {
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
+            config_hook: ConfigHook::default(),
             settings,
             port: RefCell::new(port),
         });
@@ -82,14 +85,9 @@ impl Host {
     /// `config(NAME)`: a config hook, else the file's lines, else the default.
     pub fn config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
         if self.has_entries(Hook::Config) {
-            let call = HookCall::with(Hook::Config, vec![name.into()]);
-            let verdict = self.run_quiet(call)?;
-            if verdict.code == Code::Ok {
-                return Ok(verdict
-                    .values
-                    .into_iter()
-                    .map(Option::unwrap_or_default)
-                    .collect());
+            let found = self.ask_config_hook(name)?;
+            if let Some(values) = found {
+                return Ok(values);
             }
         }
         self.file_config(name)

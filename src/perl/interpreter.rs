@@ -17,6 +17,9 @@ my $modules = sub {
     my (undef, $file) = @_;
     my $text = Camelpost::_embedded_file($file);
     if (!defined $text) {
+        die "Apache::Qpsmtpd is for Apache's own perl, in which Camelpost does not run: let Camelpost"
+          . " listen itself (camelpost serve), or start it from inetd (camelpost inetd)\n"
+          if $file eq 'Apache/Qpsmtpd.pm';
         die "$file is part of the original qpsmtpd and not of Camelpost\n"
           if $file =~ m{^Qpsmtpd/(?:PollServer|(?:SMTP|TcpServer)/Prefork|Plugin/Async/\w+)\.pm$};
         return;
@@ -70,7 +73,7 @@ pub fn start(include: &[String]) -> Result<(), String> {
 
 /// `$0` has a slash and names an existing file, as plugins derive directories from it.
 fn set_program_name() {
-    let program = std::env::current_exe().unwrap_or_default();
+    let program = crate::config::program_path();
     let program = super::value::Sv::bytes(program.as_os_str().as_bytes());
     let _ = super::call::call_function("Camelpost::set_program_name", &[program], Want::Void);
 }
@@ -95,6 +98,12 @@ pub fn adopt(seed: u32) {
 pub fn is_stray_child() -> bool {
     // SAFETY: reads a flag.
     unsafe { sys::cp_is_stray_child() != 0 }
+}
+
+/// The status that the last exit of Perl code asked for.
+pub fn exit_status() -> i32 {
+    // SAFETY: reads a number of the running interpreter.
+    unsafe { sys::cp_exit_status() }
 }
 
 /// Runs END blocks and destroys the interpreter.

@@ -4,6 +4,7 @@
 
 pub mod call;
 mod chain;
+mod config_hook;
 mod contents;
 pub mod host;
 mod idle;
@@ -19,8 +20,9 @@ pub mod stdio;
 #[rustfmt::skip]
 mod sys;
 mod value;
+mod verbs;
 mod xs;
 
-pub use chain::{Chain, Progress};
+pub use chain::{Chain, Progress, split_lines};
 pub use load::start;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

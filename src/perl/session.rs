@@ -10,6 +10,7 @@ use super::host::Host;
 use super::port::Port;
 use super::stdio;
 use super::value::{PerlValue, Sv};
+use crate::hook::Code;
 use crate::mail::{Foreign, HeaderSlot, Note, Transaction};
 
 impl Host {
@@ -20,7 +21,7 @@ impl Host {
         environment: &[(&str, Vec<u8>)],
     ) -> Result<Rc<dyn Port>, Unwind> {
         stdio::fresh()?;
-        self.settings.config.begin_session();
+        self.forget_config();
         self.contents.begin_session(&self.qp);
         let begun = port.connection();
         let before = self.enter(port);
@@ -30,7 +31,7 @@ impl Host {
         Ok(before)
     }
 
-    /// Sets variables of the session's environment.
+    /// Puts what plugins find in %ENV.
     pub fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
         self.process_state.set_environment(environment);
     }
@@ -59,11 +60,12 @@ impl Host {
         };
         let command = call_function("Camelpost::command_object", &[], Want::Scalar)?;
         let command = command.into_iter().next().unwrap_or_else(Sv::undef);
-        let values = call(
-            code,
-            &[command, Sv::bytes(verb), Sv::bytes(rest)],
-            Want::List,
-        )?;
+        let args = [command, Sv::bytes(verb), Sv::bytes(rest)];
+        let values = match call(code, &args, Want::List) {
+            Ok(values) => values,
+            Err(Unwind::Died(error)) => return self.parser_died(verb, rest, &error),
+            Err(exited) => return Err(exited),
+        };
         let mut texts = Vec::with_capacity(values.len());
         for value in values {
             let defined = value.is_defined();
@@ -74,6 +76,23 @@ impl Host {
             });
         }
         Ok(texts)
+    }
+
+    /// A parser that dies has refused the line; what it died of is logged.
+    fn parser_died(
+        &self,
+        verb: &[u8],
+        rest: &[u8],
+        error: &Sv,
+    ) -> Result<Vec<Option<Vec<u8>>>, Unwind> {
+        let label = [b"Failed to parse command [", verb, b"]: "].concat();
+        let texts = [
+            Sv::bytes(&label),
+            Sv::bytes(&super::call::stringify(error)?),
+        ];
+        self.log(super::log::LOGERROR, None, None, &texts)?;
+        let denied = Code::Deny.number().unwrap_or_default().to_string();
+        Ok(vec![Some(denied.into_bytes()), Some(rest.to_vec())])
     }
 
     /// The lines of the transaction's note `capabilities`.

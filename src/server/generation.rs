@@ -19,6 +19,7 @@ use tokio::task::AbortHandle;
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromZygote, ToZygote};
 use super::process;
+use super::progress::LONG;
 use super::start::ZygoteCommand;
 use super::supervisor::Event;
 
@@ -109,12 +110,35 @@ async fn listen(
     events: UnboundedSender<Event>,
 ) {
     let mut buffer = vec![0; MAX_MESSAGE];
-    while let Ok(mut ready) = control.readable().await {
+    let mut loading = None;
+    loop {
+        let heard = match &loading {
+            Some(_) => tokio::time::timeout(LONG, control.readable()).await,
+            None => Ok(control.readable().await),
+        };
+        let mut ready = match heard {
+            Ok(Ok(ready)) => ready,
+            Ok(Err(_)) => break,
+            Err(_late) => {
+                let what: String = loading.take().unwrap_or_default();
+                tracing::warn!(
+                    "{what}: still loading after {} seconds; nothing new is served before that has \
+                     ended",
+                    LONG.as_secs()
+                );
+                continue;
+            }
+        };
         match ready.try_io(|control| control.get_ref().receive(&mut buffer, Wait::No)) {
             Ok(Ok(Received::Message { len, descriptor })) => {
                 let Some(message) = FromZygote::decode(&buffer[..len]) else {
                     break;
                 };
+                loading = None;
+                if let FromZygote::Loading { what } = message {
+                    loading = Some(what);
+                    continue;
+                }
                 if events
                     .send(Event::Zygote {
                         generation,

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{LoadFacts, channel::MAX_MESSAGE};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub const PROTOCOL: u32 = 1;
+pub const PROTOCOL: u32 = 2;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(super) const MAX_CHILD_ADDRS: usize = 1800;
@@ -30,6 +30,8 @@ pub(super) enum FromZygote {
     Ready { protocol: u32, facts: LoadFacts },
     /// Loading failed; lines for the user.
     Failed { message: String },
+    /// This is being loaded from now on.
+    Loading { what: String },
     /// A worker lives; its pidfd comes as the descriptor.
     Forked { worker: u64, pid: i32 },
     /// fork(2) failed with this errno.
@@ -114,6 +116,15 @@ impl Writer {
         }
         self
     }
+    /// The last field: as much of a text as fits.
+    fn text(mut self, value: &str) -> Vec<u8> {
+        let mut end = value.len().min(MAX_MESSAGE - self.0.len());
+        while !value.is_char_boundary(end) {
+            end -= 1;
+        }
+        self.0.extend(&value.as_bytes()[..end]);
+        self.0
+    }
     fn address(self, value: SocketAddr) -> Writer {
         let mut writer = self.ip(value.ip());
         writer.0.extend(value.port().to_le_bytes());
@@ -187,15 +198,8 @@ impl FromZygote {
                     .u8(facts.log_level)
                     .0
             }
-            FromZygote::Failed { message } => {
-                let mut end = message.len().min(MAX_MESSAGE - 1);
-                while !message.is_char_boundary(end) {
-                    end -= 1;
-                }
-                let mut writer = Writer::new(2);
-                writer.0.extend(&message.as_bytes()[..end]);
-                writer.0
-            }
+            FromZygote::Failed { message } => Writer::new(2).text(message),
+            FromZygote::Loading { what } => Writer::new(6).text(what),
             FromZygote::Forked { worker, pid } => Writer::new(3).u64(*worker).i32(*pid).0,
             FromZygote::NotForked { worker, errno } => Writer::new(4).u64(*worker).i32(*errno).0,
             FromZygote::Exited { worker, end } => {
@@ -235,6 +239,9 @@ impl FromZygote {
                     0 => ProcessEnd::Status(reader.i32()?),
                     _ => ProcessEnd::Signal(reader.i32()?),
                 },
+            },
+            6 => FromZygote::Loading {
+                what: String::from_utf8_lossy(reader.0).into_owned(),
             },
             _ => return None,
         })
@@ -341,6 +348,9 @@ mod tests {
             },
             FromZygote::Failed {
                 message: "two\nlines".into(),
+            },
+            FromZygote::Loading {
+                what: "a plugin".into(),
             },
             FromZygote::Forked { worker: 1, pid: 2 },
             FromZygote::NotForked {

@@ -16,6 +16,7 @@ mod message;
 mod pid_file;
 mod privileges;
 mod process;
+mod progress;
 mod signals;
 mod start;
 mod supervisor;
@@ -24,8 +25,9 @@ mod workers;
 mod zygote;
 
 pub use listen::ListenAddress;
-pub use process::{OwnsDescriptor, readiness};
-pub use start::{ServeError, Settings, ZygoteCommand, serve};
+pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
+pub use progress::loading;
+pub use start::{ServeError, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve};
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 
@@ -55,4 +57,21 @@ pub trait Engine {
     /// A worker's life, on the main thread of a fresh process; the result is its exit status.
     /// No exit handlers run after it.
     fn work(&self, loaded: Self::Loaded, link: WorkerLink) -> i32;
+
+    /// One session with the client on descriptors 0 and 1, in this very process and without any
+    /// other, as inetd, tcpserver and their like start it; the result is the exit status.
+    fn one_session(&self) -> Result<i32, OneSessionError> {
+        Err(OneSessionError {
+            message: "camelpost: this program has no sessions without its daemon".to_owned(),
+            status: 1,
+        })
+    }
+}
+
+/// Why the one session of a process did not begin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OneSessionError {
+    /// One or more lines for the log.
+    pub message: String,
+    pub status: i32,
 }

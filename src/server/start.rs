@@ -7,7 +7,9 @@ use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
+};
 
 use super::listen::{ListenAddress, bind_all};
 use super::pid_file::PidFile;
@@ -35,6 +37,17 @@ pub struct Settings {
     pub sessions_per_life: u32,
     pub pid_file: Option<PathBuf>,
     pub detach: bool,
+    /// How much to lower the nice level of the supervisor alone; needs root.
+    pub lower_nice: u32,
+    pub talk: Talk,
+}
+
+/// What the service itself logs while it starts; afterwards `loglevel` counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Talk {
+    Normal,
+    Debug,
+    Quiet,
 }
 
 /// How to start a zygote: a program that calls `run_zygote`.
@@ -46,12 +59,12 @@ pub struct ZygoteCommand {
 }
 
 impl ZygoteCommand {
-    /// This very program, even if its file has been replaced since, under the name it was
+    /// This very program, even if its file has been replaced since, under the path it was
     /// started by.
     pub fn this_program(args: Vec<OsString>) -> ZygoteCommand {
         ZygoteCommand {
             program: PathBuf::from("/proc/self/exe"),
-            arg0: std::env::args_os().next(),
+            arg0: Some(crate::config::program_path().into_os_string()),
             args,
         }
     }
@@ -93,6 +106,16 @@ pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeEr
         Some(path) => Some(PidFile::take(path).map_err(ServeError::Start)?),
         None => None,
     };
+    match settings.talk {
+        Talk::Normal => {}
+        Talk::Debug => crate::log::set_level(7),
+        Talk::Quiet => crate::log::set_level(0),
+    }
+    if settings.lower_nice > 0
+        && let Err(error) = setpriority_process(None, lower(nice_level(), settings.lower_nice))
+    {
+        tracing::debug!("the nice level stays as it is: {error}");
+    }
     raise_descriptor_limit();
     process::catch_sigpipe();
     user.take().map_err(ServeError::Start)?;
@@ -102,6 +125,22 @@ pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeEr
         .map_err(|error| problem("start the runtime", &error))?;
     let (supervisor, events) = Supervisor::new(settings, command, &user, bound, detached);
     tokio::task::LocalSet::new().block_on(&runtime, supervisor.run(events))
+}
+
+fn lower(level: i32, steps: u32) -> i32 {
+    level.saturating_sub_unsigned(steps).max(-20)
+}
+
+/// This process's nice level.
+pub fn nice_level() -> i32 {
+    getpriority_process(None).unwrap_or(0)
+}
+
+/// Undoes `lower_nice`, in the zygote: its workers have the level that the service was started
+/// with.
+pub fn restore_nice_level(level: i32) {
+    // Where it was lowered it may be raised again; where it was not, this changes nothing.
+    let _ = setpriority_process(None, level);
 }
 
 /// Each session takes a descriptor or two; the soft limit is often 1024 for old programs' sake.

@@ -15,7 +15,7 @@ use rustix::process::{
 use super::channel::{Channel, Received, Wait};
 use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
 use super::worker::WorkerLink;
-use super::{Engine, process};
+use super::{Engine, process, progress};
 
 struct Child {
     worker: u64,
@@ -48,7 +48,7 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         return 1;
     }
 
-    let mut loaded = match engine.load() {
+    let mut loaded = match progress::told_by(&control, || engine.load()) {
         Ok(loaded) => loaded,
         Err(message) => {
             let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);

@@ -3,6 +3,7 @@
 
 use super::core::{Ended, Flow, Input, LOGDEBUG, Session};
 use super::envelope::accepted;
+use super::machine::Step;
 use super::sasl;
 use super::state::Profile;
 use crate::hook::{Arg, Code, Hook, Verdict};
@@ -27,6 +28,7 @@ impl Session {
             return None;
         }
         self.state.auth_offered.set(true);
+        self.give(Step::AddVerb("auth")).await;
         Some(mechanisms.join(" ").into_bytes())
     }
 

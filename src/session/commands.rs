@@ -4,7 +4,8 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::core::{Flow, Input, LOGINFO, Session};
+use super::core::{Flow, Input, LOGERROR, LOGINFO, Session};
+use super::machine::{Answer, Listed, Step};
 use crate::hook::{Arg, Hook, Verdict};
 use crate::smtp::split_command;
 
@@ -26,6 +27,28 @@ const COMMANDS: &[(&[u8], Handler)] = &[
     (b"quit", |session, _| Box::pin(session.quit())),
 ];
 
+/// Whether the session answers the verdict of a hook that a plugin runs.
+pub(super) fn has_responder(hook: Hook) -> bool {
+    matches!(
+        hook,
+        Hook::Connect
+            | Hook::Helo
+            | Hook::Ehlo
+            | Hook::Mail
+            | Hook::Rcpt
+            | Hook::Data
+            | Hook::DataPost
+            | Hook::QueuePre
+            | Hook::Queue
+            | Hook::QueuePost
+            | Hook::Vrfy
+            | Hook::Noop
+            | Hook::Help
+            | Hook::Quit
+            | Hook::UnrecognizedCommand
+    )
+}
+
 impl Session {
     /// Serves commands until the session ends.
     pub async fn command_loop(&self) -> Flow {
@@ -33,6 +56,8 @@ impl Session {
             match self.read_line().await? {
                 Input::Line(line) => {
                     self.note(b"original_string", Some(&line));
+                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
+                        .await;
                     self.dispatch(&line).await?;
                 }
                 Input::TooLong => self.say(500, "Line too long").await,
@@ -45,21 +70,46 @@ impl Session {
     pub async fn dispatch(&self, line: &[u8]) -> Flow {
         let commands = &self.state.commands;
         commands.set(commands.get() + 1);
-        self.log(LOGINFO, [b"dispatching ", line].concat()).await;
         let (verb, rest) = split_command(line);
         self.command(&verb, rest.as_deref()).await
     }
 
     /// Obeys a command whose verb is in lower case.
     pub async fn command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+        let listed = match self.give(Step::Verb(verb.to_vec())).await {
+            Answer::Listed(listed) => listed,
+            _ => Listed::NoTable,
+        };
         let known = COMMANDS.iter().find(|(known, _)| *known == verb);
-        match known {
+        match (known, listed) {
             // AUTH does not exist before EHLO has offered it.
-            Some(_) if verb == b"auth" && !self.state.auth_offered.get() => {}
-            Some((_, handler)) => return handler(self, rest).await,
-            None => {}
+            (Some(_), Listed::NoTable) if verb == b"auth" && !self.state.auth_offered.get() => {}
+            (Some((_, handler)), Listed::Yes | Listed::NoTable) => {
+                return handler(self, rest).await;
+            }
+            (None, Listed::Yes) => {
+                self.obey(verb, rest).await;
+                return Ok(());
+            }
+            _ => {}
         }
         self.unrecognized_command(verb, rest).await
+    }
+
+    /// A verb of a plugin's. That its method gave nothing means, as in the original, that it
+    /// failed, whatever it has said to the client.
+    async fn obey(&self, verb: &[u8], rest: Option<&[u8]>) {
+        let step = Step::Obey {
+            verb: verb.to_vec(),
+            rest: rest.map(<[u8]>::to_vec),
+        };
+        if matches!(self.give(step).await, Answer::Values(values) if values.is_empty()) {
+            let verb = String::from_utf8_lossy(verb);
+            let failure = format!("command '{verb}' failed unexpectedly");
+            self.log(LOGERROR, format!("fault: {failure}")).await;
+            self.say(451, format!("Internal error - try again later - {failure}"))
+                .await;
+        }
     }
 
     /// Does with a verdict what its hook's place in the session asks for.

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::core::{Flow, LOGDEBUG, LOGINFO, Session, verdict_lines};
+use super::core::{Flow, LOGDEBUG, LOGINFO, Session, is_true, verdict_lines};
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{EnvelopeAddress, Shown};
 use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
@@ -214,7 +214,7 @@ pub(super) fn accepted(
     if Some(&code[..]) == ok.as_deref().map(str::as_bytes) {
         return Ok(values);
     }
-    let reason = values.next().flatten().filter(|text| !text.is_empty());
+    let reason = values.next().flatten().filter(|text| is_true(text));
     Err(reason.unwrap_or_else(|| b"Syntax error in command".to_vec()))
 }
 

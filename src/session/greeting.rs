@@ -143,7 +143,8 @@ impl Session {
         }
     }
 
-    /// Calls the parser that a parse hook gave; `None` where it gave none.
+    /// Calls the parser that a parse hook gave; `None` where it gave none, or where there is
+    /// nothing behind the verb to be parsed.
     pub async fn parse_with(
         &self,
         verdict: Verdict,
@@ -153,7 +154,7 @@ impl Session {
         let step = Step::Parse {
             parser: verdict.parser?,
             verb: verb.as_bytes().to_vec(),
-            rest: rest.unwrap_or_default().to_vec(),
+            rest: rest?.to_vec(),
         };
         match self.give(step).await {
             Answer::Values(values) => Some(values),

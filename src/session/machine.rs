@@ -48,6 +48,17 @@ pub enum Step {
     /// The lines of the transaction note `capabilities`, where it is an array reference that
     /// only the scripting language can read. Answer: `Values`.
     Capabilities,
+    /// What the table of commands, which plugins may change, says about a verb in lower case.
+    /// Answer: `Listed`.
+    Verb(Vec<u8>),
+    /// Put a verb into the table of commands. Answer: `Done`.
+    AddVerb(&'static str),
+    /// Have a verb obeyed that a plugin has put into the table. Answer: `Values`, empty where
+    /// that failed.
+    Obey {
+        verb: Vec<u8>,
+        rest: Option<Vec<u8>>,
+    },
     /// The name of the cipher of a client that uses TLS. Answer: `Values`, one or none.
     Cipher,
     /// Find the client's name for `remote_host` and `remote_info`, unless they are known.
@@ -68,6 +79,16 @@ pub enum Answer {
     Config(Vec<Vec<u8>>),
     Verdict(Verdict),
     Values(Vec<Option<Vec<u8>>>),
+    Listed(Listed),
+}
+
+/// What the table of commands says about a verb.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listed {
+    Yes,
+    No,
+    /// There is no table: the core's own commands are all there are.
+    NoTable,
 }
 
 /// How a read ended.

@@ -27,7 +27,7 @@ use std::rc::Rc;
 use self::core::{Flow, Session};
 use crate::hook::{Arg, Code, Hook, Verdict};
 
-pub use machine::{Answer, Machine, Outcome, ReadEvent, Step};
+pub use machine::{Answer, Listed, Machine, Outcome, ReadEvent, Step};
 pub use state::{Neighbours, Profile, Settings, State};
 
 /// A whole session, from pre-connection to post-connection.
@@ -47,8 +47,12 @@ pub fn run_hooks(state: Rc<State>, hook: Hook, args: Vec<Arg>) -> Machine {
         let session = Session::new(state, steps);
         let verdict = session.hook(hook, args.clone()).await;
         match session.respond_to(hook, &verdict, &args).await {
-            Ok(()) => Outcome::Returned(verdict),
             Err(_) => Outcome::Disconnected,
+            // What a plugin gets is the responder's value then, which is true.
+            Ok(()) if commands::has_responder(hook) => {
+                Outcome::Returned(Verdict::new(Code::Other(b"1".to_vec())))
+            }
+            Ok(()) => Outcome::Returned(verdict),
         }
     })
 }

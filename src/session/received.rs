@@ -123,14 +123,12 @@ impl Session {
             Arg::Bytes(cipher.clone()),
         ];
         let verdict = self.hook(Hook::ReceivedLine, args).await;
-        if verdict.code == Code::Ok {
-            // 0.94 loses the line that the plugin made, and adds none.
-            if let (Profile::V100, Some(text)) = (self.state.settings.profile, verdict.text()) {
-                self.add_on_top(RECEIVED, text.to_vec()).await;
-            }
-            return;
-        }
-        let line = self.received_line(&smtp, &cipher).await;
+        let line = match (self.state.settings.profile, &verdict.code, verdict.text()) {
+            // It loses the line that the plugin made, and adds none.
+            (Profile::V094, Code::Ok, _) => return,
+            (Profile::V100, Code::Ok, Some(text)) => text.to_vec(),
+            _ => self.received_line(&smtp, &cipher).await,
+        };
         self.add_on_top(RECEIVED, line).await;
     }
 

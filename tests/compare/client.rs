@@ -39,7 +39,11 @@ pub fn converse(dialogue: &Dialogue, port: u16, root: &Path) -> Vec<String> {
             party.said.extend(run(command, root));
             continue;
         }
-        party.step(&current, step);
+        match change(step, root) {
+            Some(Ok(())) => {}
+            Some(Err(error)) => party.said.push(format!("-- {error}")),
+            None => party.step(&current, step),
+        }
     }
     party.leave();
     party.said
@@ -64,6 +68,15 @@ fn run(command: &str, root: &Path) -> Vec<String> {
         Err(error) => said.push(format!("-- cannot run it: {error}")),
     }
     said
+}
+
+/// Does what a step does to the set's files, if it does anything.
+fn change(step: &Step, root: &Path) -> Option<std::io::Result<()>> {
+    match step {
+        Step::Put { name, text } => Some(std::fs::write(root.join(name), text)),
+        Step::Drop(name) => Some(std::fs::remove_file(root.join(name))),
+        _ => None,
+    }
 }
 
 struct Party {
@@ -214,7 +227,7 @@ impl Party {
                 line.flush();
                 self.reply(name, REPLY);
             }
-            Step::On(_) | Step::Run(_) => {}
+            Step::On(_) | Step::Run(_) | Step::Put { .. } | Step::Drop(_) => {}
         }
     }
 
@@ -353,7 +366,7 @@ impl Line {
 }
 
 /// Connects with a source address of the loopback net, for tests of per-address policy.
-fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
+pub fn connect(from: Ipv4Addr, port: u16) -> std::io::Result<TcpStream> {
     use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
     let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;

@@ -106,8 +106,6 @@ impl Daemon {
             .args(["--listen-address", "127.0.0.1", "--port", &port.to_string()])
             .args(["--user", &ground.user, "--pid-file"])
             .arg(root.join(format!("{}.pid", which.name())))
-            // The defaults differ, and the log shows the limit.
-            .args(["--limit-connections", "15"])
             .args(&set.options)
             .env("PATH", "/usr/local/bin:/usr/bin:/bin")
             .env("LC_ALL", "C")
@@ -123,6 +121,10 @@ impl Daemon {
             .stdout(log.try_clone().map_err(|e| e.to_string())?)
             .stderr(log)
             .process_group(0);
+        // The defaults differ, and the log shows the limit.
+        if !set.options.iter().any(|o| o == "--limit-connections") {
+            command.args(["--limit-connections", "15"]);
+        }
         let child = command
             .spawn()
             .map_err(|e| format!("{}: {e}", which.name()))?;

@@ -79,6 +79,13 @@ pub enum Step {
     Run(String),
     /// The TLS handshake.
     Tls,
+    /// A file of the set's directory is written, or written over, while the daemon runs.
+    Put {
+        name: String,
+        text: Vec<u8>,
+    },
+    /// A file of the set's directory is removed while the daemon runs.
+    Drop(String),
     /// The answer to a CRAM-MD5 challenge.
     Cram {
         user: String,
@@ -219,6 +226,14 @@ impl Dialogue {
             "TLS" => Step::Tls,
             "ON" => Step::On(value.trim().to_owned()),
             "RUN" => Step::Run(value.to_owned()),
+            "PUT" => {
+                let (name, text) = value.split_once(' ').unwrap_or((value, ""));
+                Step::Put {
+                    name: name.to_owned(),
+                    text: unescape(text)?,
+                }
+            }
+            "DROP" => Step::Drop(value.trim().to_owned()),
             "CRAM" => {
                 let (user, password) = value
                     .trim()

@@ -101,8 +101,14 @@ impl Zone {
     }
 }
 
+/// Starts a resolver that knows the names of example.net only.
+#[allow(dead_code, reason = "the comparison suite gives a zone of the set's")]
+pub fn start() -> std::io::Result<SocketAddr> {
+    serve(Zone::parse([]).map_err(std::io::Error::other)?)
+}
+
 /// Starts the resolver; it runs as long as the test process.
-pub fn start(zone: Zone) -> std::io::Result<SocketAddr> {
+pub fn serve(zone: Zone) -> std::io::Result<SocketAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = socket.local_addr()?;
     std::thread::spawn(move || {

@@ -14,9 +14,8 @@ use std::process::{Command, Stdio};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
-/// Camelpost's own Perl plugins, which the original can run, too; in the directory of the set, since
-/// the service user may not get into the repository.
-const SHIPPED_PLUGINS: &str = "shipped";
+/// The plugins that Camelpost brings: `@ROOT@/shipped`, so that the original can read them.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-plugins");
 /// Directories of the service user, which are emptied before the second daemon starts.
 const WRITTEN_TO: [&str; 5] = ["spool", "Maildir", "captured", "mail", "var"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
@@ -51,9 +50,8 @@ impl Ground {
             write(&root.join(name), text, &places)?;
         }
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
+        copy_tree(Path::new(SHIPPED), &root.join("shipped"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-plugins");
-        copy_tree(&shipped, &root.join(SHIPPED_PLUGINS))?;
         fs::create_dir_all(root.join("run"))?;
         let user = service_user();
         for name in WRITTEN_TO {
@@ -78,6 +76,9 @@ impl Ground {
         if is_root() {
             run(Command::new("chown").arg(&user).arg(&root))?;
         }
+        run(Command::new("cp")
+            .args(["-a", "config", "kept"])
+            .current_dir(&root))?;
         let made = names_in(&root);
         Ok(Self {
             dir,
@@ -155,6 +156,12 @@ impl Ground {
     /// Forgets everything that the first daemon left, before the second starts.
     pub fn sweep(&self) {
         self.harvest();
+        // Dialogues may have changed it.
+        remove(&self.root().join("config"));
+        let restored = run(Command::new("cp")
+            .args(["-a", "kept", "config"])
+            .current_dir(self.root()));
+        restored.expect("the kept configuration can be copied");
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
@@ -202,7 +209,7 @@ fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, 
         ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
         (
             "@SHIPPED@".to_owned(),
-            root.join(SHIPPED_PLUGINS).display().to_string(),
+            root.join("shipped").display().to_string(),
         ),
         ("@SINK@".to_owned(), sink.unwrap_or(9).to_string()),
     ];

@@ -9,6 +9,7 @@ pub mod ground;
 pub mod known;
 pub mod normal;
 pub mod plugins;
+pub mod qmqp;
 pub mod service;
 pub mod sink;
 pub mod stub;
@@ -20,6 +21,7 @@ use diff::Hunk;
 use ground::Ground;
 use known::Known;
 use normal::Normal;
+use qmqp::Qmqp;
 use service::Services;
 use sink::Sink;
 
@@ -40,9 +42,10 @@ pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
 
 /// Plays one file of `tests/dialogues`; an error is the report to print.
 pub fn play(name: &str, text: &str) -> Result<(), String> {
-    let set = read_set(name, text)?;
+    let mut set = read_set(name, text)?;
     daemon::require_original()?;
     let io = |e: std::io::Error| format!("{name}: {e}");
+    let qmqp = qmqp::for_set(&mut set).map_err(io)?;
     let needs_sink = set.files.iter().any(|(_, text)| text.contains("@SINK@"));
     let sink = if needs_sink {
         Some(Sink::start().map_err(io)?)
@@ -69,7 +72,7 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     for which in pair {
         if only.is_empty() || itself || only == which.name() {
             ground.sweep();
-            let half = run_half(which, &set, &ground, sink.as_ref(), &normal)?;
+            let half = run_half(which, &set, &ground, sink.as_ref(), qmqp.as_ref(), &normal)?;
             keep_transcripts(which, &set, &half).map_err(io)?;
             halves.push(half);
         }
@@ -86,11 +89,12 @@ fn run_half(
     set: &ConfigSet,
     ground: &Ground,
     sink: Option<&Sink>,
+    qmqp: Option<&Qmqp>,
     normal: &Normal,
 ) -> Result<Half, String> {
     let zone = dns::Zone::parse(set.dns.iter().map(String::as_str))
         .map_err(|e| format!("{}: {e}", set.name))?;
-    let dns = dns::start(zone).map_err(|e| format!("{}: resolver: {e}", set.name))?;
+    let dns = dns::serve(zone).map_err(|e| format!("{}: resolver: {e}", set.name))?;
     let logged = |line: String| format!("L: {line}");
     if set.never_starts {
         let said =
@@ -124,6 +128,7 @@ fn run_half(
         }
         lines.extend(ground.harvest());
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
+        lines.extend(qmqp.map(Qmqp::harvest).unwrap_or_default());
         if set.log {
             lines.extend(daemon.log().into_iter().map(logged));
         }

@@ -17,6 +17,9 @@ cases![
     what_is_left_of_an_exited_session_goes_with_it,
     a_plugin_object_of_another_form_runs_without_contents,
     a_session_leaves_no_values_behind,
+    a_cycle_in_the_contents_goes_with_the_session,
+    what_somebody_else_keeps_of_a_cycle_stays_whole,
+    a_local_around_the_first_hook_call_is_not_in_what_was_loaded,
 ];
 
 /// What `text` makes of `$self` in a session of its own.
@@ -121,15 +124,72 @@ fn a_plugin_object_of_another_form_runs_without_contents(bridge: &Bridge) {
     bridge.session(|| bridge.run(Hook::Mail).unwrap());
 }
 
+fn many(bridge: &Bridge, count: usize) -> usize {
+    for _ in 0..count {
+        bridge.session(|| bridge.run(Hook::Help).unwrap());
+    }
+    count_values()
+}
+
+fn a_cycle_in_the_contents_goes_with_the_session(bridge: &Bridge) {
+    let look = "join ' ', $self->{ring}{next}{next} == $self->{ring} ? 'round' : 'open', \
+        $self->{ring}{list}[1][0] == $self->{ring}{list} ? 'round' : 'open'";
+    assert_eq!(touch(bridge, look), "round round");
+    bridge.perl("$keep = 0; $touch = sub { $_[0]{ring}{next}{seen}++; push @{$_[0]{ring}{list}}, [$_[0]{ring}]; 1 }");
+    let before = many(bridge, 50);
+    let after = many(bridge, 1000);
+    let left = bridge.perl("scalar @{$has_contents->{ring}{list}}");
+    assert!(
+        after <= before + 20,
+        "{before} values, then {after}; {left} of 2 elements in what was loaded"
+    );
+    assert_eq!(touch(bridge, look), "round round");
+}
+
+fn what_somebody_else_keeps_of_a_cycle_stays_whole(bridge: &Bridge) {
+    assert_eq!(
+        touch(
+            bridge,
+            "our $kept = $self->{ring}{next}; $kept->{mark} = 'mine'; 1"
+        ),
+        "1"
+    );
+    many(bridge, 3);
+    let look = "our $kept; join ' ', $kept->{mark}, $kept->{next}{next}{mark}, \
+        exists $self->{ring}{next}{mark} ? 'there' : 'not there'";
+    assert_eq!(touch(bridge, look), "mine mine not there");
+    assert_eq!(touch(bridge, "our $kept = undef; 1"), "1");
+}
+
+fn a_local_around_the_first_hook_call_is_not_in_what_was_loaded(bridge: &Bridge) {
+    let text = r#"
+        $touch = sub {
+            my $self = shift;
+            my @seen = ($self->{number}, exists $self->{fresh} ? 'fresh' : '-', scalar @{$self->{nested}{list}});
+            $self->{number}++; push @{$self->{nested}{list}}, 'of a session';
+            return join ' ', @seen;
+        };
+        our $plugin = $has_contents;
+        our $around = sub {
+            local $plugin->{number} = 70;
+            local $plugin->{fresh} = 1;
+            local $plugin->{nested} = {list => []};
+            return $_[0] ? $around->(0) : ($qp->run_hooks_no_respond('help'))[1];
+        };
+        1"#;
+    assert_eq!(bridge.perl(text), "1");
+    for deep in [0, 1] {
+        let said = bridge.session(|| bridge.perl(&format!("$around->({deep})")));
+        assert_eq!(said, "70 fresh 0");
+        let said = bridge.session(|| bridge.perl("($qp->run_hooks_no_respond('help'))[1]"));
+        assert_eq!(said, "1 - 2", "after {deep}");
+        assert_eq!(bridge.perl("exists $plugin->{fresh} ? 'fresh' : '-'"), "-");
+    }
+}
+
 fn a_session_leaves_no_values_behind(bridge: &Bridge) {
     bridge.perl("$keep = 0; $touch = sub { $_[0]{number}++; $_[0]{list} = [1 .. 10]; 1 }");
-    let many = |count: usize| {
-        for _ in 0..count {
-            bridge.session(|| bridge.run(Hook::Help).unwrap());
-        }
-        count_values()
-    };
-    let before = many(50);
-    let after = many(1000);
+    let before = many(bridge, 50);
+    let after = many(bridge, 1000);
     assert!(after <= before + 20, "{before} values, then {after}");
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -64,7 +64,33 @@ impl Server {
         args: &[&str],
         environment: &[(&str, &str)],
     ) -> Server {
+        Server::start_configured(plugins, args, environment, &[])
+    }
+
+    /// The same with further config files, or others in the place of the usual ones.
+    pub fn start_configured(
+        plugins: &[(&str, &str)],
+        args: &[&str],
+        environment: &[(&str, &str)],
+        more: &[(&str, &str)],
+    ) -> Server {
+        Server::start_there(plugins, args, environment, more, |_| {})
+    }
+
+    /// The same with something done in the directory before.
+    pub fn start_prepared(plugins: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Server {
+        Server::start_there(plugins, &[], &[], &[], prepare)
+    }
+
+    fn start_there(
+        plugins: &[(&str, &str)],
+        args: &[&str],
+        environment: &[(&str, &str)],
+        more: &[(&str, &str)],
+        prepare: impl FnOnce(&Path),
+    ) -> Server {
         let dir = tempfile::tempdir().unwrap();
+        prepare(dir.path());
         let path = |name: &str| dir.path().join(name);
         for name in ["config", "plugins", "spool"] {
             fs::create_dir(path(name)).unwrap();
@@ -90,6 +116,10 @@ impl Server {
             ("loglevel", "6\n".to_owned()),
         ];
         for (name, text) in files {
+            fs::write(path("config").join(name), text).unwrap();
+        }
+        for (name, text) in more {
+            let text = text.replace("@ROOT@", dir.path().to_str().unwrap());
             fs::write(path("config").join(name), text).unwrap();
         }
         let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
@@ -125,6 +155,26 @@ impl Server {
         server.port = listening.rsplit(':').next().unwrap().parse().unwrap();
         server.wait_for("Running as user ");
         server
+    }
+
+    /// Writes a config file while the server runs.
+    pub fn config(&self, name: &str, text: &str) {
+        fs::write(self.dir.path().join("config").join(name), text).unwrap();
+    }
+
+    /// Asks for a reload and waits until it is done.
+    pub fn reload(&self) {
+        let done = || self.count("reloaded");
+        let before = done();
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+        until("a reload", || done() > before);
+    }
+
+    /// How many lines of the log have this text.
+    pub fn count(&self, text: &str) -> usize {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|line| line.contains(text)).count()
     }
 
     /// Waits for a line of the log.

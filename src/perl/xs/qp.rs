@@ -18,6 +18,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::trace_level", trace_level),
     ("Qpsmtpd::_config", config),
     ("Qpsmtpd::_config_path", config_path),
+    ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
     ("Qpsmtpd::size_threshold", size_threshold),
@@ -86,6 +87,11 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let name = String::from_utf8_lossy(&frame.bytes(1)?).into_owned();
     let path = host.settings.config.path(&name);
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+    Ok(())
+}
+
+fn clear_config_cache(_: &mut Frame<'_>) -> Result<(), Raise> {
+    host::current()?.forget_config();
     Ok(())
 }
 
@@ -195,7 +201,9 @@ fn dispatch(frame: &mut Frame<'_>) -> Result<(), Raise> {
         }
         line.extend_from_slice(&frame.bytes(index)?);
     }
-    Ok(port.dispatch(line)?)
+    port.dispatch(line)?;
+    frame.ret_int(1);
+    Ok(())
 }
 
 fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {

@@ -90,6 +90,8 @@ impl Supervisor<'_> {
                     ),
                 );
             }
+            // Heard where it is received.
+            FromZygote::Loading { .. } => {}
             FromZygote::Failed { message } => return self.load_failed(number, message),
             FromZygote::Forked { worker, pid } => {
                 let Some(link) = generation.started(worker) else {

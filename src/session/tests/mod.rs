@@ -277,7 +277,9 @@ impl Server {
                     connection.remote_info.replace(Some(b"Unknown".to_vec()));
                     Answer::Done
                 }
-                Step::TransactionEnded => Answer::Done,
+                Step::Verb(_) => Answer::Listed(Listed::NoTable),
+                Step::Obey { .. } => Answer::Values(Vec::new()),
+                Step::TransactionEnded | Step::AddVerb(_) => Answer::Done,
             };
             step = machine.resume(answer);
         }

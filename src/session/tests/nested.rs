@@ -52,11 +52,22 @@ fn run_hooks_of_data_post_queues_the_message() {
 }
 
 #[test]
-fn run_hooks_returns_the_verdict_of_the_chain() {
+fn run_hooks_returns_true_once_the_verdict_was_answered() {
     let server = mail_server().on(Hook::DataPost, Code::Deny, "no");
     let mut point = at(server, &ENVELOPE[..3]);
     let seen = point.call(|state| run_hooks(state, Hook::DataPost, Vec::new()));
     assert_eq!(seen.last(), ["552 no"]);
+    let Outcome::Returned(verdict) = seen.outcome else {
+        panic!("not returned");
+    };
+    assert_eq!(verdict.code, Code::Other(b"1".to_vec()));
+}
+
+#[test]
+fn run_hooks_returns_the_verdict_of_a_hook_that_has_no_reply() {
+    let server = mail_server().on(Hook::ReceivedLine, Code::Deny, "no");
+    let mut point = at(server, &ENVELOPE[..3]);
+    let seen = point.call(|state| run_hooks(state, Hook::ReceivedLine, Vec::new()));
     let Outcome::Returned(verdict) = seen.outcome else {
         panic!("not returned");
     };

@@ -1,0 +1,90 @@
+//! The chain of a hook where all its plugins are native: qpsmtpd's run_hooks.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+
+use super::session::Session;
+use crate::hook::{Code, Hook, HookCall, Verdict};
+use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
+use crate::perl::log::{LOGDEBUG, LOGERROR};
+use crate::perl::split_lines;
+use crate::plugin::SessionAccess;
+
+impl Session {
+    pub async fn chain(&self, call: &HookCall) -> Verdict {
+        let hook = call.hook;
+        let plugins = &self.loaded.plugins;
+        let mut last = Verdict::declined();
+        for id in plugins.chains.get(&hook).into_iter().flatten() {
+            let Some(handler) = plugins.natives.get(*id) else {
+                continue;
+            };
+            let name = &*handler.plugin;
+            let running = (hook, "running plugin");
+            plugins.log(LOGDEBUG, Some(running), name.as_bytes());
+            let verdict = handler.call(self, call).await;
+            if self.weigh(hook, name, &verdict) {
+                return split_lines(verdict);
+            }
+            // The texts of the last plugin stay, as in the original.
+            last = Verdict {
+                code: Code::Declined,
+                ..split_lines(verdict)
+            };
+        }
+        last
+    }
+
+    /// Whether a verdict ends the chain.
+    fn weigh(&self, hook: Hook, name: &str, verdict: &Verdict) -> bool {
+        let plugins = &self.loaded.plugins;
+        let code = verdict.code.name().unwrap_or_default();
+        let text = verdict.values.first().cloned().flatten();
+        let line = format!("Plugin {name}, hook {} returned {code}, ", hook.name());
+        let line = [line.as_bytes(), &text.unwrap_or_default()].concat();
+        plugins.log(LOGDEBUG, None, &line);
+        match verdict.code {
+            Code::Declined => false,
+            Code::Other(_) if !plugins.host.unknown_codes_end_chain => {
+                let line = format!(
+                    "plugin {name} running the {} hook returned an unknown code, the next plugin \
+                     runs",
+                    hook.name()
+                );
+                plugins.log(LOGERROR, None, line.as_bytes());
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
+impl SessionAccess for Session {
+    fn connection(&self) -> Rc<Shown<Connection>> {
+        self.state.connection.borrow().clone()
+    }
+
+    fn transaction(&self) -> Rc<Shown<Transaction>> {
+        self.state.transaction.borrow().clone()
+    }
+
+    fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>> {
+        Box::pin(async { self.loaded.plugins.config(name) })
+    }
+
+    fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>> {
+        Box::pin(async {
+            match &*self.transaction().header.borrow() {
+                HeaderSlot::Native(header) => header.bytes.clone(),
+                _ => Vec::new(),
+            }
+        })
+    }
+
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
+        let hook = Hook::by_name(hook.as_bytes());
+        let place = hook.map(|hook| (hook, plugin));
+        self.loaded.plugins.log(level, place, text.as_bytes());
+    }
+}

@@ -1,0 +1,82 @@
+//! What runs sessions without an interpreter: a worker's life, and a process of one session.
+
+use std::future::Future;
+use std::io;
+use std::rc::Rc;
+
+use super::Loaded;
+use super::session::Session;
+use crate::mail::Connection;
+use crate::net::session::Arrival;
+use crate::net::transport::Transport;
+use crate::net::worker;
+use crate::server::{Incoming, SessionEnd, WorkerLink};
+use crate::session::State;
+
+/// Runs sessions until the supervisor has no more for this worker. The result is the process's
+/// exit status.
+pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
+    let life = async {
+        let link = link.into_async()?;
+        while let Some(incoming) = link.next().await {
+            let id = incoming.session;
+            serve(&loaded, incoming, rdns).await;
+            link.done(id, SessionEnd { reuse: true });
+        }
+        Ok(())
+    };
+    match run(life) {
+        Ok(()) => 0,
+        Err(error) => {
+            tracing::error!("a worker could not start: {error}");
+            1
+        }
+    }
+}
+
+async fn serve(loaded: &Loaded, incoming: Incoming, rdns: bool) {
+    let connection = worker::connection(&incoming);
+    let arrival = worker::arrival(&incoming, rdns);
+    // A socket that cannot be watched is closed; the client comes again.
+    if let Ok(transport) = Transport::new(incoming.socket) {
+        session(loaded, connection, transport, arrival)
+            .converse()
+            .await;
+    }
+}
+
+/// The one session of a process.
+pub fn one_session(
+    loaded: &Loaded,
+    connection: Connection,
+    transport: impl FnOnce() -> io::Result<Transport>,
+    arrival: Arrival,
+) -> io::Result<()> {
+    run(async {
+        let session = session(loaded, connection, transport()?, arrival);
+        session.converse().await;
+        Ok(())
+    })
+}
+
+fn session(
+    loaded: &Loaded,
+    connection: Connection,
+    transport: Transport,
+    arrival: Arrival,
+) -> Session {
+    Session {
+        // No native plugin hooks pre-connection.
+        state: Rc::new(State::new(loaded.settings.clone(), connection, None)),
+        transport,
+        loaded: loaded.clone(),
+        arrival,
+    }
+}
+
+fn run(life: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(life)
+}

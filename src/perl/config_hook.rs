@@ -1,0 +1,41 @@
+//! What config hooks say of a name. Under 0.94 a hook is asked once in a session, and what it said
+//! holds to the session's end. Does not know config files.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use super::call::Unwind;
+use super::host::Host;
+use crate::hook::{Code, Hook, HookCall};
+
+/// The values that the hook has, if it has any.
+type Values = Option<Vec<Vec<u8>>>;
+
+/// What the hook said in this session, under 0.94.
+#[derive(Default)]
+pub(super) struct ConfigHook(RefCell<HashMap<Vec<u8>, Values>>);
+
+impl Host {
+    pub(super) fn ask_config_hook(&self, name: &[u8]) -> Result<Values, Unwind> {
+        let said = self.config_hook.0.borrow().get(name).cloned();
+        if let Some(said) = said {
+            return Ok(said);
+        }
+        let call = HookCall::with(Hook::Config, vec![name.into()]);
+        let verdict = self.run_quiet(call)?;
+        let values = verdict.values.into_iter().map(Option::unwrap_or_default);
+        let values = (verdict.code == Code::Ok).then(|| values.collect());
+        // The setting is 0.94's.
+        if self.unknown_codes_end_chain {
+            let mut said = self.config_hook.0.borrow_mut();
+            said.insert(name.to_vec(), Values::clone(&values));
+        }
+        Ok(values)
+    }
+
+    /// Config values are found anew from now on.
+    pub fn forget_config(&self) {
+        self.config_hook.0.borrow_mut().clear();
+        self.settings.config.begin_session();
+    }
+}

@@ -1,0 +1,34 @@
+//! The table of commands behind `$qp->{_commands}`, which plugins read and change, and the verbs
+//! that they have put there. What the core's own verbs do is the session's.
+
+use super::call::{Unwind, Want, call_function};
+use super::host::Host;
+use super::value::Sv;
+
+impl Host {
+    /// Whether the table has a verb (in lower case); `None` where there is no table.
+    pub fn lists_verb(&self, verb: &[u8]) -> Option<bool> {
+        let table = self.verbs()?;
+        let verb = std::str::from_utf8(verb).ok();
+        Some(verb.is_some_and(|verb| table.hash_get(verb).is_some()))
+    }
+
+    /// Puts a verb into the table.
+    pub fn add_verb(&self, verb: &str) {
+        if let Some(table) = self.verbs() {
+            table.hash_set(verb.as_bytes(), Sv::bytes(b""));
+        }
+    }
+
+    fn verbs(&self) -> Option<Sv> {
+        self.qp.hash_get("_commands").filter(Sv::is_plain_hash)
+    }
+
+    /// Calls `$qp->VERB(rest)`; false where it died or gave nothing.
+    pub fn obey(&self, verb: &[u8], rest: Option<&[u8]>) -> Result<bool, Unwind> {
+        let mut args = vec![Sv::copied(self.qp.raw()), Sv::bytes(verb)];
+        args.extend(rest.map(Sv::bytes));
+        let gave = call_function("Camelpost::obey", &args, Want::Scalar)?;
+        Ok(gave.first().is_some_and(|gave| gave.as_int() == 1))
+    }
+}

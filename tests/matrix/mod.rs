@@ -1,0 +1,198 @@
+//! The matrix hooks x verdicts: what each verdict of each hook becomes, with both daemons.
+//!
+//! The rows are generated (rows.rs), held with a daemon per setting (play.rs, talk.rs), compared,
+//! and written down as docs/hooks.md (table.rs): with UPDATE_EXPECTED=1 the file is written anew,
+//! else it has to be what this run came to. differences.txt has the reason of each difference.
+
+mod cells;
+mod complaints;
+mod differences;
+mod fork;
+mod later;
+mod play;
+mod rows;
+mod table;
+mod talk;
+
+use crate::compare::daemon::{Which, require_original};
+use play::{Outcome, Setting, play};
+use rows::Row;
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/hooks.md");
+
+/// The settings in which rows are compared with the original.
+const SETTINGS: &[Setting] = &[
+    Setting {
+        name: "plain",
+        places: rows::PLACES,
+        files: &[],
+        besides: "",
+        verdicts: &[],
+    },
+    Setting {
+        name: "logging",
+        places: rows::PLACES,
+        files: &[("config/logging", "logging/warn LOGWARN\n")],
+        besides: "",
+        verdicts: rows::CODES,
+    },
+    Setting {
+        name: "sources",
+        places: rows::SOURCES,
+        files: &[("config/matrix_value", "of the file\nsecond line\n")],
+        besides: "config logging",
+        verdicts: &[],
+    },
+];
+
+/// Hooks that only 1.00 has.
+const ADDED: Setting = Setting {
+    name: "added",
+    places: rows::LATER,
+    files: &[("config/matrix_value", "of the file\nsecond line\n")],
+    besides: "data_post_headers user_config",
+    verdicts: &[],
+};
+
+/// One row as both daemons played it.
+struct Compared {
+    setting: &'static str,
+    row: Row,
+    original: Outcome,
+    camelpost: Outcome,
+}
+
+#[test]
+fn every_verdict_of_every_hook() {
+    if let Err(report) = check() {
+        panic!("{report}");
+    }
+}
+
+fn check() -> Result<(), String> {
+    require_original()?;
+    let (mut all, mut report) = (Vec::new(), String::new());
+    for setting in SETTINGS {
+        let original = play(setting, Which::Original, "0.94")?;
+        let camelpost = play(setting, Which::Camelpost, "0.94")?;
+        report.push_str(&complaints::report(setting, &original, &camelpost));
+        let outcomes = original.outcomes.into_iter().zip(camelpost.outcomes);
+        let compared = |(row, (original, camelpost))| Compared {
+            setting: setting.name,
+            row,
+            original,
+            camelpost,
+        };
+        all.extend(setting.rows().into_iter().zip(outcomes).map(compared));
+    }
+    let entries = differences::read()?;
+    let later = play(&SETTINGS[0], Which::Camelpost, "1.00")?;
+    let added = play(&ADDED, Which::Camelpost, "1.00")?.outcomes;
+    let added: Vec<(Row, Outcome)> = ADDED.rows().into_iter().zip(added).collect();
+    report.push_str(&unlisted_and_stale(&all, &entries));
+    report.push_str(&changed_by_logging(&all));
+    report.push_str(&not_as_1_00(&all, &later.outcomes));
+    if !report.is_empty() {
+        return Err(report);
+    }
+    up_to_date(&table::page(&all, &added, &entries))
+}
+
+/// Writes the page, or says where the one in docs is not what was seen.
+fn up_to_date(page: &str) -> Result<(), String> {
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        return std::fs::write(PAGE, page).map_err(|e| format!("{PAGE}: {e}"));
+    }
+    let written = std::fs::read_to_string(PAGE).map_err(|e| format!("{PAGE}: {e}"))?;
+    let differs = |(_, (old, new)): &(usize, (&str, &str))| old != new;
+    let ends = [written.lines().count(), page.lines().count()];
+    match (1..).zip(written.lines().zip(page.lines())).find(differs) {
+        None if ends[0] == ends[1] => Ok(()),
+        found => {
+            let (line, (old, new)) = found.unwrap_or((ends[0], ("(the end)", "(the end)")));
+            Err(format!(
+                "docs/hooks.md line {line} is not what this run came to; write it anew with \
+                 UPDATE_EXPECTED=1 if it is meant\nwritten: {old}\nseen:    {new}"
+            ))
+        }
+    }
+}
+
+fn of<'a>(all: &'a [Compared], setting: &str, hook: &str, verdict: &str) -> Option<&'a Compared> {
+    all.iter().find(|one| {
+        let row = &one.row;
+        one.setting == setting && row.place.hook == hook && row.verdict == verdict
+    })
+}
+
+/// Camelpost does the same with and without a logging plugin.
+fn changed_by_logging(all: &[Compared]) -> String {
+    let mut report = String::new();
+    for one in all.iter().filter(|one| one.setting == "logging") {
+        let plain = of(all, "plain", one.row.place.hook, one.row.verdict);
+        if plain.is_none_or(|plain| plain.camelpost != one.camelpost) {
+            report.push_str(&format!(
+                "\n{}: a logging plugin changes what Camelpost does:\nwithout: {:?}\nwith:    {:?}\n",
+                one.row.name(),
+                plain.map(|plain| &plain.camelpost),
+                one.camelpost
+            ));
+        }
+    }
+    report
+}
+
+/// 1.00 is 0.94 with the changes of COMPAT.md section 5.
+fn not_as_1_00(all: &[Compared], later: &[Outcome]) -> String {
+    let mut report = String::new();
+    let plain = all.iter().filter(|one| one.setting == "plain");
+    for (one, seen) in plain.zip(later) {
+        let declined = of(all, "plain", one.row.place.hook, "DECLINED").unwrap_or(one);
+        let expected = later::expected(&one.row, &one.camelpost, &declined.camelpost);
+        if expected != *seen {
+            report.push_str(&format!(
+                "\n{} under 1.00:\nexpected: {expected:?}\nseen:     {seen:?}\n",
+                one.row.name()
+            ));
+        }
+    }
+    report
+}
+
+fn unlisted_and_stale(all: &[Compared], entries: &[differences::Entry]) -> String {
+    let mut report = String::new();
+    for one in all {
+        let name = format!("{}/{}", one.setting, one.row.name());
+        let differs = one.original != one.camelpost;
+        let mut listed = false;
+        for entry in entries {
+            if entry.names(one.setting, &one.row) {
+                listed = true;
+                if !differs {
+                    report.push_str(&format!(
+                        "\n{name}: the difference of differences.txt line {} no longer shows ({})\n",
+                        entry.line, entry.reason
+                    ));
+                }
+            }
+        }
+        if differs && !listed {
+            report.push_str(&format!(
+                "\n{name} differs, and tests/matrix/differences.txt does not say why:\n\
+                 original:  {:?}\ncamelpost: {:?}\n",
+                one.original, one.camelpost
+            ));
+        }
+    }
+    for entry in entries {
+        let idle = entry.idle_words(all);
+        if !idle.is_empty() {
+            report.push_str(&format!(
+                "\ndifferences.txt line {}: these words stand for no row: {}\n",
+                entry.line,
+                idle.join(" ")
+            ));
+        }
+    }
+    report
+}
