@@ -14,9 +14,8 @@ use std::process::{Command, Stdio};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
-/// Camelpost's own Perl plugins, which the original can run, too; in the directory of the set, since
-/// the service user may not get into the repository.
-const SHIPPED_PLUGINS: &str = "shipped";
+/// The plugins that Camelpost brings: `@ROOT@/shipped`, so that the original can read them.
+const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-plugins");
 /// Directories of the service user, which are emptied before the second daemon starts.
 const WRITTEN_TO: [&str; 5] = ["spool", "Maildir", "captured", "mail", "var"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
@@ -28,7 +27,6 @@ pub struct Ground {
     /// What the directory had before a daemon ran in it.
     made: Vec<OsString>,
     stubs: Vec<Stub>,
-    files: Vec<(String, String)>,
 }
 
 impl Ground {
@@ -45,17 +43,16 @@ impl Ground {
             stubs.push(Stub::start(line, &root)?);
         }
         let places = placeholders(&root, sink, &stubs);
-        let defaults = defaults().map(|(name, text)| (name.to_owned(), text.to_owned()));
-        let mut files = defaults.to_vec();
-        files.extend(set.files.iter().cloned());
-        for (_, text) in &mut files {
-            *text = filled(text, &places);
+        for (name, text) in defaults() {
+            write(&root.join(name), text, &places)?;
         }
-        write_all(&root, &files)?;
+        for (name, text) in &set.files {
+            write(&root.join(name), text, &places)?;
+        }
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
+        copy_tree(Path::new(SHIPPED), &root.join("shipped"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-plugins");
-        copy_tree(&shipped, &root.join(SHIPPED_PLUGINS))?;
+        fs::create_dir_all(root.join("run"))?;
         let user = service_user();
         for name in WRITTEN_TO {
             let path = root.join(name);
@@ -79,6 +76,9 @@ impl Ground {
         if is_root() {
             run(Command::new("chown").arg(&user).arg(&root))?;
         }
+        run(Command::new("cp")
+            .args(["-a", "config", "kept"])
+            .current_dir(&root))?;
         let made = names_in(&root);
         Ok(Self {
             dir,
@@ -86,7 +86,6 @@ impl Ground {
             collect: set.collect.clone(),
             made,
             stubs,
-            files,
         })
     }
 
@@ -158,8 +157,11 @@ impl Ground {
     pub fn sweep(&self) {
         self.harvest();
         // Dialogues may have changed it.
-        fs::remove_dir_all(self.root().join("config")).ok();
-        write_all(self.root(), &self.files).ok();
+        remove(&self.root().join("config"));
+        let restored = run(Command::new("cp")
+            .args(["-a", "kept", "config"])
+            .current_dir(self.root()));
+        restored.expect("the kept configuration can be copied");
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
@@ -207,7 +209,7 @@ fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, 
         ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
         (
             "@SHIPPED@".to_owned(),
-            root.join(SHIPPED_PLUGINS).display().to_string(),
+            root.join("shipped").display().to_string(),
         ),
         ("@SINK@".to_owned(), sink.unwrap_or(9).to_string()),
     ];
@@ -221,15 +223,12 @@ fn filled(text: &str, places: &[(String, String)]) -> String {
     })
 }
 
-fn write_all(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
-    for (name, text) in files {
-        let path = root.join(name);
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent)?;
-        }
-        fs::write(path, text)?;
+fn write(path: &Path, text: &str, places: &[(String, String)]) -> std::io::Result<()> {
+    let text = filled(text, places);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
     }
-    Ok(())
+    fs::write(path, text)
 }
 
 pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {
