@@ -63,6 +63,19 @@ sub write_client {
     return eval { print STDOUT $bytes } ? 1 : 0;
 }
 
+# The parameters of MAIL and RCPT that mail_pre_respond and its like got.
+sub parameters { return ref $_[0] eq 'HASH' ? %{$_[0]} : () }
+
+# The client's socket for {__client_socket}: what comes through it passes the host by.
+sub client_handle {
+    my $fd = shift;
+    require IO::Socket::IP;
+    return IO::Socket::IP->new_from_fd($fd, 'r+');
+}
+
+# A line of the log where a script runs, which may have a handler for warnings.
+sub warn_line { warn $_[0]; return }
+
 sub cipher {
     my $socket = shift;
     return $socket->can('get_cipher') ? $socket->get_cipher : undef;

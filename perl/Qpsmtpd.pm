@@ -47,7 +47,7 @@ sub get_qmail_config {
 
 sub _config_map {
     my ($self, $name) = @_;
-    my $file = $self->_config_path($name) . '.cdb';
+    my $file = $self->config_dir("$name.cdb") . "/$name.cdb";
     return {} unless -e $file;
     if (!eval { require CDB_File; 1 }) {
         $self->log(LOGERROR,
@@ -74,6 +74,14 @@ sub spool_dir {
     my $self = shift;
     (my $dir = $self->_spool_dir) =~ s{/*\z}{/};
     return $dir;
+}
+
+# What reads the level of the log for a script.
+sub init_logger {
+    my $self = shift;
+    my $level = $self->config('loglevel');
+    $self->trace_level($level) if defined $level && $level =~ /^[0-9]/;
+    return $self->trace_level;
 }
 
 my $temp_count = 0;

@@ -2,8 +2,9 @@
 
 use std::rc::Rc;
 
+use super::own;
 use super::session::Session;
-use crate::session::{Answer, Listed, Machine, Outcome, Step};
+use crate::session::{Answer, Called, Machine, Outcome, Returned, Step};
 
 /// Runs a machine to its end.
 pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
@@ -33,6 +34,12 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 let lines = session.host.capabilities();
                 Answer::Values(lines.into_iter().map(Some).collect())
             }
+            Step::Call(method) => {
+                let called = session
+                    .perl(move |session| own::call(&session.host, &method))
+                    .await;
+                Answer::Called(called.unwrap_or_else(|| Called::Returned(Returned::default())))
+            }
             Step::Log { level, text } => {
                 session.log(level, None, None, text);
                 Answer::Done
@@ -55,11 +62,7 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                     .await;
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
             }
-            Step::Verb(verb) => Answer::Listed(match session.host.lists_verb(&verb) {
-                Some(true) => Listed::Yes,
-                Some(false) => Listed::No,
-                None => Listed::NoTable,
-            }),
+            Step::Verb(verb) => Answer::Listed(own::listed(&session.host, &verb)),
             Step::AddVerb(verb) => {
                 session.host.add_verb(verb);
                 Answer::Done

@@ -26,7 +26,11 @@ static void in_child(void) { stray_child = 1; }
 
 EXTERN_C void boot_DynaLoader(pTHX_ CV *cv);
 
-static void xs_init(pTHX) { newXS("DynaLoader::boot_DynaLoader", boot_DynaLoader, __FILE__); }
+/* Runs before the program's own text is compiled. */
+static void xs_init(pTHX) {
+    newXS("DynaLoader::boot_DynaLoader", boot_DynaLoader, __FILE__);
+    camelpost_boot();
+}
 
 static OP *(*perl_require)(pTHX);
 
@@ -37,7 +41,8 @@ static OP *require_ours(pTHX) {
     SV *ours = get_sv("Camelpost::modules", 0);
     AV *inc = GvAV(PL_incgv);
     if (ours && SvROK(ours) && inc && !SvMAGICAL(inc) && AvREAL(inc) && name && SvPOK(name) &&
-        SvCUR(name) > 7 && memEQ(SvPVX(name), "Qpsmtpd", 7)) {
+        SvCUR(name) > 7 &&
+        (memEQ(SvPVX(name), "Qpsmtpd", 7) || strEQ(SvPVX(name), "Apache/Qpsmtpd.pm"))) {
         SV **list = AvARRAY(inc);
         SSize_t at = 0;
         while (at <= AvFILLp(inc) && !(list[at] && SvROK(list[at]) && SvRV(list[at]) == SvRV(ours)))
@@ -86,6 +91,7 @@ int cp_start(int argc, char **argv) {
 
 int cp_stop(void) {
     dTHXa(cp_perl);
+    PERL_SET_CONTEXT(cp_perl);
     PL_perl_destruct_level = 0;
     int status = perl_destruct(my_perl);
     perl_free(my_perl);

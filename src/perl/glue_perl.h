@@ -20,6 +20,9 @@ extern PerlInterpreter *cp_perl;
 typedef int cp_step(pTHX);
 int cp_guard(cp_step *step);
 
+/* Whether a hash's element was made by cp_bind_session_key. */
+int cp_is_session_key(SV *sv);
+
 /* Containers that were made. */
 typedef struct {
     SV **list;

@@ -12,9 +12,11 @@ pub mod interpreter;
 mod keys;
 mod load;
 pub mod log;
+mod methods;
 mod object;
 pub mod port;
 mod process_state;
+pub mod scripted;
 mod session;
 pub mod stdio;
 #[rustfmt::skip]
@@ -24,5 +26,6 @@ mod verbs;
 mod xs;
 
 pub use chain::{Chain, Progress, split_lines};
-pub use load::start;
+pub use load::{make, start};
+pub use methods::Values;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

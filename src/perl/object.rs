@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::rc::Rc;
 
+use super::scripted::OwnSession;
 use super::sys;
 use super::value::{PerlValue, Sv};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
@@ -50,6 +51,18 @@ pub fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
     object
 }
 
+/// Makes an object that Perl code has made own a state, too.
+pub fn attach<T: Owned>(object: &Sv, state: Rc<T>) {
+    let data = Rc::into_raw(state).cast_mut().cast::<c_void>();
+    // SAFETY: a live object, which takes over the counted pointer; where it cannot, the pointer is
+    // taken back.
+    unsafe {
+        if sys::cp_attach(object.raw(), T::KIND, data) == 0 {
+            drop(Rc::from_raw(data.cast::<T>()));
+        }
+    }
+}
+
 /// The state of an object, if it is one of this kind.
 pub fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
     // SAFETY: data of this kind was made by `new` from an Rc<T>; the count goes up before an Rc
@@ -92,12 +105,13 @@ extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
         Connection::KIND => give_back::<Connection>(data),
         Transaction::KIND => give_back::<Transaction>(data),
         EnvelopeAddress::KIND => give_back::<EnvelopeAddress>(data),
+        OwnSession::KIND => give_back::<OwnSession>(data),
         _ => {}
     }
 }
 
 /// Takes back a counted pointer that was given to Perl.
-pub fn give_back<T: Owned>(data: *mut c_void) {
+pub fn give_back<T: 'static>(data: *mut c_void) {
     // A child that a plugin forked must not remove its parent's spool file.
     if super::interpreter::is_stray_child() {
         return;

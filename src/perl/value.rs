@@ -38,6 +38,13 @@ impl Drop for Sv {
 /// Releases what was dropped since the last time. Objects' DESTROY runs here.
 pub fn release_dropped() -> Result<(), Unwind> {
     loop {
+        // SAFETY: the interpreter runs, outside every borrow; exiting ends in the outcome.
+        Unwind::check_exit(unsafe {
+            match sys::cp_looked() {
+                0 => sys::CP_OK as i32,
+                _ => sys::cp_forget_looks(),
+            }
+        })?;
         let mut batch = GIVEN_UP.with_borrow_mut(std::mem::take);
         if batch.is_empty() {
             return Ok(());
@@ -50,7 +57,8 @@ pub fn release_dropped() -> Result<(), Unwind> {
 
 /// Whether anything waits for `release_dropped`.
 pub fn any_dropped() -> bool {
-    GIVEN_UP.with_borrow(|list| !list.is_empty())
+    // SAFETY: looks at a length.
+    GIVEN_UP.with_borrow(|list| !list.is_empty()) || unsafe { sys::cp_looked() != 0 }
 }
 
 impl Sv {
@@ -155,6 +163,12 @@ impl Sv {
         // SAFETY: a live SV; the type is checked before it is used as a hash.
         self.hash()
             .is_some_and(|hash| unsafe { sys::cp_is_plain_hash(hash) != 0 })
+    }
+
+    /// Whether this is an object, or the name, of a class or of one that inherits from it.
+    pub fn is_a(&self, class: &std::ffi::CStr) -> bool {
+        // SAFETY: a live SV; the name ends in NUL.
+        unsafe { sys::cp_isa(self.raw(), class.as_ptr()) != 0 }
     }
 
     pub fn as_int(&self) -> i64 {

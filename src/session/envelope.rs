@@ -22,14 +22,22 @@ impl Session {
         self.note(b"envelope_from", rest);
         let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
         self.log(LOGDEBUG, text).await;
-        let (path, params) = match self.path("mail", Hook::MailParse, rest).await {
-            Ok(found) => found,
+        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        self.run_hooks(Hook::MailParse, args).await
+    }
+
+    pub async fn mail_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        match self.path("mail", verdict, args).await {
+            Ok((path, params)) => self.run_hooks(Hook::MailPre, pre_args(path, params)).await,
             Err(reason) => {
                 self.say(501, reason).await;
-                return Ok(());
+                Ok(())
             }
-        };
-        let path = self.before(Hook::MailPre, path, &params).await;
+        }
+    }
+
+    pub async fn mail_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = chosen(verdict, args);
         self.log_path("from", &path).await;
         let Some(address) = path.as_deref().and_then(reverse_path) else {
             self.say(501, "could not parse your mail from command")
@@ -41,8 +49,7 @@ impl Session {
             return Ok(());
         }
         let args = address_args(address, params);
-        let verdict = self.hook(Hook::Mail, args.clone()).await;
-        self.mail_respond(&verdict, &args).await
+        self.run_hooks(Hook::Mail, args).await
     }
 
     pub async fn mail_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
@@ -87,7 +94,12 @@ impl Session {
 
     pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
         self.note(b"envelope_rcpt", rest);
-        let (path, params) = match self.path("rcpt", Hook::RcptParse, rest).await {
+        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        self.run_hooks(Hook::RcptParse, args).await
+    }
+
+    pub async fn rcpt_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = match self.path("rcpt", verdict, args).await {
             Ok(found) => found,
             Err(reason) => {
                 self.say(501, reason).await;
@@ -98,7 +110,11 @@ impl Session {
             self.say(503, "Use MAIL before RCPT").await;
             return Ok(());
         }
-        let path = self.before(Hook::RcptPre, path, &params).await;
+        self.run_hooks(Hook::RcptPre, pre_args(path, params)).await
+    }
+
+    pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = chosen(verdict, args);
         self.log_path("to", &path).await;
         let address = path.as_deref().and_then(forward_path);
         let Some(address) = address.filter(|address| !address.is_null()) else {
@@ -106,8 +122,7 @@ impl Session {
             return Ok(());
         };
         let args = address_args(address, params);
-        let verdict = self.hook(Hook::Rcpt, args.clone()).await;
-        self.rcpt_respond(&verdict, &args).await
+        self.run_hooks(Hook::Rcpt, args).await
     }
 
     pub async fn rcpt_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
@@ -148,9 +163,8 @@ impl Session {
 
     /// Takes the command apart, by a plugin's parser where there is one. `Err` holds the text
     /// of a 501.
-    async fn path(&self, verb: &str, hook: Hook, rest: Option<&[u8]>) -> Result<Path, Vec<u8>> {
-        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
-        let verdict = self.hook(hook, args).await;
+    async fn path(&self, verb: &str, verdict: &Verdict, args: &[Arg]) -> Result<Path, Vec<u8>> {
+        let rest = first_bytes(args);
         if let Some(values) = self.parse_with(verdict, verb, rest).await {
             let mut values = accepted(values)?;
             let path = values.next().flatten();
@@ -163,24 +177,6 @@ impl Session {
                 let (path, params) = parse_mail_or_rcpt(verb.as_bytes(), rest)?;
                 Ok((Some(path), params))
             }
-        }
-    }
-
-    /// Lets `mail_pre` or `rcpt_pre` put another path in the place of the client's.
-    async fn before(
-        &self,
-        hook: Hook,
-        path: Option<Vec<u8>>,
-        params: &[Parameter],
-    ) -> Option<Vec<u8>> {
-        let args = vec![
-            path.clone().map_or(Arg::Undef, Arg::Bytes),
-            Arg::Hash(params.to_vec()),
-        ];
-        let verdict = self.hook(hook, args).await;
-        match verdict.code {
-            Code::Ok => verdict.values.into_iter().next().flatten(),
-            _ => path,
         }
     }
 
@@ -201,6 +197,31 @@ impl Session {
         }
         let size = super::core::leading_number(size);
         self.databytes().await.is_some_and(|limit| size > limit)
+    }
+}
+
+/// What `mail_pre` and `rcpt_pre` get.
+fn pre_args(path: Option<Vec<u8>>, params: Vec<Parameter>) -> Vec<Arg> {
+    vec![path.map_or(Arg::Undef, Arg::Bytes), Arg::Hash(params)]
+}
+
+/// `mail_pre` and `rcpt_pre` may have put another path in the place of the client's.
+fn chosen(verdict: &Verdict, args: &[Arg]) -> Path {
+    let path = match verdict.code {
+        Code::Ok => verdict.values.first().cloned().flatten(),
+        _ => first_bytes(args).map(<[u8]>::to_vec),
+    };
+    let params = match args.get(1) {
+        Some(Arg::Hash(params)) => params.clone(),
+        _ => Vec::new(),
+    };
+    (path, params)
+}
+
+pub(super) fn first_bytes(args: &[Arg]) -> Option<&[u8]> {
+    match args.first() {
+        Some(Arg::Bytes(bytes)) => Some(bytes),
+        _ => None,
     }
 }
 

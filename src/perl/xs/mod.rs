@@ -4,6 +4,7 @@
 
 mod address;
 mod body;
+mod commands;
 mod connection;
 mod header;
 mod misc;
@@ -11,6 +12,7 @@ mod qp;
 mod transaction;
 
 pub use body::parts as transaction_parts;
+pub use transaction::fresh as new_transaction;
 
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -53,6 +55,9 @@ fn table() -> &'static [(&'static str, Body)] {
         [
             address::XSUBS,
             body::XSUBS,
+            commands::COMMANDS,
+            commands::RESPONDERS,
+            commands::XSUBS,
             connection::XSUBS,
             header::XSUBS,
             misc::XSUBS,
@@ -63,13 +68,23 @@ fn table() -> &'static [(&'static str, Body)] {
     })
 }
 
-/// Defines every sub.
-pub fn define_all() {
+/// Called by the glue before the interpreter's program is compiled: defines every sub.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_boot() {
+    let _ = catch_unwind(define_all);
+}
+
+fn define_all() {
     for (index, (name, _)) in table().iter().enumerate() {
         let name = CString::new(*name).unwrap_or_default();
         // SAFETY: the interpreter runs; the name ends in NUL.
         unsafe { sys::cp_define(name.as_ptr(), index as i32, std::ptr::null()) }
     }
+    // SAFETY: the sub was defined above and lives as long as the interpreter.
+    let modules = unsafe { sys::cp_code(c"Camelpost::_module".as_ptr()) };
+    let modules = Sv::share(modules).reference();
+    // SAFETY: a live code reference, which @INC shares.
+    unsafe { sys::cp_include_first(modules.raw()) }
 }
 
 /// The arguments of a running sub, and its results.

@@ -23,18 +23,22 @@ pub const XSUBS: &[(&str, Body)] = &[
 ];
 
 fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let spool = host::current()?.port().spool();
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    let now = now.map(|since| since.as_secs()).unwrap_or_default();
-    let transaction = Transaction {
-        body: mail::Body::new(spool).into(),
-        start_time: Cell::new(i64::try_from(now).unwrap_or_default()),
-        ..Transaction::default()
-    };
+    let transaction = fresh(host::current()?.port().spool());
     let class = frame.sv(0);
     let class = if class.is_ref() { None } else { Some(&class) };
     frame.ret(object::new(Rc::new(transaction), class));
     Ok(())
+}
+
+/// A transaction that begins now.
+pub fn fresh(spool: Rc<mail::Spool>) -> Transaction {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let now = now.map(|since| since.as_secs()).unwrap_or_default();
+    Transaction {
+        body: mail::Body::new(spool).into(),
+        start_time: Cell::new(i64::try_from(now).unwrap_or_default()),
+        ..Transaction::default()
+    }
 }
 
 fn notes(frame: &mut Frame<'_>) -> Result<(), Raise> {
