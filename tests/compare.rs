@@ -151,6 +151,7 @@ config_sets! {
     new_verbs
     no_plugins
     no_queue
+    notes_of_register
     objects
     old_names
     old_names_of_messages
@@ -160,6 +161,7 @@ config_sets! {
     p0f_version_2
     parse_auth
     parse_hooks
+    peers
     pipelining
     postfix_queue
     postfix_queue_by_environment

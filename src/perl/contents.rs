@@ -132,12 +132,13 @@ impl Contents {
                 continue;
             }
             // In a hash of its own, since contents are what can be copied.
-            let holder = Sv::new_hash();
+            let holder = Sv::hash_ref();
             holder.hash_set(b"note", Sv::from_note(&note));
             let mut shared = 0;
-            // SAFETY: a live plain hash; the copy is a new one.
+            // SAFETY: a reference to a live plain hash; the copy is a new hash.
             let copy = unsafe { sys::cp_copy_contents(holder.raw(), LARGEST_COPY, &mut shared) };
-            if let Some(value) = Sv::own(copy).and_then(|copy| copy.hash_get("note")) {
+            let copy = Sv::own(copy).map(|copy| copy.reference());
+            if let Some(value) = copy.and_then(|copy| copy.hash_get("note")) {
                 to.set(&key, value.to_note());
             }
         }

@@ -55,9 +55,9 @@ impl Session {
         loop {
             match self.read_line().await? {
                 Input::Line(line) => {
-                    self.note(b"original_string", Some(&line));
                     self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
                         .await;
+                    self.note(b"original_string", Some(&line));
                     self.dispatch(&line).await?;
                 }
                 Input::TooLong => self.say(500, "Line too long").await,
