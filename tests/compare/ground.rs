@@ -14,8 +14,9 @@ use std::process::{Command, Stdio};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
-/// The plugins that Camelpost brings: `@ROOT@/shipped`, so that the original can read them.
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-plugins");
+/// Camelpost's own Perl plugins, which the original can run, too; in the directory of the set, since
+/// the service user may not get into the repository.
+const SHIPPED_PLUGINS: &str = "shipped";
 /// Directories of the service user, which are emptied before the second daemon starts.
 const WRITTEN_TO: [&str; 5] = ["spool", "Maildir", "captured", "mail", "var"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
@@ -37,22 +38,23 @@ impl Ground {
         let root = dir.path().to_owned();
         // The service user has to get in; what it writes to is given to it below.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
-        fs::create_dir(root.join("run"))?;
+        fs::create_dir_all(root.join("run"))?;
         let mut stubs = Vec::new();
         for line in &set.stubs {
             stubs.push(Stub::start(line, &root)?);
         }
         let places = placeholders(&root, sink, &stubs);
-        for (name, text) in defaults() {
-            write(&root.join(name), text, &places)?;
+        let defaults = defaults().map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let mut files = defaults.to_vec();
+        files.extend(set.files.iter().cloned());
+        for (_, text) in &mut files {
+            *text = filled(text, &places);
         }
-        for (name, text) in &set.files {
-            write(&root.join(name), text, &places)?;
-        }
+        write_all(&root, &files)?;
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
-        copy_tree(Path::new(SHIPPED), &root.join("shipped"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
-        fs::create_dir_all(root.join("run"))?;
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-plugins");
+        copy_tree(&shipped, &root.join(SHIPPED_PLUGINS))?;
         let user = service_user();
         for name in WRITTEN_TO {
             let path = root.join(name);
@@ -76,6 +78,7 @@ impl Ground {
         if is_root() {
             run(Command::new("chown").arg(&user).arg(&root))?;
         }
+        // As the `run` lines have left it, too.
         run(Command::new("cp")
             .args(["-a", "config", "kept"])
             .current_dir(&root))?;
@@ -154,14 +157,13 @@ impl Ground {
     }
 
     /// Forgets everything that the first daemon left, before the second starts.
-    pub fn sweep(&self) {
+    pub fn sweep(&self) -> std::io::Result<()> {
         self.harvest();
         // Dialogues may have changed it.
         remove(&self.root().join("config"));
-        let restored = run(Command::new("cp")
+        run(Command::new("cp")
             .args(["-a", "kept", "config"])
-            .current_dir(self.root()));
-        restored.expect("the kept configuration can be copied");
+            .current_dir(self.root()))?;
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
@@ -175,6 +177,7 @@ impl Ground {
                 remove(&self.root().join(name));
             }
         }
+        Ok(())
     }
 }
 
@@ -209,7 +212,7 @@ fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, 
         ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
         (
             "@SHIPPED@".to_owned(),
-            root.join("shipped").display().to_string(),
+            root.join(SHIPPED_PLUGINS).display().to_string(),
         ),
         ("@SINK@".to_owned(), sink.unwrap_or(9).to_string()),
     ];
@@ -223,12 +226,15 @@ fn filled(text: &str, places: &[(String, String)]) -> String {
     })
 }
 
-fn write(path: &Path, text: &str, places: &[(String, String)]) -> std::io::Result<()> {
-    let text = filled(text, places);
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
+fn write_all(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {
+    for (name, text) in files {
+        let path = root.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        fs::write(path, text)?;
     }
-    fs::write(path, text)
+    Ok(())
 }
 
 pub fn copy_tree(from: &Path, to: &Path) -> std::io::Result<()> {

@@ -71,7 +71,7 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     ];
     for which in pair {
         if only.is_empty() || itself || only == which.name() {
-            ground.sweep();
+            ground.sweep().map_err(io)?;
             let half = run_half(which, &set, &ground, sink.as_ref(), qmqp.as_ref(), &normal)?;
             keep_transcripts(which, &set, &half).map_err(io)?;
             halves.push(half);

@@ -53,6 +53,8 @@ impl Normal {
             // queue/qmail-queue's reply, and the log's process numbers.
             rule(r"Queued! \d{9,} qp \d+ ", "Queued! TIME qp PID "),
             rule(r"^L: \d+ ", "L: PID "),
+            // Why a plugin is not loaded: Camelpost says where it is named.
+            rule(r"^L: camelpost: @ROOT@/config/\w+:\d+: plugin \S+: ", "L: "),
             rule(r"\(for \d+\) Queuing", "(for PID) Queuing"),
             rule(r"\d+\.\d{3} s\.$", "N s."),
             // Which handle was read last, which perl adds to its warnings.
