@@ -5,10 +5,11 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 5] = [
+const SOURCES: [&str; 6] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_values.c",
+    "src/perl/glue_objects.c",
     "src/perl/glue_stdio.c",
     "src/perl/glue_state.c",
 ];

@@ -17,6 +17,14 @@ sub modules_first {
 # An object's own conversion to text, which may run code and die.
 sub stringify { return "$_[0]" }
 
+# A warning of a sub written in Rust: it belongs to the line that called it.
+sub warn_of_caller {
+    my $text = shift;
+    my (undef, $file, $line) = caller;
+    warn "$text at $file line $line.\n";
+    return;
+}
+
 # The read position of a handle on the spool file.
 sub rewind { return seek $_[0], $_[1], 0 }
 
@@ -62,6 +70,19 @@ sub write_client {
     local $SIG{PIPE} = 'IGNORE';
     return eval { print STDOUT $bytes } ? 1 : 0;
 }
+
+# The parameters of MAIL and RCPT that mail_pre_respond and its like got.
+sub parameters { return ref $_[0] eq 'HASH' ? %{$_[0]} : () }
+
+# The client's socket for {__client_socket}: what comes through it passes the host by.
+sub client_handle {
+    my $fd = shift;
+    require IO::Socket::IP;
+    return IO::Socket::IP->new_from_fd($fd, 'r+');
+}
+
+# A line of the log where a script runs, which may have a handler for warnings.
+sub warn_line { warn $_[0]; return }
 
 sub cipher {
     my $socket = shift;

@@ -44,6 +44,23 @@ struct CommandLine {
 enum Subcommands {
     /// Receive mail: listen and run the plugins of a config directory.
     Serve(Serve),
+    /// Run a Perl program with the Qpsmtpd:: modules of this server; options as perl has them.
+    ///
+    /// Session objects (of a class that inherits from Qpsmtpd::SMTP) have sessions of their own,
+    /// without a socket: a plugin's test script can subclass them, load plugins and dispatch
+    /// commands.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "camelpost perl [SWITCHES] [SCRIPT|-] [ARGUMENTS]"
+    )]
+    Perl(Words),
+    /// Run a directory of test scripts, each in a `camelpost perl` of its own; options as prove
+    /// has them.
+    #[command(
+        disable_help_flag = true,
+        override_usage = "camelpost prove [OPTIONS] [FILES OR DIRECTORIES]"
+    )]
+    Prove(Words),
     /// Serve one client on standard input and output, for inetd, tcpserver and their like.
     Inetd(Inetd),
     /// Receive mail, with the options of qpsmtpd-forkserver.
@@ -81,7 +98,7 @@ struct Inetd {
     engine: EngineArgs,
 }
 
-/// A command line that is read by the rules of the original's programs.
+/// A command line that is read by the rules of another program: perl's, prove's, the original's.
 #[derive(Debug, Args)]
 struct Words {
     #[arg(
@@ -188,10 +205,29 @@ impl EngineArgs {
     }
 }
 
+/// What runs Perl programs: gets the words after `perl` and `prove`, gives the exit status.
+pub struct Scripts {
+    pub perl: fn(Vec<OsString>) -> i32,
+    pub prove: fn(Vec<OsString>) -> i32,
+}
+
+fn status(status: i32) -> ExitCode {
+    ExitCode::from((status & 255) as u8)
+}
+
 /// The whole program, for an engine.
-pub fn run<E: Engine>(make_engine: impl FnOnce(EngineSettings) -> E) -> ExitCode {
-    crate::log::init();
+pub fn run<E: Engine>(
+    make_engine: impl FnOnce(EngineSettings) -> E,
+    scripts: &Scripts,
+) -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
+    // What follows these is none of ours, down to the last `--`.
+    match args.get(1) {
+        Some(word) if word == "perl" => return status((scripts.perl)(args.split_off(2))),
+        Some(word) if word == "prove" => return status((scripts.prove)(args.split_off(2))),
+        _ => {}
+    }
+    crate::log::init();
     // The process that loads plugins has the name that its parent was called by.
     let is_zygote = args.get(1).is_some_and(|arg| arg == "zygote");
     let flavour = args.first().and_then(|name| Flavour::of(name));
@@ -207,6 +243,8 @@ pub fn run<E: Engine>(make_engine: impl FnOnce(EngineSettings) -> E) -> ExitCode
         None => {}
     }
     match CommandLine::parse().command {
+        Subcommands::Perl(perl) => status((scripts.perl)(perl.words)),
+        Subcommands::Prove(prove) => status((scripts.prove)(prove.words)),
         Subcommands::Zygote(Zygote { engine: args, nice }) => {
             if let Some(level) = nice {
                 server::restore_nice_level(level);

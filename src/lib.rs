@@ -38,10 +38,15 @@ impl Builder {
     /// The whole program: reads the command line and does what it says.
     pub fn run(self) -> std::process::ExitCode {
         let registry = self.registry;
-        cli::run(|settings| net::SmtpEngine {
+        let scripts = cli::Scripts {
+            perl: net::run_perl,
+            prove: net::prove,
+        };
+        let engine = |settings: cli::EngineSettings| net::SmtpEngine {
             config: settings.config,
             rdns: settings.rdns,
             registry,
-        })
+        };
+        cli::run(engine, &scripts)
     }
 }

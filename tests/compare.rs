@@ -176,6 +176,7 @@ config_sets! {
     qmail_queue_missing
     qmqp
     qmqp_down
+    qp_keys
     queue_changes
     random_error
     random_error_arguments
@@ -189,6 +190,7 @@ config_sets! {
     relay
     relay_by_environment
     relay_only
+    replaced_methods
     resets
     resolvable_fromhost
     resolvable_fromhost_permanently
@@ -238,6 +240,7 @@ config_sets! {
     whitelist_per_recipient
     wrong_arguments
     wrong_lists
+    yield_outside
 }
 
 #[test]

@@ -414,6 +414,47 @@ fn a_pid_file_that_cannot_be_written_is_named() {
 }
 
 #[test]
+fn modules_take_no_number_and_only_names_with_colons_are_modules() {
+    let site = Site::new();
+    let lib = site.path("lib");
+    fs::create_dir_all(lib.join("My")).expect("a directory");
+    for name in ["NoColons.pm", "My/Plugin.pm"] {
+        let package = name.trim_end_matches(".pm").replace('/', "::");
+        let text = format!("package {package}; our @ISA = 'Qpsmtpd::Plugin'; 1;\n");
+        fs::write(lib.join(name), text).expect("a module");
+    }
+    site.plugin("adds_lib", &format!("use lib '{}';\n", lib.display()));
+    site.config("plugins", "adds_lib\nMy::Plugin\nNoColons\n");
+    let said = site.fails_in_a_line(&[]);
+    let missing = format!("{}plugin NoColons not found", site.at("plugins", 3));
+    assert!(said.starts_with(&missing), "{said}");
+    site.config("plugins", "adds_lib\nMy::Plugin:0\n");
+    let said = site.fails_in_a_line(&[]);
+    let numbered = format!("{}plugin My::Plugin:0: ", site.at("plugins", 2));
+    assert!(said.starts_with(&numbered), "{said}");
+}
+
+#[test]
+fn queue_qmqp_without_a_server_or_with_a_bad_one_ends_the_start() {
+    let site = Site::new();
+    let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-plugins\n");
+    site.config("plugin_dirs", shipped);
+    for (line, reason) in [
+        ("queue/qmqp", "No QMQP server specified"),
+        (
+            "queue/qmqp bad/server",
+            "Bad data in qmqp server: bad/server",
+        ),
+        ("queue/qmqp localhost 99999", "Bad data in qmqp port: 99999"),
+    ] {
+        site.config("plugins", format!("{line}\n"));
+        let said = site.fails_in_a_line(&[]);
+        let at = format!("{}plugin queue/qmqp: ", site.at("plugins", 1));
+        assert!(said.starts_with(&at) && said.contains(reason), "{said}");
+    }
+}
+
+#[test]
 fn a_plugin_that_never_returns_while_it_is_loaded_is_named_with_file_and_line() {
     let site = Site::new();
     site.config("plugins", "# the first line\nendless now\n");

@@ -43,6 +43,16 @@ fn run(command: &mut Command) -> Output {
     output
 }
 
+/// Leaves a note before the client has TLS and tells it, and the greeting, when asked for help.
+const NOTED: &str = r#"
+    sub hook_connect { $_[0]->connection->notes(early => 'kept'); return DECLINED }
+    sub hook_help {
+        my $connection = $_[0]->connection;
+        return (OK, join ' ', map { defined $_ ? $_ : 'none' }
+            $connection->notes('early'), $connection->hello, $connection->remote_ip);
+    }
+"#;
+
 fn daemon() -> Daemon {
     started(|root, port| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
@@ -84,10 +94,12 @@ fn started(command: impl Fn(&Path, &str) -> Command) -> Daemon {
         .arg("-out")
         .arg(root.join("cert.pem")));
     let plugins = format!(
-        "tls {name}/cert.pem {name}/key.pem {name}/cert.pem\nrcpt_ok\nqueue/maildir {name}/Maildir\n"
+        "tls {name}/cert.pem {name}/key.pem {name}/cert.pem\nnoted\nrcpt_ok\nqueue/maildir {name}/Maildir\n"
     );
     put(root, "config/plugins", &plugins);
-    put(root, "config/plugin_dirs", "/usr/share/qpsmtpd/plugins\n");
+    let dirs = format!("{name}/own\n/usr/share/qpsmtpd/plugins\n");
+    put(root, "config/plugin_dirs", &dirs);
+    put(root, "own/noted", NOTED);
     put(root, "config/rcpthosts", "example.com\n");
     put(root, "config/me", "mx.example\n");
     put(root, "config/spool_dir", &format!("{name}/spool\n"));
@@ -170,6 +182,13 @@ fn a_message_is_delivered(daemon: &Daemon) {
         message.contains("secret") && message.contains("encrypted) ESMTPS"),
         "{message}"
     );
+}
+
+#[test]
+fn notes_of_the_connection_survive_starttls_and_the_greeting_does_not() {
+    let said = conversation(&daemon(), "STARTTLS\\r\\n", "HELP|EHLO again|HELP|QUIT");
+    assert!(said.contains("214 kept none 127.0.0.1"), "{said}");
+    assert!(said.contains("214 kept ehlo 127.0.0.1"), "{said}");
 }
 
 #[test]

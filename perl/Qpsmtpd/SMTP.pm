@@ -13,14 +13,24 @@ use Qpsmtpd::Plugin;
 
 our @ISA = ('Qpsmtpd');
 
-# The table of commands: plugins add verbs, each of which is then a method of the qp object, and
-# take verbs away. AUTH comes with the reply to EHLO that offers it.
+# The arguments stay readable in {args}, as plugins know them. The table of commands: plugins add
+# verbs, each of which is then a method of the qp object, and take verbs away. AUTH comes with the
+# reply to EHLO that offers it.
 sub new {
     my ($class, %args) = @_;
-    my $self = $class->SUPER::new(%args);
-    $self->{_commands} ||=
+    my $self = $class->SUPER::new;
+    $self->{args} = {%args};
+    $self->{_commands} =
       { map { $_ => '' } qw(helo ehlo mail rcpt data rset vrfy noop help quit) };
     return $self;
+}
+
+# Does with what a hook's chain returned ([CODE, TEXTS]) what its place in the session asks for.
+sub hook_responder {
+    my ($self, $hook, $returned, $args) = @_;
+    my ($code, @texts) = @$returned;
+    my $responder = $self->can("${hook}_respond") or return ($code, @texts);
+    return $self->$responder($code, \@texts, $args);
 }
 
 sub address {

@@ -17,6 +17,8 @@ pub enum Arg {
     Hash(Vec<(Vec<u8>, Option<Vec<u8>>)>),
     /// A reference to an array of strings (child_addrs of pre-connection).
     List(Vec<Vec<u8>>),
+    /// A reference to an array of arguments, as `mail_respond` and its like get them.
+    Args(Vec<Arg>),
     /// A value that a plugin passed to `run_hooks`.
     Foreign(Box<dyn Foreign>),
 }
@@ -30,6 +32,7 @@ impl Clone for Arg {
             Arg::Address(address) => Arg::Address(address.clone()),
             Arg::Hash(pairs) => Arg::Hash(pairs.clone()),
             Arg::List(list) => Arg::List(list.clone()),
+            Arg::Args(args) => Arg::Args(args.clone()),
             Arg::Foreign(value) => Arg::Foreign(value.share()),
         }
     }

@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod call;
+mod method;
 mod verdict;
 
 pub use call::{Arg, HookCall};
+pub use method::Method;
 pub use verdict::{Code, Verdict};
 
 /// Every hook of qpsmtpd 0.94 and 1.00, with the names under which plugins register.

@@ -2,8 +2,11 @@
 
 use std::rc::Rc;
 
+use super::own;
 use super::session::Session;
-use crate::session::{Answer, Listed, Machine, Outcome, Step};
+use crate::perl::grammar;
+use crate::session::{Answer, Called, Machine, Outcome, Returned, Step};
+use crate::smtp::Address;
 
 /// Runs a machine to its end.
 pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
@@ -33,6 +36,12 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 let lines = session.host.capabilities();
                 Answer::Values(lines.into_iter().map(Some).collect())
             }
+            Step::Call(method) => {
+                let called = session
+                    .perl(move |session| own::call(&session.host, &method))
+                    .await;
+                Answer::Called(called.unwrap_or_else(|| Called::Returned(Returned::default())))
+            }
             Step::Log { level, text } => {
                 session.log(level, None, None, text);
                 Answer::Done
@@ -55,11 +64,8 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                     .await;
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
             }
-            Step::Verb(verb) => Answer::Listed(match session.host.lists_verb(&verb) {
-                Some(true) => Listed::Yes,
-                Some(false) => Listed::No,
-                None => Listed::NoTable,
-            }),
+            Step::Canonify(path) => Answer::Values(canonify(&session, path).await),
+            Step::Verb(verb) => Answer::Listed(own::listed(&session.host, &verb)),
             Step::AddVerb(verb) => {
                 session.host.add_verb(verb);
                 Answer::Done
@@ -96,4 +102,16 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
         };
         step = machine.resume(answer);
     }
+}
+
+/// Asks Perl only where a site has changed the grammar.
+async fn canonify(session: &Rc<Session>, path: Vec<u8>) -> Vec<Option<Vec<u8>>> {
+    let parts = match grammar::is_changed() {
+        false => Address::canonify(&path),
+        true => {
+            let work = move |_: &Session| grammar::canonify(&path);
+            session.perl(work).await.flatten()
+        }
+    };
+    parts.map_or_else(Vec::new, |(user, host)| vec![Some(user), host])
 }

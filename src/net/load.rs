@@ -48,6 +48,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let settings = HostSettings {
         config: config.clone(),
+        search: None,
         trace_level: core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL),
         unknown_codes_end_chain: core.profile == Profile::V094,
         defaults: vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())],

@@ -8,12 +8,15 @@ mod engine;
 mod inetd;
 mod load;
 mod native;
+mod own;
 mod port;
 mod pump;
 mod rdns;
+mod scripted;
 mod session;
 mod stream;
 mod transport;
 mod worker;
 
 pub use engine::SmtpEngine;
+pub use scripted::{prove, run as run_perl};

@@ -4,13 +4,14 @@
 use std::rc::{Rc, Weak};
 
 use super::driver::drive;
+use super::own;
 use super::pump::Exited;
 use super::session::Session;
 use crate::hook::{Arg, Code, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::log::LOGINFO;
-use crate::perl::port::{AuthFact, Port};
+use crate::perl::port::{AuthFact, Own, Port};
 use crate::perl::{Sv, interpreter, stdio};
 use crate::session::{self, Machine, Outcome};
 use crate::smtp::Reply;
@@ -80,22 +81,13 @@ impl Port for SessionPort {
 
     fn auth(&self, what: AuthFact) -> Option<Vec<u8>> {
         let session = self.session().ok()?;
-        let state = &session.state;
-        match what {
-            AuthFact::User => state.auth_user.borrow().clone(),
-            AuthFact::Mechanism => state.auth_mechanism.borrow().clone(),
-            AuthFact::Ticket => state.auth_ticket.borrow().clone(),
-        }
+        own::auth_fact(&session.state, what).borrow().clone()
     }
 
     fn set_auth(&self, what: AuthFact, value: Option<Vec<u8>>) {
-        let Ok(session) = self.session() else { return };
-        let state = &session.state;
-        match what {
-            AuthFact::User => state.auth_user.replace(value),
-            AuthFact::Mechanism => state.auth_mechanism.replace(value),
-            AuthFact::Ticket => state.auth_ticket.replace(value),
-        };
+        if let Ok(session) = self.session() {
+            own::auth_fact(&session.state, what).replace(value);
+        }
     }
 
     fn authenticated(&self) -> Option<i64> {
@@ -118,6 +110,12 @@ impl Port for SessionPort {
         self.session()
             .map(|session| session.state.commands.get())
             .unwrap_or_default()
+    }
+
+    fn set_command_counter(&self, count: u64) {
+        if let Ok(session) = self.session() {
+            session.state.commands.set(count);
+        }
     }
 
     fn respond(&self, reply: Reply) -> bool {
@@ -173,13 +171,10 @@ impl Port for SessionPort {
         Ok(())
     }
 
-    fn disconnect(&self) -> Unwind {
-        let ended = self
-            .session()
-            .and_then(|session| self.nested(&session, session::disconnect(session.state.clone())));
-        match ended {
-            Ok(_) | Err(_) => Unwind::Exited(0),
-        }
+    fn disconnect(&self) -> Result<(), Unwind> {
+        let session = self.session()?;
+        let _ = self.nested(&session, session::disconnect(session.state.clone()));
+        Err(Unwind::Exited(0))
     }
 
     fn dispatch(&self, line: Vec<u8>) -> Result<(), Unwind> {
@@ -188,5 +183,17 @@ impl Port for SessionPort {
             Outcome::Disconnected | Outcome::Closed => Err(Unwind::Exited(0)),
             Outcome::Returned(_) => Ok(()),
         }
+    }
+
+    fn run_own(&self, own: Own) -> Result<Option<Vec<u8>>, Unwind> {
+        let session = self.session()?;
+        match self.nested(&session, own::machine(session.state.clone(), own))? {
+            Outcome::Disconnected | Outcome::Closed => Err(Unwind::Exited(0)),
+            Outcome::Returned(verdict) => Ok(own::text_of(verdict)),
+        }
+    }
+
+    fn client(&self) -> Option<Sv> {
+        self.session().ok()?.client()
     }
 }

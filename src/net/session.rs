@@ -10,10 +10,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::load::Loaded;
+use super::own::InPerl;
 use super::pump::{Exited, Pump};
 use super::rdns;
 use super::transport::Transport;
-use crate::hook::{Hook, HookCall, Verdict};
+use crate::hook::{HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
@@ -54,6 +55,8 @@ pub struct Session {
     /// through them.
     taken: Cell<bool>,
     on_taken: Box<dyn Fn()>,
+    /// `{__client_socket}`, once a plugin has asked for it.
+    client: RefCell<Option<Sv>>,
 }
 
 impl Session {
@@ -66,6 +69,8 @@ impl Session {
         arrival: Arrival,
         on_taken: Box<dyn Fn()>,
     ) -> Rc<Session> {
+        let replaced = Rc::new(InPerl(loaded.host.clone()));
+        state.replaced.replace(Some(replaced));
         Rc::new(Session {
             id,
             state,
@@ -77,7 +82,17 @@ impl Session {
             log: RefCell::default(),
             taken: Cell::new(false),
             on_taken,
+            client: RefCell::default(),
         })
+    }
+
+    /// A handle of Perl's on the client.
+    pub fn client(&self) -> Option<Sv> {
+        if self.client.borrow().is_none() {
+            let handle = self.transport.handle();
+            self.client.replace(handle);
+        }
+        self.client.borrow().clone()
     }
 
     /// Finds the client's name, unless names are not looked up, and tells of the connection.
@@ -281,7 +296,7 @@ impl Session {
     /// A config value as `config()` gives it.
     pub async fn config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
         let name = name.to_owned();
-        if self.host.has_entries(Hook::Config) {
+        if self.host.config_is_perl() {
             let work = move |session: &Session| session.host.config(name.as_bytes());
             return self.perl(work).await.unwrap_or_default();
         }
@@ -313,7 +328,7 @@ impl Session {
         plugin: Option<String>,
         text: Vec<u8>,
     ) {
-        if self.host.has_entries(Hook::Logging) {
+        if self.host.log_is_perl() {
             self.log.borrow_mut().push(LogLine {
                 level,
                 hook,

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::io::Interest;
 
 use super::stream::End;
+use crate::perl::{Sv, stdio};
 use crate::session::ReadEvent;
 use crate::smtp::{InputBuffer, Reply};
 
@@ -181,6 +182,11 @@ impl Transport {
             }
         }
         !self.gone.get()
+    }
+
+    /// A handle of Perl's on the client.
+    pub fn handle(&self) -> Option<Sv> {
+        stdio::client_handle(self.input.descriptor())
     }
 
     /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.

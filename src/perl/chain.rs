@@ -134,7 +134,7 @@ impl Host {
         let transaction = object::of(&self.port().transaction());
         let mut args = Vec::with_capacity(rest.len() + 2);
         // A copy: a plugin that assigns to its argument changes the host's own object otherwise.
-        let qp = Sv::copied(self.qp.raw());
+        let qp = self.object();
         args.extend([qp.raw(), transaction.raw()]);
         args.extend(rest.iter().map(Sv::raw));
         let values = match call_hook(&entry.code, owner.as_deref(), &mut args) {
@@ -275,7 +275,7 @@ impl Host {
     fn entry(&self, chain: &mut Chain, index: usize) -> Option<Entry> {
         let hook = chain.call.hook;
         let entries = chain.entries.get_or_insert_with(|| {
-            let list = self.hooks.hash_get(hook.name());
+            let list = self.hooks().hash_get(hook.name());
             let list = list.iter();
             list.flat_map(|list| (0..list.array_len()).filter_map(|index| list.array_get(index)))
                 .collect()
@@ -287,9 +287,15 @@ impl Host {
         })
     }
 
+    /// The table of hooks: `$Qpsmtpd::hooks` as it is now.
+    pub(super) fn hooks(&self) -> Sv {
+        // SAFETY: the interpreter runs; the variable is shared at once.
+        Sv::share(unsafe { sys::cp_hooks() })
+    }
+
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
-        self.hooks
+        self.hooks()
             .hash_get(hook.name())
             .is_some_and(|list| list.array_len() > 0)
     }
@@ -357,7 +363,7 @@ pub fn split_lines(mut verdict: Verdict) -> Verdict {
     verdict
 }
 
-fn to_code(value: &Sv) -> Code {
+pub(super) fn to_code(value: &Sv) -> Code {
     match Code::from_number(value.as_int()) {
         Code::Other(_) => Code::Other(value.to_bytes()),
         known => known,
@@ -372,7 +378,7 @@ pub fn code_sv(code: &Code) -> Sv {
     }
 }
 
-fn to_sv(arg: &Arg) -> Sv {
+pub(super) fn to_sv(arg: &Arg) -> Sv {
     match arg {
         Arg::Undef => Sv::undef(),
         Arg::Bytes(bytes) => Sv::bytes(bytes),
@@ -385,6 +391,7 @@ fn to_sv(arg: &Arg) -> Sv {
             }
             hash
         }
+        Arg::Args(args) => Sv::array_of(args.iter().map(to_sv)),
         Arg::List(list) => Sv::array_of(list.iter().map(|item| Sv::bytes(item))),
         Arg::Foreign(value) => PerlValue::of(value.as_ref())
             .cloned()

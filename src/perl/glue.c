@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 PerlInterpreter *cp_perl;
+int cp_in_perl;
 
 static int stray_child;
 
@@ -26,7 +27,11 @@ static void in_child(void) { stray_child = 1; }
 
 EXTERN_C void boot_DynaLoader(pTHX_ CV *cv);
 
-static void xs_init(pTHX) { newXS("DynaLoader::boot_DynaLoader", boot_DynaLoader, __FILE__); }
+/* Runs before the program's own text is compiled. */
+static void xs_init(pTHX) {
+    newXS("DynaLoader::boot_DynaLoader", boot_DynaLoader, __FILE__);
+    camelpost_boot();
+}
 
 static OP *(*perl_require)(pTHX);
 
@@ -37,7 +42,8 @@ static OP *require_ours(pTHX) {
     SV *ours = get_sv("Camelpost::modules", 0);
     AV *inc = GvAV(PL_incgv);
     if (ours && SvROK(ours) && inc && !SvMAGICAL(inc) && AvREAL(inc) && name && SvPOK(name) &&
-        SvCUR(name) > 7 && memEQ(SvPVX(name), "Qpsmtpd", 7)) {
+        SvCUR(name) > 7 &&
+        (memEQ(SvPVX(name), "Qpsmtpd", 7) || strEQ(SvPVX(name), "Apache/Qpsmtpd.pm"))) {
         SV **list = AvARRAY(inc);
         SSize_t at = 0;
         while (at <= AvFILLp(inc) && !(list[at] && SvROK(list[at]) && SvRV(list[at]) == SvRV(ours)))
@@ -86,6 +92,7 @@ int cp_start(int argc, char **argv) {
 
 int cp_stop(void) {
     dTHXa(cp_perl);
+    PERL_SET_CONTEXT(cp_perl);
     PL_perl_destruct_level = 0;
     int status = perl_destruct(my_perl);
     perl_free(my_perl);
@@ -314,12 +321,14 @@ static int guarded(struct work *w) {
     int caught;
     volatile int outcome = CP_OK;
     const int was_stray = stray_child;
+    const int was_in_perl = cp_in_perl;
     /* After an exit no Perl runs before the frames of Rust above it are gone; objects may go. */
     if (leaving && leaving == xsubs && w->what != DROP) {
         if (w->result)
             w->result->exit_status = STATUS_EXIT;
         return CP_EXITED;
     }
+    cp_in_perl = 1;
     JMPENV_PUSH(caught);
     switch (caught) {
     case 0:
@@ -336,6 +345,7 @@ static int guarded(struct work *w) {
             w->result->exit_status = 255;
     }
     JMPENV_POP;
+    cp_in_perl = was_in_perl;
     /* What called here is the parent's: the child goes no further, however the call ended. */
     if (stray_child && (outcome == CP_EXITED || !was_stray))
         leave_stray_child(aTHX_ outcome, w->result ? SV(w->result->error) : NULL);
@@ -436,7 +446,10 @@ static void trampoline(pTHX_ CV *cv) {
     frame.count = (size_t)items;
     frame.want = GIMME_V == G_LIST ? CP_LIST : GIMME_V == G_SCALAR ? CP_SCALAR : CP_VOID;
     xsubs++;
+    const int was_in_perl = cp_in_perl;
+    cp_in_perl = 0;
     int status = camelpost_xs(CvXSUBANY(cv).any_i32, &frame);
+    cp_in_perl = was_in_perl;
     for (size_t i = 0; i < frame.returned && i < CP_INLINE; i++)
         sv_2mortal(SV(frame.few[i]));
     AV *more = (AV *)frame.more;

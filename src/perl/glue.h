@@ -62,7 +62,8 @@ typedef struct {
 
 /* ---- life ---- */
 
-/* Builds the interpreter; argv as perl's command line. Returns 0, or perl's exit status. */
+/* Builds the interpreter and runs its program; argv as perl's command line. Returns 0, or perl's
+ * exit status. */
 int cp_start(int argc, char **argv);
 /* Runs END blocks and destroys the interpreter. */
 int cp_stop(void);
@@ -96,6 +97,9 @@ int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, c
 void cp_free_result(cp_result *result);
 /* Gives up references; what runs in DESTROY may exit. */
 int cp_drop(cp_sv **values, size_t count);
+
+/* The variable $Qpsmtpd::hooks as it is now; not owned. */
+cp_sv *cp_hooks(void);
 
 /* ---- process state of a session ---- */
 
@@ -164,11 +168,36 @@ cp_sv *cp_code(const char *name); /* not owned, null if undefined */
 cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, void *data);
 /* The data of an object of this kind, or null. */
 void *cp_object_data(cp_sv *object, uint16_t kind);
+/* Makes an existing hash object own data, too. 0 where it is no plain hash. */
+int cp_attach(cp_sv *object, uint16_t kind, void *data);
+/* Puts an object into a class. */
+void cp_bless(cp_sv *reference, const char *class_name);
 /* Replaces the data without releasing the old, which is returned. */
 void *cp_object_replace(cp_sv *object, uint16_t kind, void *data);
 /* Makes object{key} read and write through camelpost_key_get/set with this index, which get the
  * data. The element owns it and gives it back to camelpost_key_free. */
 void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
+
+/* The same, where a copy of the object's contents has the same element, and what a look has left in
+ * the element is kept no longer than to the next cp_forget_looks. */
+void cp_bind_session_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
+
+/* Whether looks at such keys have left values in them. */
+int cp_looked(void);
+/* Gives those values up; what runs in DESTROY may exit. */
+int cp_forget_looks(void);
+
+/* ---- classes ---- */
+
+/* A number that changes when a method of the object's class, or of one that it inherits from, may
+ * have changed, and the class's identity. 0 for what is no object. */
+uint64_t cp_class_generation(cp_sv *object, uintptr_t *class_id);
+/* The code of a method of an object or of a class by its name, or null; not owned. */
+cp_sv *cp_find_method(cp_sv *invocant, const char *name, size_t length);
+/* Whether an object, or a class by its name, inherits from a class. */
+int cp_isa(cp_sv *invocant, const char *class_name);
+/* Puts a sub at the front of @INC. */
+void cp_include_first(cp_sv *code);
 
 /* ---- session-scoped contents of plugin objects ---- */
 
@@ -199,8 +228,12 @@ cp_sv *cp_new_handle(int fd, const char *mode);
 
 /* ---- called by C, written in Rust ---- */
 
+/* Defines the XSUBs, before the program's text is compiled. */
+void camelpost_boot(void);
 int camelpost_xs(int32_t index, cp_frame *frame);
 void camelpost_free(uint16_t kind, void *data);
+/* A value that Rust has dropped and not yet released, or null. */
+cp_sv *camelpost_next_dropped(void);
 cp_sv *camelpost_key_get(int32_t index, void *data); /* owned by the caller, or null */
 void camelpost_key_set(int32_t index, void *data, cp_sv *value);
 void camelpost_key_free(int32_t index, void *data);

@@ -15,10 +15,16 @@
 
 extern PerlInterpreter *cp_perl;
 
+/* Perl code is on top: no Rust frame is between it and what is done now. */
+extern int cp_in_perl;
+
 /* Something that calls perl API which may die, exit or run Perl code, done where that cannot pass
  * into Rust. Returns an outcome. */
 typedef int cp_step(pTHX);
 int cp_guard(cp_step *step);
+
+/* Whether a hash's element was made by cp_bind_session_key. */
+int cp_is_session_key(SV *sv);
 
 /* Containers that were made. */
 typedef struct {

@@ -1,6 +1,6 @@
 /*
- * Scalars, arrays and hashes, objects that own Rust state, and the session-scoped contents of
- * plugin objects. Nothing here dies or runs Perl code, save where values are given up.
+ * Scalars, arrays and hashes, and the session-scoped contents of plugin objects. Nothing here dies
+ * or runs Perl code, save where values are given up.
  */
 #include "glue_perl.h"
 
@@ -211,112 +211,6 @@ cp_sv *cp_code(const char *name) {
     return CP(get_cv(name, 0));
 }
 
-/* ---- objects that own Rust state ---- */
-
-static int free_data(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_ARG(sv);
-    if (mg->mg_ptr)
-        camelpost_free(mg->mg_private, mg->mg_ptr);
-    mg->mg_ptr = NULL;
-    return 0;
-}
-
-/* A thread's copy of the object has no state: it belongs to one interpreter. */
-static int dup_data(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
-    PERL_UNUSED_ARG(params);
-    mg->mg_ptr = NULL;
-    return 0;
-}
-
-static const MGVTBL data_vtbl = {NULL, NULL, NULL, NULL, free_data, NULL, dup_data, NULL};
-
-cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, void *data) {
-    dTHXa(cp_perl);
-    HV *hash = newHV();
-    MAGIC *mg = sv_magicext((SV *)hash, NULL, PERL_MAGIC_ext, &data_vtbl, (char *)data, 0);
-    mg->mg_private = kind;
-    mg->mg_flags |= MGf_DUP;
-    SV *reference = newRV_noinc((SV *)hash);
-    SV *given = SV(class_sv);
-    /* Only a name: an object or undef would run code, or warn, on its way to a text. */
-    HV *stash = given && SvPOK(given) && SvCUR(given)
-                    ? gv_stashpvn(SvPVX(given), (U32)SvCUR(given), GV_ADD | SvUTF8(given))
-                    : gv_stashpv(class_name, GV_ADD);
-    return CP(sv_bless(reference, stash));
-}
-
-static MAGIC *data_magic(cp_sv *object, uint16_t kind) {
-    SV *sv = SV(object);
-    if (SvROK(sv))
-        sv = SvRV(sv);
-    if (SvTYPE(sv) < SVt_PVMG)
-        return NULL;
-    for (MAGIC *mg = SvMAGIC(sv); mg; mg = mg->mg_moremagic)
-        if (mg->mg_type == PERL_MAGIC_ext && mg->mg_virtual == &data_vtbl && mg->mg_private == kind)
-            return mg;
-    return NULL;
-}
-
-void *cp_object_data(cp_sv *object, uint16_t kind) {
-    MAGIC *mg = data_magic(object, kind);
-    return mg ? mg->mg_ptr : NULL;
-}
-
-void *cp_object_replace(cp_sv *object, uint16_t kind, void *data) {
-    MAGIC *mg = data_magic(object, kind);
-    if (!mg)
-        return data;
-    void *old = mg->mg_ptr;
-    mg->mg_ptr = (char *)data;
-    return old;
-}
-
-/* A key of an object that is read and written in Rust. The element may outlive the object's hash
- * (\$object->{key}), so it has a counted pointer of its own to the state. */
-static int key_get(pTHX_ SV *sv, MAGIC *mg) {
-    SV *value = mg->mg_ptr ? SV(camelpost_key_get(mg->mg_private, mg->mg_ptr)) : NULL;
-    if (value) {
-        sv_setsv_nomg(sv, value);
-        SvREFCNT_dec_NN(value);
-    }
-    return 0;
-}
-
-static int key_set(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_CONTEXT;
-    if (mg->mg_ptr)
-        camelpost_key_set(mg->mg_private, mg->mg_ptr, CP(sv));
-    return 0;
-}
-
-static int key_free(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_ARG(sv);
-    if (mg->mg_ptr)
-        camelpost_key_free(mg->mg_private, mg->mg_ptr);
-    mg->mg_ptr = NULL;
-    return 0;
-}
-
-/* A localised key is a plain element. */
-static int key_local(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_ARG(sv);
-    PERL_UNUSED_ARG(mg);
-    return 0;
-}
-
-static const MGVTBL key_vtbl = {key_get, key_set, NULL, NULL, key_free, NULL, dup_data, key_local};
-
-void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data) {
-    dTHXa(cp_perl);
-    SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
-    SV *element = newSV(0);
-    MAGIC *mg = sv_magicext(element, NULL, PERL_MAGIC_ext, &key_vtbl, (char *)data, 0);
-    mg->mg_private = (U16)index;
-    mg->mg_flags |= MGf_DUP | MGf_LOCAL;
-    if (!hv_store((HV *)hash, key, (I32)length, element, 0))
-        SvREFCNT_dec(element);
-}
-
 /* ---- session-scoped contents ---- */
 
 /* What lies deeper is shared, so that a long chain cannot exhaust the stack. */
@@ -366,7 +260,8 @@ static SV *copy_container(pTHX_ SV *container, struct copying *c) {
     hv_iterinit(from);
     while ((entry = hv_iternext(from))) {
         HEK *key = HeKEY_hek(entry);
-        SV *value = copy_value(aTHX_ HeVAL(entry), c);
+        SV *value = cp_is_session_key(HeVAL(entry)) ? SvREFCNT_inc_simple_NN(HeVAL(entry))
+                                              : copy_value(aTHX_ HeVAL(entry), c);
         I32 length = HEK_UTF8(key) ? -HEK_LEN(key) : HEK_LEN(key);
         if (!hv_store(to, HEK_KEY(key), length, value, 0))
             SvREFCNT_dec(value);

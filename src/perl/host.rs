@@ -1,23 +1,34 @@
 //! The host of the Perl plugins: the qp object, the table of hooks, the session that Perl code
 //! runs in at present, config values. One per process. Knows nothing of session logic.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 
-use super::call::Unwind;
+use super::call::{Unwind, Want, call_method, stringify};
 use super::config_hook::ConfigHook;
 use super::contents::Contents;
 use super::log::LOGERROR;
-use super::port::Port;
+use super::methods::Methods;
+use super::port::{MakePort, Port};
 use super::process_state::ProcessState;
 use super::value::Sv;
 use super::xs::Raise;
 use crate::config::{ConfigDir, ConfigError, Lines};
-use crate::hook::Hook;
+use crate::hook::{Hook, Method};
+
+/// Finds the config directories, the first one first.
+pub type Search = fn() -> Vec<Vec<u8>>;
 
 /// What the host needs to know before plugins are loaded.
 pub struct HostSettings {
     pub config: Rc<ConfigDir>,
+    /// Where each call finds the config directories of its own, as in a script that may change
+    /// its environment: how.
+    pub search: Option<Search>,
     /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
     pub trace_level: u8,
     /// 0.94: a code that no constant names ends the chain. 1.00: the next plugin runs.
@@ -35,7 +46,14 @@ pub struct HostSettings {
 /// See the module's description.
 pub struct Host {
     pub qp: Sv,
-    pub(super) hooks: Sv,
+    /// The object of the session that Perl code runs in, where that is not `qp` but one that a
+    /// script drives.
+    pub(super) other: RefCell<Option<Sv>>,
+    pub(super) methods: Methods,
+    /// Makes the sessions of objects that scripts drive.
+    pub(super) make_port: OnceCell<Box<MakePort>>,
+    /// One config directory for each that a `config_dir` of somebody else's has named.
+    pub(super) config_dirs: RefCell<HashMap<Vec<u8>, Rc<ConfigDir>>>,
     pub(super) contents: Contents,
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
@@ -56,10 +74,13 @@ pub fn current() -> Result<Rc<Host>, Raise> {
 }
 
 impl Host {
-    pub(super) fn new(qp: Sv, hooks: Sv, settings: HostSettings, port: Rc<dyn Port>) -> Rc<Host> {
+    pub(super) fn new(qp: Sv, settings: HostSettings, port: Rc<dyn Port>) -> Rc<Host> {
         let host = Rc::new(Host {
             qp,
-            hooks,
+            other: RefCell::default(),
+            methods: Methods::default(),
+            make_port: OnceCell::new(),
+            config_dirs: RefCell::default(),
             contents: Contents::default(),
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
@@ -82,8 +103,18 @@ impl Host {
         self.port.replace(port)
     }
 
-    /// `config(NAME)`: a config hook, else the file's lines, else the default.
+    /// `config(NAME)` as the present session's object has it.
     pub fn config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
+        if !self.is_replaced(Method::Config) {
+            return self.own_config(name);
+        }
+        let args = [self.object(), Sv::bytes(name)];
+        let values = call_method("config", &args, Want::List)?;
+        values.iter().map(stringify).collect()
+    }
+
+    /// The host's own: a config hook, else the file's lines, else the default.
+    pub fn own_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
         if self.has_entries(Hook::Config) {
             let found = self.ask_config_hook(name)?;
             if let Some(values) = found {
@@ -103,8 +134,9 @@ impl Host {
         let Ok(name) = std::str::from_utf8(name) else {
             return Ok(Lines::default());
         };
-        let found = self.settings.config.lines(name);
-        for problem in self.settings.config.take_problems() {
+        let config = self.config_dir(name)?;
+        let found = config.lines(name);
+        for problem in config.take_problems() {
             self.log_error(&problem)?;
         }
         match found {
@@ -118,6 +150,47 @@ impl Host {
             .map(|(_, value)| value.clone())
             .into_iter()
             .collect())
+    }
+
+    /// Whether Perl code decides what a config name's values are.
+    pub fn config_is_perl(&self) -> bool {
+        self.has_entries(Hook::Config)
+            || self.is_replaced(Method::Config)
+            || self.is_replaced(Method::ConfigDir)
+    }
+
+    /// The directories in which the present session looks for a config file.
+    pub fn config_dir(&self, name: &str) -> Result<Rc<ConfigDir>, Unwind> {
+        if self.is_replaced(Method::ConfigDir) {
+            let args = [self.object(), Sv::bytes(name.as_bytes())];
+            let dir = call_method("config_dir", &args, Want::Scalar)?;
+            let dir = match dir.first() {
+                Some(dir) => stringify(dir)?,
+                None => Vec::new(),
+            };
+            return Ok(self.config_in(vec![dir]));
+        }
+        Ok(self.own_config_dir())
+    }
+
+    /// The host's own.
+    pub fn own_config_dir(&self) -> Rc<ConfigDir> {
+        match &self.settings.search {
+            Some(search) => self.config_in(search()),
+            None => self.settings.config.clone(),
+        }
+    }
+
+    /// A search through these directories. Files may change at any time.
+    fn config_in(&self, dirs: Vec<Vec<u8>>) -> Rc<ConfigDir> {
+        let mut known = self.config_dirs.borrow_mut();
+        let config = known.entry(dirs.join(&0)).or_insert_with(|| {
+            let path = |dir: &Vec<u8>| PathBuf::from(OsString::from_vec(dir.clone()));
+            let config = ConfigDir::new(dirs.iter().map(path).collect());
+            config.always_check(true);
+            Rc::new(config)
+        });
+        config.clone()
     }
 
     fn log_error(&self, error: &ConfigError) -> Result<(), Unwind> {

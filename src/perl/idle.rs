@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::call::Unwind;
 use super::host;
-use super::port::{AuthFact, Port};
+use super::port::{AuthFact, Own, Port};
 use super::value::Sv;
 use crate::hook::{Arg, HookCall, Verdict};
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
@@ -77,6 +77,8 @@ impl Port for Idle {
         0
     }
 
+    fn set_command_counter(&self, _: u64) {}
+
     fn respond(&self, _: Reply) -> bool {
         false
     }
@@ -96,11 +98,19 @@ impl Port for Idle {
         Ok(())
     }
 
-    fn disconnect(&self) -> Unwind {
-        Idle::no_session("disconnect")
+    fn disconnect(&self) -> Result<(), Unwind> {
+        Err(Idle::no_session("disconnect"))
     }
 
     fn dispatch(&self, _: Vec<u8>) -> Result<(), Unwind> {
         Err(Idle::no_session("dispatch"))
+    }
+
+    fn run_own(&self, _: Own) -> Result<Option<Vec<u8>>, Unwind> {
+        Err(Idle::no_session("a method of the session"))
+    }
+
+    fn client(&self) -> Option<Sv> {
+        None
     }
 }

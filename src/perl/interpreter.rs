@@ -1,40 +1,13 @@
 //! Starts the interpreter and gives it the host's own modules, which are compiled into this
 //! binary and come first in @INC. The original's modules are never loaded.
 
-use std::ffi::{CString, c_char};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CString, OsString, c_char};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::call::{Want, eval};
 use super::sys;
-use super::xs;
 
 include!(concat!(env!("OUT_DIR"), "/perl_files.rs"));
-
-/// Puts the compiled-in modules first in @INC. Modules of the original that Camelpost does not
-/// have must not be found either: they would load the rest of the original.
-const BOOT: &str = r#"
-my $modules = sub {
-    my (undef, $file) = @_;
-    my $text = Camelpost::_embedded_file($file);
-    if (!defined $text) {
-        die "Apache::Qpsmtpd is for Apache's own perl, in which Camelpost does not run: let Camelpost"
-          . " listen itself (camelpost serve), or start it from inetd (camelpost inetd)\n"
-          if $file eq 'Apache/Qpsmtpd.pm';
-        die "$file is part of the original qpsmtpd and not of Camelpost\n"
-          if $file =~ m{^Qpsmtpd/(?:PollServer|(?:SMTP|TcpServer)/Prefork|Plugin/Async/\w+)\.pm$};
-        return;
-    }
-    $INC{$file} = "perl/$file";
-    open my $handle, '<', \$text or die "cannot read $file: $!";
-    return (\qq{# line 1 "perl/$file"\n}, $handle);
-};
-unshift @INC, $modules;
-require Camelpost;
-$Camelpost::modules = $modules;
-# A plugin's `use lib` puts its directory first, before the same plugin's `use Qpsmtpd::DSN`.
-require "Qpsmtpd/$_.pm" for qw(SMTP Address Auth Base Command DB DSN Utils);
-1;
-"#;
 
 /// The text of a compiled-in module.
 pub fn embedded_file(name: &[u8]) -> Option<&'static str> {
@@ -49,7 +22,21 @@ pub fn start(include: &[String]) -> Result<(), String> {
     let mut words = vec!["camelpost".to_owned(), "-w".to_owned()];
     words.extend(include.iter().map(|dir| format!("-I{dir}")));
     words.extend(["-e".to_owned(), "0".to_owned()]);
-    let words: Vec<CString> = words.into_iter().flat_map(CString::new).collect();
+    let status = run(words.into_iter().map(OsString::from).collect());
+    if status != 0 {
+        return Err(format!("perl did not start (status {status})"));
+    }
+    eval("require Camelpost::Start", Want::Scalar)
+        .map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
+    set_program_name();
+    Ok(())
+}
+
+/// Starts the interpreter of this process and runs its program to the end, without what comes
+/// then. The words are those of perl's command line, the program's name first.
+pub fn run(words: Vec<OsString>) -> i32 {
+    let words = words.into_iter().map(OsString::into_vec);
+    let words: Vec<CString> = words.flat_map(CString::new).collect();
     let mut argv: Vec<*mut c_char> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
     argv.push(std::ptr::null_mut());
     let count = i32::try_from(words.len()).unwrap_or(0);
@@ -61,14 +48,7 @@ pub fn start(include: &[String]) -> Result<(), String> {
         sys::cp_start(count, argv.as_mut_ptr())
     };
     std::mem::forget((words, argv));
-    if status != 0 {
-        return Err(format!("perl did not start (status {status})"));
-    }
-    xs::define_all();
-    eval(BOOT, Want::Scalar)
-        .map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
-    set_program_name();
-    Ok(())
+    status
 }
 
 /// `$0` has a slash and names an existing file, as plugins derive directories from it.
@@ -76,6 +56,13 @@ fn set_program_name() {
     let program = crate::config::program_path();
     let program = super::value::Sv::bytes(program.as_os_str().as_bytes());
     let _ = super::call::call_function("Camelpost::set_program_name", &[program], Want::Void);
+}
+
+/// `$0`.
+pub fn program_name() -> Vec<u8> {
+    // SAFETY: the interpreter runs; the name ends in NUL.
+    let name = unsafe { sys::cp_global_scalar(c"0".as_ptr()) };
+    super::value::Sv::share(name).to_bytes()
 }
 
 /// How many Perl values are alive: what leaks makes it grow.
@@ -106,10 +93,8 @@ pub fn exit_status() -> i32 {
     unsafe { sys::cp_exit_status() }
 }
 
-/// Runs END blocks and destroys the interpreter.
-pub fn stop() {
+/// Runs END blocks and destroys the interpreter. The exit status is perl's.
+pub fn stop() -> i32 {
     // SAFETY: no Perl code runs, and none is called afterwards: the process ends.
-    unsafe {
-        sys::cp_stop();
-    }
+    unsafe { sys::cp_stop() }
 }

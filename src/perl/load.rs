@@ -19,19 +19,26 @@ pub fn start(
     include: &[String],
 ) -> Result<Rc<Host>, String> {
     interpreter::start(include)?;
+    make(settings, spool)
+}
+
+/// Makes the host in the interpreter that runs.
+pub fn make(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String> {
     let failed =
         |error: super::call::Unwind| String::from_utf8_lossy(&error.message()).into_owned();
     let made = eval(
-        "require Qpsmtpd::TcpServer; require Qpsmtpd::Address; \
-         (Qpsmtpd::TcpServer->new, $Qpsmtpd::hooks)",
-        Want::List,
+        "require Qpsmtpd::TcpServer; require Qpsmtpd::Address; Qpsmtpd::TcpServer->new",
+        Want::Scalar,
     )
     .map_err(failed)?;
-    let [qp, hooks] = <[Sv; 2]>::try_from(made).map_err(|_| "no qp object".to_owned())?;
+    let [qp] = <[Sv; 1]>::try_from(made).map_err(|_| "no qp object".to_owned())?;
     let version = Sv::bytes(settings.version.as_bytes());
     let threshold = Sv::int(i64::try_from(settings.size_threshold).unwrap_or(i64::MAX));
     call_function("Camelpost::set_globals", &[version, threshold], Want::Void).map_err(failed)?;
-    Ok(Host::new(qp, hooks, settings, Rc::new(Idle::new(spool))))
+    let host = Host::new(qp, settings, Rc::new(Idle::new(spool)));
+    host.methods.note(&["Qpsmtpd::TcpServer", "Qpsmtpd::SMTP"]);
+    super::keys::bind_session_keys(&host.qp, None);
+    Ok(host)
 }
 
 impl Host {
@@ -53,9 +60,9 @@ impl Host {
 
     /// Puts a native plugin's hook at the end of a chain.
     pub fn add_native(&self, name: &str, hook: Hook, id: i32) {
-        if self.hooks.hash_get(hook.name()).is_none() {
-            self.hooks
-                .hash_set(hook.name().as_bytes(), Sv::array_of([]));
+        let hooks = self.hooks();
+        if hooks.hash_get(hook.name()).is_none() {
+            hooks.hash_set(hook.name().as_bytes(), Sv::array_of([]));
         }
         let entry = Sv::hash_ref();
         entry.hash_set(b"name", Sv::bytes(name.as_bytes()));
@@ -63,11 +70,7 @@ impl Host {
         if let Some(code) = Sv::own(unsafe { sys::cp_anonymous_xsub(FIRST_NATIVE + id) }) {
             entry.hash_set(b"code", code);
         }
-        if let Some(list) = self
-            .hooks
-            .hash_get(hook.name())
-            .and_then(|list| list.referent())
-        {
+        if let Some(list) = hooks.hash_get(hook.name()).and_then(|list| list.referent()) {
             // SAFETY: `list` is the hook's array, which takes over the reference.
             unsafe { sys::cp_array_push(list.raw(), entry.into_raw()) }
         }

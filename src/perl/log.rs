@@ -3,11 +3,11 @@
 
 use std::io::Write;
 
-use super::call::{Unwind, call_hook_for_code, stringify};
+use super::call::{Unwind, Want, call_function, call_hook_for_code, call_method, stringify};
 use super::host::Host;
 use super::object;
 use super::value::Sv;
-use crate::hook::{Code, Hook};
+use crate::hook::{Code, Hook, Method};
 
 pub const LOGCRIT: u8 = 2;
 pub const LOGERROR: u8 = 3;
@@ -18,7 +18,14 @@ pub const LOGDEBUG: u8 = 7;
 impl Host {
     /// Whether a line at this level can be seen by anybody.
     pub fn is_logged(&self, level: u8) -> bool {
-        level <= self.trace_level.get() || self.has_entries(Hook::Logging)
+        level <= self.trace_level.get() || self.log_is_perl()
+    }
+
+    /// Whether Perl code decides what becomes of a line.
+    pub fn log_is_perl(&self) -> bool {
+        self.has_entries(Hook::Logging)
+            || self.is_replaced(Method::Varlog)
+            || self.is_replaced(Method::Log)
     }
 
     /// A line of the core, or of a plugin in a hook.
@@ -35,8 +42,53 @@ impl Host {
         self.varlog(&Sv::int(level.into()), &hook, &Sv::optional(plugin), texts)
     }
 
-    /// `varlog`: level, hook and plugin as the caller gave them.
+    /// `varlog` of the present session's object: level, hook and plugin as the caller gave them.
     pub fn varlog(&self, level: &Sv, hook: &Sv, plugin: &Sv, texts: &[Sv]) -> Result<(), Unwind> {
+        if self.is_replaced(Method::Log) && !hook.is_defined() && !plugin.is_defined() {
+            return self.call_varlog("log", level, hook, plugin, texts);
+        }
+        if self.is_replaced(Method::Varlog) {
+            return self.call_varlog("varlog", level, hook, plugin, texts);
+        }
+        self.own_varlog(level, hook, plugin, texts)
+    }
+
+    /// A method that has been put in the place of the host's gets what the original gives it:
+    /// the text, the hook before it where there is one, and the plugin.
+    pub fn call_varlog(
+        &self,
+        name: &str,
+        level: &Sv,
+        hook: &Sv,
+        plugin: &Sv,
+        texts: &[Sv],
+    ) -> Result<(), Unwind> {
+        let mut args = vec![self.object(), level.clone()];
+        match (hook.is_defined(), plugin.is_defined()) {
+            (_, true) => args.extend([hook.clone(), plugin.clone()]),
+            (true, false) => args.push(hook.clone()),
+            (false, false) => {}
+        }
+        let mut text = Vec::new();
+        for (index, part) in texts.iter().enumerate() {
+            if index > 0 {
+                text.push(b' ');
+            }
+            text.extend_from_slice(&stringify(part)?);
+        }
+        args.push(Sv::bytes(&text));
+        call_method(name, &args, Want::Void)?;
+        Ok(())
+    }
+
+    /// The host's own: the logging hooks, else stderr.
+    pub fn own_varlog(
+        &self,
+        level: &Sv,
+        hook: &Sv,
+        plugin: &Sv,
+        texts: &[Sv],
+    ) -> Result<(), Unwind> {
         if let Some(loggers) = self.loggers()
             && self.tell(&loggers, [level, hook, plugin], texts)?
         {
@@ -63,13 +115,18 @@ impl Host {
             line.extend_from_slice(&stringify(text)?);
         }
         line.push(b'\n');
-        let _ = std::io::stderr().write_all(&line);
+        if self.settings.search.is_some() {
+            // A script may look at what is warned of.
+            call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
+        } else {
+            let _ = std::io::stderr().write_all(&line);
+        }
         Ok(())
     }
 
     /// The list of logging hooks, if there are any.
     fn loggers(&self) -> Option<Sv> {
-        self.hooks
+        self.hooks()
             .hash_get(Hook::Logging.name())
             .filter(|list| list.array_len() > 0)
     }
@@ -79,7 +136,8 @@ impl Host {
     fn tell(&self, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<bool, Unwind> {
         let transaction = object::of(&self.port().transaction());
         let mut args = Vec::with_capacity(texts.len() + 5);
-        args.extend([self.qp.raw(), transaction.raw()]);
+        let object = self.object();
+        args.extend([object.raw(), transaction.raw()]);
         args.extend(line.into_iter().chain(texts).map(Sv::raw));
         let mut index = 0;
         let mut last = Code::Declined;

@@ -6,15 +6,18 @@ pub mod call;
 mod chain;
 mod config_hook;
 mod contents;
+pub mod grammar;
 pub mod host;
 mod idle;
 pub mod interpreter;
 mod keys;
 mod load;
 pub mod log;
+mod methods;
 mod object;
 pub mod port;
 mod process_state;
+pub mod scripted;
 mod session;
 pub mod stdio;
 #[rustfmt::skip]
@@ -24,5 +27,6 @@ mod verbs;
 mod xs;
 
 pub use chain::{Chain, Progress, split_lines};
-pub use load::start;
+pub use load::{make, start};
+pub use methods::Values;
 pub use value::{PerlValue, Sv, any_dropped, release_dropped};

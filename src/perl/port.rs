@@ -4,7 +4,9 @@
 use std::rc::Rc;
 
 use super::call::Unwind;
-use crate::hook::{Arg, HookCall, Verdict};
+use super::host::Host;
+use super::value::Sv;
+use crate::hook::{Arg, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::smtp::Reply;
 
@@ -20,6 +22,8 @@ pub trait Port {
     /// `auth_user`, `auth_mechanism`, `{auth}{ticket}`.
     fn auth(&self, what: AuthFact) -> Option<Vec<u8>>;
     fn set_auth(&self, what: AuthFact, value: Option<Vec<u8>>);
+    /// `{_counter}` is set by somebody else.
+    fn set_command_counter(&self, count: u64);
     /// The number of the verdict of the last AUTH.
     fn authenticated(&self) -> Option<i64>;
     fn set_authenticated(&self, verdict: Option<i64>);
@@ -32,11 +36,34 @@ pub trait Port {
     /// A native plugin's hook, called from Perl.
     fn call_native(&self, id: i32, args: Vec<Arg>) -> Result<Verdict, Unwind>;
     fn reset_transaction(&self) -> Result<(), Unwind>;
-    /// Ends the session. What it returns is always an unwinding to the outermost call.
-    fn disconnect(&self) -> Unwind;
+    /// Ends the session. A daemon's does not return to the plugin: that is an unwinding to the
+    /// outermost call.
+    fn disconnect(&self) -> Result<(), Unwind>;
     /// One command line, as if the client had sent it.
     fn dispatch(&self, line: Vec<u8>) -> Result<(), Unwind>;
+    /// A piece of the session's own code, as a subclass calls it in its place.
+    fn run_own(&self, own: Own) -> Result<Option<Vec<u8>>, Unwind>;
+    /// A handle on the client, where there is one.
+    fn client(&self) -> Option<Sv>;
 }
+
+/// A piece of the session's own code.
+#[derive(Debug)]
+pub enum Own {
+    /// A command by its verb in lower case.
+    Command(&'static str, Option<Vec<u8>>),
+    /// What the session does with a hook's verdict.
+    Response(Hook, Verdict, Vec<Arg>),
+    /// Hands the message on.
+    Queue,
+    /// The text of the Received line.
+    ReceivedLine,
+    /// The connect hook and the greeting.
+    StartConversation,
+}
+
+/// Makes the session of an object that a script drives: (host, object).
+pub type MakePort = dyn Fn(&Rc<Host>, &Sv) -> Rc<dyn Port>;
 
 /// A fact about the client's authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,8 +1,11 @@
 //! The client on Perl's STDIN and STDOUT: fresh handles at a session's start, bytes that were
 //! read ahead lent to STDIN for a call and taken back after it.
 
-use super::call::Unwind;
+use std::os::fd::{AsFd, IntoRawFd};
+
+use super::call::{Unwind, Want, call_function};
 use super::sys;
+use super::value::Sv;
 
 /// *STDIN and *STDOUT are handles on descriptors 0 and 1 with empty buffers. What a plugin has
 /// put in their place is released.
@@ -42,6 +45,14 @@ pub fn take_back() -> Vec<u8> {
 pub fn flush() -> bool {
     // SAFETY: the interpreter runs, and no Perl code runs now.
     unsafe { sys::cp_stdout_flush() != 0 }
+}
+
+/// A handle of Perl's on a client's socket.
+pub fn client_handle(socket: impl AsFd) -> Option<Sv> {
+    let fd = rustix::io::fcntl_dupfd_cloexec(socket.as_fd(), 3).ok()?;
+    let fd = i64::from(fd.into_raw_fd());
+    let made = call_function("Camelpost::client_handle", &[Sv::int(fd)], Want::Scalar).ok()?;
+    made.into_iter().next().filter(Sv::is_defined)
 }
 
 /// Cancels a pending alarm.

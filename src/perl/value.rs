@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use super::call::Unwind;
@@ -11,7 +12,8 @@ use super::sys;
 use crate::mail::{Foreign, Note};
 
 thread_local! {
-    static GIVEN_UP: RefCell<Vec<*mut sys::cp_sv>> = const { RefCell::new(Vec::new()) };
+    static GIVEN_UP: RefCell<VecDeque<*mut sys::cp_sv>> =
+        const { RefCell::new(VecDeque::new()) };
 }
 
 /// One counted reference to an SV (of any type). Neither `Send` nor `Sync`: the interpreter
@@ -31,26 +33,42 @@ impl Drop for Sv {
         if unsafe { sys::cp_let_go(self.raw()) } != 0 {
             return;
         }
-        GIVEN_UP.with_borrow_mut(|list| list.push(self.0.as_ptr()));
+        GIVEN_UP.with_borrow_mut(|list| list.push_back(self.0.as_ptr()));
     }
 }
 
 /// Releases what was dropped since the last time. Objects' DESTROY runs here.
 pub fn release_dropped() -> Result<(), Unwind> {
     loop {
+        // SAFETY: the interpreter runs, outside every borrow; exiting ends in the outcome.
+        Unwind::check_exit(unsafe {
+            match sys::cp_looked() {
+                0 => sys::CP_OK as i32,
+                _ => sys::cp_forget_looks(),
+            }
+        })?;
         let mut batch = GIVEN_UP.with_borrow_mut(std::mem::take);
         if batch.is_empty() {
             return Ok(());
         }
+        let batch = batch.make_contiguous();
         // SAFETY: each pointer came from an `Sv` that owned one reference and is gone.
         let outcome = unsafe { sys::cp_drop(batch.as_mut_ptr(), batch.len()) };
         Unwind::check_exit(outcome)?;
     }
 }
 
+/// Called by C where an object's state has just gone: the oldest value that waits, or null.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_next_dropped() -> *mut sys::cp_sv {
+    let next = GIVEN_UP.with_borrow_mut(VecDeque::pop_front);
+    next.unwrap_or(std::ptr::null_mut())
+}
+
 /// Whether anything waits for `release_dropped`.
 pub fn any_dropped() -> bool {
-    GIVEN_UP.with_borrow(|list| !list.is_empty())
+    // SAFETY: looks at a length.
+    GIVEN_UP.with_borrow(|list| !list.is_empty()) || unsafe { sys::cp_looked() != 0 }
 }
 
 impl Sv {
@@ -155,6 +173,12 @@ impl Sv {
         // SAFETY: a live SV; the type is checked before it is used as a hash.
         self.hash()
             .is_some_and(|hash| unsafe { sys::cp_is_plain_hash(hash) != 0 })
+    }
+
+    /// Whether this is an object, or the name, of a class or of one that inherits from it.
+    pub fn is_a(&self, class: &std::ffi::CStr) -> bool {
+        // SAFETY: a live SV; the name ends in NUL.
+        unsafe { sys::cp_isa(self.raw(), class.as_ptr()) != 0 }
     }
 
     pub fn as_int(&self) -> i64 {

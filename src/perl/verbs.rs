@@ -21,12 +21,14 @@ impl Host {
     }
 
     fn verbs(&self) -> Option<Sv> {
-        self.qp.hash_get("_commands").filter(Sv::is_plain_hash)
+        self.object()
+            .hash_get("_commands")
+            .filter(Sv::is_plain_hash)
     }
 
     /// Calls `$qp->VERB(rest)`; false where it died or gave nothing.
     pub fn obey(&self, verb: &[u8], rest: Option<&[u8]>) -> Result<bool, Unwind> {
-        let mut args = vec![Sv::copied(self.qp.raw()), Sv::bytes(verb)];
+        let mut args = vec![self.object(), Sv::bytes(verb)];
         args.extend(rest.map(Sv::bytes));
         let gave = call_function("Camelpost::obey", &args, Want::Scalar)?;
         Ok(gave.first().is_some_and(|gave| gave.as_int() == 1))

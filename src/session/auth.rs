@@ -2,7 +2,7 @@
 //! for the session. The form of the responses is sasl.rs's.
 
 use super::core::{Ended, Flow, Input, LOGDEBUG, Session};
-use super::envelope::accepted;
+use super::envelope::{accepted, first_bytes};
 use super::machine::Step;
 use super::sasl;
 use super::state::Profile;
@@ -23,7 +23,7 @@ impl Session {
         let tls_first = self.config("tls_before_auth").await.is_some();
         // Plugin `tls` sets this note while it offers STARTTLS to a client without TLS.
         let starttls_offered = self.transaction().notes.is_true(b"tls_enabled");
-        let mechanisms = &self.state.settings.auth_mechanisms;
+        let mechanisms = self.state.auth_mechanisms.borrow().clone();
         if mechanisms.is_empty() || (tls_first && starttls_offered) {
             return None;
         }
@@ -34,7 +34,11 @@ impl Session {
 
     pub async fn auth(&self, rest: Option<&[u8]>) -> Flow {
         let args = vec![rest.map_or(Arg::Undef, Arg::from)];
-        let verdict = self.hook(Hook::AuthParse, args).await;
+        self.run_hooks(Hook::AuthParse, args).await
+    }
+
+    pub async fn auth_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let rest = first_bytes(args);
         let mut words = match self.parse_with(verdict, "auth", rest).await {
             Some(values) => match accepted(values) {
                 Ok(values) => values.flatten().collect(),
@@ -51,7 +55,7 @@ impl Session {
             return Ok(());
         }
         let mechanism = words.next().unwrap_or_default().to_ascii_lowercase();
-        let offered = &self.state.settings.auth_mechanisms;
+        let offered = self.state.auth_mechanisms.borrow().clone();
         let hook = match &mechanism[..] {
             b"plain" => Hook::AuthPlain,
             b"login" => Hook::AuthLogin,

@@ -4,11 +4,20 @@
 use super::core::{Ended, LOGINFO, Session};
 use super::machine::Step;
 use super::state::Profile;
-use crate::hook::Hook;
+use crate::hook::{Hook, Method};
+use crate::mail::Note;
 
 impl Session {
-    /// Ends the transaction: its hook, then a new one in its place.
+    /// Ends the transaction.
     pub async fn reset_transaction(&self) {
+        if self.is_replaced(Method::ResetTransaction) {
+            return self.try_call(Method::ResetTransaction, Vec::new()).await;
+        }
+        self.reset_own_transaction().await;
+    }
+
+    /// Its hook, then a new one in its place.
+    pub async fn reset_own_transaction(&self) {
         self.hook(Hook::ResetTransaction, Vec::new()).await;
         let old = self.state.replace_transaction();
         drop(old);
@@ -17,15 +26,37 @@ impl Session {
 
     /// The server ends the session: after QUIT, after a verdict that says so, and from plugins.
     pub async fn disconnect(&self) -> Ended {
+        if self.is_replaced(Method::Disconnect) {
+            self.try_call(Method::Disconnect, Vec::new()).await;
+            return Ended;
+        }
+        self.end_session().await
+    }
+
+    pub async fn end_session(&self) -> Ended {
+        if self.state.is_scripted {
+            return self.end_scripted().await;
+        }
         if self.state.disconnected.replace(true) {
             return Ended;
         }
         self.log(LOGINFO, "click, disconnecting").await;
         self.hook(Hook::Disconnect, Vec::new()).await;
+        self.connection().notes.set(b"disconnected", Note::Int(1));
         if self.state.settings.profile == Profile::V094 {
             self.reset_transaction().await;
         }
         self.hook(Hook::PostConnection, Vec::new()).await;
+        Ended
+    }
+
+    /// A script that drives the session may go on after it.
+    async fn end_scripted(&self) -> Ended {
+        self.hook(Hook::Disconnect, Vec::new()).await;
+        self.connection().notes.set(b"disconnected", Note::Int(1));
+        if self.state.settings.profile == Profile::V094 {
+            self.reset_transaction().await;
+        }
         Ended
     }
 

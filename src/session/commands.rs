@@ -6,7 +6,8 @@ use std::pin::Pin;
 
 use super::core::{Flow, Input, LOGERROR, LOGINFO, Session};
 use super::machine::{Answer, Listed, Step};
-use crate::hook::{Arg, Hook, Verdict};
+use crate::hook::{Arg, Hook, Method, Verdict};
+use crate::mail::Note;
 use crate::smtp::split_command;
 
 type Pending<'a> = Pin<Box<dyn Future<Output = Flow> + 'a>>;
@@ -27,38 +28,21 @@ const COMMANDS: &[(&[u8], Handler)] = &[
     (b"quit", |session, _| Box::pin(session.quit())),
 ];
 
-/// Whether the session answers the verdict of a hook that a plugin runs.
-pub(super) fn has_responder(hook: Hook) -> bool {
-    matches!(
-        hook,
-        Hook::Connect
-            | Hook::Helo
-            | Hook::Ehlo
-            | Hook::Mail
-            | Hook::Rcpt
-            | Hook::Data
-            | Hook::DataPost
-            | Hook::QueuePre
-            | Hook::Queue
-            | Hook::QueuePost
-            | Hook::Vrfy
-            | Hook::Noop
-            | Hook::Help
-            | Hook::Quit
-            | Hook::UnrecognizedCommand
-    )
-}
-
 impl Session {
     /// Serves commands until the session ends.
     pub async fn command_loop(&self) -> Flow {
         loop {
             match self.read_line().await? {
                 Input::Line(line) => {
+                    let notes = &self.connection().notes;
+                    notes.set(b"original_string", Note::Bytes(line.clone()));
                     self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
                         .await;
-                    self.note(b"original_string", Some(&line));
-                    self.dispatch(&line).await?;
+                    let flow = self.dispatch(&line).await;
+                    // A `disconnect` of somebody else's may let the session go on.
+                    if flow.is_err() && self.state.disconnected.get() {
+                        return flow;
+                    }
                 }
                 Input::TooLong => self.say(500, "Line too long").await,
                 Input::Eof => return Err(self.hang_up().await),
@@ -66,12 +50,27 @@ impl Session {
         }
     }
 
-    /// Obeys one command line.
     pub async fn dispatch(&self, line: &[u8]) -> Flow {
+        if !self.is_replaced(Method::Dispatch) {
+            return self.obey(line).await;
+        }
+        let (verb, rest) = match memchr::memchr(b' ', line) {
+            Some(at) => (&line[..at], Some(line[at..].trim_ascii_start())),
+            None => (line, None),
+        };
+        let mut args = vec![Arg::from(verb)];
+        args.extend(rest.map(Arg::from));
+        let flow = self.call(Method::Dispatch, args).await.map(|_| ());
+        self.settle(verb, flow).await
+    }
+
+    /// Obeys one command line.
+    pub async fn obey(&self, line: &[u8]) -> Flow {
         let commands = &self.state.commands;
         commands.set(commands.get() + 1);
         let (verb, rest) = split_command(line);
-        self.command(&verb, rest.as_deref()).await
+        let flow = self.command(&verb, rest.as_deref()).await;
+        self.settle(&verb, flow).await
     }
 
     /// Obeys a command whose verb is in lower case.
@@ -80,15 +79,17 @@ impl Session {
             Answer::Listed(listed) => listed,
             _ => Listed::NoTable,
         };
-        let known = COMMANDS.iter().find(|(known, _)| *known == verb);
-        match (known, listed) {
+        match (Method::of_verb(verb), listed) {
             // AUTH does not exist before EHLO has offered it.
-            (Some(_), Listed::NoTable) if verb == b"auth" && !self.state.auth_offered.get() => {}
-            (Some((_, handler)), Listed::Yes | Listed::NoTable) => {
-                return handler(self, rest).await;
+            (Some(Method::Auth), Listed::NoTable) if !self.state.auth_offered.get() => {}
+            (Some(method), Listed::Yes | Listed::NoTable) => {
+                return match self.is_replaced(method) {
+                    true => self.command_by_method(method, rest).await,
+                    false => self.own_command(verb, rest).await,
+                };
             }
             (None, Listed::Yes) => {
-                self.obey(verb, rest).await;
+                self.obey_plugin(verb, rest).await;
                 return Ok(());
             }
             _ => {}
@@ -96,9 +97,17 @@ impl Session {
         self.unrecognized_command(verb, rest).await
     }
 
+    /// A command of the session's own, by its own code.
+    pub async fn own_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+        match COMMANDS.iter().find(|(known, _)| *known == verb) {
+            Some((_, handler)) => handler(self, rest).await,
+            None => self.unrecognized_command(verb, rest).await,
+        }
+    }
+
     /// A verb of a plugin's. That its method gave nothing means, as in the original, that it
     /// failed, whatever it has said to the client.
-    async fn obey(&self, verb: &[u8], rest: Option<&[u8]>) {
+    async fn obey_plugin(&self, verb: &[u8], rest: Option<&[u8]>) {
         let step = Step::Obey {
             verb: verb.to_vec(),
             rest: rest.map(<[u8]>::to_vec),
@@ -112,12 +121,27 @@ impl Session {
         }
     }
 
-    /// Does with a verdict what its hook's place in the session asks for.
-    pub async fn respond_to(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
+    /// What the session itself does with a verdict.
+    pub fn respond_to<'a>(
+        &'a self,
+        hook: Hook,
+        verdict: &'a Verdict,
+        args: &'a [Arg],
+    ) -> Pending<'a> {
+        // Boxed, as responders run further hooks: queue_pre leads to queue.
+        Box::pin(self.own_response(hook, verdict, args))
+    }
+
+    async fn own_response(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
         match hook {
             Hook::Connect => self.connect_respond(verdict).await,
             Hook::Helo => self.helo_respond(verdict, args).await,
             Hook::Ehlo => self.ehlo_respond(verdict, args).await,
+            Hook::AuthParse => self.auth_parse_respond(verdict, args).await,
+            Hook::MailParse => self.mail_parse_respond(verdict, args).await,
+            Hook::MailPre => self.mail_pre_respond(verdict, args).await,
+            Hook::RcptParse => self.rcpt_parse_respond(verdict, args).await,
+            Hook::RcptPre => self.rcpt_pre_respond(verdict, args).await,
             Hook::Mail => self.mail_respond(verdict, args).await,
             Hook::Rcpt => self.rcpt_respond(verdict, args).await,
             Hook::Data => self.data_respond(verdict).await,

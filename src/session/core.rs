@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::machine::{Answer, ReadEvent, Step, Steps};
 use super::state::State;
-use crate::hook::{Arg, Hook, HookCall, Verdict};
-use crate::mail::{Connection, Note, Shown, Transaction};
+use crate::hook::{Arg, Method, Verdict};
+use crate::mail::{Connection, Shown, Transaction};
 use crate::smtp::{CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
 
 /// The log levels of `Qpsmtpd::Constants` that the core uses.
@@ -56,13 +56,6 @@ impl Session {
         self.state.transaction.borrow().clone()
     }
 
-    /// Sets a connection note that plugins know from the original.
-    pub fn note(&self, name: &[u8], value: Option<&[u8]>) {
-        self.connection()
-            .notes
-            .set(name, value.map_or(Note::Undef, |text| text.to_vec().into()));
-    }
-
     pub async fn give(&self, step: Step) -> Answer {
         self.steps.give(step).await
     }
@@ -75,6 +68,12 @@ impl Session {
     /// A reply; each of its lines is logged as it goes to the client.
     pub async fn reply(&self, code: u16, mut lines: Vec<Vec<u8>>) {
         lines.retain(|line| !line.is_empty());
+        if self.is_replaced(Method::Respond) {
+            let mut args = vec![Arg::Int(code.into())];
+            args.extend(lines.into_iter().map(Arg::Bytes));
+            self.try_call(Method::Respond, args).await;
+            return;
+        }
         let reply = Reply::lines(code, lines);
         for line in reply.written() {
             self.log(LOGINFO, line).await;
@@ -116,13 +115,6 @@ impl Session {
         Some(leading_number(&value)).filter(|limit| *limit > 0)
     }
 
-    pub async fn hook(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
-        match self.give(Step::Hook(HookCall::with(hook, args))).await {
-            Answer::Verdict(verdict) => verdict,
-            _ => Verdict::declined(),
-        }
-    }
-
     /// Waits for bytes from the client; a client that takes too long ends the session.
     pub async fn read(&self) -> Result<ReadEvent, Ended> {
         let timeout = self.timeout().await;
@@ -132,6 +124,22 @@ impl Session {
                 Err(self.hang_up().await)
             }
             Answer::Read(event) => Ok(event),
+            _ => Ok(ReadEvent::Eof),
+        }
+    }
+
+    /// The same within a message, for which there is the method `getline`.
+    pub async fn read_message(&self) -> Result<ReadEvent, Ended> {
+        if !self.is_replaced(Method::Getline) {
+            return self.read().await;
+        }
+        let timeout = self.timeout().await.as_secs();
+        let args = vec![Arg::Int(i64::try_from(timeout).unwrap_or(i64::MAX))];
+        match self.call(Method::Getline, args).await?.first {
+            Some(line) if !line.is_empty() => {
+                self.state.input.borrow_mut().push(&line);
+                Ok(ReadEvent::Bytes)
+            }
             _ => Ok(ReadEvent::Eof),
         }
     }

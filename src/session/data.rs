@@ -35,8 +35,7 @@ impl Incoming {
 
 impl Session {
     pub async fn data(&self) -> Flow {
-        let verdict = self.hook(Hook::Data, Vec::new()).await;
-        self.data_respond(&verdict).await
+        self.run_hooks(Hook::Data, Vec::new()).await
     }
 
     pub async fn data_respond(&self, verdict: &Verdict) -> Flow {
@@ -112,8 +111,7 @@ impl Session {
             return Ok(());
         }
         self.add_trace_fields().await;
-        let verdict = self.hook(Hook::DataPost, Vec::new()).await;
-        self.data_post_respond(&verdict).await
+        self.run_hooks(Hook::DataPost, Vec::new()).await
     }
 
     async fn log_size(&self, message: &Incoming) {
@@ -142,7 +140,7 @@ impl Session {
                 }
                 DataEvent::More => {}
             }
-            if self.read().await? == ReadEvent::Eof {
+            if self.read_message().await? == ReadEvent::Eof {
                 // reset_transaction sees the size of what has come.
                 self.store(message, decoder.unfinished()).await;
                 return Ok(false);

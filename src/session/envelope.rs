@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use super::core::{Flow, LOGDEBUG, LOGINFO, Session, is_true, verdict_lines};
+use super::machine::{Answer, Step};
 use crate::hook::{Arg, Code, Hook, Verdict};
-use crate::mail::{EnvelopeAddress, Shown};
+use crate::mail::{EnvelopeAddress, Note, Shown};
 use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
 
 /// An undefined path is that of a command without arguments.
@@ -19,19 +20,27 @@ impl Session {
             self.say(503, "please say hello first ...").await;
             return Ok(());
         }
-        self.note(b"envelope_from", rest);
         let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
         self.log(LOGDEBUG, text).await;
-        let (path, params) = match self.path("mail", Hook::MailParse, rest).await {
-            Ok(found) => found,
+        self.note_path(b"envelope_from", rest);
+        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        self.run_hooks(Hook::MailParse, args).await
+    }
+
+    pub async fn mail_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        match self.path("mail", verdict, args).await {
+            Ok((path, params)) => self.run_hooks(Hook::MailPre, pre_args(path, params)).await,
             Err(reason) => {
                 self.say(501, reason).await;
-                return Ok(());
+                Ok(())
             }
-        };
-        let path = self.before(Hook::MailPre, path, &params).await;
+        }
+    }
+
+    pub async fn mail_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = chosen(verdict, args);
         self.log_path("from", &path).await;
-        let Some(address) = path.as_deref().and_then(reverse_path) else {
+        let Some(address) = self.reverse_path(path.as_deref()).await else {
             self.say(501, "could not parse your mail from command")
                 .await;
             return Ok(());
@@ -41,8 +50,7 @@ impl Session {
             return Ok(());
         }
         let args = address_args(address, params);
-        let verdict = self.hook(Hook::Mail, args.clone()).await;
-        self.mail_respond(&verdict, &args).await
+        self.run_hooks(Hook::Mail, args).await
     }
 
     pub async fn mail_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
@@ -86,8 +94,13 @@ impl Session {
     }
 
     pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
-        self.note(b"envelope_rcpt", rest);
-        let (path, params) = match self.path("rcpt", Hook::RcptParse, rest).await {
+        self.note_path(b"envelope_rcpt", rest);
+        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        self.run_hooks(Hook::RcptParse, args).await
+    }
+
+    pub async fn rcpt_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = match self.path("rcpt", verdict, args).await {
             Ok(found) => found,
             Err(reason) => {
                 self.say(501, reason).await;
@@ -98,16 +111,19 @@ impl Session {
             self.say(503, "Use MAIL before RCPT").await;
             return Ok(());
         }
-        let path = self.before(Hook::RcptPre, path, &params).await;
+        self.run_hooks(Hook::RcptPre, pre_args(path, params)).await
+    }
+
+    pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+        let (path, params) = chosen(verdict, args);
         self.log_path("to", &path).await;
-        let address = path.as_deref().and_then(forward_path);
+        let address = self.forward_path(path.as_deref()).await;
         let Some(address) = address.filter(|address| !address.is_null()) else {
             self.say(501, "could not parse recipient").await;
             return Ok(());
         };
         let args = address_args(address, params);
-        let verdict = self.hook(Hook::Rcpt, args.clone()).await;
-        self.rcpt_respond(&verdict, &args).await
+        self.run_hooks(Hook::Rcpt, args).await
     }
 
     pub async fn rcpt_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
@@ -146,11 +162,16 @@ impl Session {
         Ok(())
     }
 
+    /// What the client sent behind the verb, for plugins.
+    fn note_path(&self, name: &[u8], rest: Option<&[u8]>) {
+        let note = rest.map_or(Note::Undef, |rest| Note::Bytes(rest.to_vec()));
+        self.connection().notes.set(name, note);
+    }
+
     /// Takes the command apart, by a plugin's parser where there is one. `Err` holds the text
     /// of a 501.
-    async fn path(&self, verb: &str, hook: Hook, rest: Option<&[u8]>) -> Result<Path, Vec<u8>> {
-        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
-        let verdict = self.hook(hook, args).await;
+    async fn path(&self, verb: &str, verdict: &Verdict, args: &[Arg]) -> Result<Path, Vec<u8>> {
+        let rest = first_bytes(args);
         if let Some(values) = self.parse_with(verdict, verb, rest).await {
             let mut values = accepted(values)?;
             let path = values.next().flatten();
@@ -166,22 +187,21 @@ impl Session {
         }
     }
 
-    /// Lets `mail_pre` or `rcpt_pre` put another path in the place of the client's.
-    async fn before(
-        &self,
-        hook: Hook,
-        path: Option<Vec<u8>>,
-        params: &[Parameter],
-    ) -> Option<Vec<u8>> {
-        let args = vec![
-            path.clone().map_or(Arg::Undef, Arg::Bytes),
-            Arg::Hash(params.to_vec()),
-        ];
-        let verdict = self.hook(hook, args).await;
-        match verdict.code {
-            Code::Ok => verdict.values.into_iter().next().flatten(),
-            _ => path,
+    async fn reverse_path(&self, text: Option<&[u8]>) -> Option<Address> {
+        match text {
+            Some(b"<#@[]>" | b"<[undefined]>") => self.forward_path(Some(b"<>")).await,
+            text => self.forward_path(text).await,
         }
+    }
+
+    /// The address; there must be `<>` around it.
+    async fn forward_path(&self, text: Option<&[u8]>) -> Option<Address> {
+        let Answer::Values(parts) = self.give(Step::Canonify(text?.to_vec())).await else {
+            return None;
+        };
+        let mut parts = parts.into_iter();
+        let user = parts.next().flatten()?;
+        Some(Address::from_parts(Some(user), parts.next().flatten()))
     }
 
     async fn log_path(&self, direction: &str, path: &Option<Vec<u8>>) {
@@ -204,6 +224,31 @@ impl Session {
     }
 }
 
+/// What `mail_pre` and `rcpt_pre` get.
+fn pre_args(path: Option<Vec<u8>>, params: Vec<Parameter>) -> Vec<Arg> {
+    vec![path.map_or(Arg::Undef, Arg::Bytes), Arg::Hash(params)]
+}
+
+/// `mail_pre` and `rcpt_pre` may have put another path in the place of the client's.
+fn chosen(verdict: &Verdict, args: &[Arg]) -> Path {
+    let path = match verdict.code {
+        Code::Ok => verdict.values.first().cloned().flatten(),
+        _ => first_bytes(args).map(<[u8]>::to_vec),
+    };
+    let params = match args.get(1) {
+        Some(Arg::Hash(params)) => params.clone(),
+        _ => Vec::new(),
+    };
+    (path, params)
+}
+
+pub(super) fn first_bytes(args: &[Arg]) -> Option<&[u8]> {
+    match args.first() {
+        Some(Arg::Bytes(bytes)) => Some(bytes),
+        _ => None,
+    }
+}
+
 /// What a parser returned after OK, or its reason.
 pub(super) fn accepted(
     values: Vec<Option<Vec<u8>>>,
@@ -216,19 +261,6 @@ pub(super) fn accepted(
     }
     let reason = values.next().flatten().filter(|text| is_true(text));
     Err(reason.unwrap_or_else(|| b"Syntax error in command".to_vec()))
-}
-
-fn reverse_path(text: &[u8]) -> Option<Address> {
-    match text {
-        b"<#@[]>" | b"<[undefined]>" => forward_path(b"<>"),
-        _ => forward_path(text),
-    }
-}
-
-/// The address; there must be `<>` around it.
-fn forward_path(text: &[u8]) -> Option<Address> {
-    let (user, host) = Address::canonify(text)?;
-    Some(Address::from_parts(Some(user), host))
 }
 
 fn address_args(address: Address, params: Vec<Parameter>) -> Vec<Arg> {

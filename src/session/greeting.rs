@@ -15,7 +15,10 @@ impl Session {
     pub async fn converse(&self) -> Flow {
         self.pre_connection().await?;
         self.give(Step::LookUpClient).await;
-        self.connect().await?;
+        let flow = self.connect().await;
+        if flow.is_err() && self.state.disconnected.get() {
+            return flow;
+        }
         self.command_loop().await
     }
 
@@ -58,8 +61,8 @@ impl Session {
         let mut text = b"Connection from ".to_vec();
         text.extend_from_slice(&self.client());
         self.log(LOGNOTICE, text).await;
-        let verdict = self.hook(Hook::Connect, Vec::new()).await;
-        self.connect_respond(&verdict).await
+        let flow = self.run_hooks(Hook::Connect, Vec::new()).await;
+        self.settle(b"connect", flow).await
     }
 
     pub async fn connect_respond(&self, verdict: &Verdict) -> Flow {
@@ -115,7 +118,7 @@ impl Session {
         rest: Option<&[u8]>,
     ) -> Flow {
         let verdict = self.hook(parse, Vec::new()).await;
-        let words: Vec<Option<Vec<u8>>> = match self.parse_with(verdict, verb, rest).await {
+        let words: Vec<Option<Vec<u8>>> = match self.parse_with(&verdict, verb, rest).await {
             // The first value of a parser is not looked at.
             Some(values) => values.into_iter().skip(1).collect(),
             None => {
@@ -136,23 +139,19 @@ impl Session {
             .into_iter()
             .map(|word| word.map_or(Arg::Undef, Arg::Bytes))
             .collect();
-        let verdict = self.hook(hook, args.clone()).await;
-        match hook {
-            Hook::Helo => self.helo_respond(&verdict, &args).await,
-            _ => self.ehlo_respond(&verdict, &args).await,
-        }
+        self.run_hooks(hook, args).await
     }
 
     /// Calls the parser that a parse hook gave; `None` where it gave none, or where there is
     /// nothing behind the verb to be parsed.
     pub async fn parse_with(
         &self,
-        verdict: Verdict,
+        verdict: &Verdict,
         verb: &str,
         rest: Option<&[u8]>,
     ) -> Option<Vec<Option<Vec<u8>>>> {
         let step = Step::Parse {
-            parser: verdict.parser?,
+            parser: verdict.parser.as_ref()?.share(),
             verb: verb.as_bytes().to_vec(),
             rest: rest?.to_vec(),
         };

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use crate::hook::{HookCall, Verdict};
+use crate::hook::{Arg, HookCall, Method, Verdict};
 use crate::mail::Foreign;
 use crate::smtp::Reply;
 
@@ -32,6 +32,8 @@ pub enum Step {
         verb: Vec<u8>,
         rest: Vec<u8>,
     },
+    /// Call a method of the session's object that a subclass has replaced. Answer: `Called`.
+    Call(MethodCall),
     /// Write a log line of the core at a level (0 LOGEMERG to 7 LOGDEBUG). Answer: `Done`.
     Log { level: u8, text: Vec<u8> },
     /// Put a field on top of a header that has become the scripting language's. Answer: `Done`.
@@ -48,6 +50,9 @@ pub enum Step {
     /// The lines of the transaction note `capabilities`, where it is an array reference that
     /// only the scripting language can read. Answer: `Values`.
     Capabilities,
+    /// Check a path in `<>` by the grammar in force. Answer: `Values`, user and host; none for what
+    /// is no address.
+    Canonify(Vec<u8>),
     /// What the table of commands, which plugins may change, says about a verb in lower case.
     /// Answer: `Listed`.
     Verb(Vec<u8>),
@@ -80,6 +85,30 @@ pub enum Answer {
     Verdict(Verdict),
     Values(Vec<Option<Vec<u8>>>),
     Listed(Listed),
+    Called(Called),
+}
+
+/// A call of a method of the session's object.
+#[derive(Debug)]
+pub struct MethodCall {
+    pub method: Method,
+    pub args: Vec<Arg>,
+}
+
+/// What a method returned.
+#[derive(Debug, Default)]
+pub struct Returned {
+    pub first: Option<Vec<u8>>,
+    /// The same where the first value is a code and the others its texts.
+    pub verdict: Option<Verdict>,
+}
+
+/// How a method that was replaced ended.
+#[derive(Debug)]
+pub enum Called {
+    Returned(Returned),
+    /// It died, with this text.
+    Died(Vec<u8>),
 }
 
 /// What the table of commands says about a verb.

@@ -17,6 +17,7 @@ mod machine;
 mod other;
 mod queue;
 mod received;
+mod replaced;
 mod sasl;
 mod state;
 #[cfg(test)]
@@ -25,9 +26,12 @@ mod tests;
 use std::rc::Rc;
 
 use self::core::{Flow, Session};
-use crate::hook::{Arg, Code, Hook, Verdict};
+use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
-pub use machine::{Answer, Listed, Machine, Outcome, ReadEvent, Step};
+pub use machine::{
+    Answer, Called, Listed, Machine, MethodCall, Outcome, ReadEvent, Returned, Step,
+};
+pub use replaced::Replaced;
 pub use state::{Neighbours, Profile, Settings, State};
 
 /// A whole session, from pre-connection to post-connection.
@@ -45,11 +49,11 @@ pub fn conversation(state: Rc<State>) -> Machine {
 pub fn run_hooks(state: Rc<State>, hook: Hook, args: Vec<Arg>) -> Machine {
     Machine::new(move |steps| async move {
         let session = Session::new(state, steps);
-        let verdict = session.hook(hook, args.clone()).await;
-        match session.respond_to(hook, &verdict, &args).await {
+        let verdict = session.chain(hook, args.clone()).await;
+        match session.conclude(hook, &verdict, &args).await {
             Err(_) => Outcome::Disconnected,
             // What a plugin gets is the responder's value then, which is true.
-            Ok(()) if commands::has_responder(hook) => {
+            Ok(()) if Method::responder(hook).is_some() => {
                 Outcome::Returned(Verdict::new(Code::Other(b"1".to_vec())))
             }
             Ok(()) => Outcome::Returned(verdict),
@@ -76,7 +80,7 @@ pub fn respond(state: Rc<State>, code: u16, lines: Vec<Vec<u8>>) -> Machine {
 /// `$qp->reset_transaction`.
 pub fn reset_transaction(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        Session::new(state, steps).reset_transaction().await;
+        Session::new(state, steps).reset_own_transaction().await;
         returned(Ok(()))
     })
 }
@@ -84,7 +88,7 @@ pub fn reset_transaction(state: Rc<State>) -> Machine {
 /// `$qp->disconnect`. It does not return to the plugin.
 pub fn disconnect(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        Session::new(state, steps).disconnect().await;
+        Session::new(state, steps).end_session().await;
         Outcome::Disconnected
     })
 }
@@ -93,7 +97,7 @@ pub fn disconnect(state: Rc<State>) -> Machine {
 pub fn dispatch(state: Rc<State>, line: Vec<u8>) -> Machine {
     Machine::new(move |steps| async move {
         let session = Session::new(state, steps);
-        returned(session.dispatch(&line).await)
+        returned(session.obey(&line).await)
     })
 }
 
@@ -101,7 +105,35 @@ pub fn dispatch(state: Rc<State>, line: Vec<u8>) -> Machine {
 pub fn command(state: Rc<State>, verb: Vec<u8>, rest: Option<Vec<u8>>) -> Machine {
     Machine::new(move |steps| async move {
         let session = Session::new(state, steps);
-        returned(session.command(&verb, rest.as_deref()).await)
+        returned(session.own_command(&verb, rest.as_deref()).await)
+    })
+}
+
+/// `$qp->queue`: hands the message on.
+pub fn queue(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        returned(session.queue_message().await)
+    })
+}
+
+/// `$qp->received_line`: the text of the Received line, which under 0.94 is in the header then.
+pub fn received_line(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        let text = session.make_received_line().await;
+        Outcome::Returned(Verdict {
+            values: vec![text],
+            ..Verdict::new(Code::Ok)
+        })
+    })
+}
+
+/// `$qp->start_conversation`: the connect hook and the greeting, and no more.
+pub fn start_conversation(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        let session = Session::new(state, steps);
+        returned(session.run_hooks(Hook::Connect, Vec::new()).await)
     })
 }
 

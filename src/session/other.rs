@@ -13,8 +13,7 @@ impl Session {
     }
 
     pub async fn vrfy(&self) -> Flow {
-        let verdict = self.hook(Hook::Vrfy, Vec::new()).await;
-        self.vrfy_respond(&verdict).await
+        self.run_hooks(Hook::Vrfy, Vec::new()).await
     }
 
     pub async fn vrfy_respond(&self, verdict: &Verdict) -> Flow {
@@ -34,8 +33,7 @@ impl Session {
     }
 
     pub async fn noop(&self) -> Flow {
-        let verdict = self.hook(Hook::Noop, Vec::new()).await;
-        self.noop_respond(&verdict).await
+        self.run_hooks(Hook::Noop, Vec::new()).await
     }
 
     pub async fn noop_respond(&self, verdict: &Verdict) -> Flow {
@@ -55,8 +53,7 @@ impl Session {
 
     pub async fn help(&self, rest: Option<&[u8]>) -> Flow {
         let args = rest.filter(|rest| !rest.is_empty()).map(Arg::from);
-        let verdict = self.hook(Hook::Help, args.into_iter().collect()).await;
-        self.help_respond(&verdict).await
+        self.run_hooks(Hook::Help, args.into_iter().collect()).await
     }
 
     pub async fn help_respond(&self, verdict: &Verdict) -> Flow {
@@ -84,8 +81,7 @@ impl Session {
     }
 
     pub async fn quit(&self) -> Flow {
-        let verdict = self.hook(Hook::Quit, Vec::new()).await;
-        self.quit_respond(&verdict).await
+        self.run_hooks(Hook::Quit, Vec::new()).await
     }
 
     pub async fn quit_respond(&self, verdict: &Verdict) -> Flow {
@@ -100,8 +96,7 @@ impl Session {
     pub async fn unrecognized_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
         let mut args = vec![Arg::from(verb)];
         args.extend(rest.map(Arg::from));
-        let verdict = self.hook(Hook::UnrecognizedCommand, args).await;
-        self.unrecognized_command_respond(&verdict).await
+        self.run_hooks(Hook::UnrecognizedCommand, args).await
     }
 
     pub async fn unrecognized_command_respond(&self, verdict: &Verdict) -> Flow {

@@ -1,21 +1,25 @@
 //! Queueing: queue_pre, queue and queue_post, with the transaction's end before the reply.
 
 use super::core::{Flow, LOGERROR, Session, verdict_lines};
-use crate::hook::{Code, Hook, Verdict};
+use crate::hook::{Code, Hook, Method, Verdict};
 
 impl Session {
     pub async fn queue(&self) -> Flow {
-        let verdict = self.hook(Hook::QueuePre, Vec::new()).await;
-        self.queue_pre_respond(&verdict).await
+        if self.is_replaced(Method::Queue) {
+            self.call(Method::Queue, Vec::new()).await?;
+            return Ok(());
+        }
+        self.queue_message().await
+    }
+
+    pub async fn queue_message(&self) -> Flow {
+        self.run_hooks(Hook::QueuePre, Vec::new()).await
     }
 
     pub async fn queue_pre_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Done => Ok(()),
-            Code::Ok | Code::Declined => {
-                let verdict = self.hook(Hook::Queue, Vec::new()).await;
-                self.queue_respond(&verdict).await
-            }
+            Code::Ok | Code::Declined => self.run_hooks(Hook::Queue, Vec::new()).await,
             _ => {
                 self.reset_transaction().await;
                 self.reply_queued(verdict).await;
@@ -32,10 +36,9 @@ impl Session {
             return Ok(());
         }
         self.reply_queued(verdict).await;
-        let verdict = self.hook(Hook::QueuePost, Vec::new()).await;
-        self.queue_post_respond(&verdict).await;
+        let flow = self.run_hooks(Hook::QueuePost, Vec::new()).await;
         drop(message);
-        Ok(())
+        flow
     }
 
     async fn reply_queued(&self, verdict: &Verdict) {

@@ -7,7 +7,7 @@ use super::header_lines::{field_values, rename_fields};
 use super::machine::{Answer, Step};
 use super::state::{Profile, seconds_since_1970};
 use crate::config::civil_date;
-use crate::hook::{Arg, Code, Hook};
+use crate::hook::{Arg, Code, Hook, Method};
 use crate::mail::HeaderSlot;
 
 const AUTH_RESULTS: &str = "Authentication-Results";
@@ -100,6 +100,22 @@ impl Session {
     }
 
     async fn add_received(&self) {
+        if self.is_replaced(Method::ReceivedLine) {
+            let line = self.replaced_received_line().await;
+            if let (Profile::V100, Some(line)) = (self.state.settings.profile, line) {
+                self.add_on_top(RECEIVED, line).await;
+            }
+            return;
+        }
+        let line = self.make_received_line().await;
+        if let (Profile::V100, Some(line)) = (self.state.settings.profile, line) {
+            self.add_on_top(RECEIVED, line).await;
+        }
+    }
+
+    /// The text of the Received line. Under 0.94 it is in the header then, under 1.00 the caller
+    /// puts it there.
+    pub async fn make_received_line(&self) -> Option<Vec<u8>> {
         let connection = self.connection();
         let tls = connection.notes.is_true(b"tls_enabled");
         let authenticated = self.state.is_authenticated();
@@ -125,11 +141,14 @@ impl Session {
         let verdict = self.hook(Hook::ReceivedLine, args).await;
         let line = match (self.state.settings.profile, &verdict.code, verdict.text()) {
             // It loses the line that the plugin made, and adds none.
-            (Profile::V094, Code::Ok, _) => return,
+            (Profile::V094, Code::Ok, _) => return None,
             (Profile::V100, Code::Ok, Some(text)) => text.to_vec(),
             _ => self.received_line(&smtp, &cipher).await,
         };
-        self.add_on_top(RECEIVED, line).await;
+        if self.state.settings.profile == Profile::V094 {
+            self.add_on_top(RECEIVED, line.clone()).await;
+        }
+        Some(line)
     }
 
     async fn received_line(&self, smtp: &str, cipher: &[u8]) -> Vec<u8> {

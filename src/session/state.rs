@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use super::replaced::Replaced;
 pub use crate::config::Profile;
 use crate::config::Zone;
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
@@ -55,6 +56,9 @@ pub struct State {
     pub auth_ticket: RefCell<Option<Vec<u8>>>,
     /// `authenticated`: a verdict's number, or none before AUTH.
     pub authenticated: Cell<Option<u16>>,
+    /// The mechanisms that are offered now: those of the settings, save where a script drives the
+    /// session and loads plugins as it goes.
+    pub auth_mechanisms: RefCell<Vec<&'static str>>,
     /// AUTH is a command only once EHLO has offered it.
     pub auth_offered: Cell<bool>,
     /// Set once `smtpgreeting` has replaced the greeting: HELP does not tell the version then.
@@ -65,6 +69,12 @@ pub struct State {
     pub commands: Cell<u64>,
     /// Set once disconnect has run: no further hook of the session runs twice.
     pub disconnected: Cell<bool>,
+    /// A method that a subclass has put in place of the session's has died: the command fails.
+    pub command_failed: Cell<bool>,
+    /// Which methods a subclass has replaced; `None` where nothing can be.
+    pub replaced: RefCell<Option<Rc<dyn Replaced>>>,
+    /// A script drives the session: its end is not that of a process.
+    pub is_scripted: bool,
 }
 
 impl State {
@@ -76,6 +86,7 @@ impl State {
     ) -> State {
         let transaction = new_transaction(&settings);
         State {
+            auth_mechanisms: RefCell::new(settings.auth_mechanisms.clone()),
             settings,
             connection: RefCell::new(Rc::new(Shown::new(connection))),
             transaction: RefCell::new(Rc::new(Shown::new(transaction))),
@@ -90,6 +101,9 @@ impl State {
             timeout: Cell::default(),
             commands: Cell::default(),
             disconnected: Cell::default(),
+            command_failed: Cell::default(),
+            replaced: RefCell::default(),
+            is_scripted: false,
         }
     }
 

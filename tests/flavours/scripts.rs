@@ -146,7 +146,7 @@ fn the_handler_for_apache_is_refused_with_the_reason() {
     command.arg("inetd").env("TCPREMOTEIP", "192.0.2.7");
     let output = command.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("is for Apache's own perl"), "{said}");
+    assert!(said.contains("does not run inside Apache"), "{said}");
     assert!(said.contains("camelpost serve"), "{said}");
     assert_eq!(output.status.code(), Some(1));
 }

@@ -57,6 +57,7 @@ impl Bridge {
         }
         let settings = HostSettings {
             config: Rc::new(ConfigDir::locate(Some(dir.path().to_path_buf())).unwrap()),
+            search: None,
             trace_level: 4,
             unknown_codes_end_chain: true,
             defaults: vec![("me", b"test.example".to_vec())],

@@ -24,7 +24,11 @@ macro_rules! tests {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if matches!(args.first().map(String::as_str), Some("serve" | "zygote")) {
-        return camelpost::cli::run(engine::Greeter::new);
+        let no_scripts = camelpost::cli::Scripts {
+            perl: |_| 1,
+            prove: |_| 1,
+        };
+        return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
     let all: Vec<Test> = [service::TESTS, life::TESTS].concat();
     if args.iter().any(|arg| arg == "--list") {

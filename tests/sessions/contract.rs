@@ -2,6 +2,7 @@
 //! reload, and what ends with a session.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::server::{Client, RUNNER, Server, TAKER, until};
 
@@ -388,4 +389,34 @@ fn no_plugin_gets_another_qpsmtpd_s_modules_however_it_changes_inc() {
         "554-perl/Qpsmtpd/DB/Redis.pm\n554-another/Another/Module.pm\n554 1"
     );
     bye(client);
+}
+
+#[test]
+fn apache_qpsmtpd_is_refused_with_the_reason() {
+    let server = Server::start(&[RUNNER]);
+    let mut client = server.connect();
+    let said = client.run(
+        "unshift @INC, '/usr/share/perl5'; eval { require Apache::Qpsmtpd } || join ' ', (split ' ', $@)[0 .. 7]",
+    );
+    assert_eq!(
+        said,
+        "Apache::Qpsmtpd: Camelpost does not run inside Apache (mod_perl)."
+    );
+    bye(client);
+}
+
+#[test]
+fn a_spool_directory_is_made_with_spool_perms_and_other_rights_are_a_warning() {
+    let mode = |server: &Server, name: &str| {
+        let path = server.dir.path().join(name);
+        fs::metadata(path).unwrap().permissions().mode() & 0o7777
+    };
+    let made = [("spool_dir", "@ROOT@/made\n"), ("spool_perms", "0750\n")];
+    let server = Server::start_configured(&[TAKER], &[], &[], &made);
+    assert_eq!(mode(&server, "made"), 0o750);
+    let wrong = [("spool_perms", "0750\n")];
+    let server = Server::start_configured(&[TAKER], &[], &[], &wrong);
+    assert_eq!(mode(&server, "spool"), 0o700);
+    let line = server.wait_for("Permissions on spool_dir");
+    assert!(line.contains("0750"), "{line}");
 }

@@ -121,11 +121,11 @@ fn reset_transaction_from_a_hook_begins_a_new_one() {
 fn hooks_run_within_hooks_as_deep_as_the_stack_goes() {
     let deep = (
         "deep",
-        "sub hook_mail_pre { my ($self, $t, $left) = @_; $self->{depth}++; \
+        "sub hook_received_line { my ($self, $t, $left) = @_; $self->{depth}++; \
            return DECLINED if !$left; no warnings 'recursion'; \
-           return $self->qp->run_hooks('mail_pre', $left - 1) } \
+           return $self->qp->run_hooks('received_line', $left - 1) } \
          sub hook_noop { my $self = shift; my ($left) = $self->{depth} = 0; no warnings; \
-           $self->qp->run_hooks('mail_pre', $main::deep); \
+           $self->qp->run_hooks('received_line', $main::deep); \
            $self->qp->respond(250, $self->{depth}); return DONE }",
     );
     let server = Server::start(&[deep, RUNNER]);

@@ -20,8 +20,12 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
         let link = link.into_async()?;
         while let Some(incoming) = link.next().await {
             let id = incoming.session;
-            serve(&loaded, incoming, rdns).await;
+            let session = serve(&loaded, incoming, rdns).await;
+            // The supervisor hears of the end before the client does, as in the other worker.
             link.done(id, SessionEnd { reuse: true });
+            if let Some(session) = session {
+                session.transport.shutdown();
+            }
         }
         Ok(())
     };
@@ -34,15 +38,15 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     }
 }
 
-async fn serve(loaded: &Loaded, incoming: Incoming, rdns: bool) {
+/// One session to its end; what remains is to shut its socket down. `None` where it could not
+/// begin: then the socket is closed, and the client comes again.
+async fn serve(loaded: &Loaded, incoming: Incoming, rdns: bool) -> Option<Session> {
     let connection = worker::connection(&incoming);
     let arrival = worker::arrival(&incoming, rdns);
-    // A socket that cannot be watched is closed; the client comes again.
-    if let Ok(transport) = Transport::new(incoming.socket) {
-        session(loaded, connection, transport, arrival)
-            .converse()
-            .await;
-    }
+    let transport = Transport::new(incoming.socket).ok()?;
+    let session = session(loaded, connection, transport, arrival);
+    session.converse().await;
+    Some(session)
 }
 
 /// The one session of a process.
@@ -55,6 +59,7 @@ pub fn one_session(
     run(async {
         let session = session(loaded, connection, transport()?, arrival);
         session.converse().await;
+        session.transport.shutdown();
         Ok(())
     })
 }

@@ -18,7 +18,7 @@ pub struct Session {
 }
 
 impl Session {
-    /// The whole session. The client is gone then.
+    /// The whole session. What remains is to shut its socket down.
     pub async fn converse(&self) {
         self.loaded.plugins.host.config.begin_session();
         let mut machine = session::conversation(self.state.clone());
@@ -31,7 +31,6 @@ impl Session {
             step = machine.resume(answer);
         }
         self.transport.flush(FLUSH_TIMEOUT).await;
-        self.transport.shutdown();
     }
 
     async fn carry_out(&self, step: Step) -> Result<Answer, Outcome> {

@@ -1,11 +1,14 @@
 //! Camelpost:: — small services for the Perl side of the host.
 
 use super::{Body, Frame, Raise};
-use crate::perl::{host, interpreter, sys};
+use crate::perl::value::Sv;
+use crate::perl::{host, interpreter, scripted, sys};
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::_embedded_file", embedded_file),
+    ("Camelpost::_module", module),
+    ("Camelpost::_serve_scripts", serve_scripts),
     ("Camelpost::own_hook", own_hook),
 ];
 
@@ -15,6 +18,23 @@ fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
     host::current()?
         .contents
         .own(&code, &plugin, &method, &hook);
+    Ok(())
+}
+
+/// A script's own text comes next: what serves it is set up.
+fn serve_scripts(_: &mut Frame<'_>) -> Result<(), Raise> {
+    scripted::prepare().map_err(|error| Raise::Croak(error + "\n"))
+}
+
+/// The sub that stands in @INC until the one of Camelpost::Start does: finds that module.
+fn module(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let name = frame.bytes(1)?;
+    if name == b"Camelpost/Start.pm"
+        && let Some(text) = interpreter::embedded_file(&name)
+    {
+        let text = format!("# line 1 \"perl/Camelpost/Start.pm\"\n{text}");
+        frame.ret(Sv::bytes(text.as_bytes()).reference());
+    }
     Ok(())
 }
 

@@ -4,13 +4,16 @@
 
 mod address;
 mod body;
+mod commands;
 mod connection;
 mod header;
 mod misc;
 mod qp;
 mod transaction;
 
+pub use address::{part as address_part, set_part as set_address_part};
 pub use body::parts as transaction_parts;
+pub use transaction::fresh as new_transaction;
 
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,6 +24,7 @@ use super::call::{Unwind, Want, stringify};
 use super::object::{self, Owned};
 use super::sys;
 use super::value::{self, Sv};
+use crate::mail::Note;
 
 /// How a body leaves other than by returning.
 #[derive(Debug)]
@@ -53,6 +57,9 @@ fn table() -> &'static [(&'static str, Body)] {
         [
             address::XSUBS,
             body::XSUBS,
+            commands::COMMANDS,
+            commands::RESPONDERS,
+            commands::XSUBS,
             connection::XSUBS,
             header::XSUBS,
             misc::XSUBS,
@@ -63,13 +70,23 @@ fn table() -> &'static [(&'static str, Body)] {
     })
 }
 
-/// Defines every sub.
-pub fn define_all() {
+/// Called by the glue before the interpreter's program is compiled: defines every sub.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_boot() {
+    let _ = catch_unwind(define_all);
+}
+
+fn define_all() {
     for (index, (name, _)) in table().iter().enumerate() {
         let name = CString::new(*name).unwrap_or_default();
         // SAFETY: the interpreter runs; the name ends in NUL.
         unsafe { sys::cp_define(name.as_ptr(), index as i32, std::ptr::null()) }
     }
+    // SAFETY: the sub was defined above and lives as long as the interpreter.
+    let modules = unsafe { sys::cp_code(c"Camelpost::_module".as_ptr()) };
+    let modules = Sv::share(modules).reference();
+    // SAFETY: a live code reference, which @INC shares.
+    unsafe { sys::cp_include_first(modules.raw()) }
 }
 
 /// The arguments of a running sub, and its results.
@@ -107,6 +124,17 @@ impl Frame<'_> {
             return Ok(value::plain_bytes(raw));
         }
         Ok(stringify(&Sv::share(raw))?)
+    }
+
+    /// An argument as the key of a hash: a character string that fits into bytes is those bytes.
+    pub fn key(&self, index: usize) -> Result<Vec<u8>, Raise> {
+        let bytes = self.bytes(index)?;
+        if let Note::Text(text) = self.sv(index).to_note()
+            && text.chars().all(|c| u32::from(c) < 256)
+        {
+            return Ok(text.chars().map(|c| c as u8).collect());
+        }
+        Ok(bytes)
     }
 
     /// An argument as bytes; `None` where it is undefined or was not given.
@@ -147,13 +175,17 @@ impl Frame<'_> {
 
     /// The Rust state of an object, which must be of the right class.
     pub fn object<T: Owned>(&self, index: usize) -> Result<Rc<T>, Raise> {
-        let found = self.raw_arg(index).and_then(object::data::<T>);
-        found.ok_or_else(|| Raise::Croak(format!("not a {} object", T::CLASS)))
+        object::expect(self.raw_arg(index)).map_err(Raise::Croak)
     }
 
     /// The Rust state of an argument, where it is such an object.
     pub fn maybe_object<T: Owned>(&self, index: usize) -> Option<Rc<T>> {
         self.raw_arg(index).and_then(object::data::<T>)
+    }
+
+    /// warn; perl adds the caller's file and line.
+    pub fn warn(&self, text: &str) -> Result<(), Raise> {
+        Ok(super::call::warn(text)?)
     }
 
     pub fn ret(&mut self, value: Sv) {

@@ -2,13 +2,13 @@
 
 use super::{Body, Frame, Raise};
 use crate::config::Lines;
-use crate::hook::{Hook, HookCall};
+use crate::hook::{Hook, HookCall, Method};
 use crate::mail::{Connection, Transaction};
 use crate::perl::call::Want;
 use crate::perl::chain::{code_sv, to_arg};
 use crate::perl::host;
 use crate::perl::object;
-use crate::perl::port::AuthFact;
+use crate::perl::port::{AuthFact, Port};
 use crate::perl::value::Sv;
 use crate::smtp::Reply;
 
@@ -16,49 +16,98 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::varlog", varlog),
     ("Qpsmtpd::log", log),
     ("Qpsmtpd::trace_level", trace_level),
+    ("Qpsmtpd::_set_trace_level", set_trace_level),
     ("Qpsmtpd::_config", config),
+    ("Qpsmtpd::_config_of_file", config_of_file),
     ("Qpsmtpd::_config_path", config_path),
     ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
     ("Qpsmtpd::size_threshold", size_threshold),
     ("Qpsmtpd::_spool_dir", spool_dir),
-    ("Qpsmtpd::SMTP::connection", connection),
-    ("Qpsmtpd::SMTP::transaction", transaction),
-    ("Qpsmtpd::SMTP::auth_user", |f| auth(f, AuthFact::User)),
-    ("Qpsmtpd::SMTP::auth_mechanism", |f| {
-        auth(f, AuthFact::Mechanism)
-    }),
+    ("Qpsmtpd::SMTP::connection", |f| within(f, connection)),
+    ("Qpsmtpd::SMTP::transaction", |f| within(f, transaction)),
+    ("Qpsmtpd::auth_user", |f| auth(f, AuthFact::User)),
+    ("Qpsmtpd::auth_mechanism", |f| auth(f, AuthFact::Mechanism)),
     ("Qpsmtpd::SMTP::_auth_ticket", |f| auth(f, AuthFact::Ticket)),
-    ("Qpsmtpd::SMTP::authenticated", authenticated),
-    ("Qpsmtpd::SMTP::command_counter", command_counter),
-    ("Qpsmtpd::SMTP::respond", respond),
-    ("Qpsmtpd::SMTP::reset_transaction", reset_transaction),
-    ("Qpsmtpd::SMTP::disconnect", disconnect),
-    ("Qpsmtpd::SMTP::dispatch", dispatch),
+    ("Qpsmtpd::authenticated", |f| within(f, authenticated)),
+    ("Qpsmtpd::SMTP::command_counter", |f| {
+        within(f, command_counter)
+    }),
+    ("Qpsmtpd::SMTP::respond", |f| within(f, respond)),
+    ("Qpsmtpd::SMTP::reset_transaction", |f| {
+        within(f, reset_transaction)
+    }),
+    ("Qpsmtpd::SMTP::disconnect", |f| within(f, disconnect)),
+    ("Qpsmtpd::SMTP::dispatch", |f| within(f, dispatch)),
     ("Qpsmtpd::run_hooks", |f| run_hooks(f, true)),
     ("Qpsmtpd::run_hooks_no_respond", |f| run_hooks(f, false)),
 ];
 
-/// varlog(LEVEL, HOOK, PLUGIN, TEXT…), also as a class method.
+/// Runs a body in the session of the object that is its first argument.
+pub fn within(
+    frame: &mut Frame<'_>,
+    body: fn(&mut Frame<'_>, &dyn Port) -> Result<(), Raise>,
+) -> Result<(), Raise> {
+    let host = host::current()?;
+    host.within(&frame.sv(0), |port| body(frame, &*port))
+}
+
+/// varlog(LEVEL, TEXT), varlog(LEVEL, HOOK, TEXT) or varlog(LEVEL, HOOK, PLUGIN, TEXT…), also as a
+/// class method.
 fn varlog(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    Ok(host.varlog(&frame.sv(1), &frame.sv(2), &frame.sv(3), &frame.rest(4))?)
+    let nothing = Sv::undef();
+    // The text alone, the hook before it, or hook and plugin.
+    let (hook, plugin, text) = match frame.len() {
+        0..=3 => (nothing.clone(), nothing, 2),
+        4 => (frame.sv(2), nothing, 3),
+        _ => (frame.sv(2), frame.sv(3), 4),
+    };
+    host.within(&frame.sv(0), |_| {
+        Ok(host.own_varlog(&frame.sv(1), &hook, &plugin, &frame.rest(text))?)
+    })?;
+    let level = frame.int(1);
+    ret_logged(frame, level)
 }
 
 /// log(LEVEL, TEXT…): a line of no hook and no plugin.
 fn log(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let nothing = Sv::undef();
-    Ok(host.varlog(&frame.sv(1), &nothing, &nothing, &frame.rest(2))?)
+    host.within(&frame.sv(0), |_| {
+        if host.is_replaced(Method::Varlog) {
+            return Ok(host.call_varlog(
+                "varlog",
+                &frame.sv(1),
+                &nothing,
+                &nothing,
+                &frame.rest(2),
+            )?);
+        }
+        Ok(host.own_varlog(&frame.sv(1), &nothing, &nothing, &frame.rest(2))?)
+    })?;
+    let level = frame.int(1);
+    ret_logged(frame, level)
 }
 
 fn trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    if frame.len() > 1 {
-        host.trace_level.set(frame.int(1).clamp(0, 7) as u8);
-    }
     frame.ret_int(host.trace_level.get().into());
+    Ok(())
+}
+
+fn set_trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let level = frame.int(0).clamp(0, 7) as u8;
+    host::current()?.trace_level.set(level);
+    Ok(())
+}
+
+/// What a call that wrote a line to the log returns.
+fn ret_logged(frame: &mut Frame<'_>, level: i64) -> Result<(), Raise> {
+    if level <= host::current()?.trace_level.get().into() {
+        frame.ret_int(1);
+    }
     Ok(())
 }
 
@@ -67,10 +116,12 @@ fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let name = frame.bytes(1)?;
     // Lists of some length are asked for at each message: no copy before perl's own.
-    let values: Lines = match host.has_entries(Hook::Config) {
-        true => host.config(&name)?.into(),
-        false => host.file_lines(&name)?,
-    };
+    let values: Lines = host.within(&frame.sv(0), |_| {
+        Ok(match host.has_entries(Hook::Config) {
+            true => host.own_config(&name)?.into(),
+            false => host.file_lines(&name)?,
+        })
+    })?;
     if frame.wants() == Want::List {
         for value in values.iter() {
             frame.ret_bytes(value);
@@ -81,11 +132,22 @@ fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
+/// _config_of_file(NAME): all values, without the hooks.
+fn config_of_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let host = host::current()?;
+    let name = frame.bytes(1)?;
+    for value in host.file_config(&name)? {
+        frame.ret_bytes(&value);
+    }
+    Ok(())
+}
+
 /// The path of a config file, in the first directory of the search that has it.
 fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let name = String::from_utf8_lossy(&frame.bytes(1)?).into_owned();
-    let path = host.settings.config.path(&name);
+    let invocant = frame.sv(0);
+    let path = host.within(&invocant, |_| Ok(host.own_config_dir().path(&name)))?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
     Ok(())
 }
@@ -103,30 +165,48 @@ fn version(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 fn plugin_dirs(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    for dir in &host.settings.plugin_dirs {
+    let dirs = host.within(&frame.sv(0), |_| match &host.settings.search {
+        Some(search) => {
+            let named = host.config(b"plugin_dirs")?;
+            let beside = || search().into_iter().filter_map(|dir| beside(&dir));
+            Ok(if named.is_empty() {
+                beside().collect()
+            } else {
+                named
+            })
+        }
+        None => Ok(host.settings.plugin_dirs.clone()),
+    })?;
+    for dir in &dirs {
         frame.ret_bytes(dir);
     }
     Ok(())
 }
 
+/// plugins/ beside a config directory.
+fn beside(config: &[u8]) -> Option<Vec<u8>> {
+    let at = config.iter().rposition(|byte| *byte == b'/')?;
+    Some([&config[..at], b"/plugins"].concat())
+}
+
 fn size_threshold(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    frame.ret_int(i64::try_from(host.settings.size_threshold).unwrap_or(i64::MAX));
+    let threshold = host.within(&frame.sv(0), |port| Ok(port.spool().threshold))?;
+    frame.ret_int(i64::try_from(threshold).unwrap_or(i64::MAX));
     Ok(())
 }
 
 /// The spool directory, without the slash at its end.
 fn spool_dir(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    let spool = host.port().spool();
+    let spool = host.within(&frame.sv(0), |port| Ok(port.spool()))?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(
         spool.dir.as_os_str(),
     ));
     Ok(())
 }
 
-fn connection(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
+fn connection(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     if let Some(connection) = object::shown::<Connection>(&frame.sv(1)) {
         port.set_connection(connection);
     }
@@ -134,8 +214,7 @@ fn connection(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-fn transaction(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
+fn transaction(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     if let Some(transaction) = object::shown::<Transaction>(&frame.sv(1)) {
         port.set_transaction(transaction);
     }
@@ -144,17 +223,17 @@ fn transaction(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 fn auth(frame: &mut Frame<'_>, fact: AuthFact) -> Result<(), Raise> {
-    let port = host::current()?.port();
-    if frame.len() > 1 {
-        port.set_auth(fact, frame.defined_bytes(1)?);
-    }
+    let host = host::current()?;
+    host.within(&frame.sv(0), |port| auth_fact(frame, &*port, fact))
+}
+
+fn auth_fact(frame: &mut Frame<'_>, port: &dyn Port, fact: AuthFact) -> Result<(), Raise> {
     // "" where it is not set, so that plugins may print it.
     frame.ret_bytes(&port.auth(fact).unwrap_or_default());
     Ok(())
 }
 
-fn authenticated(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
+fn authenticated(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     if frame.len() > 1 {
         port.set_authenticated(frame.is_defined(1).then(|| frame.int(1)));
     }
@@ -162,15 +241,13 @@ fn authenticated(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-fn command_counter(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
+fn command_counter(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     frame.ret_int(i64::try_from(port.command_counter()).unwrap_or(i64::MAX));
     Ok(())
 }
 
 /// respond(CODE, LINE…): on the wire before it returns.
-fn respond(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
+fn respond(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     let code = u16::try_from(frame.int(1)).unwrap_or(451);
     let mut lines = Vec::with_capacity(frame.len());
     for index in 2..frame.len() {
@@ -180,20 +257,19 @@ fn respond(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-fn reset_transaction(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
+fn reset_transaction(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     port.reset_transaction()?;
     frame.ret(object::of(&port.transaction()));
     Ok(())
 }
 
-fn disconnect(_: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
-    Err(port.disconnect().into())
+fn disconnect(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
+    port.disconnect()?;
+    frame.ret(object::of(&port.transaction()));
+    Ok(())
 }
 
-fn dispatch(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let port = host::current()?.port();
+fn dispatch(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     let mut line = Vec::new();
     for index in 1..frame.len() {
         if index > 1 {
@@ -216,7 +292,13 @@ fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {
         return Ok(());
     };
     let args = frame.rest(2).iter().map(to_arg).collect();
-    let verdict = host.port().run_hooks(HookCall::with(hook, args), respond)?;
+    let call = HookCall::with(hook, args);
+    let verdict = host.within(&frame.sv(0), |port| Ok(port.run_hooks(call, respond)?))?;
+    // An array's number of elements.
+    if frame.wants() == Want::Scalar {
+        frame.ret_int(1 + verdict.values.len() as i64);
+        return Ok(());
+    }
     frame.ret(code_sv(&verdict.code));
     for value in &verdict.values {
         frame.ret_optional(value.as_deref());

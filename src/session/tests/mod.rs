@@ -11,6 +11,7 @@ mod nested;
 mod other;
 mod queue;
 mod received;
+mod replaced;
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -34,8 +35,12 @@ struct Server {
     cipher: Option<String>,
     parsed: Vec<Option<Vec<u8>>>,
     header: Vec<String>,
+    methods: HashMap<&'static str, Own>,
     after: End,
 }
+
+/// A method that a subclass has put in the place of the session's.
+type Own = Box<dyn FnMut(&[Arg]) -> Called>;
 
 /// What the client does when it has sent everything.
 #[derive(Clone, Copy, PartialEq)]
@@ -74,6 +79,7 @@ fn server() -> Server {
         cipher: None,
         parsed: Vec::new(),
         header: Vec::new(),
+        methods: HashMap::new(),
         after: End::Closes,
     }
 }
@@ -167,7 +173,12 @@ impl Server {
             child_addrs: vec![vec![127, 0, 0, 1]],
         };
         let settings = Rc::new(self.settings.clone());
-        Rc::new(State::new(settings, connection, Some(neighbours)))
+        let state = State::new(settings, connection, Some(neighbours));
+        let names = self.methods.keys().copied().collect();
+        state
+            .replaced
+            .replace(Some(Rc::new(replaced::Named(names))));
+        Rc::new(state)
     }
 
     /// A whole session with a client that sends these things, each after a reply.
@@ -242,6 +253,12 @@ impl Server {
                     seen.events.push(String::from_utf8_lossy(&text).into());
                     Answer::Values(self.parsed.clone())
                 }
+                Step::Call(call) => {
+                    let args: Vec<_> = call.args.iter().map(show_arg).collect();
+                    let name = call.method.name();
+                    seen.events.push(format!("${name}({})", args.join(", ")));
+                    Answer::Called(self.called(&call))
+                }
                 Step::Log { level, text } => {
                     let text = String::from_utf8_lossy(&text).into_owned();
                     seen.log.push((level, text));
@@ -267,6 +284,7 @@ impl Server {
                     let lines = self.capabilities.iter();
                     Answer::Values(lines.map(|line| Some(line.clone().into_bytes())).collect())
                 }
+                Step::Canonify(path) => canonify(&path),
                 Step::Cipher => {
                     let name = self.cipher.iter();
                     Answer::Values(name.map(|name| Some(name.clone().into_bytes())).collect())
@@ -282,6 +300,14 @@ impl Server {
                 Step::TransactionEnded | Step::AddVerb(_) => Answer::Done,
             };
             step = machine.resume(answer);
+        }
+    }
+
+    /// What a method that was replaced does here.
+    fn called(&mut self, call: &MethodCall) -> Called {
+        match self.methods.get_mut(call.method.name()) {
+            Some(method) => method(&call.args),
+            None => Called::Returned(Returned::default()),
         }
     }
 
@@ -385,6 +411,10 @@ fn show_arg(arg: &Arg) -> String {
                 pairs.iter().map(pair).collect::<Vec<_>>().join(",")
             )
         }
+        Arg::Args(args) => {
+            let args: Vec<_> = args.iter().map(show_arg).collect();
+            format!("[{}]", args.join(", "))
+        }
         Arg::List(items) => format!("{items:?}"),
         Arg::Foreign(value) => format!("{value:?}"),
     }
@@ -404,4 +434,11 @@ const EVERY: [Code; 8] = [
 /// An unknown code.
 fn other() -> Code {
     Code::Other(b"77".to_vec())
+}
+
+/// The answer to `Step::Canonify` by the default grammar.
+fn canonify(path: &[u8]) -> Answer {
+    let parts = crate::smtp::Address::canonify(path);
+    let parts = parts.map(|(user, host)| vec![Some(user), host]);
+    Answer::Values(parts.unwrap_or_default())
 }

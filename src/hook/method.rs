@@ -1,0 +1,137 @@
+//! The methods of a session's object that a subclass in the scripting language may put its own
+//! in place of, by qpsmtpd's names. Does not know who calls them, nor whether one is replaced.
+
+use super::Hook;
+
+/// Every method of which the session asks whether it was replaced.
+macro_rules! methods {
+    ($($variant:ident $name:literal,)*) => {
+        /// A method of the session's object.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Method { $($variant,)* }
+
+        impl Method {
+            pub const ALL: &'static [Method] = &[$(Method::$variant,)*];
+
+            /// The name that the scripting language knows it by.
+            pub const fn name(self) -> &'static str {
+                match self { $(Method::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+methods! {
+    Helo "helo",
+    Ehlo "ehlo",
+    Auth "auth",
+    Mail "mail",
+    Rcpt "rcpt",
+    Data "data",
+    Rset "rset",
+    Vrfy "vrfy",
+    Noop "noop",
+    Help "help",
+    Quit "quit",
+    ConnectRespond "connect_respond",
+    HeloRespond "helo_respond",
+    EhloRespond "ehlo_respond",
+    AuthParseRespond "auth_parse_respond",
+    MailParseRespond "mail_parse_respond",
+    MailPreRespond "mail_pre_respond",
+    MailRespond "mail_respond",
+    RcptParseRespond "rcpt_parse_respond",
+    RcptPreRespond "rcpt_pre_respond",
+    RcptRespond "rcpt_respond",
+    DataRespond "data_respond",
+    DataPostRespond "data_post_respond",
+    QueuePreRespond "queue_pre_respond",
+    QueueRespond "queue_respond",
+    QueuePostRespond "queue_post_respond",
+    VrfyRespond "vrfy_respond",
+    NoopRespond "noop_respond",
+    HelpRespond "help_respond",
+    QuitRespond "quit_respond",
+    UnrecognizedCommandRespond "unrecognized_command_respond",
+    Queue "queue",
+    Dispatch "dispatch",
+    Respond "respond",
+    Fault "fault",
+    Getline "getline",
+    ReceivedLine "received_line",
+    ResetTransaction "reset_transaction",
+    Disconnect "disconnect",
+    RunHooks "run_hooks",
+    Log "log",
+    Varlog "varlog",
+    Config "config",
+    ConfigDir "config_dir",
+}
+
+impl Method {
+    /// The command with this verb, in lower case.
+    pub fn of_verb(verb: &[u8]) -> Option<Method> {
+        let commands = &Method::ALL[..=Method::Quit as usize];
+        let named = |method: &&Method| method.name().as_bytes() == verb;
+        commands.iter().find(named).copied()
+    }
+
+    /// What does with a hook's verdict what its place in the session asks for.
+    pub const fn responder(hook: Hook) -> Option<Method> {
+        Some(match hook {
+            Hook::Connect => Method::ConnectRespond,
+            Hook::Helo => Method::HeloRespond,
+            Hook::Ehlo => Method::EhloRespond,
+            Hook::AuthParse => Method::AuthParseRespond,
+            Hook::MailParse => Method::MailParseRespond,
+            Hook::MailPre => Method::MailPreRespond,
+            Hook::RcptParse => Method::RcptParseRespond,
+            Hook::RcptPre => Method::RcptPreRespond,
+            Hook::Mail => Method::MailRespond,
+            Hook::Rcpt => Method::RcptRespond,
+            Hook::Data => Method::DataRespond,
+            Hook::DataPost => Method::DataPostRespond,
+            Hook::QueuePre => Method::QueuePreRespond,
+            Hook::Queue => Method::QueueRespond,
+            Hook::QueuePost => Method::QueuePostRespond,
+            Hook::Vrfy => Method::VrfyRespond,
+            Hook::Noop => Method::NoopRespond,
+            Hook::Help => Method::HelpRespond,
+            Hook::Quit => Method::QuitRespond,
+            Hook::UnrecognizedCommand => Method::UnrecognizedCommandRespond,
+            _ => return None,
+        })
+    }
+
+    /// Its place in a set of methods.
+    pub const fn bit(self) -> u64 {
+        1 << self as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_methods_fit_a_set() {
+        assert!(Method::ALL.len() <= 64);
+    }
+
+    #[test]
+    fn a_responder_is_named_after_its_hook() {
+        for hook in Hook::ALL {
+            if let Some(method) = Method::responder(*hook) {
+                assert_eq!(method.name(), format!("{}_respond", hook.name()));
+            }
+        }
+    }
+
+    #[test]
+    fn commands_are_found_by_their_verbs_and_nothing_else_is() {
+        assert_eq!(Method::of_verb(b"mail"), Some(Method::Mail));
+        assert_eq!(Method::of_verb(b"quit"), Some(Method::Quit));
+        assert_eq!(Method::of_verb(b"respond"), None);
+        assert_eq!(Method::of_verb(b"queue"), None);
+    }
+}

@@ -1,0 +1,107 @@
+//! `camelpost perl`: a perl program with the host's Qpsmtpd:: modules, in which session objects
+//! have sessions of their own without a socket. Plugin authors' test scripts run so.
+
+mod driver;
+mod port;
+mod prove;
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::rc::Rc;
+use std::time::Duration;
+
+pub use self::prove::run as prove;
+
+use self::port::ScriptPort;
+use crate::config::{ConfigDir, Profile, Zone, hostname};
+use crate::mail::Spool;
+use crate::perl;
+use crate::perl::host::{Host, HostSettings};
+use crate::perl::port::Port;
+use crate::perl::{Sv, interpreter, scripted};
+use crate::session::Settings;
+
+/// Runs a perl program: the words of perl's command line after its name. The result is the exit
+/// status.
+pub fn run(words: Vec<OsString>) -> i32 {
+    scripted::run(words, prepare)
+}
+
+/// Sets up the host, before the program's own text is compiled.
+fn prepare() -> Result<(), String> {
+    let mut dirs = Vec::new();
+    for dir in search() {
+        dirs.push(OsString::from_vec(dir).into());
+    }
+    let settings = HostSettings {
+        config: Rc::new(ConfigDir::new(dirs)),
+        search: Some(search),
+        trace_level: crate::log::DEFAULT_LEVEL,
+        unknown_codes_end_chain: false,
+        defaults: vec![("me", hostname()), ("timeout", b"1200".to_vec())],
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        plugin_dirs: Vec::new(),
+        size_threshold: Spool::default().threshold,
+    };
+    let host = perl::make(settings, Rc::default())?;
+    host.serve_scripts(Box::new(|host: &Rc<Host>, object: &Sv| {
+        Rc::new(ScriptPort::new(host, object)) as Rc<dyn Port>
+    }));
+    Ok(())
+}
+
+/// Where the config directories are at this moment: a script may change its environment.
+fn search() -> Vec<Vec<u8>> {
+    let variable = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    let mut dirs = Vec::new();
+    dirs.extend(variable("QPSMTPD_CONFIG").map(OsString::into_vec));
+    let program = interpreter::program_name();
+    if let Some(at) = program.iter().rposition(|byte| *byte == b'/') {
+        dirs.push([&program[..at], b"/config"].concat());
+    }
+    let qmail = variable("QMAIL").map_or_else(|| b"/var/qmail".to_vec(), OsString::into_vec);
+    dirs.push([&qmail[..], b"/control"].concat());
+    dirs
+}
+
+/// The settings of a script's session, from the configuration as the object has it.
+fn settings(host: Option<&Host>) -> Settings {
+    let first = |name: &str| first(host?, name);
+    let profile = match first("compat").as_deref() {
+        Some(b"0.94") => Profile::V094,
+        _ => Profile::V100,
+    };
+    Settings {
+        profile,
+        me: hostname(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        spool: Rc::new(host.map(spool).unwrap_or_default()),
+        auth_mechanisms: Vec::new(),
+        timeout: Duration::from_secs(1200),
+        zone: Zone::local(),
+        // The lines come from the script.
+        accept_bare_lf: true,
+    }
+}
+
+/// A config value. Where a method of the script's dies, there is none.
+fn first(host: &Host, name: &str) -> Option<Vec<u8>> {
+    let values = host.config(name.as_bytes()).ok()?;
+    values.into_iter().next().filter(|value| !value.is_empty())
+}
+
+/// Where bodies are spooled: `spool_dir`, else tmp in the user's home, as the original has it.
+fn spool(host: &Host) -> Spool {
+    let first = |name: &str| first(host, name);
+    let default = Spool::default();
+    let home = || crate::config::home().map(|home| home.join("tmp"));
+    let threshold = first("size_threshold");
+    let threshold = threshold.and_then(|size| String::from_utf8(size).ok()?.trim().parse().ok());
+    Spool {
+        dir: first("spool_dir")
+            .map(|dir| OsString::from_vec(dir).into())
+            .or_else(home)
+            .unwrap_or(default.dir),
+        threshold: threshold.unwrap_or(default.threshold),
+    }
+}

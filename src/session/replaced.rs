@@ -1,0 +1,120 @@
+//! The places where a subclass in the scripting language may have put a method of its own in the
+//! place of the session's: each is asked for here, and the session goes straight on where none is.
+
+use super::core::{Ended, Flow, LOGERROR, Session, is_true};
+use super::machine::{Answer, Called, MethodCall, Returned, Step};
+use crate::hook::{Arg, Hook, HookCall, Method, Verdict};
+
+/// Knows which methods of a session's object were replaced.
+pub trait Replaced {
+    fn is_replaced(&self, method: Method) -> bool;
+}
+
+impl Session {
+    pub fn is_replaced(&self, method: Method) -> bool {
+        match &*self.state.replaced.borrow() {
+            Some(replaced) => replaced.is_replaced(method),
+            None => false,
+        }
+    }
+
+    /// Calls a method that was replaced. One that dies has its error in the log, and the
+    /// command that led to it fails.
+    pub async fn call(&self, method: Method, args: Vec<Arg>) -> Result<Returned, Ended> {
+        let call = MethodCall { method, args };
+        match self.give(Step::Call(call)).await {
+            Answer::Called(Called::Returned(returned)) => Ok(returned),
+            Answer::Called(Called::Died(error)) => {
+                self.log(LOGERROR, [b"XX: ", &error[..]].concat()).await;
+                self.state.command_failed.set(true);
+                Err(Ended)
+            }
+            _ => Ok(Returned::default()),
+        }
+    }
+
+    /// The same where the session goes on in any case.
+    pub async fn try_call(&self, method: Method, args: Vec<Arg>) {
+        if self.call(method, args).await.is_err() {
+            self.state.command_failed.set(false);
+        }
+    }
+
+    /// A hook's chain, of which the session looks at the verdict.
+    pub async fn hook(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
+        if self.is_replaced(Method::RunHooks) {
+            let mut all = vec![Arg::from(hook.name())];
+            all.extend(args);
+            let returned = self.call(Method::RunHooks, all).await;
+            return returned
+                .ok()
+                .and_then(|returned| returned.verdict)
+                .unwrap_or_else(Verdict::declined);
+        }
+        self.chain(hook, args).await
+    }
+
+    /// A hook's chain, as the session's own `run_hooks` has it.
+    pub async fn chain(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
+        match self.give(Step::Hook(HookCall::with(hook, args))).await {
+            Answer::Verdict(verdict) => verdict,
+            _ => Verdict::declined(),
+        }
+    }
+
+    /// A hook's chain, and what the session does with its verdict.
+    pub async fn run_hooks(&self, hook: Hook, args: Vec<Arg>) -> Flow {
+        if self.is_replaced(Method::RunHooks) {
+            let mut all = vec![Arg::from(hook.name())];
+            all.extend(args);
+            self.call(Method::RunHooks, all).await?;
+            return Ok(());
+        }
+        let verdict = self.chain(hook, args.clone()).await;
+        self.conclude(hook, &verdict, &args).await
+    }
+
+    /// Does with a verdict what its hook's place in the session asks for.
+    pub async fn conclude(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
+        if let Some(method) = Method::responder(hook)
+            && self.is_replaced(method)
+        {
+            let texts = verdict.values.iter().cloned();
+            let texts = texts.map(|text| text.map_or(Arg::Undef, Arg::Bytes));
+            let code = match &verdict.code {
+                crate::hook::Code::Other(other) => Arg::Bytes(other.clone()),
+                known => Arg::Int(known.number().unwrap_or_default().into()),
+            };
+            let all = vec![code, Arg::Args(texts.collect()), Arg::Args(args.to_vec())];
+            self.call(method, all).await?;
+            return Ok(());
+        }
+        self.respond_to(hook, verdict, args).await
+    }
+
+    /// Obeys a command by the method that has its verb's name. A method that died makes the
+    /// command fail, and the session goes on.
+    pub async fn command_by_method(&self, method: Method, rest: Option<&[u8]>) -> Flow {
+        let args = rest.map(Arg::from).into_iter().collect();
+        self.call(method, args).await?;
+        Ok(())
+    }
+
+    /// After a command: says so where it failed, and whether the session goes on.
+    pub async fn settle(&self, verb: &[u8], flow: Flow) -> Flow {
+        if !self.state.command_failed.replace(false) {
+            return flow;
+        }
+        let verb = String::from_utf8_lossy(verb);
+        let text = format!("command '{verb}' failed unexpectedly");
+        self.try_call(Method::Fault, vec![Arg::from(&text[..])])
+            .await;
+        Ok(())
+    }
+
+    /// The text of the Received line from a method that was replaced.
+    pub async fn replaced_received_line(&self) -> Option<Vec<u8>> {
+        let returned = self.call(Method::ReceivedLine, Vec::new()).await.ok()?;
+        returned.first.filter(|text| is_true(text))
+    }
+}

@@ -1,0 +1,139 @@
+//! docs/contract.md: every phrase of the plugin contract and the test that shows it. A row that names
+//! no existing test fails here, and so does a row of HOOKS' table that is not there.
+
+#![forbid(unsafe_code)]
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The rows of the checklist: line number, phrase, names of tests.
+fn rows() -> Vec<(usize, String, Vec<String>)> {
+    let text = fs::read_to_string(root().join("docs/contract.md")).expect("docs/contract.md");
+    let mut rows = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
+        let is_row = line.starts_with("| ") && !["what", "---"].contains(&cells[0]);
+        if !is_row {
+            continue;
+        }
+        assert_eq!(
+            cells.len(),
+            2,
+            "docs/contract.md line {}: two cells expected",
+            number + 1
+        );
+        let tests = cells[1].split('`').skip(1).step_by(2).map(str::to_owned);
+        rows.push((number + 1, cells[0].to_owned(), tests.collect()));
+    }
+    rows
+}
+
+/// The files below tests/, by their path from there.
+fn files() -> HashMap<String, PathBuf> {
+    let top = root().join("tests");
+    let mut found = HashMap::new();
+    let mut dirs = vec![top.clone()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).expect("a directory of tests").flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                dirs.push(path);
+            } else if let Ok(name) = path.strip_prefix(&top) {
+                found.insert(name.display().to_string(), path.clone());
+            }
+        }
+    }
+    found
+}
+
+/// `SET/DIALOGUE`, `FILE.rs: function` or `FILE.t: text`: whether there is such a test.
+fn exists(name: &str, files: &HashMap<String, PathBuf>) -> Result<(), String> {
+    let read = |file: &str| {
+        let path = files.get(file).ok_or(format!("there is no tests/{file}"))?;
+        fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))
+    };
+    if let Some((file, test)) = name.split_once(": ") {
+        let text = read(file)?;
+        let there = match file.ends_with(".rs") {
+            true => text.contains(&format!("fn {test}(")),
+            false => text.contains(&format!("'{test}'")),
+        };
+        return there
+            .then_some(())
+            .ok_or(format!("tests/{file} has no test {test}"));
+    }
+    let (set, dialogue) = name
+        .split_once('/')
+        .ok_or("neither SET/DIALOGUE nor FILE: TEST")?;
+    let text = read(&format!("dialogues/{set}.txt"))?;
+    let heading = format!("=== {dialogue}");
+    let there = text.lines().any(|line| line.trim_end() == heading);
+    there
+        .then_some(())
+        .ok_or(format!("tests/dialogues/{set}.txt has no {heading}"))
+}
+
+#[test]
+fn each_row_of_the_checklist_names_tests_that_exist() {
+    let files = files();
+    let mut wrong = Vec::new();
+    for (number, phrase, tests) in rows() {
+        if tests.is_empty() {
+            wrong.push(format!("line {number}: no test is named: {phrase}"));
+        }
+        for test in &tests {
+            if let Err(problem) = exists(test, &files) {
+                wrong.push(format!("line {number}: `{test}`: {problem}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "docs/contract.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_phrase_stands_there_twice() {
+    let rows = rows();
+    assert!(rows.len() > 90, "{} rows", rows.len());
+    let mut lines = HashMap::new();
+    for (number, phrase, _) in &rows {
+        if let Some(other) = lines.insert(phrase, number) {
+            panic!("docs/contract.md lines {other} and {number}: {phrase}");
+        }
+    }
+}
+
+#[test]
+fn a_row_that_names_no_test_is_found_out() {
+    let files = files();
+    assert!(exists("done/helo", &files).is_ok());
+    assert!(exists("contract.rs: a_row_that_names_no_test_is_found_out", &files).is_ok());
+    for name in [
+        "done/hel",
+        "nonsuch/helo",
+        "contract.rs: a_row",
+        "nonsuch.rs: x",
+        "helo",
+    ] {
+        assert!(exists(name, &files).is_err(), "{name}");
+    }
+}
+
+/// Each hook that a plugin may register has its phrase.
+#[test]
+fn every_hook_has_a_row() {
+    let rows = rows();
+    for hook in camelpost::hook::Hook::ALL {
+        let quoted = format!("hook {}", hook.name());
+        let named = rows.iter().any(|(_, phrase, _)| {
+            phrase
+                .split([',', ':', ';'])
+                .any(|part| part.trim() == quoted)
+        });
+        assert!(named, "docs/contract.md has no row with `{quoted}`");
+    }
+}

@@ -1,0 +1,9 @@
+# Plugins that have tests of their own in t/plugin_tests run them.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::Bin/lib";
+use Test::Qpsmtpd;
+
+chdir $FindBin::Bin or die "$FindBin::Bin: $!";
+Test::Qpsmtpd->new->run_plugin_tests;
