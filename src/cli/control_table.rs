@@ -134,21 +134,27 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         if number == 0 {
             writeln!(
                 text,
-                "\n{:>12} {:>10} {:>12} {:>6} {:>6} HOOK PLUGIN",
+                "\n{:>12} {:>10} {:>12} {:>6} {:>6} HOOK PLUGIN VERDICTS",
                 "SECONDS", "CALLS", "MEAN", "DIED", "LATE"
             )?;
         }
+        let verdicts: Vec<String> = one
+            .verdicts
+            .iter()
+            .map(|(name, count)| format!(" {name}:{count}"))
+            .collect();
         let mean = one.nanoseconds.checked_div(one.calls).unwrap_or(0);
         writeln!(
             text,
-            "{:>12.3} {:>10} {:>9.3} ms {:>6} {:>6} {} {}",
+            "{:>12.3} {:>10} {:>9.3} ms {:>6} {:>6} {} {}{}",
             one.nanoseconds as f64 / 1e9,
             one.calls,
             mean as f64 / 1e6,
             one.died,
             one.late,
             one.hook,
-            one.plugin
+            one.plugin,
+            verdicts.concat()
         )?;
     }
     Ok(())

@@ -184,6 +184,9 @@ impl Host {
             return Ok(None);
         };
         let mut verdict = Verdict::new(to_code(code));
+        if let Some(guard) = &guard {
+            guard.gave(&verdict.code);
+        }
         for value in values.get(1..).unwrap_or_default() {
             verdict.values.push(match value.is_defined() {
                 true => Some(error_text(value)?),

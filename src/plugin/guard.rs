@@ -29,6 +29,11 @@ impl Guard {
         watch::begin(&self.spot)
     }
 
+    /// The plugin's verdict, for the sums.
+    pub fn gave(&self, code: &Code) {
+        watch::count_verdict(&self.spot, code.name().unwrap_or_default());
+    }
+
     /// What it means that the plugin died; `None`: the next one runs.
     pub fn on_death(&self) -> Option<Verdict> {
         verdict(self.on_error.unwrap_or(OnError::Skip))
@@ -53,6 +58,9 @@ impl Guard {
             None => Some(called.await),
         };
         call.end(false, verdict.is_none());
+        if let Some(verdict) = &verdict {
+            self.gave(&verdict.code);
+        }
         verdict.ok_or(TooLate)
     }
 }

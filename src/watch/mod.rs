@@ -8,10 +8,11 @@ mod page;
 mod sums;
 mod writer;
 
-pub use page::{BUCKETS, Page, Place, Running};
+pub use page::{BUCKETS, Page, Place, Running, VERDICTS};
 pub use sums::{Sum, upper_bound};
 pub use writer::{
-    Call, Spot, attach, begin, detach, is_interrupted, is_worn, set_session, wear_out,
+    Call, Spot, attach, begin, count_verdict, detach, is_interrupted, is_worn, set_session,
+    wear_out,
 };
 
 /// Nanoseconds of the clock that all processes of this machine share.

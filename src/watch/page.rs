@@ -11,6 +11,18 @@ pub(super) const ROWS: usize = 1024;
 /// Classes of durations; see [`super::upper_bound`].
 pub const BUCKETS: usize = 28;
 
+/// The verdicts that are counted, by qpsmtpd's names; the last stands for any other.
+pub const VERDICTS: [&str; 8] = [
+    "OK",
+    "DENY",
+    "DENYSOFT",
+    "DENY_DISCONNECT",
+    "DENYSOFT_DISCONNECT",
+    "DECLINED",
+    "DONE",
+    "other",
+];
+
 const NATIVE: u32 = 1 << 31;
 
 /// A plugin and a hook of it, by their numbers.
@@ -63,6 +75,7 @@ pub(super) struct Row {
     pub calls: AtomicU64,
     pub nanoseconds: AtomicU64,
     pub buckets: [AtomicU32; BUCKETS],
+    pub verdicts: [AtomicU32; VERDICTS.len()],
 }
 
 /// See the module's description. Zeroed memory is a page on which nothing has happened.
@@ -110,6 +123,7 @@ impl Page {
             calls: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
             buckets: std::array::from_fn(|_| AtomicU32::new(0)),
+            verdicts: std::array::from_fn(|_| AtomicU32::new(0)),
         };
         let slot = || Slot {
             serial: AtomicU64::new(0),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::page::{BUCKETS, Page, Place, Row};
+use super::page::{BUCKETS, Page, Place, Row, VERDICTS};
 
 /// What is known of the calls of one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Sum {
     /// How many calls took less than [`upper_bound`] of the class, and not less than that of the
     /// class before.
     pub buckets: [u64; BUCKETS],
+    /// How many calls gave each of [`VERDICTS`].
+    pub verdicts: [u64; VERDICTS.len()],
 }
 
 /// The end of a class of durations; the last has none.
@@ -41,6 +43,9 @@ impl Sum {
         for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
             *mine += theirs;
         }
+        for (mine, theirs) in self.verdicts.iter_mut().zip(other.verdicts) {
+            *mine += theirs;
+        }
     }
 }
 
@@ -60,6 +65,7 @@ impl Row {
             late: self.late.load(Ordering::Relaxed).into(),
             time: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
             buckets: std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed).into()),
+            verdicts: std::array::from_fn(|at| self.verdicts[at].load(Ordering::Relaxed).into()),
         };
         Some((place, sum))
     }

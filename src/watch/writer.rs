@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::now;
-use super::page::{Page, Place, ROWS, Row, SLOTS};
+use super::page::{Page, Place, ROWS, Row, SLOTS, VERDICTS};
 use super::sums::bucket;
 
 struct Writer {
@@ -176,6 +176,14 @@ impl Writer {
     }
 }
 
+/// A call of this place gave the verdict with this name (of [`VERDICTS`]; any other name is "other").
+pub fn count_verdict(spot: &Spot, name: &str) {
+    if let Some(row) = WRITER.get().and_then(|writer| writer.row(spot)) {
+        let found = VERDICTS.iter().position(|known| *known == name);
+        count(&row.verdicts[found.unwrap_or(VERDICTS.len() - 1)]);
+    }
+}
+
 /// Whether a call that runs is the one that the supervisor wants to end.
 pub fn is_interrupted() -> bool {
     let Some(writer) = WRITER.get() else {
@@ -244,6 +252,18 @@ mod tests {
         assert_eq!((of(inner.place).calls, of(inner.place).died), (1, 1));
         assert_eq!((of(outer.place).calls, of(outer.place).late), (2, 1));
         assert_eq!(of(outer.place).buckets.iter().sum::<u64>(), 2);
+    }
+
+    #[test]
+    fn verdicts_are_counted_by_their_names() {
+        let page = page();
+        let spot = spot(0);
+        for name in ["DENY", "DECLINED", "DENY", "YIELD", ""] {
+            begin(&spot).end(false, false);
+            count_verdict(&spot, name);
+        }
+        let (_, sum) = page.sums().next().unwrap();
+        assert_eq!(sum.verdicts, [0, 2, 0, 0, 0, 1, 0, 2]);
     }
 
     #[test]

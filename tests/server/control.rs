@@ -206,6 +206,7 @@ fn status_shows_what_plugins_do_and_did() {
         (&plugin["calls"], &plugin["died"], &plugin["late"]),
         (&2.into(), &2.into(), &0.into())
     );
+    assert_eq!(plugin["verdicts"], serde_json::json!({"DENY": 2}));
     assert!(plugin["nanoseconds"].as_u64().unwrap() > 1_000_000);
     let classes = plugin["durations"].as_array().unwrap();
     let calls: u64 = classes
@@ -214,7 +215,7 @@ fn status_shows_what_plugins_do_and_did() {
         .sum();
     assert_eq!(calls, 2);
     let shown = told(&daemon, &["status", "--plugins"]);
-    assert!(shown.ends_with(" call greeter\n"), "{shown}");
+    assert!(shown.ends_with(" call greeter DENY:2\n"), "{shown}");
 }
 
 fn status_counts_what_became_of_sessions_and_workers() {

@@ -160,6 +160,7 @@ fn call(config: &Path) {
         std::thread::sleep(Duration::from_millis(1));
     }
     call.end(true, false);
+    watch::count_verdict(&spot, "DENY");
 }
 
 fn say(socket: &OwnedFd, text: &str) {

@@ -137,6 +137,10 @@ fn metrics_count_what_happens() {
             "camelpost_plugin_calls_failed_total{plugin=\"greeter\",hook=\"call\",how=\"died\"}",
             1.0,
         ),
+        (
+            "camelpost_plugin_verdicts_total{plugin=\"greeter\",hook=\"call\",verdict=\"DENY\"}",
+            1.0,
+        ),
         ("camelpost_generation", 1.0),
         ("camelpost_loads_total{outcome=\"loaded\"}", 1.0),
     ] {

@@ -181,6 +181,8 @@ pub struct PluginStatus {
     pub late: u64,
     /// All of them together; a call within another counts for both.
     pub nanoseconds: u64,
+    /// By qpsmtpd's names, as far as they were given; calls that died or were late gave none.
+    pub verdicts: BTreeMap<String, u64>,
     /// How many took less than a time, and not less than the one before.
     pub durations: Vec<DurationClass>,
 }

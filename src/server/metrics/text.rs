@@ -223,6 +223,18 @@ fn plugins(page: &mut Page, plugins: &[PluginStatus]) {
             page.sample(failed, &labels, count);
         }
     }
+    let verdicts = "camelpost_plugin_verdicts_total";
+    page.metric(verdicts, "counter", "What plugin calls have answered.");
+    for one in plugins {
+        for (verdict, count) in &one.verdicts {
+            let labels = [
+                ("plugin", one.plugin.as_str()),
+                ("hook", one.hook.as_str()),
+                ("verdict", verdict.as_str()),
+            ];
+            page.sample(verdicts, &labels, count);
+        }
+    }
     let name = "camelpost_plugin_call_seconds";
     page.metric(name, "histogram", "Plugin calls by how long they took.");
     let seconds = |nanoseconds: u64| nanoseconds as f64 / 1e9;
@@ -268,6 +280,7 @@ mod tests {
             died: 1,
             late: 2,
             nanoseconds: 1_500_000_000,
+            verdicts: [("DENY".to_owned(), 3)].into(),
             durations: vec![
                 class(Some(1024), 1),
                 class(Some(2048), 2),
@@ -278,6 +291,7 @@ mod tests {
         plugins(&mut page, &[one]);
         let of = "plugin=\"dnsbl\",hook=\"connect\"";
         for line in [
+            format!("camelpost_plugin_verdicts_total{{{of},verdict=\"DENY\"}} 3"),
             format!("camelpost_plugin_calls_failed_total{{{of},how=\"late\"}} 2"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000001024\"}} 1"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000004096\"}} 3"),

@@ -18,7 +18,7 @@ use super::super::metrics;
 use super::super::workers::Worker;
 use super::Supervisor;
 use super::watching::{RunningCall, Sums};
-use crate::watch::upper_bound;
+use crate::watch::{VERDICTS, upper_bound};
 
 /// How long the process stays for its callers to take their answer.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -257,6 +257,10 @@ fn plugin_list(sums: Sums) -> Vec<PluginStatus> {
             died: sum.died,
             late: sum.late,
             nanoseconds: nanoseconds(sum.time),
+            verdicts: (VERDICTS.into_iter().zip(sum.verdicts))
+                .filter(|(_, count)| *count > 0)
+                .map(|(name, count)| (name.to_owned(), count))
+                .collect(),
             durations: (sum.buckets.into_iter().enumerate())
                 .map(|(class, calls)| DurationClass {
                     below_nanoseconds: upper_bound(class).map(nanoseconds),
