@@ -1,8 +1,7 @@
-//! The control socket: where it is and whose, what is said on it, and the commands that use it.
+//! What is said on the control socket, and the commands that use it. Where it is: place.rs.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -10,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use crate::daemon::{Client, Daemon, command, config, until, wait};
+use crate::daemon::{Client, Daemon, config, until};
 
 crate::tests! {
     status_shows_generation_workers_sessions_and_limits,
@@ -26,16 +25,6 @@ crate::tests! {
     a_drain_is_cut_short_by_sigterm,
     drain_without_waiting_answers_at_once,
     a_client_in_a_drain_is_not_taken,
-    the_socket_is_named_by_the_pid_and_gone_at_the_end,
-    the_socket_is_where_it_was_told_to_be,
-    the_socket_is_the_service_user_s,
-    without_a_socket_the_service_runs,
-    a_socket_that_cannot_be_made_is_one_clear_line,
-    a_socket_in_use_is_one_clear_line_and_goes_on_working,
-    a_stale_socket_is_replaced,
-    several_daemons_are_listed,
-    no_daemon_is_one_clear_line,
-    a_daemon_that_was_killed_is_no_daemon,
     bad_requests_are_explained,
     callers_that_say_nothing_do_not_keep_others_out,
     status_answers_while_plugins_load,
@@ -43,7 +32,7 @@ crate::tests! {
 }
 
 /// Runs `camelpost ARGS` for the daemons in `dir`.
-fn ask(dir: &Path, args: &[&str]) -> Output {
+pub fn ask(dir: &Path, args: &[&str]) -> Output {
     Command::new(std::env::current_exe().unwrap())
         .args(args)
         .env("RUNTIME_DIRECTORY", dir.join("run"))
@@ -51,19 +40,19 @@ fn ask(dir: &Path, args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn text(bytes: &[u8]) -> &str {
+pub fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
 
 /// Standard output of a command that has to succeed.
-fn told(daemon: &Daemon, args: &[&str]) -> String {
+pub fn told(daemon: &Daemon, args: &[&str]) -> String {
     let output = ask(daemon.dir.path(), args);
     assert!(output.status.success(), "{output:?}");
     assert_eq!(text(&output.stderr), "");
     text(&output.stdout).to_owned()
 }
 
-fn assert_refused(output: &Output, status: i32, parts: &[&str]) {
+pub fn assert_refused(output: &Output, status: i32, parts: &[&str]) {
     assert_eq!(output.status.code(), Some(status), "{output:?}");
     assert_eq!(text(&output.stdout), "");
     let problem = text(&output.stderr);
@@ -90,7 +79,7 @@ fn say(path: &Path, line: &[u8]) -> Value {
     serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer:?}"))
 }
 
-fn socket(daemon: &Daemon) -> PathBuf {
+pub fn socket(daemon: &Daemon) -> PathBuf {
     daemon.path(&format!("run/{}.sock", daemon.child.id()))
 }
 
@@ -348,167 +337,6 @@ fn a_client_in_a_drain_is_not_taken() {
     });
     client.end("QUIT");
     daemon.wait();
-}
-
-fn the_socket_is_named_by_the_pid_and_gone_at_the_end() {
-    let mut daemon = Daemon::start(&[]);
-    let path = socket(&daemon);
-    let file = std::fs::metadata(&path).unwrap();
-    assert!(file.file_type().is_socket());
-    assert_eq!(file.permissions().mode() & 0o777, 0o600);
-    daemon.signal(Signal::TERM);
-    daemon.wait();
-    assert!(!path.exists());
-}
-
-fn the_socket_is_where_it_was_told_to_be() {
-    let dir = config(&[]);
-    let path = dir.path().join("here");
-    let path = path.to_str().unwrap();
-    let daemon = Daemon::start_with(dir, &["--control", path]);
-    assert!(!socket(&daemon).exists());
-    let shown = told(&daemon, &["status", "--control", path]);
-    assert!(shown.contains(&format!("pid {}", daemon.child.id())));
-}
-
-fn the_socket_is_the_service_user_s() {
-    if !rustix::process::geteuid().is_root() {
-        println!("needs root");
-        return;
-    }
-    let dir = config(&[]);
-    let open = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(dir.path(), open).unwrap();
-    let mut daemon = Daemon::start_with(dir, &["--user", "nobody"]);
-    let path = socket(&daemon);
-    let uid: u32 = daemon.connect().greeted("uid").parse().unwrap();
-    assert_ne!(uid, 0);
-    assert_eq!(std::fs::metadata(&path).unwrap().uid(), uid);
-    assert!(told(&daemon, &["status"]).contains("generation 1"));
-    daemon.signal(Signal::TERM);
-    daemon.wait();
-    assert!(!path.exists());
-}
-
-fn without_a_socket_the_service_runs() {
-    let dir = config(&[]);
-    std::fs::write(dir.path().join("run"), "in the way").unwrap();
-    let mut daemon = Daemon::start_with(dir, &[]);
-    assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
-    let log = daemon.log();
-    let line = log.lines().find(|line| line.contains("no control socket"));
-    assert!(
-        line.is_some_and(|line| line.contains("/run: Not a directory")),
-        "{log}"
-    );
-    let mut daemon = Daemon::start(&["--control", "none"]);
-    assert!(!daemon.path("run").exists());
-    assert!(!daemon.log().contains("control socket"));
-    assert_refused(
-        &ask(daemon.dir.path(), &["status"]),
-        3,
-        &["no running daemon found"],
-    );
-}
-
-/// Runs a daemon that is to fail; gives what it says.
-fn failing(dir: &Path, args: &[&str]) -> String {
-    let mut child = command(dir, args).spawn().unwrap();
-    assert_eq!(wait(&mut child).code(), Some(1));
-    let mut text = String::new();
-    let mut stderr = child.stderr.take().unwrap();
-    stderr.read_to_string(&mut text).unwrap();
-    assert_eq!(text.lines().count(), 1, "{text}");
-    assert!(text.starts_with("camelpost: "), "{text}");
-    text
-}
-
-fn a_socket_that_cannot_be_made_is_one_clear_line() {
-    let dir = config(&[("file", "precious")]);
-    let file = dir.path().join("config/file");
-    for path in [
-        "/nonexistent/control",
-        file.to_str().unwrap(),
-        "/proc/control",
-    ] {
-        let said = failing(dir.path(), &["--control", path]);
-        assert!(said.contains(path) && said.contains("--control"), "{said}");
-    }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
-}
-
-fn a_socket_in_use_is_one_clear_line_and_goes_on_working() {
-    let dir = config(&[]);
-    let path = dir.path().join("control");
-    let path = path.to_str().unwrap();
-    let daemon = Daemon::start_with(dir, &["--control", path]);
-    let said = failing(daemon.dir.path(), &["--control", path]);
-    let pid = format!("the daemon with pid {} listens there", daemon.child.id());
-    assert!(said.contains(&pid) && said.contains(path), "{said}");
-    assert!(told(&daemon, &["status", "--control", path]).contains("generation 1"));
-}
-
-fn a_stale_socket_is_replaced() {
-    let dir = config(&[]);
-    let path = dir.path().join("control");
-    // The file of a listener stays when that is closed.
-    drop(UnixListener::bind(&path).unwrap());
-    let path = path.to_str().unwrap();
-    let mut daemon = Daemon::start_with(dir, &["--control", path]);
-    assert!(told(&daemon, &["status", "--control", path]).contains("generation 1"));
-    daemon.signal(Signal::KILL);
-    daemon.wait();
-    assert!(Path::new(path).exists());
-    let again = Daemon::start_with(config(&[]), &["--control", path]);
-    assert!(told(&again, &["status", "--control", path]).contains("generation 1"));
-}
-
-fn several_daemons_are_listed() {
-    let one = Daemon::start(&[]);
-    let other = command(one.dir.path(), &[]).spawn().unwrap();
-    let second = one.path(&format!("run/{}.sock", other.id()));
-    let mut other = Daemon::of(other, config(&[]));
-    other.wait_until_it_listens();
-    let output = ask(one.dir.path(), &["status"]);
-    let (first, second) = (socket(&one), second.display().to_string());
-    assert_refused(
-        &output,
-        3,
-        &["several daemons", &first.display().to_string(), &second],
-    );
-    let shown = told(&one, &["status", "--control", &second]);
-    assert!(shown.contains(&format!("pid {}", other.child.id())));
-}
-
-fn no_daemon_is_one_clear_line() {
-    let dir = config(&[]);
-    for command in ["status", "reload", "drain"] {
-        let run = dir.path().join("run").display().to_string();
-        assert_refused(
-            &ask(dir.path(), &[command]),
-            3,
-            &["no running daemon", &run, "--control"],
-        );
-        let output = ask(dir.path(), &[command, "--control", "/nonexistent/control"]);
-        assert_refused(&output, 3, &["no running daemon", "/nonexistent/control"]);
-    }
-}
-
-fn a_daemon_that_was_killed_is_no_daemon() {
-    let mut daemon = Daemon::start(&[]);
-    daemon.signal(Signal::KILL);
-    daemon.wait();
-    assert!(socket(&daemon).exists());
-    assert_refused(
-        &ask(daemon.dir.path(), &["status"]),
-        3,
-        &["no running daemon found"],
-    );
-    let next = command(daemon.dir.path(), &[]).spawn().unwrap();
-    let mut next = Daemon::of(next, config(&[]));
-    next.wait_until_it_listens();
-    assert!(!socket(&daemon).exists());
-    assert!(told(&daemon, &["status"]).contains(&format!("pid {}", next.child.id())));
 }
 
 fn bad_requests_are_explained() {

@@ -6,6 +6,7 @@ mod daemon;
 mod engine;
 mod life;
 mod metrics;
+mod place;
 mod service;
 
 use std::panic::catch_unwind;
@@ -36,7 +37,14 @@ fn main() -> ExitCode {
         };
         return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
-    let all: Vec<Test> = [service::TESTS, life::TESTS, control::TESTS, metrics::TESTS].concat();
+    let all: Vec<Test> = [
+        service::TESTS,
+        life::TESTS,
+        control::TESTS,
+        metrics::TESTS,
+        place::TESTS,
+    ]
+    .concat();
     if args.iter().any(|arg| arg == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;
