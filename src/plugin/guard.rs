@@ -88,13 +88,15 @@ fn verdict(on_error: OnError) -> Option<Verdict> {
     }
 }
 
+type ByName = FxHashMap<Vec<u8>, Rc<Guard>>;
+
 /// The guards of all plugins.
 #[derive(Debug, Default)]
 pub struct Guards {
     settings: PluginSettings,
     /// The plugins' names in the table of hooks; a place is a plugin's number.
     plugins: Vec<String>,
-    known: RefCell<FxHashMap<Hook, FxHashMap<Vec<u8>, Rc<Guard>>>>,
+    known: RefCell<FxHashMap<Hook, ByName>>,
 }
 
 impl Guards {

@@ -56,6 +56,8 @@ pub fn attach(page: &'static Page) {
         session: Cell::new(0),
     };
     WRITER.set(Some(Box::leak(Box::new(writer))));
+    // What ran in the process that this one was forked from does not count.
+    WORN.set(false);
 }
 
 /// The page is another process's from now on.
