@@ -6,6 +6,7 @@
 mod classic;
 mod flavour;
 mod getopt;
+mod service;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
+use self::service::ServiceArgs;
 use crate::server::{self, Engine, ListenAddress, Settings, Talk, ZygoteCommand};
 
 const SESSIONS_PER_LIFE: u32 = 10_000;
@@ -124,8 +126,8 @@ struct EngineArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Signals: INT and TERM stop (open sessions have 5 seconds, a second signal cuts them off), HUP loads \
-config and plugins anew; if that fails, what was loaded stays.\n\n\
+Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second signal cuts them \
+off), HUP loads config and plugins anew; if that fails, what was loaded stays.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
@@ -180,6 +182,9 @@ struct Serve {
     /// logging plugin.
     #[arg(short, long)]
     detach: bool,
+
+    #[command(flatten)]
+    service: ServiceArgs,
 }
 
 impl From<EngineArgs> for EngineSettings {
@@ -269,6 +274,7 @@ pub fn run<E: Engine>(
                 detach: args.detach,
                 lower_nice: 0,
                 talk: Talk::Normal,
+                service: args.service.into(),
             };
             serve(&args.engine, &settings)
         }

@@ -27,7 +27,9 @@ mod zygote;
 pub use listen::ListenAddress;
 pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
 pub use progress::loading;
-pub use start::{ServeError, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve};
+pub use start::{
+    ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve,
+};
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 

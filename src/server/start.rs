@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
@@ -40,6 +41,14 @@ pub struct Settings {
     /// How much to lower the nice level of the supervisor alone; needs root.
     pub lower_nice: u32,
     pub talk: Talk,
+    pub service: ServiceSettings,
+}
+
+/// How the service as a whole behaves toward whoever runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// How long open sessions may go on once the service is told to stop.
+    pub drain: Duration,
 }
 
 /// What the service itself logs while it starts; afterwards `loglevel` counts.

@@ -5,6 +5,7 @@ mod daemon;
 mod engine;
 mod life;
 mod service;
+mod stopping;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
         };
         return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
-    let all: Vec<Test> = [service::TESTS, life::TESTS].concat();
+    let all: Vec<Test> = [service::TESTS, life::TESTS, stopping::TESTS].concat();
     if args.iter().any(|arg| arg == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

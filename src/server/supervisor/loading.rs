@@ -47,7 +47,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn reload(&mut self) {
-        if self.stop_at.is_some() {
+        if self.stop.is_some() {
             return;
         }
         if self
@@ -107,7 +107,7 @@ impl Supervisor<'_> {
                     }
                     Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),
                 }
-                if self.stop_at.is_some() || self.current != Some(number) {
+                if self.stop.is_some() || self.current != Some(number) {
                     self.workers.dismiss(worker);
                 }
                 self.place_waiting();
@@ -128,7 +128,7 @@ impl Supervisor<'_> {
         self.facts = facts;
         crate::log::set_level(facts.log_level);
         self.zygotes.well();
-        if self.stop_at.is_some() {
+        if self.stop.is_some() {
             return Ok(());
         }
         let old = self.current.replace(number);
@@ -215,7 +215,7 @@ impl Supervisor<'_> {
             );
         }
         self.workers.watch(number, &self.events);
-        if self.current == Some(number) && self.stop_at.is_none() {
+        if self.current == Some(number) && self.stop.is_none() {
             self.current = None;
             let wait = self.zygotes.failed();
             tracing::error!("the zygote ended ({status}); another is started in {wait:?}");

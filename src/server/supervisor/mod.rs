@@ -1,24 +1,25 @@
 //! The supervisor's loop: connections, zygotes, workers and signals come in as events, one at a
-//! time. The stop is decided here, all else in the modules below.
+//! time. What each of them means is decided in the modules below.
 
 #![forbid(unsafe_code)]
 
 mod loading;
 mod placement;
+mod stopping;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use super::LoadFacts;
-use super::clients::{Counted, Networks, refuse};
+use super::clients::{Counted, Networks};
 use super::detach::Detached;
 use super::generation::Generation;
 use super::listen::{Bound, Connection, Places};
@@ -26,13 +27,7 @@ use super::message::{FromWorker, FromZygote, ProcessEnd};
 use super::privileges::ServiceUser;
 use super::start::{ServeError, Settings, ZygoteCommand};
 use super::workers::{Damper, Workers};
-
-/// How long open sessions may go on once the service is told to stop.
-const GRACE: Duration = Duration::from_secs(5);
-/// How long the processes may take to end after that.
-const LAST_GRACE: Duration = Duration::from_secs(3);
-
-const STOPPING: &str = "421 4.3.2 Service is shutting down, closing connection\r\n";
+use stopping::{LAST_GRACE, Stop};
 
 /// What the supervisor reacts to.
 pub(super) enum Event {
@@ -104,9 +99,8 @@ pub(super) struct Supervisor<'a> {
     waiting: VecDeque<Client>,
     forks: Damper,
     zygotes: Damper,
-    /// When open sessions are cut off; the second time, when not even that helped.
-    stop_at: Option<Instant>,
-    killed: bool,
+    /// The service ends: how far that has gone, and when the next step is due.
+    stop: Option<Stop>,
 }
 
 impl<'a> Supervisor<'a> {
@@ -142,8 +136,7 @@ impl<'a> Supervisor<'a> {
             waiting: VecDeque::new(),
             forks: Damper::default(),
             zygotes: Damper::default(),
-            stop_at: None,
-            killed: false,
+            stop: None,
         };
         (supervisor, receiver)
     }
@@ -191,7 +184,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.stop_at.is_some()
+        self.stop.is_some()
             && self.workers.len() == 0
             && self
                 .generations
@@ -228,17 +221,17 @@ impl<'a> Supervisor<'a> {
 
     /// When `time_is_up` must be called next.
     fn next_time(&self) -> Option<Instant> {
-        if self.stop_at.is_some() {
-            return self.stop_at;
+        if let Some(stop) = &self.stop {
+            return Some(stop.next);
         }
         let waits = [self.zygotes.wake_at(), self.forks.wake_at()];
         waits.into_iter().flatten().min()
     }
 
     fn time_is_up(&mut self) {
-        if let Some(stop_at) = self.stop_at {
-            if stop_at <= Instant::now() {
-                self.cut_off();
+        if let Some(stop) = &self.stop {
+            if stop.next <= Instant::now() {
+                self.stop_harder();
             }
             return;
         }
@@ -248,40 +241,5 @@ impl<'a> Supervisor<'a> {
         if self.forks.try_again() {
             self.fork_workers();
         }
-    }
-
-    fn stop(&mut self) {
-        if self.stop_at.is_some() {
-            // The second signal: whoever sent it does not want to wait.
-            return self.cut_off();
-        }
-        self.stop_at = Some(Instant::now() + GRACE);
-        // Dropping the listeners closes them.
-        self.acceptors
-            .drain(..)
-            .for_each(|acceptor| acceptor.abort());
-        self.bound.clear();
-        for client in self.waiting.drain(..) {
-            refuse(&client.connection.socket, STOPPING);
-        }
-        self.workers.dismiss_all(true, |_| true);
-    }
-
-    /// Ends what has not ended by itself.
-    fn cut_off(&mut self) {
-        if self.killed {
-            // Not even SIGKILL helped (a process in uninterruptible sleep): leave it behind.
-            self.generations.clear();
-            self.workers = Workers::default();
-            return;
-        }
-        self.killed = true;
-        for (_, session) in self.sessions.drain() {
-            if let Some(socket) = &session.socket {
-                refuse(socket, STOPPING);
-            }
-        }
-        self.workers.kill_all();
-        self.stop_at = Some(Instant::now() + LAST_GRACE);
     }
 }

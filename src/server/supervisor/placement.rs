@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
-use super::{Client, Event, STOPPING, Session, Supervisor};
+use super::stopping::STOPPING;
+use super::{Client, Event, Session, Supervisor};
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
@@ -22,7 +23,7 @@ const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
 
 impl Supervisor<'_> {
     pub(super) fn admit(&mut self, connection: Connection) {
-        if self.stop_at.is_some() {
+        if self.stop.is_some() {
             return refuse(&connection.socket, STOPPING);
         }
         let limit = match self.facts.hooks_pre_connection {
@@ -109,7 +110,7 @@ impl Supervisor<'_> {
 
     /// Asks for as many workers as clients wait for, and the spare ones.
     pub(super) fn fork_workers(&mut self) {
-        if self.stop_at.is_some() || self.forks.holds_back() {
+        if self.stop.is_some() || self.forks.holds_back() {
             return;
         }
         let Some(number) = self.current else { return };
@@ -221,7 +222,7 @@ impl Supervisor<'_> {
             }
         }
         let in_order = worker.dismissed && matches!(end, Some(ProcessEnd::Status(0)) | None);
-        if in_order || (self.killed && !served_someone) {
+        if in_order || (self.is_killing() && !served_someone) {
             tracing::debug!("cleaning up after {pid}");
         } else if !served_someone {
             tracing::error!("idle worker {pid} {how}");
