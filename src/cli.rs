@@ -12,11 +12,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
-use self::service::ServiceArgs;
+use self::service::{Given, ServiceArgs};
 use crate::server::{self, Engine, ListenAddress, Settings, Talk, ZygoteCommand};
 
 const SESSIONS_PER_LIFE: u32 = 10_000;
@@ -247,7 +247,13 @@ pub fn run<E: Engine>(
         Some(Flavour::Async) => return failed(flavour::NO_ASYNC),
         None => {}
     }
-    match CommandLine::parse().command {
+    let matches = CommandLine::command().get_matches();
+    let given = Given(matches.subcommand_matches("serve"));
+    let command = match CommandLine::from_arg_matches(&matches) {
+        Ok(line) => line.command,
+        Err(error) => error.exit(),
+    };
+    match command {
         Subcommands::Perl(perl) => status((scripts.perl)(perl.words)),
         Subcommands::Prove(prove) => status((scripts.prove)(prove.words)),
         Subcommands::Zygote(Zygote { engine: args, nice }) => {
@@ -261,6 +267,9 @@ pub fn run<E: Engine>(
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
         Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),
         Subcommands::Serve(args) => {
+            if let Some(problem) = service::contradiction(&args, &given) {
+                return failed(&format!("camelpost: {problem}"));
+            }
             let settings = Settings {
                 listen: args.listen_address,
                 ports: args.port,
@@ -274,7 +283,7 @@ pub fn run<E: Engine>(
                 detach: args.detach,
                 lower_nice: 0,
                 talk: Talk::Normal,
-                service: args.service.into(),
+                service: args.service.settings(&given),
             };
             serve(&args.engine, &settings)
         }
@@ -343,7 +352,6 @@ fn failed(message: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

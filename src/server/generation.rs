@@ -18,10 +18,10 @@ use tokio::task::AbortHandle;
 
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromZygote, ToZygote};
-use super::process;
 use super::progress::LONG;
 use super::start::ZygoteCommand;
 use super::supervisor::Event;
+use super::{activation, notify, process};
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
@@ -46,6 +46,9 @@ impl Generation {
         let mut process = Command::new(&command.program);
         if let Some(name) = &command.arg0 {
             process.arg0(name);
+        }
+        for name in activation::VARIABLES.iter().chain(&notify::VARIABLES) {
+            process.env_remove(name);
         }
         // A process group of its own: ^C in a terminal is for the supervisor, which stops the
         // workers in order.

@@ -155,6 +155,16 @@ pub(super) struct Listener {
 }
 
 impl Bound {
+    /// A TCP socket that was bound elsewhere.
+    pub(super) fn adopt(socket: OwnedFd) -> Option<Bound> {
+        let address = local_address(&socket)?;
+        Some(Bound { socket, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Starts to listen; needs a runtime.
     pub(super) fn listen(self) -> Result<Listener, String> {
         let address = self.address;

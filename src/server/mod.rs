@@ -7,16 +7,19 @@
 
 #![deny(unsafe_code)]
 
+mod activation;
 mod channel;
 mod clients;
 mod detach;
 mod generation;
 mod listen;
 mod message;
+mod notify;
 mod pid_file;
 mod privileges;
 mod process;
 mod progress;
+mod rate;
 mod signals;
 mod start;
 mod supervisor;
@@ -27,8 +30,10 @@ mod zygote;
 pub use listen::ListenAddress;
 pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
 pub use progress::loading;
+pub use rate::Rate;
 pub use start::{
-    ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve,
+    ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
+    serve,
 };
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;

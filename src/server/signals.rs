@@ -1,8 +1,9 @@
-//! Signals to the supervisor, as events.
+//! Signals to the supervisor and the beat of its watchdog, as events.
 
 #![forbid(unsafe_code)]
 
 use std::io;
+use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
@@ -27,4 +28,19 @@ pub(super) fn watch(events: UnboundedSender<Event>) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Sends an event each time that this much time has passed. Needs a LocalSet.
+pub(super) fn tick(time: Duration, events: UnboundedSender<Event>) {
+    tokio::task::spawn_local(async move {
+        let mut beat = tokio::time::interval(time);
+        // One sign of life is as good as several.
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            beat.tick().await;
+            if events.send(Event::Alive).is_err() {
+                return;
+            }
+        }
+    });
 }

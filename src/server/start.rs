@@ -12,11 +12,13 @@ use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
 };
 
-use super::listen::{ListenAddress, bind_all};
+use super::listen::{Bound, ListenAddress, bind_all};
+use super::notify::Notify;
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
+use super::rate::Rate;
 use super::supervisor::Supervisor;
-use super::{detach, process};
+use super::{activation, detach, process};
 
 /// What the daemon is to do, apart from mail.
 #[derive(Debug, Clone)]
@@ -49,6 +51,11 @@ pub struct Settings {
 pub struct ServiceSettings {
     /// How long open sessions may go on once the service is told to stop.
     pub drain: Duration,
+    /// How often one address may connect (IPv6: one /64); none for as often as it likes.
+    pub max_rate: Option<Rate>,
+    /// Whether `ports` were asked for and are not just the default: only then must sockets that a
+    /// service manager passes have them.
+    pub ports_named: bool,
 }
 
 /// What the service itself logs while it starts; afterwards `loglevel` counts.
@@ -103,7 +110,7 @@ impl std::error::Error for ServeError {}
 /// another: it forks (`detach`) and changes the user.
 pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeError> {
     let user = ServiceUser::find(settings.user.as_deref()).map_err(ServeError::Start)?;
-    let bound = bind_all(&settings.listen, &settings.ports).map_err(ServeError::Start)?;
+    let bound = sockets(settings).map_err(ServeError::Start)?;
     let problem =
         |what: &str, error: &dyn fmt::Display| ServeError::Start(format!("cannot {what}: {error}"));
     let detached = match settings.detach {
@@ -132,8 +139,23 @@ pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeEr
         .enable_all()
         .build()
         .map_err(|error| problem("start the runtime", &error))?;
-    let (supervisor, events) = Supervisor::new(settings, command, &user, bound, detached);
+    let notify = Notify::from_environment();
+    let (supervisor, events) = Supervisor::new(settings, command, &user, bound, detached, notify);
     tokio::task::LocalSet::new().block_on(&runtime, supervisor.run(events))
+}
+
+/// The sockets that a service manager passes, else new ones.
+fn sockets(settings: &Settings) -> Result<Vec<Bound>, String> {
+    let passed = activation::take()?;
+    if passed.is_empty() {
+        return bind_all(&settings.listen, &settings.ports);
+    }
+    let ports = match settings.service.ports_named {
+        true => &settings.ports[..],
+        false => &[],
+    };
+    activation::agree(&passed, &settings.listen, ports)?;
+    Ok(passed)
 }
 
 fn lower(level: i32, steps: u32) -> i32 {

@@ -4,8 +4,10 @@
 mod daemon;
 mod engine;
 mod life;
+mod limits;
 mod service;
 mod stopping;
+mod systemd;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -31,7 +33,14 @@ fn main() -> ExitCode {
         };
         return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
-    let all: Vec<Test> = [service::TESTS, life::TESTS, stopping::TESTS].concat();
+    let all: Vec<Test> = [
+        service::TESTS,
+        life::TESTS,
+        limits::TESTS,
+        stopping::TESTS,
+        systemd::TESTS,
+    ]
+    .concat();
     if args.iter().any(|arg| arg == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

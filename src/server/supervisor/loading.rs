@@ -59,8 +59,9 @@ impl Supervisor<'_> {
             return;
         }
         tracing::info!("reloading: open sessions go on with what is loaded now");
+        self.notify.reloading("Loading the plugins anew");
         if let Err(error) = self.start_generation() {
-            tracing::error!("reload failed, what was loaded stays: {error}");
+            self.reload_failed(&error.to_string());
         }
     }
 
@@ -139,6 +140,7 @@ impl Supervisor<'_> {
             self.drop_unused(old);
         }
         self.open()?;
+        self.notify.ready(&self.status());
         self.place_waiting();
         Ok(())
     }
@@ -152,6 +154,7 @@ impl Supervisor<'_> {
         for bound in bound {
             let listener = bound.listen().map_err(ServeError::Start)?;
             tracing::info!("Listening on {}", listener.address);
+            self.addresses.push(listener.address);
             let (events, places) = (self.events.clone(), self.places.clone());
             let task = tokio::task::spawn_local(async move {
                 loop {
@@ -180,13 +183,22 @@ impl Supervisor<'_> {
         Ok(())
     }
 
+    /// The line that `systemctl status` shows.
+    fn status(&self) -> String {
+        let shown = self.current.unwrap_or_default() + 1;
+        match self.addresses.as_slice() {
+            [one] => format!("Listening on {one}; load {shown}"),
+            several => format!("Listening on {} addresses; load {shown}", several.len()),
+        }
+    }
+
     fn load_failed(&mut self, number: u64, message: String) -> Result<(), ServeError> {
         self.generations.remove(&number);
         if !self.bound.is_empty() {
             return Err(ServeError::Load(message));
         }
         match self.current {
-            Some(_) => tracing::error!("reload failed, what was loaded stays: {message}"),
+            Some(_) => self.reload_failed(&message),
             None => {
                 let wait = self.zygotes.failed();
                 tracing::error!("{message}");
@@ -194,6 +206,13 @@ impl Supervisor<'_> {
             }
         }
         Ok(())
+    }
+
+    fn reload_failed(&self, why: &str) {
+        tracing::error!("reload failed, what was loaded stays: {why}");
+        let line = why.lines().next().unwrap_or_default();
+        self.notify
+            .ready(&format!("Reload failed, what was loaded stays: {line}"));
     }
 
     pub(super) fn zygote_ended(

@@ -8,7 +8,7 @@ mod placement;
 mod stopping;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
@@ -24,7 +24,9 @@ use super::detach::Detached;
 use super::generation::Generation;
 use super::listen::{Bound, Connection, Places};
 use super::message::{FromWorker, FromZygote, ProcessEnd};
+use super::notify::Notify;
 use super::privileges::ServiceUser;
+use super::rate::Rates;
 use super::start::{ServeError, Settings, ZygoteCommand};
 use super::workers::{Damper, Workers};
 use stopping::{LAST_GRACE, Stop};
@@ -60,6 +62,8 @@ pub(super) enum Event {
     },
     Stop,
     Reload,
+    /// Time to tell the service manager that this loop still turns.
+    Alive,
 }
 
 /// A client that has no worker yet.
@@ -83,8 +87,11 @@ pub(super) struct Supervisor<'a> {
     /// Sockets that wait for the plugins before they listen.
     bound: Vec<Bound>,
     detached: Option<Detached>,
+    notify: Notify,
+    rates: Option<Rates>,
     events: UnboundedSender<Event>,
     acceptors: Vec<AbortHandle>,
+    addresses: Vec<SocketAddr>,
     places: Rc<Places>,
     networks: Networks,
     facts: LoadFacts,
@@ -110,6 +117,7 @@ impl<'a> Supervisor<'a> {
         user: &'a ServiceUser,
         bound: Vec<Bound>,
         detached: Option<Detached>,
+        notify: Notify,
     ) -> (Supervisor<'a>, UnboundedReceiver<Event>) {
         let (events, receiver) = unbounded_channel();
         let supervisor = Supervisor {
@@ -118,8 +126,11 @@ impl<'a> Supervisor<'a> {
             user,
             bound,
             detached,
+            notify,
+            rates: settings.service.max_rate.map(Rates::new),
             events,
             acceptors: Vec::new(),
+            addresses: Vec::new(),
             places: Rc::new(Places::new(settings.limit_connections)),
             networks: Networks::default(),
             facts: LoadFacts {
@@ -148,6 +159,10 @@ impl<'a> Supervisor<'a> {
     ) -> Result<(), ServeError> {
         super::signals::watch(self.events.clone())
             .map_err(|error| ServeError::Start(format!("cannot handle signals: {error}")))?;
+        if let Some(time) = self.notify.watchdog {
+            super::signals::tick(time, self.events.clone());
+        }
+        self.notify.status("Loading the plugins");
         self.start_generation().map_err(|error| {
             ServeError::Start(format!(
                 "cannot start the process that loads the plugins: {error}"
@@ -215,6 +230,7 @@ impl<'a> Supervisor<'a> {
             }
             Event::Stop => self.stop(),
             Event::Reload => self.reload(),
+            Event::Alive => self.notify.alive(),
         }
         Ok(())
     }

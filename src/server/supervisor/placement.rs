@@ -31,6 +31,13 @@ impl Supervisor<'_> {
             false => self.settings.max_from_ip,
         };
         let ip = connection.peer.ip();
+        if let Some(rates) = &mut self.rates
+            && !rates.allow(ip)
+        {
+            let rate = rates.rate();
+            tracing::info!("connections from {ip} come too often (over {rate}), sent a 421");
+            return refuse(&connection.socket, TOO_MANY);
+        }
         match self.networks.enter(ip, limit) {
             Some(counted) => {
                 self.waiting.push_back(Client {

@@ -62,6 +62,9 @@ impl Supervisor<'_> {
                 limit.as_secs()
             );
         }
+        let open = self.sessions.len();
+        self.notify
+            .stopping(&format!("Stopping: {open} open sessions"));
         self.enter(Stage::Drains, limit);
     }
 
