@@ -127,7 +127,10 @@ struct EngineArgs {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second signal cuts them \
-off), HUP loads config and plugins anew; if that fails, what was loaded stays.\n\n\
+off), HUP loads config and plugins anew; if that fails, what was loaded stays. USR2 \
+upgrades: the program's file is started anew with the same arguments, and takes over the listening \
+sockets when it has loaded everything; open sessions go on in the old process. If that fails, the \
+old process goes on as it was.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\

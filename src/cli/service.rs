@@ -9,6 +9,8 @@ use clap::{ArgMatches, Args};
 use super::Serve;
 use crate::server::{Rate, ServiceSettings};
 
+const UPGRADE: u32 = 120;
+
 #[derive(Debug, Args)]
 pub struct ServiceArgs {
     /// Let one address (IPv6: one /64) connect only so often: CONNECTIONS at once, and as many
@@ -20,6 +22,10 @@ pub struct ServiceArgs {
     /// a 421. New clients are refused meanwhile. 0: end them at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u32,
+
+    /// Upgrading (USR2), give the new process this many seconds to load everything.
+    #[arg(long, value_name = "SECONDS", default_value_t = UPGRADE, value_parser = clap::value_parser!(u32).range(1..))]
+    upgrade_timeout: u32,
 }
 
 impl ServiceArgs {
@@ -27,6 +33,7 @@ impl ServiceArgs {
     pub fn settings(&self, given: &Given<'_>) -> ServiceSettings {
         ServiceSettings {
             drain: Duration::from_secs(self.drain_timeout.into()),
+            upgrade: Duration::from_secs(self.upgrade_timeout.into()),
             max_rate: self.max_rate,
             ports_named: given.has("port"),
         }
@@ -38,6 +45,7 @@ impl ServiceArgs {
 pub fn classic(ports_named: bool) -> ServiceSettings {
     ServiceSettings {
         drain: Duration::from_secs(5),
+        upgrade: Duration::from_secs(UPGRADE.into()),
         max_rate: None,
         ports_named,
     }

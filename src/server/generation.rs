@@ -21,7 +21,7 @@ use super::message::{FromZygote, ToZygote};
 use super::progress::LONG;
 use super::start::ZygoteCommand;
 use super::supervisor::Event;
-use super::{activation, notify, process};
+use super::{activation, notify, process, upgrade};
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
@@ -47,7 +47,11 @@ impl Generation {
         if let Some(name) = &command.arg0 {
             process.arg0(name);
         }
-        for name in activation::VARIABLES.iter().chain(&notify::VARIABLES) {
+        for name in activation::VARIABLES
+            .iter()
+            .chain(&notify::VARIABLES)
+            .chain(&[upgrade::VARIABLE])
+        {
             process.env_remove(name);
         }
         // A process group of its own: ^C in a terminal is for the supervisor, which stops the

@@ -23,6 +23,7 @@ mod rate;
 mod signals;
 mod start;
 mod supervisor;
+mod upgrade;
 mod worker;
 mod workers;
 mod zygote;

@@ -66,6 +66,15 @@ impl Notify {
         self.say(&format!("STOPPING=1\nSTATUS={status}"));
     }
 
+    /// Another process is the main one now.
+    pub(super) fn main_pid(&self, pid: u32) {
+        self.say(&format!("MAINPID={pid}"));
+    }
+
+    pub(super) fn fall_silent(&mut self) {
+        self.to = None;
+    }
+
     pub(super) fn status(&self, status: &str) {
         self.say(&format!("STATUS={status}"));
     }

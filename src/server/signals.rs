@@ -10,10 +10,11 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use super::supervisor::Event;
 
-/// Sends an event for each INT, TERM (stop) and HUP (reload). Needs a LocalSet.
+/// Sends an event for each INT, TERM (stop), HUP (reload) and USR2 (upgrade). Needs a LocalSet.
 pub(super) fn watch(events: UnboundedSender<Event>) -> io::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut second_user = signal(SignalKind::user_defined2())?;
     let mut hangup = signal(SignalKind::hangup())?;
     tokio::task::spawn_local(async move {
         loop {
@@ -21,6 +22,7 @@ pub(super) fn watch(events: UnboundedSender<Event>) -> io::Result<()> {
                 _ = interrupt.recv() => Event::Stop,
                 _ = terminate.recv() => Event::Stop,
                 _ = hangup.recv() => Event::Reload,
+                _ = second_user.recv() => Event::Upgrade,
             };
             if events.send(event).is_err() {
                 return;

@@ -8,6 +8,7 @@ mod limits;
 mod service;
 mod stopping;
 mod systemd;
+mod upgrade;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         limits::TESTS,
         stopping::TESTS,
         systemd::TESTS,
+        upgrade::TESTS,
     ]
     .concat();
     if args.iter().any(|arg| arg == "--list") {

@@ -4,7 +4,7 @@ use std::net::TcpStream;
 
 use rustix::process::{Pid, Signal};
 
-use crate::daemon::Daemon;
+use crate::daemon::{Daemon, until};
 use crate::life::{alive, failing};
 
 crate::tests! {
@@ -21,7 +21,9 @@ fn an_open_session_goes_on_while_the_service_drains_and_new_clients_are_refused(
     let mut idle = daemon.connect();
     daemon.signal(Signal::TERM);
     daemon.wait_for("2 open sessions may go on for 30 seconds");
-    assert!(TcpStream::connect(daemon.address.unwrap()).is_err());
+    until("new clients are refused", || {
+        TcpStream::connect(daemon.address.unwrap()).is_err()
+    });
     for text in ["one", "two"] {
         client.say(text);
         assert_eq!(client.line(), format!("250 {text}\r\n"));

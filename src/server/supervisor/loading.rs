@@ -6,12 +6,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
+use std::rc::Rc;
 
 use super::super::LoadFacts;
 use super::super::generation::Generation;
 use super::super::message::{FromZygote, PROTOCOL};
 use super::super::start::ServeError;
 use super::super::workers::Worker;
+use super::upgrading::Succession;
 use super::{Event, Supervisor};
 
 impl Supervisor<'_> {
@@ -47,7 +49,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn reload(&mut self) {
-        if self.stop.is_some() {
+        if self.stop.is_some() || self.succession == Succession::Over {
             return;
         }
         if self
@@ -140,7 +142,9 @@ impl Supervisor<'_> {
             self.drop_unused(old);
         }
         self.open()?;
-        self.notify.ready(&self.status());
+        if self.succession == Succession::None {
+            self.notify.ready(&self.status());
+        }
         self.place_waiting();
         Ok(())
     }
@@ -154,7 +158,8 @@ impl Supervisor<'_> {
         for bound in bound {
             let listener = bound.listen().map_err(ServeError::Start)?;
             tracing::info!("Listening on {}", listener.address);
-            self.addresses.push(listener.address);
+            let listener = Rc::new(listener);
+            self.listeners.push(listener.clone());
             let (events, places) = (self.events.clone(), self.places.clone());
             let task = tokio::task::spawn_local(async move {
                 loop {
@@ -180,14 +185,14 @@ impl Supervisor<'_> {
                 .ready()
                 .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
         }
-        Ok(())
+        self.succeed()
     }
 
     /// The line that `systemctl status` shows.
-    fn status(&self) -> String {
+    pub(super) fn status(&self) -> String {
         let shown = self.current.unwrap_or_default() + 1;
-        match self.addresses.as_slice() {
-            [one] => format!("Listening on {one}; load {shown}"),
+        match self.listeners.as_slice() {
+            [one] => format!("Listening on {}; load {shown}", one.address),
             several => format!("Listening on {} addresses; load {shown}", several.len()),
         }
     }

@@ -6,9 +6,10 @@
 mod loading;
 mod placement;
 mod stopping;
+mod upgrading;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
@@ -22,14 +23,17 @@ use super::LoadFacts;
 use super::clients::{Counted, Networks};
 use super::detach::Detached;
 use super::generation::Generation;
-use super::listen::{Bound, Connection, Places};
+use super::listen::{Bound, Connection, Listener, Places};
 use super::message::{FromWorker, FromZygote, ProcessEnd};
 use super::notify::Notify;
+use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
 use super::rate::Rates;
-use super::start::{ServeError, Settings, ZygoteCommand};
+use super::start::{Begun, ServeError, Settings, ZygoteCommand};
+use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use super::workers::{Damper, Workers};
 use stopping::{LAST_GRACE, Stop};
+use upgrading::Succession;
 
 /// What the supervisor reacts to.
 pub(super) enum Event {
@@ -62,6 +66,11 @@ pub(super) enum Event {
     },
     Stop,
     Reload,
+    Upgrade,
+    /// Behind the last connection of a process that was replaced.
+    Retire,
+    Successor(FromSuccessor),
+    Predecessor(FromPredecessor),
     /// Time to tell the service manager that this loop still turns.
     Alive,
 }
@@ -88,10 +97,16 @@ pub(super) struct Supervisor<'a> {
     bound: Vec<Bound>,
     detached: Option<Detached>,
     notify: Notify,
+    /// Removed with this.
+    pid_file: Option<PidFile>,
+    nice: i32,
+    predecessor: Option<Line>,
+    successor: Option<Successor>,
+    succession: Succession,
     rates: Option<Rates>,
     events: UnboundedSender<Event>,
     acceptors: Vec<AbortHandle>,
-    addresses: Vec<SocketAddr>,
+    listeners: Vec<Rc<Listener>>,
     places: Rc<Places>,
     networks: Networks,
     facts: LoadFacts,
@@ -114,23 +129,25 @@ impl<'a> Supervisor<'a> {
     pub(super) fn new(
         settings: &'a Settings,
         command: &'a ZygoteCommand,
-        user: &'a ServiceUser,
-        bound: Vec<Bound>,
-        detached: Option<Detached>,
-        notify: Notify,
+        begun: Begun<'a>,
     ) -> (Supervisor<'a>, UnboundedReceiver<Event>) {
         let (events, receiver) = unbounded_channel();
         let supervisor = Supervisor {
             settings,
             command,
-            user,
-            bound,
-            detached,
-            notify,
+            user: begun.user,
+            bound: begun.bound,
+            detached: begun.detached,
+            notify: begun.notify,
+            pid_file: begun.pid_file,
+            nice: begun.nice,
+            predecessor: begun.predecessor,
+            successor: None,
+            succession: Succession::None,
+            listeners: Vec::new(),
             rates: settings.service.max_rate.map(Rates::new),
             events,
             acceptors: Vec::new(),
-            addresses: Vec::new(),
             places: Rc::new(Places::new(settings.limit_connections)),
             networks: Networks::default(),
             facts: LoadFacts {
@@ -199,7 +216,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.stop.is_some()
+        (self.stop.is_some() || self.has_retired())
             && self.workers.len() == 0
             && self
                 .generations
@@ -230,6 +247,10 @@ impl<'a> Supervisor<'a> {
             }
             Event::Stop => self.stop(),
             Event::Reload => self.reload(),
+            Event::Upgrade => self.upgrade(),
+            Event::Retire => self.retire(),
+            Event::Successor(word) => self.successor_says(word),
+            Event::Predecessor(word) => self.predecessor_says(word),
             Event::Alive => self.notify.alive(),
         }
         Ok(())

@@ -11,6 +11,7 @@ use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
 use super::stopping::STOPPING;
+use super::upgrading::Succession;
 use super::{Client, Event, Session, Supervisor};
 
 /// Forks asked for at a time: more would only queue in the zygote.
@@ -100,6 +101,9 @@ impl Supervisor<'_> {
             }
         }
         self.fork_workers();
+        if self.succession == Succession::Over && self.waiting.is_empty() {
+            self.workers.dismiss_all(false, |_| true);
+        }
     }
 
     /// The addresses of the open sessions, for plugins that count them. Where they are too many
@@ -125,7 +129,11 @@ impl Supervisor<'_> {
             return;
         };
         let starting = generation.starting();
-        let wanted = self.waiting.len() + self.settings.spare_workers as usize;
+        let spare = match self.succession {
+            Succession::Over => 0,
+            _ => self.settings.spare_workers as usize,
+        };
+        let wanted = self.waiting.len() + spare;
         let missing = wanted.saturating_sub(self.workers.idle() + starting);
         if missing == 0 {
             return;

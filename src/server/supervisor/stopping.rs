@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::clients::refuse;
 use super::super::workers::Workers;
 use super::Supervisor;
+use super::upgrading::Succession;
 
 /// How long sessions that were told to end may take for it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -46,10 +47,14 @@ impl Supervisor<'_> {
             return self.cut_off();
         }
         let limit = self.settings.service.drain;
-        // Dropping the listeners closes them.
-        self.acceptors
-            .drain(..)
-            .for_each(|acceptor| acceptor.abort());
+        if let Some(predecessor) = &self.predecessor {
+            predecessor.stop();
+        }
+        if self.succession != Succession::Over {
+            // One that is not ready yet ends with this.
+            self.successor = None;
+        }
+        self.close_listeners();
         self.bound.clear();
         for client in self.waiting.drain(..) {
             refuse(&client.connection.socket, STOPPING);
@@ -66,6 +71,14 @@ impl Supervisor<'_> {
         self.notify
             .stopping(&format!("Stopping: {open} open sessions"));
         self.enter(Stage::Drains, limit);
+    }
+
+    /// Accepts no more.
+    pub(super) fn close_listeners(&mut self) {
+        self.acceptors
+            .drain(..)
+            .for_each(|acceptor| acceptor.abort());
+        self.listeners.clear();
     }
 
     fn enter(&mut self, stage: Stage, limit: Duration) {
