@@ -8,6 +8,7 @@ mod body;
 mod connection;
 mod foreign;
 mod header;
+mod leftovers;
 mod notes;
 mod transaction;
 
@@ -16,5 +17,6 @@ pub use body::{Body, BodyError, Spool};
 pub use connection::Connection;
 pub use foreign::{Foreign, Shown};
 pub use header::{Header, HeaderSlot};
+pub use leftovers::remove_left_by;
 pub use notes::{Note, Notes};
 pub use transaction::Transaction;

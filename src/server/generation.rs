@@ -99,6 +99,13 @@ impl Generation {
             .send(&ToZygote::Silence.encode(), None, Wait::No)
     }
 
+    /// Has the zygote see to what this worker of another has left behind.
+    pub(super) fn clean_up(&self, pid: i32) -> io::Result<()> {
+        self.control
+            .get_ref()
+            .send(&ToZygote::CleanUp { pid }.encode(), None, Wait::No)
+    }
+
     /// Lets the zygote end. One that still loads plugins does not listen and is killed.
     pub(super) fn retire(&self) {
         if self.ready {

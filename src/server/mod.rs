@@ -62,6 +62,10 @@ pub trait Engine {
     /// Called in the zygote before each fork: buffered output would be written twice.
     fn before_fork(&self, _loaded: &mut Self::Loaded) {}
 
+    /// Called in the zygote when a worker has ended: what it has left behind in the file system is
+    /// nobody's now.
+    fn after_worker(&self, _loaded: &mut Self::Loaded, _pid: u32) {}
+
     /// A worker's life, on the main thread of a fresh process; the result is its exit status.
     /// No exit handlers run after it.
     fn work(&self, loaded: Self::Loaded, link: WorkerLink) -> i32;

@@ -141,12 +141,25 @@ impl Supervisor<'_> {
             tracing::info!("reloaded");
             self.drop_unused(old);
         }
+        self.clean_up_orphans();
         self.open()?;
         if self.succession == Succession::None {
             self.notify.ready(&self.status());
         }
         self.place_waiting();
         Ok(())
+    }
+
+    /// Their own zygotes are gone, so that the current one has to see to what they have left.
+    pub(super) fn clean_up_orphans(&mut self) {
+        let current = self
+            .current
+            .and_then(|number| self.generations.get(&number));
+        if let Some(generation) = current {
+            // What cannot be said now is said at the next chance.
+            self.orphans
+                .retain(|pid| generation.clean_up(*pid).is_err());
+        }
     }
 
     /// Listens, the first time.

@@ -114,6 +114,8 @@ pub(super) struct Supervisor<'a> {
     /// The generation that new workers are forked from.
     current: Option<u64>,
     next_generation: u64,
+    /// Workers that ended after their zygote, and have left things behind.
+    orphans: Vec<i32>,
     workers: Workers,
     next_worker: u64,
     sessions: HashMap<u64, Session>,
@@ -157,6 +159,7 @@ impl<'a> Supervisor<'a> {
             generations: HashMap::new(),
             current: None,
             next_generation: 0,
+            orphans: Vec::new(),
             workers: Workers::default(),
             next_worker: 0,
             sessions: HashMap::new(),

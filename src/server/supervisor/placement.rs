@@ -220,6 +220,10 @@ impl Supervisor<'_> {
             Some(ProcessEnd::Signal(signal)) => format!("was killed by signal {signal}"),
             None => "ended after its zygote".to_string(),
         };
+        if end.is_none() {
+            self.orphans.push(pid);
+            self.clean_up_orphans();
+        }
         let mut served_someone = false;
         for session in &worker.sessions {
             let Some(session) = self.sessions.remove(session) else {
