@@ -17,6 +17,14 @@ sub modules_first {
 # An object's own conversion to text, which may run code and die.
 sub stringify { return "$_[0]" }
 
+# A warning of a sub written in Rust: it belongs to the line that called it.
+sub warn_of_caller {
+    my $text = shift;
+    my (undef, $file, $line) = caller;
+    warn "$text at $file line $line.\n";
+    return;
+}
+
 # The read position of a handle on the spool file.
 sub rewind { return seek $_[0], $_[1], 0 }
 

@@ -20,10 +20,24 @@ sub new {
     return bless {%args}, ref $class || $class;
 }
 
-sub hooks {
-    my ($self, $name) = @_;
-    return $hooks unless defined $name;
-    return $hooks->{$name} || [];
+sub hooks { return $hooks }
+
+# The level of config/loglevel, a number or a name, from now on.
+sub init_logger {
+    my $self  = shift;
+    my $level = $self->config('loglevel');
+    $level = Qpsmtpd::Constants::log_level($level) if defined $level && $level !~ /^[0-9]+$/;
+    _set_trace_level($level) if defined $level;
+    return trace_level();
+}
+
+# The lines of config/logging, unless a logging plugin is there already.
+sub load_logging {
+    my $self = shift;
+    return if $LOGGING_LOADED || @{$hooks->{logging} || []};
+    my @plugins = map { $self->_load_plugin($_, $self->plugin_dirs) } $self->config('logging');
+    $LOGGING_LOADED = 1 if @plugins;
+    return @plugins;
 }
 
 # config(NAME), config(NAME, 'map') or config(NAME, ADDRESS): the values, or a
@@ -74,14 +88,6 @@ sub spool_dir {
     my $self = shift;
     (my $dir = $self->_spool_dir) =~ s{/*\z}{/};
     return $dir;
-}
-
-# What reads the level of the log for a script.
-sub init_logger {
-    my $self = shift;
-    my $level = $self->config('loglevel');
-    $self->trace_level($level) if defined $level && $level =~ /^[0-9]/;
-    return $self->trace_level;
 }
 
 my $temp_count = 0;

@@ -18,26 +18,73 @@ our $domain_expr;
 our $qtext_expr = '[\x01-\x09\x0B\x0C\x0E-\x21\x23-\x5B\x5D-\x7F]';
 our $text_expr  = '[\x01-\x09\x0B\x0C\x0E-\x7F]';
 
+_note_grammar() if defined &_note_grammar;
+
 # new(TEXT) parses and gives undef for what is no address; new(USER, HOST) takes
 # the parts as they are.
 sub new {
-    my ($class, @parts) = @_;
-    return (ref $class || $class)->_new(@parts[0, 1]);
+    my ($class, $user, $host) = @_;
+    _warn_of_undef('$user in pattern match (m//)') unless defined $user;
+    _warn_of_undef('$address in pattern match (m//)') unless defined $user || defined $host;
+    $class = ref $class || $class;
+    if (_grammar_changed() && defined $user && $user =~ /^<.*>$/) {
+        my @parts = _canonify_by_grammar($user);
+        return unless defined $parts[0];
+        my $self = $class->_new('', '');
+        @$self{qw(_user _host)} = @parts[0, 1];
+        return $self;
+    }
+    return $class->_new($user, $host);
 }
 
 sub parse {
     my ($class, $text) = @_;
-    return (ref $class || $class)->_parse(defined $text ? $text : '');
+    return $class->new($text);
 }
 
+# (USER, HOST) of a path in <>; undef for what is none.
 sub canonify {
     my ($self, $path) = @_;
-    return _canonify($path);
+    _warn_of_undef('$path in pattern match (m//)') unless defined $path;
+    return _grammar_changed() ? _canonify_by_grammar($path) : _canonify($path);
+}
+
+# The same by the expressions above as they are now.
+sub _canonify_by_grammar {
+    my $path = shift;
+    return undef unless defined $path && $path =~ /^<(.*)>$/;
+    $path = $1;
+
+    my $domain =
+      defined $domain_expr
+      ? $domain_expr
+      : "(?:$address_literal_expr|$subdomain_expr(?:.$subdomain_expr)*)";
+    $path =~ s/^\@$domain(?:,\@$domain)*://;
+    return '' if $path eq '';
+    return ('postmaster', undef) if $path =~ /^postmaster$/i;
+
+    my $at = rindex $path, '@';
+    return undef if $at < 0;
+    my ($local, $host) = (substr($path, 0, $at), substr $path, $at + 1);
+    return undef unless $host =~ /^(?:$address_literal_expr|$domain)$/;
+
+    return ($local, $host) if $local =~ /^$atom_expr(\.$atom_expr)*/;
+    return undef unless $local =~ /^"(?:$qtext_expr|\\$text_expr)*"$/;
+    $local = substr $local, 1, -1;
+    $local =~ s/\\($text_expr)/$1/g;
+    return ($local, $host);
+}
+
+sub _warn_of_undef {
+    my $what = shift;
+    my (undef, $file, $line) = caller 1;
+    warn "Use of uninitialized value $what at $file line $line.\n";
+    return;
 }
 
 sub format {
     my $self = shift;
-    return $self->_format;
+    return _format($self);
 }
 
 sub qp { return }
@@ -47,17 +94,13 @@ sub config {
     return Qpsmtpd->config($key, $self);
 }
 
-# By domain first, then by user.
+# By host first, then by user. A text is read as an address.
 sub _compare {
     my ($left, $right, $swapped) = @_;
-    my ($one, $other) = map { _sort_key($_) } $left, $right;
-    return $swapped ? $other cmp $one : $one cmp $other;
-}
-
-sub _sort_key {
-    my $text = "$_[0]";
-    $text =~ tr/<>//d;
-    return join "\0", reverse split /\@/, $text;
+    $right = __PACKAGE__->new($right) unless ref $right && eval { $right->isa(__PACKAGE__) };
+    my @order = map { defined $_ ? $_ : '' } map { $_ ? ($_->host, $_->user) : ('', '') } $left, $right;
+    my $order = $order[0] cmp $order[2] || $order[1] cmp $order[3];
+    return $swapped ? -$order : $order;
 }
 
 1;

@@ -14,7 +14,7 @@ use Qpsmtpd::Constants;
 
 # Base64 without the newline at the end.
 sub e64 {
-    my $encoded = encode_base64($_[0] // '');
+    my $encoded = encode_base64($_[0]);
     $encoded =~ s/\n\z//;
     return $encoded;
 }
@@ -38,7 +38,7 @@ sub hmac_md5_hex {
 sub validate_password {
     my ($plugin, %is) = @_;
     my (undef, $file, $line) = caller;
-    $is{method} or die "validate_password: missing method at $file line $line.\n";
+    $is{method} or die "missing method at $file line $line.\n";
     my $name = $file =~ s{.*/}{}sr;
     my $deny = $is{deny} || DENY;
     my ($clear, $crypt) = @is{qw(src_clear src_crypt)};

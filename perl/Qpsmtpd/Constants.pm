@@ -51,10 +51,9 @@ sub log_level { return _translate($_[0], \%level, \%level_name) }
 # A number gives its name ('' when there is none), a name its number (undef when
 # there is none).
 sub _translate {
-    my ($value, $number_of, $name_of) = @_;
-    return undef unless defined $value;
-    return $name_of->{$value} // '' if $value =~ /\A[0-9]+\z/;
-    return $number_of->{$value};
+    my ($test, $number_of, $name_of) = @_;
+    return $name_of->{$test} // '' if $test =~ /\A[0-9]+\z/;
+    return $number_of->{$test};
 }
 
 1;

@@ -188,7 +188,7 @@ sub register_hook {
 # Surroundings
 #
 
-sub qp             { return $_[0]{_qp} }
+sub qp             { return shift->{_qp} }
 sub hook_name      { return $_[0]{_hook} }
 sub connection     { return $_[0]->qp->connection }
 sub transaction    { return $_[0]->qp->transaction }
@@ -314,7 +314,6 @@ sub store_deferred_reject {
     my ($self, $message) = @_;
     my $connection = $self->connection;
     my $earlier    = $connection->notes('naughty');
-    $message = '' unless defined $message;
     $connection->notes('naughty', $earlier ? "$earlier\r\n$message" : $message);
     $connection->notes('naughty_reject_type', $self->{_args}{reject_type})
       unless $connection->notes('naughty_reject_type');

@@ -61,14 +61,28 @@ sub _load_file {
     my $package = plugin_package($name);
     return $package if Qpsmtpd::Plugin::_is_compiled($package);
 
-    my $file      = plugin_file($name, @dirs);
+    my $file = plugin_file($name, @dirs);
+    _refuse_async($name, $file, @dirs) if $name =~ m{^async/};
     my $test_mode = ref $qp && $qp->{_test_mode};
     eval {
         Qpsmtpd::Plugin->compile(plugin_name($name), $package, $file, $test_mode, $name);
         1;
     } or die "plugin $name does not compile: " . explain($@);
-    $qp->log(LOGDEBUG, "Loading $line from $file");
+    # A line that speaks of logging is loaded without a word, as in the original.
+    $qp->log(LOGDEBUG, "Loading $line from $file") unless $line =~ /logging/;
     return $package;
+}
+
+# A plugin of qpsmtpd-async hands the client back to that server's event loop, and would wait for ever.
+sub _refuse_async {
+    my ($name, $file, @dirs) = @_;
+    return if Qpsmtpd::Plugin::_read_text($file) !~ /\b(?:YIELD|CONTINUATION|AddTimer|Plugin::Async|Danga)\b/;
+    (my $twin = $name) =~ s{^async/}{};
+    my $advice =
+      eval { plugin_file($twin, @dirs) }
+      ? "use $twin in its place, which does the same"
+      : "there is no $twin to use in its place";
+    die "plugin $name is written for the event loop of qpsmtpd-async, which Camelpost does not have: $advice\n";
 }
 
 sub _load_module {

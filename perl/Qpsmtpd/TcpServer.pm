@@ -10,6 +10,9 @@ use Qpsmtpd::Constants;
 
 our @ISA = ('Qpsmtpd::SMTP');
 
+# Asked by plugins that look names up: the server takes both kinds of addresses.
+sub has_ipv6 { return 1 }
+
 # These two are this class's, as plugins know them, and lead to the session's.
 sub respond    { return shift->SUPER::respond(@_) }
 sub disconnect { return shift->SUPER::disconnect(@_) }

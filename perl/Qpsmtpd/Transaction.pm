@@ -5,7 +5,15 @@ package Qpsmtpd::Transaction;
 
 use strict;
 use warnings;
+use IO::File ();
 use Mail::Header ();
+use Qpsmtpd;
+use Qpsmtpd::Constants;
+
+our @ISA = ('Qpsmtpd');
+
+# What a transaction inherits for itself alone.
+sub transaction { return $_[0] }
 
 # The object that Mail::Header itself would make of the text. Its own parser is a
 # large part of a message's cost; the fields here are known to be well formed, so

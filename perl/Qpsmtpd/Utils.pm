@@ -8,7 +8,7 @@ use warnings;
 
 sub tildeexp {
     my $path = shift;
-    $path =~ s{^~([^/]*)}{_home($1)}e if defined $path;
+    $path =~ s{^~([^/]*)}{_home($1)}e;
     return $path;
 }
 

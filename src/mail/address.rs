@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::Notes;
+use super::{Faces, Notes};
 use crate::smtp::Address;
 
 /// A reverse-path or forward-path as plugins hold it: the parsed address, which `user` and
@@ -11,6 +11,8 @@ use crate::smtp::Address;
 pub struct EnvelopeAddress {
     pub address: RefCell<Address>,
     pub notes: Notes,
+    /// Parts that plugins wrote in a form of their own.
+    pub faces: Faces,
 }
 
 impl EnvelopeAddress {
@@ -18,6 +20,7 @@ impl EnvelopeAddress {
         EnvelopeAddress {
             address: RefCell::new(address),
             notes: Notes::default(),
+            faces: Faces::default(),
         }
     }
 }

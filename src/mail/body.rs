@@ -48,6 +48,8 @@ pub struct Body {
     start: Option<u64>,
     /// Where `next_line` reads.
     position: u64,
+    /// Something was written since the last line was read.
+    written: bool,
 }
 
 #[derive(Debug)]
@@ -100,8 +102,12 @@ impl Body {
         self.start = Some(start);
     }
 
+    /// Where the next line is read; after a write, the end.
     pub fn position(&self) -> u64 {
-        self.position
+        match self.written {
+            true => self.size,
+            false => self.position,
+        }
     }
 
     /// The spool file's path, once there is one.
@@ -122,6 +128,7 @@ impl Body {
     /// Appends complete lines.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
         self.size += bytes.len() as u64;
+        self.written = true;
         if self.file.is_none() {
             self.memory.extend_from_slice(bytes);
             if self.size > self.spool.threshold {
@@ -183,6 +190,7 @@ impl Body {
 
     /// Reading starts again at the first line of the body.
     pub fn reset_position(&mut self) {
+        self.written = false;
         self.position = self.start();
         if let Some(spooled) = self.file.as_mut() {
             spooled.ahead.clear();
@@ -190,9 +198,19 @@ impl Body {
         }
     }
 
+    /// Nothing is left to read, as after reading all of it.
+    pub fn skip_to_end(&mut self) {
+        self.reset_position();
+        self.position = self.size;
+    }
+
     /// The next line with its line feed, or `None` at the end.
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> Result<bool, BodyError> {
         line.clear();
+        // Reading begins again after a write, as in the original.
+        if self.written {
+            self.reset_position();
+        }
         match self.file.as_mut() {
             None => {
                 let rest = self
@@ -314,7 +332,7 @@ mod tests {
             body.reset_position();
             assert_eq!(lines(&mut body), ["one\n", "two\n"]);
             body.write(b"three\n").unwrap();
-            assert_eq!(lines(&mut body), ["three\n"]);
+            assert_eq!(lines(&mut body), ["one\n", "two\n", "three\n"]);
             assert_eq!(body.read_from(12).unwrap(), b"one\ntwo\nthree\n");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::Notes;
+use super::{Faces, Notes};
 
 /// What is known of the client. Undefined values are `None`, as in Perl. Every field may be
 /// changed by a plugin.
@@ -26,6 +26,8 @@ pub struct Connection {
     /// undefined to plugins, a refused one is 0.
     pub relay_client_said: Cell<bool>,
     pub notes: Notes,
+    /// Values that plugins wrote in a form of their own.
+    pub faces: Faces,
 }
 
 impl Connection {
@@ -43,8 +45,39 @@ impl Connection {
             hello_host: RefCell::new(None),
             relay_client: self.relay_client.clone(),
             relay_client_said: self.relay_client_said.clone(),
-            notes: self.notes.share(),
+            notes: self.notes.copy(),
+            faces: self.faces.share(),
         }
+    }
+
+    /// Holds what another held.
+    pub fn take(&self, other: Connection) {
+        let Connection {
+            remote_ip,
+            remote_host,
+            remote_info,
+            remote_port,
+            local_ip,
+            local_port,
+            hello,
+            hello_host,
+            relay_client,
+            relay_client_said,
+            notes,
+            faces,
+        } = other;
+        self.remote_ip.swap(&remote_ip);
+        self.remote_host.swap(&remote_host);
+        self.remote_info.swap(&remote_info);
+        self.remote_port.swap(&remote_port);
+        self.local_ip.swap(&local_ip);
+        self.local_port.swap(&local_port);
+        self.hello.swap(&hello);
+        self.hello_host.swap(&hello_host);
+        self.relay_client.swap(&relay_client);
+        self.relay_client_said.swap(&relay_client_said);
+        self.notes.swap(&notes);
+        self.faces.swap(&faces);
     }
 
     /// A connection with the same client and greeting but without notes: what destructors see

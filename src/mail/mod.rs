@@ -6,6 +6,7 @@
 mod address;
 mod body;
 mod connection;
+mod face;
 mod foreign;
 mod header;
 mod leftovers;
@@ -15,6 +16,7 @@ mod transaction;
 pub use address::EnvelopeAddress;
 pub use body::{Body, BodyError, Spool};
 pub use connection::Connection;
+pub use face::Faces;
 pub use foreign::{Foreign, Shown};
 pub use header::{Header, HeaderSlot};
 pub use leftovers::remove_left_by;

@@ -112,11 +112,19 @@ impl Notes {
         self.map.borrow().borrow().keys().cloned().collect()
     }
 
-    /// The same notes under a second owner, as a cloned connection has them.
-    pub fn share(&self) -> Notes {
+    /// Notes of the same values, as a cloned connection has them: what is set in one is not
+    /// seen in the other.
+    pub fn copy(&self) -> Notes {
+        let map = self.map.borrow();
+        let map = map.borrow();
+        let copies = map.iter().map(|(key, note)| (key.clone(), note.share()));
         Notes {
-            map: RefCell::new(self.map.borrow().clone()),
+            map: RefCell::new(Rc::new(RefCell::new(copies.collect()))),
         }
+    }
+
+    pub fn swap(&self, other: &Notes) {
+        self.map.swap(&other.map);
     }
 
     /// Begins with no notes; another owner keeps the old ones.

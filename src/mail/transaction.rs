@@ -10,6 +10,8 @@ use super::{Body, EnvelopeAddress, Foreign, HeaderSlot, Notes, Shown};
 pub struct Transaction {
     pub sender: RefCell<Option<Rc<Shown<EnvelopeAddress>>>>,
     pub recipients: RefCell<Vec<Rc<Shown<EnvelopeAddress>>>>,
+    /// A plugin has added, set or removed some: none then counts as 0, and not as undefined.
+    pub had_recipients: Cell<bool>,
     pub header: RefCell<HeaderSlot>,
     pub body: RefCell<Body>,
     pub notes: Notes,

@@ -4,7 +4,9 @@ use std::rc::Rc;
 
 use super::own;
 use super::session::Session;
+use crate::perl::grammar;
 use crate::session::{Answer, Called, Machine, Outcome, Returned, Step};
+use crate::smtp::Address;
 
 /// Runs a machine to its end.
 pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
@@ -62,6 +64,7 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                     .await;
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
             }
+            Step::Canonify(path) => Answer::Values(canonify(&session, path).await),
             Step::Verb(verb) => Answer::Listed(own::listed(&session.host, &verb)),
             Step::AddVerb(verb) => {
                 session.host.add_verb(verb);
@@ -99,4 +102,16 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
         };
         step = machine.resume(answer);
     }
+}
+
+/// Asks Perl only where a site has changed the grammar.
+async fn canonify(session: &Rc<Session>, path: Vec<u8>) -> Vec<Option<Vec<u8>>> {
+    let parts = match grammar::is_changed() {
+        false => Address::canonify(&path),
+        true => {
+            let work = move |_: &Session| grammar::canonify(&path);
+            session.perl(work).await.flatten()
+        }
+    };
+    parts.map_or_else(Vec::new, |(user, host)| vec![Some(user), host])
 }

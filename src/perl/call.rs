@@ -201,6 +201,13 @@ fn raw_args(args: &[Sv]) -> Vec<*mut sys::cp_sv> {
     args.iter().map(Sv::raw).collect()
 }
 
+/// warn, with the file and line of the Perl code that called here.
+pub fn warn(text: &str) -> Result<(), Unwind> {
+    let text = Sv::bytes(text.as_bytes());
+    call_function("Camelpost::warn_of_caller", &[text], Want::Void)?;
+    Ok(())
+}
+
 /// The bytes of any value; an object that overloads `""` is asked, which runs Perl code.
 pub fn stringify(value: &Sv) -> Result<Vec<u8>, Unwind> {
     if !value.is_ref() {

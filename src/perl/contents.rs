@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::sys;
 use super::value::Sv;
+use crate::mail::{Note, Notes};
 
 /// Containers with more elements than this are shared instead of copied.
 const LARGEST_COPY: usize = 10_000;
@@ -117,6 +118,30 @@ impl Contents {
             );
         }
         shared
+    }
+
+    /// A session's connection begins with the notes that plugins left on the connection they saw
+    /// when they were loaded: each session has its own copy.
+    pub fn copy_notes(from: &Notes, to: &Notes) {
+        for key in from.keys() {
+            let Some(note) = from.get(&key) else {
+                continue;
+            };
+            if !matches!(note, Note::Foreign(_)) {
+                to.set(&key, note);
+                continue;
+            }
+            // In a hash of its own, since contents are what can be copied.
+            let holder = Sv::hash_ref();
+            holder.hash_set(b"note", Sv::from_note(&note));
+            let mut shared = 0;
+            // SAFETY: a reference to a live plain hash; the copy is a new hash.
+            let copy = unsafe { sys::cp_copy_contents(holder.raw(), LARGEST_COPY, &mut shared) };
+            let copy = Sv::own(copy).map(|copy| copy.reference());
+            if let Some(value) = copy.and_then(|copy| copy.hash_get("note")) {
+                to.set(&key, value.to_note());
+            }
+        }
     }
 
     /// The plugins hold again what they held before the session.

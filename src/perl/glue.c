@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 PerlInterpreter *cp_perl;
+int cp_in_perl;
 
 static int stray_child;
 
@@ -32,33 +33,6 @@ static void xs_init(pTHX) {
     camelpost_boot();
 }
 
-static OP *(*perl_require)(pTHX);
-
-/* The host's modules come first in @INC whenever one of its names is asked for, whatever plugins have
- * done to @INC: the original may be installed beside it. */
-static OP *require_ours(pTHX) {
-    SV *name = *PL_stack_sp;
-    SV *ours = get_sv("Camelpost::modules", 0);
-    AV *inc = GvAV(PL_incgv);
-    if (ours && SvROK(ours) && inc && !SvMAGICAL(inc) && AvREAL(inc) && name && SvPOK(name) &&
-        SvCUR(name) > 7 &&
-        (memEQ(SvPVX(name), "Qpsmtpd", 7) || strEQ(SvPVX(name), "Apache/Qpsmtpd.pm"))) {
-        SV **list = AvARRAY(inc);
-        SSize_t at = 0;
-        while (at <= AvFILLp(inc) && !(list[at] && SvROK(list[at]) && SvRV(list[at]) == SvRV(ours)))
-            at++;
-        if (at > AvFILLp(inc)) {
-            av_push(inc, newSVsv(ours));
-            list = AvARRAY(inc);
-        }
-        SV *entry = list[at];
-        for (; at > 0; at--)
-            list[at] = list[at - 1];
-        list[0] = entry;
-    }
-    return perl_require(aTHX);
-}
-
 int cp_start(int argc, char **argv) {
     static int once;
     static char *no_env[] = {NULL};
@@ -74,10 +48,7 @@ int cp_start(int argc, char **argv) {
     PERL_SET_CONTEXT(cp_perl);
     dTHXa(cp_perl);
     perl_construct(my_perl);
-    if (!perl_require) {
-        perl_require = PL_ppaddr[OP_REQUIRE];
-        PL_ppaddr[OP_REQUIRE] = require_ours;
-    }
+    cp_watch_require();
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;
@@ -320,12 +291,14 @@ static int guarded(struct work *w) {
     int caught;
     volatile int outcome = CP_OK;
     const int was_stray = stray_child;
+    const int was_in_perl = cp_in_perl;
     /* After an exit no Perl runs before the frames of Rust above it are gone; objects may go. */
     if (leaving && leaving == xsubs && w->what != DROP) {
         if (w->result)
             w->result->exit_status = STATUS_EXIT;
         return CP_EXITED;
     }
+    cp_in_perl = 1;
     JMPENV_PUSH(caught);
     switch (caught) {
     case 0:
@@ -342,6 +315,7 @@ static int guarded(struct work *w) {
             w->result->exit_status = 255;
     }
     JMPENV_POP;
+    cp_in_perl = was_in_perl;
     /* What called here is the parent's: the child goes no further, however the call ended. */
     if (stray_child && (outcome == CP_EXITED || !was_stray))
         leave_stray_child(aTHX_ outcome, w->result ? SV(w->result->error) : NULL);
@@ -442,7 +416,10 @@ static void trampoline(pTHX_ CV *cv) {
     frame.count = (size_t)items;
     frame.want = GIMME_V == G_LIST ? CP_LIST : GIMME_V == G_SCALAR ? CP_SCALAR : CP_VOID;
     xsubs++;
+    const int was_in_perl = cp_in_perl;
+    cp_in_perl = 0;
     int status = camelpost_xs(CvXSUBANY(cv).any_i32, &frame);
+    cp_in_perl = was_in_perl;
     for (size_t i = 0; i < frame.returned && i < CP_INLINE; i++)
         sv_2mortal(SV(frame.few[i]));
     AV *more = (AV *)frame.more;

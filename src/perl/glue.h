@@ -170,6 +170,8 @@ cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, voi
 void *cp_object_data(cp_sv *object, uint16_t kind);
 /* Makes an existing hash object own data, too. 0 where it is no plain hash. */
 int cp_attach(cp_sv *object, uint16_t kind, void *data);
+/* Puts an object into a class. */
+void cp_bless(cp_sv *reference, const char *class_name);
 /* Replaces the data without releasing the old, which is returned. */
 void *cp_object_replace(cp_sv *object, uint16_t kind, void *data);
 /* Makes object{key} read and write through camelpost_key_get/set with this index, which get the
@@ -230,6 +232,8 @@ cp_sv *cp_new_handle(int fd, const char *mode);
 void camelpost_boot(void);
 int camelpost_xs(int32_t index, cp_frame *frame);
 void camelpost_free(uint16_t kind, void *data);
+/* A value that Rust has dropped and not yet released, or null. */
+cp_sv *camelpost_next_dropped(void);
 cp_sv *camelpost_key_get(int32_t index, void *data); /* owned by the caller, or null */
 void camelpost_key_set(int32_t index, void *data, cp_sv *value);
 void camelpost_key_free(int32_t index, void *data);

@@ -4,11 +4,20 @@
  */
 #include "glue_perl.h"
 
+/* What a state held goes with it, as the values of any hash do. Not where Rust code is on top: it
+ * releases at its own safe points. */
+static void release_held(pTHX) {
+    SV *held;
+    while (cp_in_perl && (held = SV(camelpost_next_dropped())) != NULL)
+        SvREFCNT_dec_NN(held);
+}
+
 static int free_data(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_ARG(sv);
     if (mg->mg_ptr)
         camelpost_free(mg->mg_private, mg->mg_ptr);
     mg->mg_ptr = NULL;
+    release_held(aTHX);
     return 0;
 }
 
@@ -34,6 +43,11 @@ cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, voi
                     ? gv_stashpvn(SvPVX(given), (U32)SvCUR(given), GV_ADD | SvUTF8(given))
                     : gv_stashpv(class_name, GV_ADD);
     return CP(sv_bless(reference, stash));
+}
+
+void cp_bless(cp_sv *reference, const char *class_name) {
+    dTHXa(cp_perl);
+    sv_bless(SV(reference), gv_stashpv(class_name, GV_ADD));
 }
 
 int cp_attach(cp_sv *object, uint16_t kind, void *data) {
@@ -114,6 +128,7 @@ static int key_free(pTHX_ SV *sv, MAGIC *mg) {
     if (mg->mg_ptr)
         camelpost_key_free(mg->mg_private & ~LOOKED, mg->mg_ptr);
     mg->mg_ptr = NULL;
+    release_held(aTHX);
     return 0;
 }
 

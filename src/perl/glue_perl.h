@@ -15,6 +15,9 @@
 
 extern PerlInterpreter *cp_perl;
 
+/* Perl code is on top: no Rust frame is between it and what is done now. */
+extern int cp_in_perl;
+
 /* Something that calls perl API which may die, exit or run Perl code, done where that cannot pass
  * into Rust. Returns an outcome. */
 typedef int cp_step(pTHX);
@@ -34,6 +37,9 @@ int cp_is_plain_container(SV *sv);
 void cp_made_add(cp_made *made, SV *container);
 /* When `owner` is freed, what is left of these that only cycles among them keep goes, too. */
 void cp_free_cycles_with(pTHX_ SV *owner, const cp_made *made);
+
+/* From then on, code that is compiled finds the host's modules. */
+void cp_watch_require(void);
 
 #define SV(value) ((SV *)(value))
 #define CP(value) ((cp_sv *)(value))

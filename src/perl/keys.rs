@@ -10,8 +10,8 @@ use super::port::{AuthFact, Port};
 use super::scripted::OwnSession;
 use super::sys;
 use super::value::Sv;
-use super::xs::{new_transaction, transaction_parts as parts};
-use crate::mail::{Connection, Shown, Transaction};
+use super::xs::{address_part, new_transaction, set_address_part, transaction_parts as parts};
+use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 
 const RECIPIENTS: i32 = 0;
 const BODY_FILE: i32 = 1;
@@ -25,6 +25,12 @@ pub const TRANSACTION: &[(&str, i32)] = &[
     ("_body_array", BODY_ARRAY),
     ("_filename", FILENAME),
 ];
+
+/// Keys of an address.
+const USER: i32 = 8;
+const HOST: i32 = 9;
+
+pub const ADDRESS: &[(&str, i32)] = &[("_user", USER), ("_host", HOST)];
 
 /// From here on keys are those of a session's object.
 const SESSION: i32 = 16;
@@ -98,6 +104,9 @@ extern "C" fn camelpost_key_get(index: i32, data: *mut c_void) -> *mut sys::cp_s
             .and_then(|port| session_value(index, &key, &*port));
         return value.unwrap_or_else(Sv::undef).into_raw();
     }
+    if let USER | HOST = index {
+        return address_part(&state::<EnvelopeAddress>(data), index == USER).into_raw();
+    }
     let transaction = state::<Transaction>(data);
     let value = match index {
         RECIPIENTS => Some(Sv::array_of(parts::recipients(&transaction))),
@@ -147,6 +156,10 @@ extern "C" fn camelpost_key_set(index: i32, data: *mut c_void, value: *mut sys::
         }
         return;
     }
+    if let USER | HOST = index {
+        set_address_part(&state::<EnvelopeAddress>(data), index == USER, &value);
+        return;
+    }
     let transaction = state::<Transaction>(data);
     match index {
         RECIPIENTS => {
@@ -194,6 +207,8 @@ fn set_session_value(index: i32, port: &dyn Port, value: &Sv) {
 extern "C" fn camelpost_key_free(index: i32, data: *mut c_void) {
     if index >= SESSION {
         object::give_back::<KeyOf>(data);
+    } else if let USER | HOST = index {
+        object::give_back::<EnvelopeAddress>(data);
     } else {
         object::give_back::<Transaction>(data);
     }

@@ -6,6 +6,7 @@ pub mod call;
 mod chain;
 mod config_hook;
 mod contents;
+pub mod grammar;
 pub mod host;
 mod idle;
 pub mod interpreter;

@@ -8,6 +8,7 @@ use super::scripted::OwnSession;
 use super::sys;
 use super::value::{PerlValue, Sv};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
+use crate::smtp::Address;
 
 /// State that a Perl object can own.
 pub trait Owned: Sized + 'static {
@@ -15,22 +16,51 @@ pub trait Owned: Sized + 'static {
     const CLASS: &'static str;
     /// Keys of the object's hash that are read and written in Rust.
     const KEYS: &'static [(&'static str, i32)] = &[];
+
+    /// The state of an object that Perl code made without the class's constructor, with the keys
+    /// that it has. `None` where too much would be lost.
+    fn stand_in(_: Option<&Sv>) -> Option<Self> {
+        None
+    }
 }
 
 impl Owned for Connection {
     const KIND: u16 = 1;
     const CLASS: &'static str = "Qpsmtpd::Connection";
+
+    fn stand_in(_: Option<&Sv>) -> Option<Connection> {
+        Some(Connection::default())
+    }
 }
 
 impl Owned for Transaction {
     const KIND: u16 = 2;
     const CLASS: &'static str = "Qpsmtpd::Transaction";
     const KEYS: &'static [(&'static str, i32)] = super::keys::TRANSACTION;
+
+    /// A copy of a transaction's hash has no body: it is refused.
+    fn stand_in(hash: Option<&Sv>) -> Option<Transaction> {
+        if hash.is_some_and(|hash| hash.hash_get("_recipients").is_some()) {
+            return None;
+        }
+        let host = super::host::current().ok()?;
+        Some(super::xs::new_transaction(host.port().spool()))
+    }
 }
 
 impl Owned for EnvelopeAddress {
     const KIND: u16 = 3;
     const CLASS: &'static str = "Qpsmtpd::Address";
+    const KEYS: &'static [(&'static str, i32)] = super::keys::ADDRESS;
+
+    fn stand_in(hash: Option<&Sv>) -> Option<EnvelopeAddress> {
+        let part = |key| {
+            let value = hash?.hash_get(key)?;
+            value.is_defined().then(|| value.to_bytes())
+        };
+        let address = Address::from_parts(part("_user"), part("_host"));
+        Some(EnvelopeAddress::new(address))
+    }
 }
 
 /// A new object of `class` (or of the state's own class) that owns the state.
@@ -63,6 +93,34 @@ pub fn attach<T: Owned>(object: &Sv, state: Rc<T>) {
     }
 }
 
+/// The state of an object. A hash that is none becomes one, and nothing at all stands for an
+/// empty one, as an object of the original is a hash and no more. `Err` says what perl says of
+/// anything else.
+pub fn expect<T: Owned>(raw: Option<*mut sys::cp_sv>) -> Result<Rc<T>, String> {
+    if let Some(found) = raw.and_then(data::<T>) {
+        return Ok(found);
+    }
+    let none = || format!("not a {} object", T::CLASS);
+    let value = raw.map_or_else(Sv::undef, Sv::share);
+    if value.is_plain_hash() {
+        let state = Rc::new(T::stand_in(Some(&value)).ok_or_else(none)?);
+        attach(&value, state.clone());
+        return Ok(state);
+    }
+    if value.is_ref() {
+        return Err("Not a HASH reference".to_owned());
+    }
+    if value.is_defined() {
+        let text = String::from_utf8_lossy(&value.to_bytes()).into_owned();
+        let short: String = text.chars().take(32).collect();
+        let more = if short.len() < text.len() { "..." } else { "" };
+        return Err(format!(
+            "Can't use string (\"{short}\"{more}) as a HASH ref while \"strict refs\" in use"
+        ));
+    }
+    T::stand_in(None).map(Rc::new).ok_or_else(none)
+}
+
 /// The state of an object, if it is one of this kind.
 pub fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
     // SAFETY: data of this kind was made by `new` from an Rc<T>; the count goes up before an Rc
@@ -91,7 +149,14 @@ pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
 
 /// State and object of a value that a plugin handed in.
 pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
-    let state = data::<T>(value.raw())?;
+    let class = std::ffi::CString::new(T::CLASS).ok()?;
+    // SAFETY: a live SV; the name ends in NUL.
+    let is_one = || value.is_ref() && unsafe { sys::cp_isa(value.raw(), class.as_ptr()) } != 0;
+    let state = match data::<T>(value.raw()) {
+        Some(state) => state,
+        None if is_one() => expect(Some(value.raw())).ok()?,
+        None => return None,
+    };
     Some(Rc::new(Shown::with_object(
         state,
         Box::new(PerlValue(Sv::copied(value.raw()))),

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::call::{Unwind, Want, call, call_function};
+use super::contents::Contents;
 use super::host::Host;
 use super::port::Port;
 use super::stdio;
@@ -22,9 +23,11 @@ impl Host {
         stdio::fresh()?;
         self.forget_config();
         self.contents.begin_session(&self.qp);
+        let begun = port.connection();
         let before = self.enter(port);
+        Contents::copy_notes(&before.connection().notes, &begun.notes);
         self.process_state.note()?;
-        self.process_state.set_environment(environment);
+        self.set_environment(environment);
         Ok(before)
     }
 

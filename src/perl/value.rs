@@ -4,6 +4,7 @@
 
 use std::any::Any;
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::ptr::NonNull;
 
 use super::call::Unwind;
@@ -11,7 +12,8 @@ use super::sys;
 use crate::mail::{Foreign, Note};
 
 thread_local! {
-    static GIVEN_UP: RefCell<Vec<*mut sys::cp_sv>> = const { RefCell::new(Vec::new()) };
+    static GIVEN_UP: RefCell<VecDeque<*mut sys::cp_sv>> =
+        const { RefCell::new(VecDeque::new()) };
 }
 
 /// One counted reference to an SV (of any type). Neither `Send` nor `Sync`: the interpreter
@@ -31,7 +33,7 @@ impl Drop for Sv {
         if unsafe { sys::cp_let_go(self.raw()) } != 0 {
             return;
         }
-        GIVEN_UP.with_borrow_mut(|list| list.push(self.0.as_ptr()));
+        GIVEN_UP.with_borrow_mut(|list| list.push_back(self.0.as_ptr()));
     }
 }
 
@@ -49,10 +51,18 @@ pub fn release_dropped() -> Result<(), Unwind> {
         if batch.is_empty() {
             return Ok(());
         }
+        let batch = batch.make_contiguous();
         // SAFETY: each pointer came from an `Sv` that owned one reference and is gone.
         let outcome = unsafe { sys::cp_drop(batch.as_mut_ptr(), batch.len()) };
         Unwind::check_exit(outcome)?;
     }
+}
+
+/// Called by C where an object's state has just gone: the oldest value that waits, or null.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_next_dropped() -> *mut sys::cp_sv {
+    let next = GIVEN_UP.with_borrow_mut(VecDeque::pop_front);
+    next.unwrap_or(std::ptr::null_mut())
 }
 
 /// Whether anything waits for `release_dropped`.

@@ -42,6 +42,7 @@ impl Session {
         }
         self.log(LOGINFO, "click, disconnecting").await;
         self.hook(Hook::Disconnect, Vec::new()).await;
+        self.connection().notes.set(b"disconnected", Note::Int(1));
         if self.state.settings.profile == Profile::V094 {
             self.reset_transaction().await;
         }

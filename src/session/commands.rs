@@ -7,6 +7,7 @@ use std::pin::Pin;
 use super::core::{Flow, Input, LOGERROR, LOGINFO, Session};
 use super::machine::{Answer, Listed, Step};
 use crate::hook::{Arg, Hook, Method, Verdict};
+use crate::mail::Note;
 use crate::smtp::split_command;
 
 type Pending<'a> = Pin<Box<dyn Future<Output = Flow> + 'a>>;
@@ -33,6 +34,8 @@ impl Session {
         loop {
             match self.read_line().await? {
                 Input::Line(line) => {
+                    let notes = &self.connection().notes;
+                    notes.set(b"original_string", Note::Bytes(line.clone()));
                     self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
                         .await;
                     let flow = self.dispatch(&line).await;

@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use super::core::{Flow, LOGDEBUG, LOGINFO, Session, is_true, verdict_lines};
+use super::machine::{Answer, Step};
 use crate::hook::{Arg, Code, Hook, Verdict};
-use crate::mail::{EnvelopeAddress, Shown};
+use crate::mail::{EnvelopeAddress, Note, Shown};
 use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
 
 /// An undefined path is that of a command without arguments.
@@ -21,6 +22,7 @@ impl Session {
         }
         let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
         self.log(LOGDEBUG, text).await;
+        self.note_path(b"envelope_from", rest);
         let args = vec![rest.map_or(Arg::Undef, Arg::from)];
         self.run_hooks(Hook::MailParse, args).await
     }
@@ -38,7 +40,7 @@ impl Session {
     pub async fn mail_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let (path, params) = chosen(verdict, args);
         self.log_path("from", &path).await;
-        let Some(address) = path.as_deref().and_then(reverse_path) else {
+        let Some(address) = self.reverse_path(path.as_deref()).await else {
             self.say(501, "could not parse your mail from command")
                 .await;
             return Ok(());
@@ -92,6 +94,7 @@ impl Session {
     }
 
     pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
+        self.note_path(b"envelope_rcpt", rest);
         let args = vec![rest.map_or(Arg::Undef, Arg::from)];
         self.run_hooks(Hook::RcptParse, args).await
     }
@@ -114,7 +117,7 @@ impl Session {
     pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let (path, params) = chosen(verdict, args);
         self.log_path("to", &path).await;
-        let address = path.as_deref().and_then(forward_path);
+        let address = self.forward_path(path.as_deref()).await;
         let Some(address) = address.filter(|address| !address.is_null()) else {
             self.say(501, "could not parse recipient").await;
             return Ok(());
@@ -159,6 +162,12 @@ impl Session {
         Ok(())
     }
 
+    /// What the client sent behind the verb, for plugins.
+    fn note_path(&self, name: &[u8], rest: Option<&[u8]>) {
+        let note = rest.map_or(Note::Undef, |rest| Note::Bytes(rest.to_vec()));
+        self.connection().notes.set(name, note);
+    }
+
     /// Takes the command apart, by a plugin's parser where there is one. `Err` holds the text
     /// of a 501.
     async fn path(&self, verb: &str, verdict: &Verdict, args: &[Arg]) -> Result<Path, Vec<u8>> {
@@ -176,6 +185,23 @@ impl Session {
                 Ok((Some(path), params))
             }
         }
+    }
+
+    async fn reverse_path(&self, text: Option<&[u8]>) -> Option<Address> {
+        match text {
+            Some(b"<#@[]>" | b"<[undefined]>") => self.forward_path(Some(b"<>")).await,
+            text => self.forward_path(text).await,
+        }
+    }
+
+    /// The address; there must be `<>` around it.
+    async fn forward_path(&self, text: Option<&[u8]>) -> Option<Address> {
+        let Answer::Values(parts) = self.give(Step::Canonify(text?.to_vec())).await else {
+            return None;
+        };
+        let mut parts = parts.into_iter();
+        let user = parts.next().flatten()?;
+        Some(Address::from_parts(Some(user), parts.next().flatten()))
     }
 
     async fn log_path(&self, direction: &str, path: &Option<Vec<u8>>) {
@@ -235,19 +261,6 @@ pub(super) fn accepted(
     }
     let reason = values.next().flatten().filter(|text| is_true(text));
     Err(reason.unwrap_or_else(|| b"Syntax error in command".to_vec()))
-}
-
-fn reverse_path(text: &[u8]) -> Option<Address> {
-    match text {
-        b"<#@[]>" | b"<[undefined]>" => forward_path(b"<>"),
-        _ => forward_path(text),
-    }
-}
-
-/// The address; there must be `<>` around it.
-fn forward_path(text: &[u8]) -> Option<Address> {
-    let (user, host) = Address::canonify(text)?;
-    Some(Address::from_parts(Some(user), host))
 }
 
 fn address_args(address: Address, params: Vec<Parameter>) -> Vec<Arg> {

@@ -1,11 +1,11 @@
 //! The beginning of a session: pre-connection, connect and the server's greeting, HELO and
 //! EHLO with what the server offers.
 
-use super::core::{Ended, Flow, LOGNOTICE, Session};
+use super::core::{Ended, Flow, LOGNOTICE, Session, verdict_lines};
 use super::machine::{Answer, Step};
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::Note;
-use crate::smtp::split_arguments;
+use crate::smtp::{Reply, split_arguments};
 
 /// What greetings, HELP and Received lines call this server.
 pub(super) const PRODUCT: &str = "camelpost";
@@ -49,8 +49,10 @@ impl Session {
             Code::DenySoft | Code::DenySoftDisconnect => (451, "Sorry, try again later"),
             _ => return Ok(()),
         };
-        self.reply_verdict(code, &verdict, default).await;
-        // The session has not begun: neither disconnect nor post-connection run.
+        // The session has not begun: its reply is not logged as the others are, and neither
+        // disconnect nor post-connection run.
+        let lines = verdict_lines(&verdict, default.as_bytes());
+        self.give(Step::Reply(Reply::lines(code, lines))).await;
         self.state.disconnected.set(true);
         Err(Ended)
     }

@@ -50,6 +50,9 @@ pub enum Step {
     /// The lines of the transaction note `capabilities`, where it is an array reference that
     /// only the scripting language can read. Answer: `Values`.
     Capabilities,
+    /// Check a path in `<>` by the grammar in force. Answer: `Values`, user and host; none for what
+    /// is no address.
+    Canonify(Vec<u8>),
     /// What the table of commands, which plugins may change, says about a verb in lower case.
     /// Answer: `Listed`.
     Verb(Vec<u8>),

@@ -3,6 +3,7 @@
 //! It judges nothing. The transcript has one line for each line that went over the wire.
 
 use super::dialogue::{Dialogue, Step};
+use super::tls::Relay;
 use std::collections::HashMap;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -34,6 +35,10 @@ pub fn converse(dialogue: &Dialogue, port: u16, root: &Path) -> Vec<String> {
             party.open(name, true);
             continue;
         }
+        if let Step::Run(command) = step {
+            party.said.extend(run(command, root));
+            continue;
+        }
         match change(step, root) {
             Some(Ok(())) => {}
             Some(Err(error)) => party.said.push(format!("-- {error}")),
@@ -42,6 +47,27 @@ pub fn converse(dialogue: &Dialogue, port: u16, root: &Path) -> Vec<String> {
     }
     party.leave();
     party.said
+}
+
+/// Runs a shell command where the daemon runs, and writes down what it says.
+fn run(command: &str, root: &Path) -> Vec<String> {
+    let mut said = vec![format!("-- RUN {command}")];
+    let output = Command::new("sh")
+        .args(["-c", command])
+        .current_dir(root)
+        .env("TZ", "UTC")
+        .env("LC_ALL", "C")
+        .output();
+    match output {
+        Ok(output) => {
+            for text in [output.stdout, output.stderr] {
+                let text = String::from_utf8_lossy(&text).into_owned();
+                said.extend(text.lines().map(|line| format!("R: {line}")));
+            }
+        }
+        Err(error) => said.push(format!("-- cannot run it: {error}")),
+    }
+    said
 }
 
 /// Does what a step does to the set's files, if it does anything.
@@ -68,6 +94,7 @@ struct Line {
     due: usize,
     challenge: String,
     over: bool,
+    relay: Option<Relay>,
 }
 
 /// What a wait for a line of the server ended with.
@@ -91,6 +118,7 @@ impl Party {
                     due: 0,
                     challenge: String::new(),
                     over: false,
+                    relay: None,
                 };
                 self.lines.insert(name.to_owned(), line);
                 if greeting {
@@ -180,6 +208,17 @@ impl Party {
                     }
                 }
             }
+            Step::Tls => {
+                line.flush();
+                match Relay::over(&line.socket) {
+                    Ok((relay, socket)) => {
+                        line.socket = socket;
+                        line.relay = Some(relay);
+                        self.reply(name, REPLY);
+                    }
+                    Err(error) => self.said.push(format!("-- no relay: {error}")),
+                }
+            }
             Step::Cram { user, password } => {
                 let answer = cram(user, password, &line.challenge);
                 self.said
@@ -188,7 +227,7 @@ impl Party {
                 line.flush();
                 self.reply(name, REPLY);
             }
-            Step::On(_) | Step::Put { .. } | Step::Drop(_) => {}
+            Step::On(_) | Step::Run(_) | Step::Put { .. } | Step::Drop(_) => {}
         }
     }
 

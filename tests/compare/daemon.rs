@@ -85,16 +85,16 @@ impl Daemon {
                 command
                     .args(["-Tw", "-I"])
                     .arg(shim)
+                    .arg("-I")
+                    .arg(root.join("perl"))
                     .args(["-MCompareResolver", ORIGINAL]);
                 command
             }
             Which::Camelpost => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
-                command
-                    .args(["serve", "--config"])
-                    .arg(root.join("config"))
-                    .arg("--no-rdns");
+                command.args(["serve", "--config"]).arg(root.join("config"));
                 command.env_clear();
+                command.env("PERL5LIB", root.join("perl"));
                 command.env("RES_NAMESERVERS", dns.ip().to_string());
                 command.env("RES_OPTIONS", format!("port:{}", dns.port()));
                 command
@@ -136,8 +136,26 @@ impl Daemon {
             read: 0,
         };
         daemon.wait_until_ready()?;
-        daemon.log();
         Ok(daemon)
+    }
+
+    /// What it says when it cannot start with this configuration; an error if it can.
+    pub fn refusal(
+        which: Which,
+        set: &ConfigSet,
+        ground: &Ground,
+        dns: SocketAddr,
+    ) -> Result<Vec<String>, String> {
+        let port = free_port().map_err(|e| format!("no free port: {e}"))?;
+        match Self::start_on(port, which, set, ground, dns) {
+            Ok(_) => Err(format!("{} does start", which.name())),
+            Err(_) => {
+                let log = ground.root().join(format!("{}.stderr", which.name()));
+                let text = fs::read(&log).unwrap_or_default();
+                let text = String::from_utf8_lossy(&text);
+                Ok(text.lines().map(str::to_owned).collect())
+            }
+        }
     }
 
     /// A greeting, or any other line: the original listens long before it can answer.

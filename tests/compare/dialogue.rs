@@ -14,8 +14,26 @@ pub struct ConfigSet {
     pub files: Vec<(String, String)>,
     pub collect: Vec<String>,
     pub log: bool,
+    /// What is logged before the first session is compared, too, as the dialogue `start`.
+    pub log_of_start: bool,
+    /// Neither daemon starts with this configuration; what they say then is compared.
+    pub never_starts: bool,
+    /// Commands that prepare the directory, and stub servers to start.
+    pub run: Vec<String>,
+    pub stubs: Vec<String>,
+    /// Perl finds the stand-ins for modules that Debian does not have.
+    pub stand_ins: bool,
+    /// Lines with one of these texts are not compared; the set says why.
+    pub ignore: Vec<String>,
     /// A text in a collected file that ends the wait for a session's last hooks.
     pub until: Option<String>,
+    /// What the suite's resolver knows: `NAME TYPE DATA`.
+    pub dns: Vec<String>,
+    /// Sockets with a program that answers there, and daemons with the socket that they make.
+    pub services: Vec<(String, String)>,
+    pub daemons: Vec<(String, String)>,
+    /// The package's plugins that this set shows at work.
+    pub exercises: Vec<String>,
     /// Another set whose dialogues are held with this configuration.
     pub dialogues_of: Option<String>,
     pub dialogues: Vec<Dialogue>,
@@ -57,6 +75,10 @@ pub enum Step {
     Eof,
     /// Another connection, opened when it is first named.
     On(String),
+    /// A shell command in the set's directory; its output is compared.
+    Run(String),
+    /// The TLS handshake.
+    Tls,
     /// A file of the set's directory is written, or written over, while the daemon runs.
     Put {
         name: String,
@@ -109,8 +131,29 @@ impl ConfigSet {
                     Some((n, v)) => set.env.push((n.to_owned(), v.to_owned())),
                     None => return Err(wrong(format!("`env NAME=VALUE` expected: {value}"))),
                 },
+                "exercises" => set
+                    .exercises
+                    .extend(value.split_whitespace().map(str::to_owned)),
                 "collect" => set.collect.push(value.to_owned()),
                 "log" => set.log = true,
+                "dns" => set.dns.push(value.to_owned()),
+                "service" | "daemon" => {
+                    let (socket, command) = value.split_once(' ').ok_or_else(|| {
+                        wrong(format!("`{key} SOCKET COMMAND` expected: {value}"))
+                    })?;
+                    let list = if key == "service" {
+                        &mut set.services
+                    } else {
+                        &mut set.daemons
+                    };
+                    list.push((socket.to_owned(), command.to_owned()));
+                }
+                "log_of_start" => set.log_of_start = true,
+                "never_starts" => set.never_starts = true,
+                "run" => set.run.push(value.to_owned()),
+                "stub" => set.stubs.push(value.to_owned()),
+                "ignore" => set.ignore.push(value.to_owned()),
+                "stand_ins" => set.stand_ins = true,
                 "until" => set.until = Some(value.to_owned()),
                 "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),
                 "file" => {
@@ -128,6 +171,15 @@ impl ConfigSet {
         }
         if set.dialogues.is_empty() && set.dialogues_of.is_none() {
             return Err(format!("{name}.txt: no dialogue (`=== NAME`)"));
+        }
+        let first = set.dialogues.first();
+        let starts = set.log_of_start || set.never_starts;
+        if starts && !first.is_some_and(|d| d.name == "start" && d.steps.is_empty())
+            || set.never_starts && set.dialogues.len() > 1
+        {
+            return Err(format!(
+                "{name}.txt: what is logged at the start is a first dialogue `start` without steps"
+            ));
         }
         Ok(set)
     }
@@ -171,7 +223,9 @@ impl Dialogue {
             "VANISH" => Step::Vanish,
             "HALFCLOSE" => Step::HalfClose,
             "EOF" => Step::Eof,
+            "TLS" => Step::Tls,
             "ON" => Step::On(value.trim().to_owned()),
+            "RUN" => Step::Run(value.to_owned()),
             "PUT" => {
                 let (name, text) = value.split_once(' ').unwrap_or((value, ""));
                 Step::Put {

@@ -5,44 +5,58 @@
 
 use super::client::visible;
 use super::dialogue::ConfigSet;
+use super::stub::Stub;
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
-/// The plugins that Camelpost brings: `@ROOT@/shipped`, so that the original can read them.
-const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/compat-plugins");
+/// Camelpost's own Perl plugins, which the original can run, too; in the directory of the set, since
+/// the service user may not get into the repository.
+const SHIPPED_PLUGINS: &str = "shipped";
+/// Directories of the service user, which are emptied before the second daemon starts.
+const WRITTEN_TO: [&str; 5] = ["spool", "Maildir", "captured", "mail", "var"];
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures");
 
 pub struct Ground {
     dir: tempfile::TempDir,
     pub user: String,
     collect: Vec<String>,
-    files: Vec<(String, String)>,
+    /// What the directory had before a daemon ran in it.
+    made: Vec<OsString>,
+    stubs: Vec<Stub>,
 }
 
 impl Ground {
     pub fn new(set: &ConfigSet, sink: Option<u16>) -> std::io::Result<Self> {
         let dir = tempfile::Builder::new()
-            .prefix("camelpost-compare-")
+            .prefix("camelpost_compare_")
             .tempdir()?;
         let root = dir.path().to_owned();
         // The service user has to get in; what it writes to is given to it below.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
+        fs::create_dir_all(root.join("run"))?;
+        let mut stubs = Vec::new();
+        for line in &set.stubs {
+            stubs.push(Stub::start(line, &root)?);
+        }
+        let places = placeholders(&root, sink, &stubs);
         let defaults = defaults().map(|(name, text)| (name.to_owned(), text.to_owned()));
         let mut files = defaults.to_vec();
         files.extend(set.files.iter().cloned());
         for (_, text) in &mut files {
-            *text = in_place(text, &root, sink);
+            *text = filled(text, &places);
         }
         write_all(&root, &files)?;
         copy_tree(&Path::new(FIXTURES).join("plugins"), &root.join("plugins"))?;
-        copy_tree(Path::new(SHIPPED), &root.join("shipped"))?;
         copy_tree(&Path::new(FIXTURES).join("bin"), &root.join("bin"))?;
+        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat-plugins");
+        copy_tree(&shipped, &root.join(SHIPPED_PLUGINS))?;
         let user = service_user();
-        for name in ["spool", "Maildir", "captured", "var"] {
+        for name in WRITTEN_TO {
             let path = root.join(name);
             fs::create_dir_all(&path)?;
             fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
@@ -50,12 +64,38 @@ impl Ground {
                 run(Command::new("chown").arg(&user).arg(&path))?;
             }
         }
+        if set.stand_ins {
+            copy_tree(&Path::new(FIXTURES).join("perl"), &root.join("perl"))?;
+        }
+        for line in &set.run {
+            run(Command::new("sh")
+                .args(["-c", &filled(line, &places)])
+                .current_dir(&root)
+                .stdout(Stdio::null())
+                .stderr(Stdio::null()))?;
+        }
+        // The daemon runs here, and a few plugins write where it runs.
+        if is_root() {
+            run(Command::new("chown").arg(&user).arg(&root))?;
+        }
+        // As the `run` lines have left it, too.
+        run(Command::new("cp")
+            .args(["-a", "config", "kept"])
+            .current_dir(&root))?;
+        let made = names_in(&root);
         Ok(Self {
             dir,
             user,
             collect: set.collect.clone(),
-            files,
+            made,
+            stubs,
         })
+    }
+
+    /// The ports of the stub servers, with what stands for them in a transcript.
+    pub fn stub_ports(&self) -> Vec<(u16, String)> {
+        let tcp = self.stubs.iter().filter(|stub| stub.port != 0);
+        tcp.map(|stub| (stub.port, stub.placeholder())).collect()
     }
 
     pub fn root(&self) -> &Path {
@@ -79,7 +119,8 @@ impl Ground {
     /// What was delivered or written since the last call, as lines; it is removed.
     pub fn harvest(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for path in files_below(&self.root().join("Maildir")) {
+        let delivered = ["Maildir", "mail"].map(|dir| files_below(&self.root().join(dir)));
+        for path in delivered.concat() {
             let place = path.parent().unwrap_or(&path).strip_prefix(self.root());
             let place = place.map(|p| p.display().to_string()).unwrap_or_default();
             lines.push(format!("-- in {place}"));
@@ -101,6 +142,7 @@ impl Ground {
                 fs::File::create(&path).ok();
             }
         }
+        lines.extend(self.stubs.iter().flat_map(Stub::harvest));
         let spooled = files_below(&self.root().join("spool"));
         if !spooled.is_empty() {
             lines.push(format!(
@@ -115,25 +157,39 @@ impl Ground {
     }
 
     /// Forgets everything that the first daemon left, before the second starts.
-    pub fn sweep(&self) {
+    pub fn sweep(&self) -> std::io::Result<()> {
         self.harvest();
         // Dialogues may have changed it.
-        fs::remove_dir_all(self.root().join("config")).ok();
-        write_all(self.root(), &self.files).ok();
+        remove(&self.root().join("config"));
+        run(Command::new("cp")
+            .args(["-a", "kept", "config"])
+            .current_dir(self.root()))?;
         for name in &self.collect {
             fs::remove_file(self.root().join(name)).ok();
         }
-        for dir in ["Maildir", "spool", "captured", "var"] {
-            let Ok(entries) = fs::read_dir(self.root().join(dir)) else {
-                continue;
-            };
-            for entry in entries.flatten() {
-                fs::remove_dir_all(entry.path())
-                    .or_else(|_| fs::remove_file(entry.path()))
-                    .ok();
+        for dir in WRITTEN_TO {
+            for name in names_in(&self.root().join(dir)) {
+                remove(&self.root().join(dir).join(name));
             }
         }
+        for name in names_in(self.root()) {
+            if !self.made.contains(&name) {
+                remove(&self.root().join(name));
+            }
+        }
+        Ok(())
     }
+}
+
+fn names_in(dir: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    entries.map(|entry| entry.file_name()).collect()
+}
+
+fn remove(path: &Path) {
+    fs::remove_dir_all(path)
+        .or_else(|_| fs::remove_file(path))
+        .ok();
 }
 
 /// The configuration of a set that says nothing else.
@@ -149,10 +205,25 @@ fn defaults() -> [(&'static str, &'static str); 7] {
     ]
 }
 
-fn in_place(text: &str, root: &Path, sink: Option<u16>) -> String {
-    text.replace("@ROOT@", &root.display().to_string())
-        .replace("@PACKAGE@", PACKAGE_PLUGINS)
-        .replace("@SINK@", &sink.unwrap_or(9).to_string())
+/// What is written for each `@NAME@` in a set's files.
+fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, String)> {
+    let mut places = vec![
+        ("@ROOT@".to_owned(), root.display().to_string()),
+        ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
+        (
+            "@SHIPPED@".to_owned(),
+            root.join(SHIPPED_PLUGINS).display().to_string(),
+        ),
+        ("@SINK@".to_owned(), sink.unwrap_or(9).to_string()),
+    ];
+    places.extend(stubs.iter().map(|s| (s.placeholder(), s.port.to_string())));
+    places
+}
+
+fn filled(text: &str, places: &[(String, String)]) -> String {
+    places.iter().fold(text.to_owned(), |text, (name, value)| {
+        text.replace(name, value)
+    })
 }
 
 fn write_all(root: &Path, files: &[(String, String)]) -> std::io::Result<()> {

@@ -8,8 +8,12 @@ pub mod dns;
 pub mod ground;
 pub mod known;
 pub mod normal;
+pub mod plugins;
 pub mod qmqp;
+pub mod service;
 pub mod sink;
+pub mod stub;
+pub mod tls;
 
 use daemon::{Daemon, Which};
 use dialogue::{ConfigSet, Dialogue, Expect};
@@ -18,6 +22,7 @@ use ground::Ground;
 use known::Known;
 use normal::Normal;
 use qmqp::Qmqp;
+use service::Services;
 use sink::Sink;
 
 /// What one daemon said and delivered, for each dialogue of a set.
@@ -49,7 +54,9 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     };
     let port = sink.as_ref().map(|s| s.port);
     let ground = Ground::new(&set, port).map_err(io)?;
-    let normal = Normal::new(ground.root(), port);
+    let normal = Normal::new(ground.root(), port, &ground.stub_ports());
+    let _services = Services::start(&set.services, &set.daemons, &ground)
+        .map_err(|e| format!("{name}: {e}"))?;
     let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
     let mut halves = Vec::new();
     // The original with itself: what differs then is chance, and must not be compared.
@@ -64,7 +71,7 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     ];
     for which in pair {
         if only.is_empty() || itself || only == which.name() {
-            ground.sweep();
+            ground.sweep().map_err(io)?;
             let half = run_half(which, &set, &ground, sink.as_ref(), qmqp.as_ref(), &normal)?;
             keep_transcripts(which, &set, &half).map_err(io)?;
             halves.push(half);
@@ -85,13 +92,33 @@ fn run_half(
     qmqp: Option<&Qmqp>,
     normal: &Normal,
 ) -> Result<Half, String> {
-    let dns = dns::start().map_err(|e| format!("{}: resolver: {e}", set.name))?;
+    let zone = dns::Zone::parse(set.dns.iter().map(String::as_str))
+        .map_err(|e| format!("{}: {e}", set.name))?;
+    let dns = dns::serve(zone).map_err(|e| format!("{}: resolver: {e}", set.name))?;
+    let logged = |line: String| format!("L: {line}");
+    if set.never_starts {
+        let said =
+            Daemon::refusal(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
+        let said: Vec<String> = said.into_iter().map(logged).collect();
+        return Ok(vec![normal.lines(&said)]);
+    }
     let mut daemon =
         Daemon::start(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
     // The readiness check was a session, too.
+    daemon.settle().map_err(|e| format!("{}: {e}", set.name))?;
     ground.harvest();
+    // Without the readiness check's own session.
+    let said = daemon.log().into_iter().map(logged);
+    let said: Vec<String> = said
+        .take_while(|line| !line.contains("Accepted connection"))
+        .filter(|line| !set.ignore.iter().any(|text| line.contains(text)))
+        .collect();
     let mut half = Vec::new();
     for dialogue in &set.dialogues {
+        if set.log_of_start && half.is_empty() {
+            half.push(normal.lines(&said));
+            continue;
+        }
         let mut lines = client::converse(dialogue, daemon.port, ground.root());
         daemon
             .settle()
@@ -103,8 +130,9 @@ fn run_half(
         lines.extend(sink.map(Sink::harvest).unwrap_or_default());
         lines.extend(qmqp.map(Qmqp::harvest).unwrap_or_default());
         if set.log {
-            lines.extend(daemon.log().into_iter().map(|line| format!("L: {line}")));
+            lines.extend(daemon.log().into_iter().map(logged));
         }
+        lines.retain(|line| !set.ignore.iter().any(|text| line.contains(text)));
         half.push(normal.lines(&lines));
     }
     Ok(half)

@@ -10,12 +10,12 @@ pub struct Normal {
     challenge: Regex,
     insides: Regex,
     root: String,
-    sink: Option<String>,
+    ports: Vec<(String, String)>,
     hostname: String,
 }
 
 impl Normal {
-    pub fn new(root: &Path, sink: Option<u16>) -> Self {
+    pub fn new(root: &Path, sink: Option<u16>, stubs: &[(u16, String)]) -> Self {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let rule = |pattern: &str, name| Regex::new(pattern).ok().map(|regex| (regex, name));
         let rules = [
@@ -35,6 +35,8 @@ impl Normal {
                 "> DATE HOST",
             ),
             rule(r" HOST\[\d+\]: ", " HOST[PID]: "),
+            // Where perl itself was reading: how much a worker has read before.
+            rule(r"( line \d+), <\w*> (line|chunk) \d+", "${1}"),
             rule(r"HASH\(0x[0-9a-f]+\)", "HASH"),
             // HELP's first line.
             rule(
@@ -51,13 +53,27 @@ impl Normal {
             // queue/qmail-queue's reply, and the log's process numbers.
             rule(r"Queued! \d{9,} qp \d+ ", "Queued! TIME qp PID "),
             rule(r"^L: \d+ ", "L: PID "),
+            // Why a plugin is not loaded: Camelpost says where it is named.
+            rule(r"^L: camelpost: @ROOT@/config/\w+:\d+: plugin \S+: ", "L: "),
             rule(r"\(for \d+\) Queuing", "(for PID) Queuing"),
             rule(r"\d+\.\d{3} s\.$", "N s."),
+            // Which handle was read last, which perl adds to its warnings.
+            rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
+            rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
+            rule(r"load too high: \d+\.\d+$", "load too high: N"),
+            // quit_fortune's reply, of which no two are alike.
+            rule(r"^(S:|L: PID) 221[- ]  / .*$", "$1 221 FORTUNE"),
+            rule(r"finished in \d+\.\d\d sec", "finished in N sec"),
             rule(r"started at \d+(\.\d+)?$", "started at TIME"),
+            // Temporary files of plugins; perl counts lines in another way under -T.
+            rule(r"/tmp/[A-Za-z0-9_]{10}\b", "/tmp/FILE"),
+            rule(r"(ClamAV/Client\.pm line )\d+", "${1}N"),
+            rule(r"Queue-Id: [0-9A-F]{10,12}\)", "Queue-Id: ID)"),
             rule(r"XCLIENT (.*)PORT=\d+", "XCLIENT ${1}PORT=N"),
             rule(r"/spool/\d+:\d+:\d+\S*", "/spool/FILE"),
         ];
-        // How the original caches its config, counts its children and destroys its objects.
+        // How the original caches its config, counts its children, destroys its objects, and what
+        // its Qpsmtpd::Postfix prints of each message.
         let insides = [
             r"in config\(",
             r"config\(\S+\)( returning|: hook returned)",
@@ -67,16 +83,24 @@ impl Normal {
             "cleaning up after ",
             "Loaded Qpsmtpd",
             "Listening on ",
+            "Initializing spool_dir",
+            "size_threshold set to ",
             "Running as user ",
             "forked worker ",
         ];
-        let insides = format!(r"^(L: PID (@ )?|> .*HOST\[PID\]: )({})", insides.join("|"));
+        let insides = format!(
+            r"^L: (qid=|hdr: )|^(L: PID (@ )?|> .*\[PID\]: )({})",
+            insides.join("|")
+        );
         Self {
             insides: Regex::new(&insides).unwrap_or_else(never),
             rules: rules.into_iter().flatten().collect(),
             challenge: Regex::new(r"334 (P[0-9A-Za-z+/]{16,}={0,2})$").unwrap_or_else(never),
             root: root.display().to_string(),
-            sink: sink.map(|port| port.to_string()),
+            ports: (sink.map(|port| (port, "SINK".to_owned())).into_iter())
+                .chain(stubs.iter().cloned())
+                .map(|(port, name)| (port.to_string(), name))
+                .collect(),
             hostname: hostname.trim().to_owned(),
         }
     }
@@ -84,13 +108,15 @@ impl Normal {
     /// The lines of one dialogue, without the log lines that tell of the original's insides.
     pub fn lines(&self, lines: &[String]) -> Vec<String> {
         let lines = lines.iter().map(|line| self.line(line));
-        lines.filter(|line| !self.insides.is_match(line)).collect()
+        let mut lines: Vec<String> = lines.filter(|line| !self.insides.is_match(line)).collect();
+        lines.dedup_by(|line, last| line == last && line.ends_with(" FORTUNE"));
+        sorted_headers(lines, "> X-Spam-")
     }
 
     fn line(&self, line: &str) -> String {
         let mut line = line.replace(&self.root, "@ROOT@");
-        if let Some(sink) = &self.sink {
-            line = line.replace(sink, "SINK");
+        for (port, name) in &self.ports {
+            line = line.replace(port, name);
         }
         if !self.hostname.is_empty() {
             line = line.replace(&format!(" {}[", self.hostname), " HOST[");
@@ -110,12 +136,38 @@ impl Normal {
 /// EHLO's AUTH line: the original lists the mechanisms in the order of a hash, a new one each time.
 fn sorted_mechanisms(line: &str) -> Option<String> {
     let (start, mechanisms) = line.split_once("AUTH ")?;
-    if start != "S: 250-" && start != "S: 250 " {
+    let start_of_reply = start
+        .trim_start_matches("S: ")
+        .trim_start_matches("L: PID ");
+    if start_of_reply != "250-" && start_of_reply != "250 " {
         return None;
     }
     let mut mechanisms: Vec<&str> = mechanisms.split(' ').collect();
     mechanisms.sort_unstable();
     Some(format!("{start}AUTH {}", mechanisms.join(" ")))
+}
+
+/// Adjacent header fields with names of this start, in the order of their names: spamassassin adds
+/// them in the order of a hash.
+fn sorted_headers(lines: Vec<String>, start: &str) -> Vec<String> {
+    let mut sorted = Vec::with_capacity(lines.len());
+    let mut fields: Vec<Vec<String>> = Vec::new();
+    for line in lines {
+        match fields.last_mut() {
+            Some(field) if line.starts_with("> \\t") || line.starts_with("> \t") => {
+                field.push(line)
+            }
+            _ if line.starts_with(start) => fields.push(vec![line]),
+            _ => {
+                fields.sort_unstable();
+                sorted.extend(fields.drain(..).flatten());
+                sorted.push(line);
+            }
+        }
+    }
+    fields.sort_unstable();
+    sorted.extend(fields.into_iter().flatten());
+    sorted
 }
 
 /// A CRAM-MD5 challenge as what it says, its numbers replaced.

@@ -60,7 +60,7 @@ pub fn play(setting: &Setting, which: Which, compat: &str) -> Result<Played, Str
     let io = |e: std::io::Error| format!("{about}: {e}");
     let set = config_set(setting, &rows, compat);
     let ground = Ground::new(&set, None).map_err(io)?;
-    let normal = Normal::new(ground.root(), None);
+    let normal = Normal::new(ground.root(), None, &[]);
     let dns = dns::start().map_err(io)?;
     let start = || Daemon::start(which, &set, &ground, dns).map_err(|e| format!("{about}: {e}"));
     let mut daemon = start()?;

@@ -50,16 +50,17 @@ fn wrong_arguments_never_crash(bridge: &Bridge) {
         $calls > 20_000 ? 'called' : "only $calls""#;
     assert_eq!(bridge.perl(text), "called");
     assert_eq!(
-        bridge.perl("$qp->trace_level(4); forget(); $qp->config('me')"),
+        bridge.perl("Qpsmtpd::_set_trace_level(4); forget(); $qp->config('me')"),
         "test.example"
     );
 }
 
 fn an_error_names_the_plugins_file_and_line(bridge: &Bridge) {
-    let text = "eval { \n# line 7 \"plugins/mine\"\nQpsmtpd::Transaction::notes(undef, 'x') }; $@";
+    let text = "eval { \n# line 7 \"plugins/mine\"\nQpsmtpd::Transaction->notes('x') }; $@";
     assert_eq!(
         bridge.perl(text),
-        "not a Qpsmtpd::Transaction object at plugins/mine line 7.\n"
+        "Can't use string (\"Qpsmtpd::Transaction\") as a HASH ref while \"strict refs\" in use at \
+         plugins/mine line 7.\n"
     );
 }
 

@@ -31,7 +31,7 @@ fn a_body_reads_the_same_in_memory_and_spooled(bridge: &Bridge) {
             join '', @lines"#;
         assert_eq!(
             bridge.perl(&format!("{MESSAGE} {spool} {read}")),
-            "one\ntwo\nthree\n-one\n-one\ntwo\nthree\n14,26,12",
+            "one\ntwo\none\n-one\n-one\ntwo\nthree\n14,26,12",
             "with {spool:?}"
         );
     }

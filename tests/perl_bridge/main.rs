@@ -7,6 +7,7 @@ mod arguments;
 mod body;
 mod bridge;
 mod contents;
+mod fuzz;
 mod leaks;
 mod notes;
 mod objects;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         contents::CASES,
         process::CASES,
         leaks::CASES,
+        fuzz::CASES,
     ];
     let mut failed = 0;
     for (name, case) in all.into_iter().flatten() {

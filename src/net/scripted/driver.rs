@@ -6,11 +6,12 @@ use std::rc::Rc;
 use crate::hook::{HookCall, Method, Verdict};
 use crate::net::own;
 use crate::perl::call::Unwind;
+use crate::perl::grammar;
 use crate::perl::host::Host;
 use crate::perl::log::LOGINFO;
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped};
 use crate::session::{Answer, Machine, Outcome, ReadEvent, State, Step};
-use crate::smtp::Reply;
+use crate::smtp::{Address, Reply};
 
 /// Runs a machine to its end.
 pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result<Outcome, Unwind> {
@@ -60,6 +61,13 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
                 Answer::Done
             }
             Step::GetHeader(name) => values(host.get_header(name)?),
+            Step::Canonify(path) => {
+                let parts = match grammar::is_changed() {
+                    false => Address::canonify(&path),
+                    true => grammar::canonify(&path)?,
+                };
+                Answer::Values(parts.map_or_else(Vec::new, |(user, host)| vec![Some(user), host]))
+            }
             Step::Cipher => values(host.cipher()?),
             Step::LookUpClient => Answer::Done,
             Step::TransactionEnded => {

@@ -2,17 +2,21 @@
 
 use std::rc::Rc;
 
-use super::connection::access_notes;
+use super::connection::{access_notes, written};
 use super::{Body, Frame, Raise};
 use crate::mail::EnvelopeAddress;
-use crate::perl::object;
 use crate::perl::value::Sv;
+use crate::perl::{grammar, object};
 use crate::smtp::Address;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Address::_new", new),
-    ("Qpsmtpd::Address::_parse", parse),
     ("Qpsmtpd::Address::_canonify", canonify),
+    ("Qpsmtpd::Address::_grammar_changed", grammar_changed),
+    ("Qpsmtpd::Address::_note_grammar", |_| {
+        grammar::note();
+        Ok(())
+    }),
     ("Qpsmtpd::Address::address", address),
     ("Qpsmtpd::Address::_format", format),
     ("Qpsmtpd::Address::user", user),
@@ -30,13 +34,6 @@ fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// _parse(CLASS, TEXT): an object, or undef if the default grammar does not accept it.
-fn parse(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let text = frame.bytes(1)?;
-    ret_address(frame, Address::parse(&text));
-    Ok(())
-}
-
 fn ret_address(frame: &mut Frame<'_>, address: Option<Address>) {
     let class = frame.sv(0);
     let class = if class.is_ref() { None } else { Some(class) };
@@ -45,12 +42,22 @@ fn ret_address(frame: &mut Frame<'_>, address: Option<Address>) {
     frame.ret(object.unwrap_or_else(Sv::undef));
 }
 
-/// _canonify(TEXT): user and host, or nothing.
+/// _canonify(TEXT): user and host, the user alone for the null path, or undef.
 fn canonify(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    if let Some((user, host)) = Address::canonify(&frame.bytes(0)?) {
-        frame.ret_bytes(&user);
-        frame.ret_optional(host.as_deref());
+    match Address::canonify(&frame.bytes(0)?) {
+        Some((user, None)) if user.is_empty() => frame.ret_bytes(b""),
+        Some((user, host)) => {
+            frame.ret_bytes(&user);
+            frame.ret_optional(host.as_deref());
+        }
+        None => frame.ret(Sv::undef()),
     }
+    Ok(())
+}
+
+/// _grammar_changed: whether a site has put another expression into a package variable.
+fn grammar_changed(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    frame.ret_bool(grammar::is_changed());
     Ok(())
 }
 
@@ -74,25 +81,54 @@ fn format(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 fn user(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let envelope = frame.object::<EnvelopeAddress>(0)?;
-    if frame.is_defined(1) {
-        let value = frame.bytes(1)?;
-        envelope.address.borrow_mut().set_user(value);
-    }
-    let address = envelope.address.borrow();
-    frame.ret_optional(address.user());
-    Ok(())
+    access_part(frame, true)
 }
 
 fn host(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    access_part(frame, false)
+}
+
+fn access_part(frame: &mut Frame<'_>, is_user: bool) -> Result<(), Raise> {
     let envelope = frame.object::<EnvelopeAddress>(0)?;
     if frame.is_defined(1) {
-        let value = frame.bytes(1)?;
-        envelope.address.borrow_mut().set_host(value);
+        set_part(&envelope, is_user, &frame.sv(1));
     }
-    let address = envelope.address.borrow();
-    frame.ret_optional(address.host());
+    frame.ret(part(&envelope, is_user));
     Ok(())
+}
+
+const USER: &str = "user";
+const HOST: &str = "host";
+
+fn name(is_user: bool) -> &'static str {
+    if is_user { USER } else { HOST }
+}
+
+/// The user or the host as a Perl value.
+pub fn part(envelope: &EnvelopeAddress, is_user: bool) -> Sv {
+    let address = envelope.address.borrow();
+    let bytes = match is_user {
+        true => address.user(),
+        false => address.host(),
+    };
+    match envelope.faces.get(name(is_user), bytes) {
+        Some(note) => Sv::from_note(&note),
+        None => Sv::optional(bytes),
+    }
+}
+
+pub fn set_part(envelope: &EnvelopeAddress, is_user: bool, value: &Sv) {
+    let (bytes, note) = written(value);
+    match note {
+        Some(note) => envelope.faces.set(name(is_user), bytes.as_deref(), note),
+        None => envelope.faces.clear(name(is_user)),
+    }
+    let mut address = envelope.address.borrow_mut();
+    let (user, host) = match is_user {
+        true => (bytes, address.host().map(<[u8]>::to_vec)),
+        false => (address.user().map(<[u8]>::to_vec), bytes),
+    };
+    *address = Address::from_parts(user, host);
 }
 
 fn notes(frame: &mut Frame<'_>) -> Result<(), Raise> {

@@ -56,14 +56,21 @@ fn body_write(frame: &mut Frame<'_>) -> Result<(), Raise> {
         Some(text) => text.to_bytes(),
         None => data.to_bytes(),
     };
-    transaction.body.borrow_mut().write(&text)?;
-    frame.ret(Sv::undef());
+    let mut body = transaction.body.borrow_mut();
+    let was_spooled = body.path().is_some();
+    body.write(&text)?;
+    // As the original's arithmetic has it.
+    frame.ret(match was_spooled {
+        true => Sv::int(i64::try_from(body.size()).unwrap_or(i64::MAX)),
+        false => Sv::undef(),
+    });
     Ok(())
 }
 
 fn body_spool(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     transaction.body.borrow_mut().spool()?;
+    frame.ret_int(1);
     Ok(())
 }
 
@@ -91,7 +98,11 @@ fn dup_body_fh(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn body_getline(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let mut line = Vec::new();
-    let more = transaction.body.borrow_mut().next_line(&mut line)?;
+    let mut body = transaction.body.borrow_mut();
+    if body.size() == 0 && body.path().is_none() {
+        return Ok(());
+    }
+    let more = body.next_line(&mut line)?;
     frame.ret_optional(more.then_some(&line[..]));
     Ok(())
 }
@@ -110,16 +121,17 @@ fn body_as_string(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let mut body = transaction.body.borrow_mut();
     let start = body.start();
     let text = body.read_from(start)?;
+    body.skip_to_end();
     frame.ret_bytes(&text);
     Ok(())
 }
 
 fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
-    let mut body = transaction.body.borrow_mut();
     if frame.len() > 1 {
-        body.set_start(u64::try_from(frame.int(1)).unwrap_or_default());
+        return Err(Raise::Croak("body_start now read only".to_owned()));
     }
+    let body = transaction.body.borrow();
     let start = i64::try_from(body.start()).unwrap_or(i64::MAX);
     frame.ret(if body.has_start() {
         Sv::int(start)
@@ -129,11 +141,16 @@ fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
+/// What follows is the body; returns where it begins.
 fn set_body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let mut body = transaction.body.borrow_mut();
-    let end = body.size();
+    let end = body.position();
     body.set_start(end);
+    frame.ret(match end {
+        0 => Sv::undef(),
+        end => Sv::int(i64::try_from(end).unwrap_or(i64::MAX)),
+    });
     Ok(())
 }
 
@@ -158,6 +175,8 @@ pub mod parts {
             return PerlValue::of(known.as_ref()).cloned();
         }
         let handle = new_handle(transaction)?;
+        // SAFETY: a live glob reference, which gets the class of the original's handle.
+        unsafe { sys::cp_bless(handle.raw(), c"IO::File".as_ptr()) }
         transaction
             .body_handle
             .replace(Some(Box::new(PerlValue(handle.clone()))));

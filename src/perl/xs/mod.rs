@@ -11,6 +11,7 @@ mod misc;
 mod qp;
 mod transaction;
 
+pub use address::{part as address_part, set_part as set_address_part};
 pub use body::parts as transaction_parts;
 pub use transaction::fresh as new_transaction;
 
@@ -23,6 +24,7 @@ use super::call::{Unwind, Want, stringify};
 use super::object::{self, Owned};
 use super::sys;
 use super::value::{self, Sv};
+use crate::mail::Note;
 
 /// How a body leaves other than by returning.
 #[derive(Debug)]
@@ -124,6 +126,17 @@ impl Frame<'_> {
         Ok(stringify(&Sv::share(raw))?)
     }
 
+    /// An argument as the key of a hash: a character string that fits into bytes is those bytes.
+    pub fn key(&self, index: usize) -> Result<Vec<u8>, Raise> {
+        let bytes = self.bytes(index)?;
+        if let Note::Text(text) = self.sv(index).to_note()
+            && text.chars().all(|c| u32::from(c) < 256)
+        {
+            return Ok(text.chars().map(|c| c as u8).collect());
+        }
+        Ok(bytes)
+    }
+
     /// An argument as bytes; `None` where it is undefined or was not given.
     pub fn defined_bytes(&self, index: usize) -> Result<Option<Vec<u8>>, Raise> {
         if self.is_defined(index) {
@@ -162,13 +175,17 @@ impl Frame<'_> {
 
     /// The Rust state of an object, which must be of the right class.
     pub fn object<T: Owned>(&self, index: usize) -> Result<Rc<T>, Raise> {
-        let found = self.raw_arg(index).and_then(object::data::<T>);
-        found.ok_or_else(|| Raise::Croak(format!("not a {} object", T::CLASS)))
+        object::expect(self.raw_arg(index)).map_err(Raise::Croak)
     }
 
     /// The Rust state of an argument, where it is such an object.
     pub fn maybe_object<T: Owned>(&self, index: usize) -> Option<Rc<T>> {
         self.raw_arg(index).and_then(object::data::<T>)
+    }
+
+    /// warn; perl adds the caller's file and line.
+    pub fn warn(&self, text: &str) -> Result<(), Raise> {
+        Ok(super::call::warn(text)?)
     }
 
     pub fn ret(&mut self, value: Sv) {

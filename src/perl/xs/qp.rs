@@ -16,7 +16,9 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::varlog", varlog),
     ("Qpsmtpd::log", log),
     ("Qpsmtpd::trace_level", trace_level),
+    ("Qpsmtpd::_set_trace_level", set_trace_level),
     ("Qpsmtpd::_config", config),
+    ("Qpsmtpd::_config_of_file", config_of_file),
     ("Qpsmtpd::_config_path", config_path),
     ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
@@ -25,12 +27,10 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::_spool_dir", spool_dir),
     ("Qpsmtpd::SMTP::connection", |f| within(f, connection)),
     ("Qpsmtpd::SMTP::transaction", |f| within(f, transaction)),
-    ("Qpsmtpd::SMTP::auth_user", |f| auth(f, AuthFact::User)),
-    ("Qpsmtpd::SMTP::auth_mechanism", |f| {
-        auth(f, AuthFact::Mechanism)
-    }),
+    ("Qpsmtpd::auth_user", |f| auth(f, AuthFact::User)),
+    ("Qpsmtpd::auth_mechanism", |f| auth(f, AuthFact::Mechanism)),
     ("Qpsmtpd::SMTP::_auth_ticket", |f| auth(f, AuthFact::Ticket)),
-    ("Qpsmtpd::SMTP::authenticated", |f| within(f, authenticated)),
+    ("Qpsmtpd::authenticated", |f| within(f, authenticated)),
     ("Qpsmtpd::SMTP::command_counter", |f| {
         within(f, command_counter)
     }),
@@ -64,36 +64,46 @@ fn varlog(frame: &mut Frame<'_>) -> Result<(), Raise> {
         4 => (frame.sv(2), nothing, 3),
         _ => (frame.sv(2), frame.sv(3), 4),
     };
-    host.within(&frame.sv(0), |_| {
+    let written = host.within(&frame.sv(0), |_| {
         Ok(host.own_varlog(&frame.sv(1), &hook, &plugin, &frame.rest(text))?)
-    })
+    })?;
+    ret_logged(frame, written);
+    Ok(())
 }
 
 /// log(LEVEL, TEXT…): a line of no hook and no plugin.
 fn log(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let nothing = Sv::undef();
-    host.within(&frame.sv(0), |_| {
+    let written = host.within(&frame.sv(0), |_| {
+        let (level, texts) = (frame.sv(1), frame.rest(2));
         if host.is_replaced(Method::Varlog) {
-            return Ok(host.call_varlog(
-                "varlog",
-                &frame.sv(1),
-                &nothing,
-                &nothing,
-                &frame.rest(2),
-            )?);
+            host.call_varlog("varlog", &level, &nothing, &nothing, &texts)?;
+            return Ok(false);
         }
-        Ok(host.own_varlog(&frame.sv(1), &nothing, &nothing, &frame.rest(2))?)
-    })
+        Ok(host.own_varlog(&level, &nothing, &nothing, &texts)?)
+    })?;
+    ret_logged(frame, written);
+    Ok(())
 }
 
 fn trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    if frame.len() > 1 {
-        host.trace_level.set(frame.int(1).clamp(0, 7) as u8);
-    }
     frame.ret_int(host.trace_level.get().into());
     Ok(())
+}
+
+fn set_trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let level = frame.int(0).clamp(0, 7) as u8;
+    host::current()?.trace_level.set(level);
+    Ok(())
+}
+
+/// What a call that wrote a line to the log returns.
+fn ret_logged(frame: &mut Frame<'_>, written: bool) {
+    if written {
+        frame.ret_int(1);
+    }
 }
 
 /// _config(NAME): all values in list context, the first in scalar context.
@@ -113,6 +123,16 @@ fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
         }
     } else {
         frame.ret_optional(values.first().map(Vec::as_slice));
+    }
+    Ok(())
+}
+
+/// _config_of_file(NAME): all values, without the hooks.
+fn config_of_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let host = host::current()?;
+    let name = frame.bytes(1)?;
+    for value in host.file_config(&name)? {
+        frame.ret_bytes(&value);
     }
     Ok(())
 }
@@ -203,9 +223,6 @@ fn auth(frame: &mut Frame<'_>, fact: AuthFact) -> Result<(), Raise> {
 }
 
 fn auth_fact(frame: &mut Frame<'_>, port: &dyn Port, fact: AuthFact) -> Result<(), Raise> {
-    if frame.len() > 1 {
-        port.set_auth(fact, frame.defined_bytes(1)?);
-    }
     // "" where it is not set, so that plugins may print it.
     frame.ret_bytes(&port.auth(fact).unwrap_or_default());
     Ok(())
@@ -272,6 +289,11 @@ fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {
     let args = frame.rest(2).iter().map(to_arg).collect();
     let call = HookCall::with(hook, args);
     let verdict = host.within(&frame.sv(0), |port| Ok(port.run_hooks(call, respond)?))?;
+    // An array's number of elements.
+    if frame.wants() == Want::Scalar {
+        frame.ret_int(1 + verdict.values.len() as i64);
+        return Ok(());
+    }
     frame.ret(code_sv(&verdict.code));
     for value in &verdict.values {
         frame.ret_optional(value.as_deref());

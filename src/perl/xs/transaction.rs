@@ -62,12 +62,15 @@ fn recipients(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     if frame.len() > 1 {
         let list = frame.rest(1).iter().filter_map(object::shown).collect();
+        transaction.had_recipients.set(true);
         let old = transaction.recipients.replace(list);
         drop(old);
     }
     let list = transaction.recipients.borrow().clone();
     if frame.wants() == Want::Scalar {
-        frame.ret_int(list.len() as i64);
+        let count = Sv::int(list.len() as i64);
+        let never = list.is_empty() && !transaction.had_recipients.get();
+        frame.ret(if never { Sv::undef() } else { count });
         return Ok(());
     }
     for address in list {
@@ -80,8 +83,12 @@ fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     if let Some(address) = object::shown::<EnvelopeAddress>(&frame.sv(1)) {
         transaction.recipients.borrow_mut().push(address);
+        transaction.had_recipients.set(true);
     }
-    frame.ret_int(transaction.recipients.borrow().len() as i64);
+    frame.ret(match transaction.had_recipients.get() {
+        true => Sv::int(transaction.recipients.borrow().len() as i64),
+        false => Sv::undef(),
+    });
     Ok(())
 }
 
@@ -89,11 +96,20 @@ fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let Some(address) = frame.maybe_object::<EnvelopeAddress>(1) else {
-        return Ok(());
+        let what = frame.sv(1);
+        if what.is_ref() || !what.is_defined() {
+            return Ok(());
+        }
+        let text = String::from_utf8_lossy(&what.to_bytes()).into_owned();
+        return Err(Raise::Croak(format!(
+            "Can't locate object method \"address\" via package \"{text}\" (perhaps you forgot to \
+             load \"{text}\"?)"
+        )));
     };
     let unwanted = address.address.borrow().format();
     let differs = |known: &Rc<Shown<EnvelopeAddress>>| known.address.borrow().format() != unwanted;
     let mut removed = transaction.recipients.take();
+    transaction.had_recipients.set(true);
     let kept = removed.extract_if(.., |known| differs(known)).collect();
     transaction.recipients.replace(kept);
     drop(removed);

@@ -284,6 +284,7 @@ impl Server {
                     let lines = self.capabilities.iter();
                     Answer::Values(lines.map(|line| Some(line.clone().into_bytes())).collect())
                 }
+                Step::Canonify(path) => canonify(&path),
                 Step::Cipher => {
                     let name = self.cipher.iter();
                     Answer::Values(name.map(|name| Some(name.clone().into_bytes())).collect())
@@ -433,4 +434,11 @@ const EVERY: [Code; 8] = [
 /// An unknown code.
 fn other() -> Code {
     Code::Other(b"77".to_vec())
+}
+
+/// The answer to `Step::Canonify` by the default grammar.
+fn canonify(path: &[u8]) -> Answer {
+    let parts = crate::smtp::Address::canonify(path);
+    let parts = parts.map(|(user, host)| vec![Some(user), host]);
+    Answer::Values(parts.unwrap_or_default())
 }

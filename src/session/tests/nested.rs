@@ -24,6 +24,7 @@ fn at(mut server: Server, sends: &[&str]) -> Point {
             },
             Step::Hook(call) => Answer::Verdict(server.decide(&call, &state)),
             Step::Config(_) => Answer::Config(Vec::new()),
+            Step::Canonify(path) => canonify(&path),
             Step::Finished(_) => panic!("the session is over"),
             _ => Answer::Done,
         };
