@@ -246,7 +246,8 @@ impl Supervisor<'_> {
         } else if !served_someone {
             tracing::error!("idle worker {pid} {how}");
         }
-        if !in_order && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
+        let unasked = !in_order && self.stop.is_none();
+        if unasked && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
             let wait = self.forks.failed();
             tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
         }
