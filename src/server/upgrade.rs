@@ -270,10 +270,18 @@ impl Predecessor {
         match taken {
             Ok(()) => Ok(Some(predecessor)),
             Err(why) => {
+                predecessor.drain();
                 predecessor.line().failed(&why);
                 Err(why)
             }
         }
+    }
+
+    /// Takes what is left unread: closing with it would reset the channel, and may take the reason
+    /// along.
+    fn drain(&self) {
+        let mut buffer = [0; 64];
+        while let Ok(Received::Message { .. }) = self.line.receive(&mut buffer, Wait::No) {}
     }
 
     fn check(&self, value: &str) -> Result<(), String> {
