@@ -8,15 +8,17 @@ mod control;
 mod control_table;
 mod flavour;
 mod getopt;
+mod service;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
+use self::service::{Given, ServiceArgs};
 use crate::server::{
     self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
 };
@@ -134,9 +136,12 @@ struct EngineArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Signals: INT and TERM stop (open sessions have 5 seconds, a second signal cuts them off), HUP loads \
-config and plugins anew; if that fails, what was loaded stays. `camelpost reload`, `drain` and \
-`status` do and show more, through the control socket.\n\n\
+Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second signal cuts them \
+off), HUP loads config and plugins anew; if that fails, what was loaded stays. USR2 \
+upgrades: the program's file is started anew with the same arguments, and takes over the listening \
+sockets when it has loaded everything; open sessions go on in the old process. If that fails, the \
+old process goes on as it was. `camelpost reload`, `drain` and `status` do and show more, through \
+the control socket.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
@@ -206,6 +211,9 @@ struct Serve {
     /// logging plugin.
     #[arg(short, long)]
     detach: bool,
+
+    #[command(flatten)]
+    service: ServiceArgs,
 }
 
 impl From<EngineArgs> for EngineSettings {
@@ -268,7 +276,13 @@ pub fn run<E: Engine>(
         Some(Flavour::Async) => return failed(flavour::NO_ASYNC),
         None => {}
     }
-    match CommandLine::parse().command {
+    let matches = CommandLine::command().get_matches();
+    let given = Given(matches.subcommand_matches("serve"));
+    let command = match CommandLine::from_arg_matches(&matches) {
+        Ok(line) => line.command,
+        Err(error) => error.exit(),
+    };
+    match command {
         Subcommands::Perl(perl) => status((scripts.perl)(perl.words)),
         Subcommands::Prove(prove) => status((scripts.prove)(prove.words)),
         Subcommands::Zygote(Zygote { engine: args, nice }) => {
@@ -285,6 +299,9 @@ pub fn run<E: Engine>(
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
         Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),
         Subcommands::Serve(args) => {
+            if let Some(problem) = service::contradiction(&args, &given) {
+                return failed(&format!("camelpost: {problem}"));
+            }
             let settings = Settings {
                 listen: args.listen_address,
                 ports: args.port,
@@ -303,6 +320,7 @@ pub fn run<E: Engine>(
                     public: args.metrics_public,
                     ..metrics
                 }),
+                service: args.service.settings(&given),
             };
             serve(&args.engine, &settings)
         }
@@ -371,7 +389,6 @@ fn failed(message: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

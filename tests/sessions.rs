@@ -12,6 +12,8 @@ mod contract;
 mod endings;
 #[path = "sessions/isolation.rs"]
 mod isolation;
+#[path = "sessions/leftovers.rs"]
+mod leftovers;
 #[path = "sessions/plugins.rs"]
 mod plugins;
 #[path = "sessions/settings.rs"]

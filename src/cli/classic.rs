@@ -111,6 +111,7 @@ pub fn forkserver(args: Vec<String>) -> Result<Request, Vec<String>> {
         talk: Talk::Normal,
         control: ControlPlace::Default,
         metrics: None,
+        service: super::service::classic(given.all("port").next().is_some()),
     };
     Ok(Request::Serve {
         settings: Box::new(settings),
@@ -150,6 +151,7 @@ pub fn prefork(args: Vec<String>) -> Result<Request, Vec<String>> {
         },
         control: ControlPlace::Default,
         metrics: None,
+        service: super::service::classic(given.last("port").is_some()),
     };
     Ok(Request::Serve {
         settings: Box::new(settings),

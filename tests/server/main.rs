@@ -5,9 +5,13 @@ mod control;
 mod daemon;
 mod engine;
 mod life;
+mod limits;
 mod metrics;
 mod place;
 mod service;
+mod stopping;
+mod systemd;
+mod upgrade;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -43,6 +47,10 @@ fn main() -> ExitCode {
         control::TESTS,
         metrics::TESTS,
         place::TESTS,
+        limits::TESTS,
+        stopping::TESTS,
+        systemd::TESTS,
+        upgrade::TESTS,
     ]
     .concat();
     if args.iter().any(|arg| arg == "--list") {

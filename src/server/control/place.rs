@@ -50,8 +50,28 @@ impl FromStr for ControlPlace {
 pub struct ControlSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
+    /// Where it is to be once the process before has let go.
+    later: Option<PathBuf>,
     /// Device and inode, lest another daemon's socket be removed.
     file: (u64, u64),
+}
+
+impl ControlSocket {
+    /// Takes the place of the process that this one replaces.
+    pub fn claim(&mut self) -> Result<(), String> {
+        let Some(path) = self.later.take() else {
+            return Ok(());
+        };
+        fs::rename(&self.path, &path).map_err(|error| {
+            format!(
+                "cannot make the control socket {}: {}",
+                path.display(),
+                reason(&error)
+            )
+        })?;
+        self.path = path;
+        Ok(())
+    }
 }
 
 impl Drop for ControlSocket {
@@ -97,9 +117,10 @@ pub fn prepare(place: &ControlPlace, owner: (Uid, Gid)) -> Result<(), String> {
     rustix::fs::fchown(&opened, Some(uid), Some(gid)).map_err(|error| problem(error.into()))
 }
 
-/// Makes the socket, as the user that the service runs as; mode 0600.
-pub fn open(place: &ControlPlace) -> Result<Option<ControlSocket>, String> {
-    let path = match place {
+/// Makes the socket, as the user that the service runs as; mode 0600. In a process that replaces
+/// another one it is beside that one's until it is claimed.
+pub fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket>, String> {
+    let mut path = match place {
         ControlPlace::Nowhere => return Ok(None),
         ControlPlace::At(path) => std::path::absolute(path)
             .map_err(|error| format!("--control {}: {}", path.display(), reason(&error)))?,
@@ -113,6 +134,11 @@ pub fn open(place: &ControlPlace) -> Result<Option<ControlSocket>, String> {
             dir.join(format!("{}.sock", std::process::id()))
         }
     };
+    let later = (replaces && *place != ControlPlace::Default).then(|| path.clone());
+    if later.is_some() {
+        path.as_mut_os_string()
+            .push(format!(".{}", std::process::id()));
+    }
     let problem = |what: &str| {
         format!(
             "cannot make the control socket {}: {what}; name another path with --control, or \
@@ -149,6 +175,7 @@ pub fn open(place: &ControlPlace) -> Result<Option<ControlSocket>, String> {
     Ok(Some(ControlSocket {
         listener,
         file: (made.dev(), made.ino()),
+        later,
         path,
     }))
 }
@@ -304,7 +331,7 @@ mod tests {
     fn it_is_for_its_owner_alone_and_gone_at_the_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control");
-        let socket = open(&at(&path)).unwrap().unwrap();
+        let socket = open(&at(&path), false).unwrap().unwrap();
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o777,
             0o600
@@ -317,8 +344,8 @@ mod tests {
     fn a_live_one_is_left_alone_and_named_with_its_pid() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("control");
-        let _live = open(&at(&path)).unwrap().unwrap();
-        let problem = open(&at(&path)).unwrap_err();
+        let _live = open(&at(&path), false).unwrap().unwrap();
+        let problem = open(&at(&path), false).unwrap_err();
         assert!(
             problem.contains(&format!("pid {}", std::process::id())),
             "{problem}"
@@ -332,9 +359,9 @@ mod tests {
         let path = dir.path().join("control");
         // The file of a listener stays when that is closed.
         drop(UnixListener::bind(&path).unwrap());
-        let first = open(&at(&path)).unwrap().unwrap();
+        let first = open(&at(&path), false).unwrap().unwrap();
         fs::remove_file(&path).unwrap();
-        let _second = open(&at(&path)).unwrap().unwrap();
+        let _second = open(&at(&path), false).unwrap().unwrap();
         drop(first);
         assert!(matches!(probe(&path), Probe::Live(_)));
     }
@@ -346,7 +373,7 @@ mod tests {
         fs::write(&file, "precious").unwrap();
         let long = dir.path().join("x".repeat(200));
         for path in [&file, Path::new("/nonexistent/control"), &long] {
-            let problem = open(&at(path)).unwrap_err();
+            let problem = open(&at(path), false).unwrap_err();
             assert!(problem.contains(&path.display().to_string()), "{problem}");
             assert!(problem.contains("--control") && !problem.contains('\n'));
         }
@@ -354,9 +381,23 @@ mod tests {
     }
 
     #[test]
+    fn a_successor_s_takes_the_place_of_a_live_one_when_it_is_claimed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("control");
+        let first = open(&at(&path), false).unwrap().unwrap();
+        let mut second = open(&at(&path), true).unwrap().unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().ino(), first.file.1);
+        second.claim().unwrap();
+        drop(first);
+        assert_eq!(fs::metadata(&path).unwrap().ino(), second.file.1);
+        drop(second);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
     fn none_is_none() {
         assert_eq!("none".parse(), Ok(ControlPlace::Nowhere));
-        assert!(open(&ControlPlace::Nowhere).unwrap().is_none());
+        assert!(open(&ControlPlace::Nowhere, false).unwrap().is_none());
         assert!("".parse::<ControlPlace>().is_err());
     }
 }

@@ -16,6 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
+use tokio::task::AbortHandle;
 
 use self::request::{Refusal, Request};
 use super::control::{Command, Outcome, query};
@@ -28,6 +29,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// What is read of a scraper after its response, so that closing does not take that away.
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 64 * 1024;
+/// How often, and how long apart, an address that is still in use is tried after an upgrade.
+const TRIES: u32 = 50;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 const WANTED: Command = Command::Status {
     sessions: false,
@@ -88,30 +92,49 @@ pub(super) fn bind(wanted: MetricsAddress) -> Result<TcpListener, String> {
 pub(super) fn serve(
     listener: TcpListener,
     events: UnboundedSender<Event>,
-) -> io::Result<SocketAddr> {
+) -> io::Result<(SocketAddr, AbortHandle)> {
     let address = listener.local_addr()?;
     let listener = tokio::net::TcpListener::from_std(listener)?;
+    let task = tokio::task::spawn_local(accept(listener, events));
+    Ok((address, task.abort_handle()))
+}
+
+/// The same for an address that another process of this service is about to let go.
+pub(super) async fn serve_when_free(wanted: MetricsAddress, events: UnboundedSender<Event>) {
+    let mut tries = 0;
+    let listener = loop {
+        tries += 1;
+        let bound = bind(wanted).and_then(|listener| {
+            tokio::net::TcpListener::from_std(listener).map_err(|error| error.to_string())
+        });
+        match bound {
+            Ok(listener) => break listener,
+            Err(problem) if tries == TRIES => return tracing::error!("{problem}"),
+            Err(_) => tokio::time::sleep(BETWEEN_TRIES).await,
+        }
+    };
+    accept(listener, events).await;
+}
+
+async fn accept(listener: tokio::net::TcpListener, events: UnboundedSender<Event>) {
     let places = Rc::new(Semaphore::new(SCRAPERS));
-    tokio::task::spawn_local(async move {
-        while let Ok(place) = places.acquire().await {
-            match listener.accept().await {
-                Ok((stream, _)) => {
-                    place.forget();
-                    let (events, places) = (events.clone(), places.clone());
-                    tokio::task::spawn_local(async move {
-                        // Whoever hangs up early does not want the response.
-                        let _ = converse(stream, &events).await;
-                        places.add_permits(1);
-                    });
-                }
-                Err(error) => {
-                    tracing::error!("metrics: {error}");
-                    tokio::time::sleep(Duration::from_secs(1)).await;
-                }
+    while let Ok(place) = places.acquire().await {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                place.forget();
+                let (events, places) = (events.clone(), places.clone());
+                tokio::task::spawn_local(async move {
+                    // Whoever hangs up early does not want the response.
+                    let _ = converse(stream, &events).await;
+                    places.add_permits(1);
+                });
+            }
+            Err(error) => {
+                tracing::error!("metrics: {error}");
+                tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
-    });
-    Ok(address)
+    }
 }
 
 async fn converse(mut stream: TcpStream, events: &UnboundedSender<Event>) -> io::Result<()> {

@@ -8,6 +8,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
+use tokio::task::AbortHandle;
 
 use super::super::control::{
     self, Asked, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
@@ -30,6 +31,8 @@ pub(super) struct Control {
     started: Instant,
     pub(super) listening: Vec<SocketAddr>,
     pub(super) metrics: Option<SocketAddr>,
+    metrics_task: Option<AbortHandle>,
+    socket: Option<ControlSocket>,
     /// The sessions that are open may come to their own end.
     pub(super) draining: bool,
     callers: Option<Callers>,
@@ -39,11 +42,13 @@ pub(super) struct Control {
 }
 
 impl Control {
-    pub(super) fn new() -> Control {
+    pub(super) fn new(socket: Option<ControlSocket>) -> Control {
         Control {
             started: Instant::now(),
             listening: Vec::new(),
             metrics: None,
+            metrics_task: None,
+            socket,
             draining: false,
             callers: None,
             reloads: Vec::new(),
@@ -54,16 +59,14 @@ impl Control {
 
 impl Supervisor<'_> {
     /// Serves control socket and metrics, where there are any. Needs a LocalSet.
-    pub(in super::super) fn be_managed(
-        &mut self,
-        control: Option<&ControlSocket>,
-        metrics: Option<TcpListener>,
-    ) -> io::Result<()> {
-        if let Some(socket) = control {
+    pub(in super::super) fn be_managed(&mut self, metrics: Option<TcpListener>) -> io::Result<()> {
+        if let Some(socket) = &self.control.socket {
             self.control.callers = Some(control::serve(socket, self.events.clone())?);
         }
         if let Some(listener) = metrics {
-            self.control.metrics = Some(metrics::serve(listener, self.events.clone())?);
+            let (address, task) = metrics::serve(listener, self.events.clone())?;
+            self.control.metrics = Some(address);
+            self.control.metrics_task = Some(task);
         }
         Ok(())
     }
@@ -96,22 +99,30 @@ impl Supervisor<'_> {
 
     /// Takes no new connections, lets the open sessions end, then the daemon.
     fn drain(&mut self, limit: Duration) {
-        let until = Instant::now() + limit;
-        match self.stop_at {
-            // What is asked later counts: a drain may be made shorter or longer.
-            Some(_) if self.control.draining => self.stop_at = Some(until),
-            Some(_) => {}
-            None => {
-                let open = self.sessions.len();
-                tracing::info!(
-                    "draining: {open} open sessions have {} seconds to end",
-                    limit.as_secs()
-                );
-                self.stop_at = Some(until);
-                self.control.draining = true;
-                self.close_doors();
-                self.workers.dismiss_all(false, |_| true);
-            }
+        self.control.draining |= self.stop.is_none();
+        self.stop_within(limit);
+    }
+
+    /// Another process is asked from now on.
+    pub(super) fn hand_over(&mut self) {
+        self.control.socket = None;
+        if let Some(task) = self.control.metrics_task.take() {
+            task.abort();
+        }
+    }
+
+    /// In a process that replaces another, when that has let go.
+    pub(super) fn take_over(&mut self) {
+        if let Some(socket) = &mut self.control.socket
+            && let Err(problem) = socket.claim()
+        {
+            tracing::error!("{problem}");
+        }
+        if let Some(wanted) = self.settings.metrics {
+            let events = self.events.clone();
+            self.control.metrics = Some(wanted.address);
+            let task = tokio::task::spawn_local(metrics::serve_when_free(wanted, events));
+            self.control.metrics_task = Some(task.abort_handle());
         }
     }
 
@@ -175,8 +186,8 @@ impl Supervisor<'_> {
             uptime_seconds: self.control.started.elapsed().as_secs(),
             generation: self.current,
             loading: self.generations.values().any(|one| !one.ready),
-            stopping: self.stop_at.is_some(),
-            listening: match self.stop_at {
+            stopping: self.stop.is_some(),
+            listening: match self.stop {
                 Some(_) => Vec::new(),
                 None => self.control.listening.clone(),
             },

@@ -6,12 +6,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
+use std::rc::Rc;
 
 use super::super::LoadFacts;
 use super::super::generation::Generation;
 use super::super::message::{FromZygote, PROTOCOL};
 use super::super::start::ServeError;
 use super::super::workers::Worker;
+use super::upgrading::Succession;
 use super::{Event, Supervisor};
 
 impl Supervisor<'_> {
@@ -48,8 +50,11 @@ impl Supervisor<'_> {
 
     /// Begins a reload; gives the number of the generation that is being loaded.
     pub(super) fn reload(&mut self) -> Result<u64, String> {
-        if self.stop_at.is_some() {
+        if self.stop.is_some() {
             return Err("the service is stopping".to_owned());
+        }
+        if self.succession == Succession::Over {
+            return Err("another process serves since an upgrade".to_owned());
         }
         if self
             .generations
@@ -59,10 +64,12 @@ impl Supervisor<'_> {
             return Err("already loading; try again when that is done".to_owned());
         }
         tracing::info!("reloading: open sessions go on with what is loaded now");
+        self.notify.reloading("Loading the plugins anew");
         let number = self.next_generation;
-        self.start_generation()
-            .map(|()| number)
-            .map_err(|error| error.to_string())
+        self.start_generation().map(|()| number).map_err(|error| {
+            self.reload_failed(&error.to_string());
+            error.to_string()
+        })
     }
 
     pub(super) fn zygote_says(
@@ -112,7 +119,7 @@ impl Supervisor<'_> {
                     }
                     Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),
                 }
-                if self.stop_at.is_some() || self.current != Some(number) {
+                if self.stop.is_some() || self.current != Some(number) {
                     self.workers.dismiss(worker);
                 }
                 self.place_waiting();
@@ -135,7 +142,7 @@ impl Supervisor<'_> {
         crate::log::set_level(facts.log_level);
         self.zygotes.well();
         self.counters.loads += 1;
-        if self.stop_at.is_some() {
+        if self.stop.is_some() {
             return Ok(());
         }
         let old = self.current.replace(number);
@@ -145,10 +152,26 @@ impl Supervisor<'_> {
             tracing::info!("reloaded");
             self.drop_unused(old);
         }
+        self.clean_up_orphans();
         self.open()?;
+        if self.succession == Succession::None {
+            self.notify.ready(&self.summary());
+        }
         self.place_waiting();
         self.reload_is_over(number, Ok(()));
         Ok(())
+    }
+
+    /// Their own zygotes are gone, so that the current one has to see to what they have left.
+    pub(super) fn clean_up_orphans(&mut self) {
+        let current = self
+            .current
+            .and_then(|number| self.generations.get(&number));
+        if let Some(generation) = current {
+            // What cannot be said now is said at the next chance.
+            self.orphans
+                .retain(|pid| generation.clean_up(*pid).is_err());
+        }
     }
 
     /// Listens, the first time.
@@ -164,6 +187,8 @@ impl Supervisor<'_> {
             let listener = bound.listen().map_err(ServeError::Start)?;
             tracing::info!("Listening on {}", listener.address);
             self.control.listening.push(listener.address);
+            let listener = Rc::new(listener);
+            self.listeners.push(listener.clone());
             let (events, places) = (self.events.clone(), self.places.clone());
             let task = tokio::task::spawn_local(async move {
                 loop {
@@ -189,7 +214,16 @@ impl Supervisor<'_> {
                 .ready()
                 .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
         }
-        Ok(())
+        self.succeed()
+    }
+
+    /// The line that `systemctl status` shows.
+    pub(super) fn summary(&self) -> String {
+        let shown = self.current.unwrap_or_default();
+        match self.listeners.as_slice() {
+            [one] => format!("Listening on {}; load {shown}", one.address),
+            several => format!("Listening on {} addresses; load {shown}", several.len()),
+        }
     }
 
     fn load_failed(&mut self, number: u64, message: String) -> Result<(), ServeError> {
@@ -200,7 +234,7 @@ impl Supervisor<'_> {
             return Err(ServeError::Load(message));
         }
         match self.current {
-            Some(_) => tracing::error!("reload failed, what was loaded stays: {message}"),
+            Some(_) => self.reload_failed(&message),
             None => {
                 let wait = self.zygotes.failed();
                 tracing::error!("{message}");
@@ -208,6 +242,13 @@ impl Supervisor<'_> {
             }
         }
         Ok(())
+    }
+
+    fn reload_failed(&self, why: &str) {
+        tracing::error!("reload failed, what was loaded stays: {why}");
+        let line = why.lines().next().unwrap_or_default();
+        self.notify
+            .ready(&format!("Reload failed, what was loaded stays: {line}"));
     }
 
     pub(super) fn zygote_ended(
@@ -229,7 +270,7 @@ impl Supervisor<'_> {
             );
         }
         self.workers.watch(number, &self.events);
-        if self.current == Some(number) && self.stop_at.is_none() {
+        if self.current == Some(number) && self.stop.is_none() {
             self.current = None;
             self.counters.zygote_ends += 1;
             let wait = self.zygotes.failed();

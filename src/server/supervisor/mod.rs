@@ -1,11 +1,13 @@
 //! The supervisor's loop: connections, zygotes, workers and signals come in as events, one at a
-//! time. The stop is decided here, all else in the modules below.
+//! time. What each of them means is decided in the modules below.
 
 #![forbid(unsafe_code)]
 
 mod control;
 mod loading;
 mod placement;
+mod stopping;
+mod upgrading;
 mod watchdog;
 mod watching;
 
@@ -14,31 +16,30 @@ use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use super::LoadFacts;
-use super::clients::{Counted, Networks, refuse};
+use super::clients::{Counted, Networks};
 use super::control::{Asked, Counters};
 use super::detach::Detached;
 use super::generation::Generation;
-use super::listen::{Bound, Connection, Places};
+use super::listen::{Bound, Connection, Listener, Places};
 use super::message::{FromWorker, FromZygote, ProcessEnd};
+use super::notify::Notify;
+use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
-use super::start::{ServeError, Settings, ZygoteCommand};
+use super::rate::Rates;
+use super::start::{Begun, ServeError, Settings, ZygoteCommand};
+use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use super::workers::{Damper, Workers};
+use stopping::{LAST_GRACE, Stop};
+use upgrading::Succession;
 use watchdog::Watchdog;
 use watching::Sums;
-
-/// How long open sessions may go on once the service is told to stop.
-const GRACE: Duration = Duration::from_secs(5);
-/// How long the processes may take to end after that.
-const LAST_GRACE: Duration = Duration::from_secs(3);
-
-const STOPPING: &str = "421 4.3.2 Service is shutting down, closing connection\r\n";
 
 /// What the supervisor reacts to.
 pub(super) enum Event {
@@ -73,6 +74,13 @@ pub(super) enum Event {
     Reload,
     /// From the control socket, or for the metrics.
     Control(Asked),
+    Upgrade,
+    /// Behind the last connection of a process that was replaced.
+    Retire,
+    Successor(FromSuccessor),
+    Predecessor(FromPredecessor),
+    /// Time to tell the service manager that this loop still turns.
+    Alive,
 }
 
 /// A client that has no worker yet.
@@ -97,8 +105,17 @@ pub(super) struct Supervisor<'a> {
     /// Sockets that wait for the plugins before they listen.
     bound: Vec<Bound>,
     detached: Option<Detached>,
+    notify: Notify,
+    /// Removed with this.
+    pid_file: Option<PidFile>,
+    nice: i32,
+    predecessor: Option<Line>,
+    successor: Option<Successor>,
+    succession: Succession,
+    rates: Option<Rates>,
     events: UnboundedSender<Event>,
     acceptors: Vec<AbortHandle>,
+    listeners: Vec<Rc<Listener>>,
     places: Rc<Places>,
     networks: Networks,
     facts: LoadFacts,
@@ -106,6 +123,8 @@ pub(super) struct Supervisor<'a> {
     /// The generation that new workers are forked from.
     current: Option<u64>,
     next_generation: u64,
+    /// Workers that ended after their zygote, and have left things behind.
+    orphans: Vec<i32>,
     workers: Workers,
     next_worker: u64,
     watchdog: Watchdog,
@@ -116,9 +135,8 @@ pub(super) struct Supervisor<'a> {
     waiting: VecDeque<Client>,
     forks: Damper,
     zygotes: Damper,
-    /// When open sessions are cut off; the second time, when not even that helped.
-    stop_at: Option<Instant>,
-    killed: bool,
+    /// The service ends: how far that has gone, and when the next step is due.
+    stop: Option<Stop>,
     counters: Counters,
     control: control::Control,
 }
@@ -127,17 +145,23 @@ impl<'a> Supervisor<'a> {
     pub(super) fn new(
         settings: &'a Settings,
         command: &'a ZygoteCommand,
-        user: &'a ServiceUser,
-        bound: Vec<Bound>,
-        detached: Option<Detached>,
+        begun: Begun<'a>,
     ) -> (Supervisor<'a>, UnboundedReceiver<Event>) {
         let (events, receiver) = unbounded_channel();
         let supervisor = Supervisor {
             settings,
             command,
-            user,
-            bound,
-            detached,
+            user: begun.user,
+            bound: begun.bound,
+            detached: begun.detached,
+            notify: begun.notify,
+            pid_file: begun.pid_file,
+            nice: begun.nice,
+            predecessor: begun.predecessor,
+            successor: None,
+            succession: Succession::None,
+            listeners: Vec::new(),
+            rates: settings.service.max_rate.map(Rates::new),
             events,
             acceptors: Vec::new(),
             places: Rc::new(Places::new(settings.limit_connections)),
@@ -149,6 +173,7 @@ impl<'a> Supervisor<'a> {
             generations: HashMap::new(),
             current: None,
             next_generation: 1,
+            orphans: Vec::new(),
             workers: Workers::default(),
             next_worker: 0,
             watchdog: Watchdog::default(),
@@ -158,10 +183,9 @@ impl<'a> Supervisor<'a> {
             waiting: VecDeque::new(),
             forks: Damper::default(),
             zygotes: Damper::default(),
-            stop_at: None,
-            killed: false,
+            stop: None,
             counters: Counters::default(),
-            control: control::Control::new(),
+            control: control::Control::new(begun.control),
         };
         (supervisor, receiver)
     }
@@ -173,6 +197,10 @@ impl<'a> Supervisor<'a> {
     ) -> Result<(), ServeError> {
         super::signals::watch(self.events.clone())
             .map_err(|error| ServeError::Start(format!("cannot handle signals: {error}")))?;
+        if let Some(time) = self.notify.watchdog {
+            super::signals::tick(time, self.events.clone());
+        }
+        self.notify.status("Loading the plugins");
         self.start_generation().map_err(|error| {
             ServeError::Start(format!(
                 "cannot start the process that loads the plugins: {error}"
@@ -210,7 +238,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.stop_at.is_some()
+        (self.stop.is_some() || self.has_retired())
             && self.workers.len() == 0
             && self
                 .generations
@@ -242,18 +270,23 @@ impl<'a> Supervisor<'a> {
             Event::Stop => self.stop(),
             Event::Reload => {
                 if let Err(problem) = self.reload() {
-                    tracing::error!("reload failed, what was loaded stays: {problem}");
+                    tracing::warn!("the signal to reload was ignored: {problem}");
                 }
             }
             Event::Control(asked) => self.asked(asked),
+            Event::Upgrade => self.upgrade(),
+            Event::Retire => self.retire(),
+            Event::Successor(word) => self.successor_says(word),
+            Event::Predecessor(word) => self.predecessor_says(word),
+            Event::Alive => self.notify.alive(),
         }
         Ok(())
     }
 
     /// When `time_is_up` must be called next.
     fn next_time(&mut self) -> Option<Instant> {
-        if self.stop_at.is_some() {
-            return self.stop_at;
+        if let Some(stop) = &self.stop {
+            return Some(stop.next);
         }
         let watch = self.watchdog.wake_at(!self.sessions.is_empty());
         let waits = [self.zygotes.wake_at(), self.forks.wake_at(), watch];
@@ -261,13 +294,9 @@ impl<'a> Supervisor<'a> {
     }
 
     fn time_is_up(&mut self) {
-        if let Some(stop_at) = self.stop_at {
-            if stop_at <= Instant::now() {
-                // After a drain the sessions are told first; only then are they cut off.
-                match self.control.draining {
-                    true => self.stop(),
-                    false => self.cut_off(),
-                }
+        if let Some(stop) = &self.stop {
+            if stop.next <= Instant::now() {
+                self.stop_harder();
             }
             return;
         }
@@ -278,47 +307,5 @@ impl<'a> Supervisor<'a> {
         if self.forks.try_again() {
             self.fork_workers();
         }
-    }
-
-    fn stop(&mut self) {
-        if self.stop_at.is_some() && !std::mem::take(&mut self.control.draining) {
-            // The second signal: whoever sent it does not want to wait.
-            return self.cut_off();
-        }
-        self.stop_at = Some(Instant::now() + GRACE);
-        self.close_doors();
-        self.workers.dismiss_all(true, |_| true);
-    }
-
-    /// Takes no connections more.
-    fn close_doors(&mut self) {
-        // Dropping the listeners closes them.
-        self.acceptors
-            .drain(..)
-            .for_each(|acceptor| acceptor.abort());
-        self.bound.clear();
-        for client in self.waiting.drain(..) {
-            self.counters.refused_stopping += 1;
-            refuse(&client.connection.socket, STOPPING);
-        }
-    }
-
-    /// Ends what has not ended by itself.
-    fn cut_off(&mut self) {
-        if self.killed {
-            // Not even SIGKILL helped (a process in uninterruptible sleep): leave it behind.
-            self.generations.clear();
-            self.workers = Workers::default();
-            return;
-        }
-        self.killed = true;
-        self.counters.sessions_cut_off += self.sessions.len() as u64;
-        for (_, session) in self.sessions.drain() {
-            if let Some(socket) = &session.socket {
-                refuse(socket, STOPPING);
-            }
-        }
-        self.workers.kill_all();
-        self.stop_at = Some(Instant::now() + LAST_GRACE);
     }
 }
