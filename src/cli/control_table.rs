@@ -47,12 +47,13 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
     writeln!(
         text,
         "served      {} connections: {} sessions done, {} lost with their worker, {} cut off; \
-         refused: {} per address, {} stopping",
+         refused: {} per address, {} for their rate, {} stopping",
         counters.connections,
         counters.sessions_done,
         counters.sessions_lost,
         counters.sessions_cut_off,
         counters.refused_per_address,
+        counters.refused_rate,
         counters.refused_stopping
     )?;
     let ends: Vec<String> = counters

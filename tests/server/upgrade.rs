@@ -20,6 +20,7 @@ use crate::systemd::Manager;
 crate::tests! {
     an_upgrade_serves_new_clients_from_the_new_process_and_ends_no_session,
     a_client_that_connects_all_the_time_notices_nothing_of_upgrades,
+    the_control_socket_and_the_metrics_are_the_new_process_s,
     an_upgrade_that_fails_to_load_changes_nothing,
     a_program_that_cannot_be_started_changes_nothing,
     a_program_that_knows_nothing_of_upgrades_changes_nothing,
@@ -189,6 +190,48 @@ fn goes_on(daemon: &Daemon) {
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
     until("only the zygote is left", || {
         children(daemon.pid()).len() == 1
+    });
+}
+
+/// The pid that `camelpost status` shows for a control socket.
+fn asked(control: &str) -> Option<i64> {
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["status", "--json", "--control", control])
+        .output()
+        .unwrap();
+    let status: serde_json::Value = serde_json::from_slice(&output.stdout).ok()?;
+    status["pid"].as_i64()
+}
+
+fn the_control_socket_and_the_metrics_are_the_new_process_s() {
+    let dir = config(&[]);
+    let control = dir.path().join("control").display().to_string();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let metrics = free.local_addr().unwrap();
+    drop(free);
+    let args = ["--control", &control, "--metrics", &metrics.to_string()];
+    let mut daemon = start(dir, &args);
+    let mut old = daemon.connect();
+    let first = i64::from(daemon.child.id());
+    assert_eq!(asked(&control), Some(first));
+    daemon.signal(Signal::USR2);
+    let line = daemon.wait_for("upgraded: process ");
+    let (_, rest) = line.split_once("upgraded: process ").unwrap();
+    let pid = rest.split_whitespace().next().unwrap().parse().unwrap();
+    let _new = New(Pid::from_raw(pid).unwrap());
+    until("the new process is asked", || {
+        asked(&control) == Some(pid.into())
+    });
+    assert_eq!(old.end("QUIT"), "221 bye\r\n");
+    assert_eq!(daemon.wait().code(), Some(0));
+    assert_eq!(asked(&control), Some(pid.into()));
+    until("the new process serves the metrics", || {
+        let Ok(mut stream) = TcpStream::connect(metrics) else {
+            return false;
+        };
+        let mut line = String::new();
+        stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").unwrap();
+        BufReader::new(stream).read_line(&mut line).is_ok() && line.contains(" 200 ")
     });
 }
 

@@ -118,6 +118,9 @@ pub struct Counters {
     pub connections: u64,
     /// Refused because their address had its limit of them.
     pub refused_per_address: u64,
+    /// Refused because their address connects too often.
+    #[serde(default)]
+    pub refused_rate: u64,
     /// Refused because the service was stopping.
     pub refused_stopping: u64,
     /// Sessions that came to their own end.

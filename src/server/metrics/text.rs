@@ -86,6 +86,7 @@ fn clients(page: &mut Page, status: &Status) {
         "reason",
         &[
             ("per_address", counters.refused_per_address),
+            ("rate", counters.refused_rate),
             ("stopping", counters.refused_stopping),
         ],
     );

@@ -38,6 +38,7 @@ impl Supervisor<'_> {
             && !rates.allow(ip)
         {
             let rate = rates.rate();
+            self.counters.refused_rate += 1;
             tracing::info!("connections from {ip} come too often (over {rate}), sent a 421");
             return refuse(&connection.socket, TOO_MANY);
         }
