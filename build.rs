@@ -5,9 +5,10 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 6] = [
+const SOURCES: [&str; 7] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
+    "src/perl/glue_require.c",
     "src/perl/glue_values.c",
     "src/perl/glue_objects.c",
     "src/perl/glue_stdio.c",

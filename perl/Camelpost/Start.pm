@@ -10,9 +10,6 @@ my $modules = sub {
     my (undef, $file) = @_;
     my $text = Camelpost::_embedded_file($file);
     if (!defined $text) {
-        die "Apache::Qpsmtpd is for Apache's own perl, in which Camelpost does not run: let Camelpost"
-          . " listen itself (camelpost serve), or start it from inetd (camelpost inetd)\n"
-          if $file eq 'Apache/Qpsmtpd.pm';
         die "$file is part of the original qpsmtpd and not of Camelpost\n"
           if $file =~ m{^Qpsmtpd/(?:PollServer|(?:SMTP|TcpServer)/Prefork|Plugin/Async/\w+)\.pm$};
         return;

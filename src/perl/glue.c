@@ -33,33 +33,6 @@ static void xs_init(pTHX) {
     camelpost_boot();
 }
 
-static OP *(*perl_require)(pTHX);
-
-/* The host's modules come first in @INC whenever one of its names is asked for, whatever plugins have
- * done to @INC: the original may be installed beside it. */
-static OP *require_ours(pTHX) {
-    SV *name = *PL_stack_sp;
-    SV *ours = get_sv("Camelpost::modules", 0);
-    AV *inc = GvAV(PL_incgv);
-    if (ours && SvROK(ours) && inc && !SvMAGICAL(inc) && AvREAL(inc) && name && SvPOK(name) &&
-        SvCUR(name) > 7 &&
-        (memEQ(SvPVX(name), "Qpsmtpd", 7) || strEQ(SvPVX(name), "Apache/Qpsmtpd.pm"))) {
-        SV **list = AvARRAY(inc);
-        SSize_t at = 0;
-        while (at <= AvFILLp(inc) && !(list[at] && SvROK(list[at]) && SvRV(list[at]) == SvRV(ours)))
-            at++;
-        if (at > AvFILLp(inc)) {
-            av_push(inc, newSVsv(ours));
-            list = AvARRAY(inc);
-        }
-        SV *entry = list[at];
-        for (; at > 0; at--)
-            list[at] = list[at - 1];
-        list[0] = entry;
-    }
-    return perl_require(aTHX);
-}
-
 int cp_start(int argc, char **argv) {
     static int once;
     static char *no_env[] = {NULL};
@@ -75,10 +48,7 @@ int cp_start(int argc, char **argv) {
     PERL_SET_CONTEXT(cp_perl);
     dTHXa(cp_perl);
     perl_construct(my_perl);
-    if (!perl_require) {
-        perl_require = PL_ppaddr[OP_REQUIRE];
-        PL_ppaddr[OP_REQUIRE] = require_ours;
-    }
+    cp_watch_require();
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;

@@ -38,6 +38,9 @@ void cp_made_add(cp_made *made, SV *container);
 /* When `owner` is freed, what is left of these that only cycles among them keep goes, too. */
 void cp_free_cycles_with(pTHX_ SV *owner, const cp_made *made);
 
+/* From then on, code that is compiled finds the host's modules. */
+void cp_watch_require(void);
+
 #define SV(value) ((SV *)(value))
 #define CP(value) ((cp_sv *)(value))
 

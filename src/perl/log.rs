@@ -50,7 +50,8 @@ impl Host {
         if self.is_replaced(Method::Varlog) {
             return self.call_varlog("varlog", level, hook, plugin, texts);
         }
-        self.own_varlog(level, hook, plugin, texts)
+        self.own_varlog(level, hook, plugin, texts)?;
+        Ok(())
     }
 
     /// A method that has been put in the place of the host's gets what the original gives it:
@@ -81,21 +82,21 @@ impl Host {
         Ok(())
     }
 
-    /// The host's own: the logging hooks, else stderr.
+    /// The host's own: the logging hooks, else stderr. True if the line went to stderr.
     pub fn own_varlog(
         &self,
         level: &Sv,
         hook: &Sv,
         plugin: &Sv,
         texts: &[Sv],
-    ) -> Result<(), Unwind> {
+    ) -> Result<bool, Unwind> {
         if let Some(loggers) = self.loggers()
             && self.tell(&loggers, [level, hook, plugin], texts)?
         {
-            return Ok(());
+            return Ok(false);
         }
         if level.as_int() > self.trace_level.get().into() {
-            return Ok(());
+            return Ok(false);
         }
         let mut line = std::process::id().to_string().into_bytes();
         match (plugin.is_defined(), hook.is_defined()) {
@@ -121,7 +122,7 @@ impl Host {
         } else {
             let _ = std::io::stderr().write_all(&line);
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The list of logging hooks, if there are any.

@@ -102,6 +102,7 @@ impl Zone {
 }
 
 /// Starts the resolver with what it knows of itself.
+#[allow(dead_code, reason = "the comparison suite gives a zone of the set's")]
 pub fn start() -> std::io::Result<SocketAddr> {
     serve(Zone::parse([]).map_err(std::io::Error::other)?)
 }

@@ -38,7 +38,7 @@ impl Ground {
         let root = dir.path().to_owned();
         // The service user has to get in; what it writes to is given to it below.
         fs::set_permissions(&root, fs::Permissions::from_mode(0o755))?;
-        fs::create_dir(root.join("run"))?;
+        fs::create_dir_all(root.join("run"))?;
         let mut stubs = Vec::new();
         for line in &set.stubs {
             stubs.push(Stub::start(line, &root)?);

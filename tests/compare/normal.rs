@@ -62,7 +62,7 @@ impl Normal {
             rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
             // quit_fortune's reply, of which no two are alike.
-            rule(r"^(S:|L: PID) 221[- ]  / .*$", "${1} 221 FORTUNE"),
+            rule(r"^(S:|L: PID) 221[- ]  / .*$", "$1 221 FORTUNE"),
             rule(r"finished in \d+\.\d\d sec", "finished in N sec"),
             rule(r"started at \d+(\.\d+)?$", "started at TIME"),
             // Temporary files of plugins; perl counts lines in another way under -T.

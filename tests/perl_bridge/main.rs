@@ -9,6 +9,7 @@ mod bridge;
 mod contents;
 mod fuzz;
 mod leaks;
+mod log;
 mod notes;
 mod objects;
 mod process;
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         contents::CASES,
         process::CASES,
         leaks::CASES,
+        log::CASES,
         fuzz::CASES,
     ];
     let mut failed = 0;

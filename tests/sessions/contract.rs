@@ -396,11 +396,11 @@ fn apache_qpsmtpd_is_refused_with_the_reason() {
     let server = Server::start(&[RUNNER]);
     let mut client = server.connect();
     let said = client.run(
-        "unshift @INC, '/usr/share/perl5'; eval { require Apache::Qpsmtpd } || join ' ', (split ' ', $@)[0 .. 7]",
+        "unshift @INC, '/usr/share/perl5'; eval { require Apache::Qpsmtpd }; $@ =~ /^(.*?)\\./",
     );
     assert_eq!(
         said,
-        "Apache::Qpsmtpd: Camelpost does not run inside Apache (mod_perl)."
+        "Apache::Qpsmtpd: Camelpost does not run inside Apache (mod_perl)"
     );
     bye(client);
 }

@@ -8,6 +8,7 @@ use crate::net::session::{Arrival, FLUSH_TIMEOUT};
 use crate::net::transport::Transport;
 use crate::perl::log::LOGINFO;
 use crate::session::{self, Answer, Outcome, State, Step};
+use crate::smtp::Address;
 
 /// See the module's description.
 pub struct Session {
@@ -55,6 +56,10 @@ impl Session {
             Step::Log { level, text } => {
                 self.loaded.plugins.log(level, None, &text);
                 Answer::Done
+            }
+            Step::Canonify(path) => {
+                let parts = Address::canonify(&path).map(|(user, host)| vec![Some(user), host]);
+                Answer::Values(parts.unwrap_or_default())
             }
             Step::LookUpClient => {
                 self.look_up_client().await;

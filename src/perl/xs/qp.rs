@@ -64,31 +64,27 @@ fn varlog(frame: &mut Frame<'_>) -> Result<(), Raise> {
         4 => (frame.sv(2), nothing, 3),
         _ => (frame.sv(2), frame.sv(3), 4),
     };
-    host.within(&frame.sv(0), |_| {
+    let written = host.within(&frame.sv(0), |_| {
         Ok(host.own_varlog(&frame.sv(1), &hook, &plugin, &frame.rest(text))?)
     })?;
-    let level = frame.int(1);
-    ret_logged(frame, level)
+    ret_logged(frame, written);
+    Ok(())
 }
 
 /// log(LEVEL, TEXT…): a line of no hook and no plugin.
 fn log(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let nothing = Sv::undef();
-    host.within(&frame.sv(0), |_| {
+    let written = host.within(&frame.sv(0), |_| {
+        let (level, texts) = (frame.sv(1), frame.rest(2));
         if host.is_replaced(Method::Varlog) {
-            return Ok(host.call_varlog(
-                "varlog",
-                &frame.sv(1),
-                &nothing,
-                &nothing,
-                &frame.rest(2),
-            )?);
+            host.call_varlog("varlog", &level, &nothing, &nothing, &texts)?;
+            return Ok(false);
         }
-        Ok(host.own_varlog(&frame.sv(1), &nothing, &nothing, &frame.rest(2))?)
+        Ok(host.own_varlog(&level, &nothing, &nothing, &texts)?)
     })?;
-    let level = frame.int(1);
-    ret_logged(frame, level)
+    ret_logged(frame, written);
+    Ok(())
 }
 
 fn trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
@@ -104,11 +100,10 @@ fn set_trace_level(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 /// What a call that wrote a line to the log returns.
-fn ret_logged(frame: &mut Frame<'_>, level: i64) -> Result<(), Raise> {
-    if level <= host::current()?.trace_level.get().into() {
+fn ret_logged(frame: &mut Frame<'_>, written: bool) {
+    if written {
         frame.ret_int(1);
     }
-    Ok(())
 }
 
 /// _config(NAME): all values in list context, the first in scalar context.
