@@ -46,7 +46,11 @@ impl Supervisor<'_> {
         if self.stop.is_some() {
             return self.cut_off();
         }
-        let limit = self.settings.service.drain;
+        self.drain(self.settings.service.drain);
+    }
+
+    /// Takes no clients more, and lets open sessions go on for so long.
+    fn drain(&mut self, limit: Duration) {
         if let Some(predecessor) = &self.predecessor {
             predecessor.stop();
         }
