@@ -6,15 +6,17 @@
 mod classic;
 mod flavour;
 mod getopt;
+mod service;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
+use self::service::{Given, ServiceArgs};
 use crate::server::{self, Engine, ListenAddress, Settings, Talk, ZygoteCommand};
 
 const SESSIONS_PER_LIFE: u32 = 10_000;
@@ -124,8 +126,11 @@ struct EngineArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Signals: INT and TERM stop (open sessions have 5 seconds, a second signal cuts them off), HUP loads \
-config and plugins anew; if that fails, what was loaded stays.\n\n\
+Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second signal cuts them \
+off), HUP loads config and plugins anew; if that fails, what was loaded stays. USR2 \
+upgrades: the program's file is started anew with the same arguments, and takes over the listening \
+sockets when it has loaded everything; open sessions go on in the old process. If that fails, the \
+old process goes on as it was.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
@@ -180,6 +185,9 @@ struct Serve {
     /// logging plugin.
     #[arg(short, long)]
     detach: bool,
+
+    #[command(flatten)]
+    service: ServiceArgs,
 }
 
 impl From<EngineArgs> for EngineSettings {
@@ -242,7 +250,13 @@ pub fn run<E: Engine>(
         Some(Flavour::Async) => return failed(flavour::NO_ASYNC),
         None => {}
     }
-    match CommandLine::parse().command {
+    let matches = CommandLine::command().get_matches();
+    let given = Given(matches.subcommand_matches("serve"));
+    let command = match CommandLine::from_arg_matches(&matches) {
+        Ok(line) => line.command,
+        Err(error) => error.exit(),
+    };
+    match command {
         Subcommands::Perl(perl) => status((scripts.perl)(perl.words)),
         Subcommands::Prove(prove) => status((scripts.prove)(prove.words)),
         Subcommands::Zygote(Zygote { engine: args, nice }) => {
@@ -256,6 +270,9 @@ pub fn run<E: Engine>(
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
         Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),
         Subcommands::Serve(args) => {
+            if let Some(problem) = service::contradiction(&args, &given) {
+                return failed(&format!("camelpost: {problem}"));
+            }
             let settings = Settings {
                 listen: args.listen_address,
                 ports: args.port,
@@ -269,6 +286,7 @@ pub fn run<E: Engine>(
                 detach: args.detach,
                 lower_nice: 0,
                 talk: Talk::Normal,
+                service: args.service.settings(&given),
             };
             serve(&args.engine, &settings)
         }
@@ -337,7 +355,6 @@ fn failed(message: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -12,5 +12,7 @@ mod contract;
 mod endings;
 #[path = "sessions/isolation.rs"]
 mod isolation;
+#[path = "sessions/leftovers.rs"]
+mod leftovers;
 #[path = "sessions/plugins.rs"]
 mod plugins;

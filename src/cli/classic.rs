@@ -109,6 +109,7 @@ pub fn forkserver(args: Vec<String>) -> Result<Request, Vec<String>> {
         detach: given.has("detach"),
         lower_nice: 0,
         talk: Talk::Normal,
+        service: super::service::classic(given.all("port").next().is_some()),
     };
     Ok(Request::Serve {
         settings: Box::new(settings),
@@ -146,6 +147,7 @@ pub fn prefork(args: Vec<String>) -> Result<Request, Vec<String>> {
             (_, true) => Talk::Debug,
             _ => Talk::Normal,
         },
+        service: super::service::classic(given.last("port").is_some()),
     };
     Ok(Request::Serve {
         settings: Box::new(settings),

@@ -9,6 +9,7 @@ mod connection;
 mod face;
 mod foreign;
 mod header;
+mod leftovers;
 mod notes;
 mod transaction;
 
@@ -18,5 +19,6 @@ pub use connection::Connection;
 pub use face::Faces;
 pub use foreign::{Foreign, Shown};
 pub use header::{Header, HeaderSlot};
+pub use leftovers::remove_left_by;
 pub use notes::{Note, Notes};
 pub use transaction::Transaction;

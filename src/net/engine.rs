@@ -44,6 +44,24 @@ impl Engine for SmtpEngine {
         }
     }
 
+    fn after_worker(&self, loaded: &mut Found, pid: u32) {
+        let spool = match loaded {
+            Found::Perl(loaded) => &loaded.settings.spool.dir,
+            Found::Native(loaded) => &loaded.settings.spool.dir,
+        };
+        match crate::mail::remove_left_by(spool, pid) {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(
+                "removed {count} files of worker {pid} from {}",
+                spool.display()
+            ),
+            Err(error) => tracing::warn!(
+                "cannot remove the files of worker {pid} from {}: {error}",
+                spool.display()
+            ),
+        }
+    }
+
     fn work(&self, loaded: Found, link: WorkerLink) -> i32 {
         match loaded {
             Found::Perl(loaded) => worker::work(loaded, link, self.rdns),

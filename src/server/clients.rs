@@ -22,10 +22,10 @@ const LINGER_BYTES: usize = 64 * 1024;
 
 /// One address; for IPv6 the /64, which is what one customer has at least.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Network(IpAddr);
+pub(super) struct Network(IpAddr);
 
 impl Network {
-    fn of(ip: IpAddr) -> Network {
+    pub(super) fn of(ip: IpAddr) -> Network {
         match ip {
             IpAddr::V4(_) => Network(ip),
             IpAddr::V6(v6) => Network(IpAddr::V6((v6.to_bits() & !u128::from(u64::MAX)).into())),

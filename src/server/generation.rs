@@ -18,10 +18,10 @@ use tokio::task::AbortHandle;
 
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromZygote, ToZygote};
-use super::process;
 use super::progress::LONG;
 use super::start::ZygoteCommand;
 use super::supervisor::Event;
+use super::{activation, notify, process, upgrade};
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
@@ -46,6 +46,13 @@ impl Generation {
         let mut process = Command::new(&command.program);
         if let Some(name) = &command.arg0 {
             process.arg0(name);
+        }
+        for name in activation::VARIABLES
+            .iter()
+            .chain(&notify::VARIABLES)
+            .chain(&[upgrade::VARIABLE])
+        {
+            process.env_remove(name);
         }
         // A process group of its own: ^C in a terminal is for the supervisor, which stops the
         // workers in order.
@@ -90,6 +97,13 @@ impl Generation {
         self.control
             .get_ref()
             .send(&ToZygote::Silence.encode(), None, Wait::No)
+    }
+
+    /// Has the zygote see to what this worker of another has left behind.
+    pub(super) fn clean_up(&self, pid: i32) -> io::Result<()> {
+        self.control
+            .get_ref()
+            .send(&ToZygote::CleanUp { pid }.encode(), None, Wait::No)
     }
 
     /// Lets the zygote end. One that still loads plugins does not listen and is killed.

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::str::FromStr;
 use std::time::Duration;
@@ -155,6 +155,16 @@ pub(super) struct Listener {
 }
 
 impl Bound {
+    /// A TCP socket that was bound elsewhere.
+    pub(super) fn adopt(socket: OwnedFd) -> Option<Bound> {
+        let address = local_address(&socket)?;
+        Some(Bound { socket, address })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// Starts to listen; needs a runtime.
     pub(super) fn listen(self) -> Result<Listener, String> {
         let address = self.address;
@@ -163,6 +173,12 @@ impl Bound {
             .and_then(|()| process::readiness(self.socket, Interest::READABLE))
             .map(|socket| Listener { socket, address })
             .map_err(|error| explain(address, &error))
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.get_ref().as_fd()
     }
 }
 

@@ -21,6 +21,8 @@ pub(super) enum ToZygote {
     Fork { worker: u64 },
     /// Detach: send stdout and stderr to /dev/null.
     Silence,
+    /// A worker of a zygote that is gone has ended: see to what it has left behind.
+    CleanUp { pid: i32 },
 }
 
 /// Zygote to supervisor.
@@ -173,6 +175,7 @@ impl ToZygote {
         match self {
             ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
             ToZygote::Silence => Writer::new(2).0,
+            ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
         }
     }
 
@@ -183,6 +186,7 @@ impl ToZygote {
                 worker: reader.u64()?,
             }),
             2 => Some(ToZygote::Silence),
+            3 => Some(ToZygote::CleanUp { pid: reader.i32()? }),
             _ => None,
         }
     }
@@ -335,7 +339,11 @@ mod tests {
 
     #[test]
     fn every_message_comes_back_as_it_was() {
-        for message in [ToZygote::Fork { worker: u64::MAX }, ToZygote::Silence] {
+        for message in [
+            ToZygote::Fork { worker: u64::MAX },
+            ToZygote::Silence,
+            ToZygote::CleanUp { pid: 77 },
+        ] {
             assert_eq!(ToZygote::decode(&message.encode()), Some(message));
         }
         for message in [

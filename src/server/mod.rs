@@ -7,19 +7,23 @@
 
 #![deny(unsafe_code)]
 
+mod activation;
 mod channel;
 mod clients;
 mod detach;
 mod generation;
 mod listen;
 mod message;
+mod notify;
 mod pid_file;
 mod privileges;
 mod process;
 mod progress;
+mod rate;
 mod signals;
 mod start;
 mod supervisor;
+mod upgrade;
 mod worker;
 mod workers;
 mod zygote;
@@ -27,7 +31,11 @@ mod zygote;
 pub use listen::ListenAddress;
 pub use process::{OwnsDescriptor, catch_sigpipe, readiness};
 pub use progress::loading;
-pub use start::{ServeError, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level, serve};
+pub use rate::Rate;
+pub use start::{
+    ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
+    serve,
+};
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 
@@ -53,6 +61,10 @@ pub trait Engine {
 
     /// Called in the zygote before each fork: buffered output would be written twice.
     fn before_fork(&self, _loaded: &mut Self::Loaded) {}
+
+    /// Called in the zygote when a worker has ended: what it has left behind in the file system is
+    /// nobody's now.
+    fn after_worker(&self, _loaded: &mut Self::Loaded, _pid: u32) {}
 
     /// A worker's life, on the main thread of a fresh process; the result is its exit status.
     /// No exit handlers run after it.

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::rc::Rc;
 
 use rustix::process::{Gid, Pid, Uid};
@@ -49,6 +49,26 @@ pub fn fork() -> io::Result<Option<Pid>> {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(pid)),
     }
+}
+
+/// The first descriptor that a service manager passes.
+pub const FIRST_INHERITED: i32 = 3;
+
+/// Takes the descriptors from `FIRST_INHERITED` on; the error is the first that is not open. To be
+/// called once, before this process opens any.
+pub fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
+    (FIRST_INHERITED..)
+        .take(count)
+        .map(|number| {
+            // SAFETY: fcntl(F_GETFD) takes any number and touches no memory.
+            if unsafe { libc::fcntl(number, libc::F_GETFD) } == -1 {
+                return Err(number);
+            }
+            // SAFETY: it is open, as was just seen, and nobody else owns it: it was there before
+            // this program began, which has opened none below it since and calls this once.
+            Ok(unsafe { OwnedFd::from_raw_fd(number) })
+        })
+        .collect()
 }
 
 /// Ends the process at once: neither exit handlers nor destructors run, which belong to the

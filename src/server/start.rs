@@ -6,16 +6,21 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
 };
 
-use super::listen::{ListenAddress, bind_all};
+use super::detach::Detached;
+use super::listen::{Bound, ListenAddress, bind_all};
+use super::notify::Notify;
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
+use super::rate::Rate;
 use super::supervisor::Supervisor;
-use super::{detach, process};
+use super::upgrade::{Line, Predecessor};
+use super::{activation, detach, process, upgrade};
 
 /// What the daemon is to do, apart from mail.
 #[derive(Debug, Clone)]
@@ -40,6 +45,34 @@ pub struct Settings {
     /// How much to lower the nice level of the supervisor alone; needs root.
     pub lower_nice: u32,
     pub talk: Talk,
+    pub service: ServiceSettings,
+}
+
+/// How the service as a whole behaves toward whoever runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServiceSettings {
+    /// How long open sessions may go on once the service is told to stop.
+    pub drain: Duration,
+    /// How long a new process may take to be ready when it upgrades the service.
+    pub upgrade: Duration,
+    /// How often one address may connect (IPv6: one /64); none for as often as it likes.
+    pub max_rate: Option<Rate>,
+    /// Whether `ports` were asked for and are not just the default: only then must sockets that a
+    /// service manager passes have them.
+    pub ports_named: bool,
+}
+
+/// What the start has made for the supervisor.
+pub(super) struct Begun<'a> {
+    pub(super) user: &'a ServiceUser,
+    pub(super) bound: Vec<Bound>,
+    pub(super) detached: Option<Detached>,
+    pub(super) notify: Notify,
+    pub(super) pid_file: Option<PidFile>,
+    /// The process that this one replaces.
+    pub(super) predecessor: Option<Line>,
+    /// The nice level that the service was started with.
+    pub(super) nice: i32,
 }
 
 /// What the service itself logs while it starts; afterwards `loglevel` counts.
@@ -93,26 +126,48 @@ impl std::error::Error for ServeError {}
 /// Runs the daemon until it is told to stop. To be called on the main thread before there is
 /// another: it forks (`detach`) and changes the user.
 pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeError> {
+    let predecessor = Predecessor::take().map_err(ServeError::Start)?;
+    let line = predecessor.as_ref().map(Predecessor::line);
+    let served = serve_after(settings, command, predecessor);
+    if let (Err(error), Some(line)) = (&served, line) {
+        line.failed(&error.to_string());
+    }
+    served
+}
+
+fn serve_after(
+    settings: &Settings,
+    command: &ZygoteCommand,
+    mut predecessor: Option<Predecessor>,
+) -> Result<(), ServeError> {
     let user = ServiceUser::find(settings.user.as_deref()).map_err(ServeError::Start)?;
-    let bound = bind_all(&settings.listen, &settings.ports).map_err(ServeError::Start)?;
+    let bound = match &mut predecessor {
+        Some(predecessor) => std::mem::take(&mut predecessor.sockets),
+        None => sockets(settings).map_err(ServeError::Start)?,
+    };
     let problem =
         |what: &str, error: &dyn fmt::Display| ServeError::Start(format!("cannot {what}: {error}"));
-    let detached = match settings.detach {
+    // One that replaces a detached process is where that is.
+    let detached = match settings.detach && predecessor.is_none() {
         true => Some(detach::detach().map_err(|error| problem("detach", &error))?),
         false => None,
     };
-    // Held to the end: dropping it removes the file.
-    let _pid_file = match &settings.pid_file {
-        Some(path) => Some(PidFile::take(path).map_err(ServeError::Start)?),
-        None => None,
+    let passed = predecessor.as_mut().and_then(|other| other.pid_file.take());
+    let pid_file = match (&settings.pid_file, passed) {
+        (Some(path), Some(passed)) => Some(PidFile::adopt(path, passed)),
+        (Some(path), None) => Some(PidFile::take(path)),
+        (None, _) => None,
     };
+    let pid_file = pid_file.transpose().map_err(ServeError::Start)?;
+    let nice = nice_level();
     match settings.talk {
         Talk::Normal => {}
         Talk::Debug => crate::log::set_level(7),
         Talk::Quiet => crate::log::set_level(0),
     }
     if settings.lower_nice > 0
-        && let Err(error) = setpriority_process(None, lower(nice_level(), settings.lower_nice))
+        && predecessor.is_none()
+        && let Err(error) = setpriority_process(None, lower(nice, settings.lower_nice))
     {
         tracing::debug!("the nice level stays as it is: {error}");
     }
@@ -123,17 +178,41 @@ pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeEr
         .enable_all()
         .build()
         .map_err(|error| problem("start the runtime", &error))?;
-    let (supervisor, events) = Supervisor::new(settings, command, &user, bound, detached);
+    let notify = Notify::from_environment();
+    let begun = Begun {
+        user: &user,
+        bound,
+        detached,
+        notify,
+        pid_file,
+        predecessor: predecessor.as_ref().map(Predecessor::line),
+        nice,
+    };
+    let (supervisor, events) = Supervisor::new(settings, command, begun);
     tokio::task::LocalSet::new().block_on(&runtime, supervisor.run(events))
+}
+
+/// The sockets that a service manager passes, else new ones.
+fn sockets(settings: &Settings) -> Result<Vec<Bound>, String> {
+    let passed = activation::take()?;
+    if passed.is_empty() {
+        return bind_all(&settings.listen, &settings.ports);
+    }
+    let ports = match settings.service.ports_named {
+        true => &settings.ports[..],
+        false => &[],
+    };
+    activation::agree(&passed, &settings.listen, ports)?;
+    Ok(passed)
 }
 
 fn lower(level: i32, steps: u32) -> i32 {
     level.saturating_sub_unsigned(steps).max(-20)
 }
 
-/// This process's nice level.
+/// The nice level that the service was started with.
 pub fn nice_level() -> i32 {
-    getpriority_process(None).unwrap_or(0)
+    upgrade::nice_level().unwrap_or_else(|| getpriority_process(None).unwrap_or(0))
 }
 
 /// Undoes `lower_nice`, in the zygote: its workers have the level that the service was started

@@ -23,6 +23,13 @@ struct Child {
     pidfd: OwnedFd,
 }
 
+/// What the engine has to do for the loop.
+enum Chore {
+    BeforeFork,
+    /// This one has ended.
+    AfterWorker(u32),
+}
+
 /// Why the loop of the zygote was left.
 enum Left {
     /// In the zygote: the supervisor has closed the control socket or is gone.
@@ -69,7 +76,11 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     if control.send(&ready.encode(), None, Wait::Yes).is_err() {
         return 1;
     }
-    match serve(control, || engine.before_fork(&mut loaded)) {
+    let chores = |chore: Chore| match chore {
+        Chore::BeforeFork => engine.before_fork(&mut loaded),
+        Chore::AfterWorker(pid) => engine.after_worker(&mut loaded, pid),
+    };
+    match serve(control, chores) {
         Left::Supervisor => 0,
         Left::Child(link) => process::exit_now(engine.work(loaded, link)),
     }
@@ -103,7 +114,7 @@ fn control_closed(control: &Channel) -> bool {
 }
 
 /// Forks and reaps until the supervisor closes the control socket. Returns in each worker too.
-fn serve(control: Channel, mut before_fork: impl FnMut()) -> Left {
+fn serve(control: Channel, mut chores: impl FnMut(Chore)) -> Left {
     let mut children: Vec<Child> = Vec::new();
     let mut buffer = [0; 256];
     loop {
@@ -124,7 +135,7 @@ fn serve(control: Channel, mut before_fork: impl FnMut()) -> Left {
         let ended = polled[1..].iter().any(|child| !child.revents().is_empty());
         drop(polled);
 
-        if ended && reap(&control, &mut children).is_err() {
+        if ended && reap(&control, &mut children, &mut chores).is_err() {
             return Left::Supervisor;
         }
         if !asked {
@@ -138,7 +149,7 @@ fn serve(control: Channel, mut before_fork: impl FnMut()) -> Left {
         };
         match (ToZygote::decode(&buffer[..len]), descriptor) {
             (Some(ToZygote::Fork { worker }), Some(link)) => {
-                before_fork();
+                chores(Chore::BeforeFork);
                 let told = match process::fork() {
                     Ok(None) => {
                         process::reset_signals();
@@ -160,6 +171,7 @@ fn serve(control: Channel, mut before_fork: impl FnMut()) -> Left {
                 }
             }
             (Some(ToZygote::Silence), _) => silence(),
+            (Some(ToZygote::CleanUp { pid }), _) => chores(Chore::AfterWorker(pid.unsigned_abs())),
             // Out of descriptors: the one that came with the request was dropped by the kernel.
             (Some(ToZygote::Fork { worker }), None) => {
                 let refusal = FromZygote::NotForked {
@@ -201,7 +213,11 @@ fn welcome(control: &Channel, children: &mut Vec<Child>, worker: u64, pid: Pid) 
 }
 
 /// Reaps every child that has ended: workers, and whatever plugins started while they loaded.
-fn reap(control: &Channel, children: &mut Vec<Child>) -> io::Result<()> {
+fn reap(
+    control: &Channel,
+    children: &mut Vec<Child>,
+    chores: &mut impl FnMut(Chore),
+) -> io::Result<()> {
     while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
         let Some(place) = children.iter().position(|child| child.pid == pid) else {
             continue;
@@ -211,6 +227,9 @@ fn reap(control: &Channel, children: &mut Vec<Child>) -> io::Result<()> {
             Some(signal) => ProcessEnd::Signal(signal),
             None => ProcessEnd::Status(status.exit_status().unwrap_or(-1)),
         };
+        chores(Chore::AfterWorker(
+            pid.as_raw_nonzero().get().unsigned_abs(),
+        ));
         let exited = FromZygote::Exited {
             worker: child.worker,
             end,

@@ -38,6 +38,8 @@ pub fn command(dir: &Path, args: &[&str]) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped());
+    // Where this suite runs under a service manager, that is not meant.
+    command.env_remove("NOTIFY_SOCKET");
     command
 }
 
@@ -64,7 +66,13 @@ impl Daemon {
 
     /// Starts it and waits for nothing.
     pub fn begin(dir: TempDir, args: &[&str]) -> Daemon {
-        let mut child = command(dir.path(), args).spawn().unwrap();
+        let command = command(dir.path(), args);
+        Daemon::spawn(dir, command)
+    }
+
+    /// The same for a command with an environment or descriptors of its own.
+    pub fn spawn(dir: TempDir, mut command: Command) -> Daemon {
+        let mut child = command.spawn().unwrap();
         let stderr = child.stderr.take().unwrap();
         let (lines, log) = channel();
         thread::spawn(move || {

@@ -35,7 +35,7 @@ crate::tests! {
 }
 
 /// Runs a daemon that is to fail; gives its status and stderr.
-fn failing(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
+pub fn failing(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
     let mut child = command(dir, args).spawn().unwrap();
     let status = wait(&mut child);
     let mut text = String::new();
@@ -48,7 +48,7 @@ fn failing(dir: &Path, args: &[&str]) -> (Option<i32>, String) {
     (status.code(), text)
 }
 
-fn assert_one_clear_line(outcome: (Option<i32>, String), parts: &[&str]) {
+pub fn assert_one_clear_line(outcome: (Option<i32>, String), parts: &[&str]) {
     let (status, text) = outcome;
     assert_eq!(status, Some(1), "{text}");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -58,7 +58,7 @@ fn assert_one_clear_line(outcome: (Option<i32>, String), parts: &[&str]) {
     }
 }
 
-fn alive(pid: Pid) -> bool {
+pub fn alive(pid: Pid) -> bool {
     // A zombie that its new parent has not reaped yet has ended too.
     test_kill_process(pid).is_ok()
         && std::fs::read_to_string(format!("/proc/{pid}/stat"))
@@ -66,7 +66,7 @@ fn alive(pid: Pid) -> bool {
 }
 
 /// The children of a process.
-fn children(pid: Pid) -> Vec<Pid> {
+pub fn children(pid: Pid) -> Vec<Pid> {
     std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
         .unwrap_or_default()
         .split_whitespace()
@@ -229,7 +229,7 @@ fn sigterm_stops_and_removes_the_pid_file() {
 }
 
 fn a_session_that_is_open_at_the_stop_is_told_so() {
-    let mut daemon = Daemon::start(&[]);
+    let mut daemon = Daemon::start(&["--drain-timeout", "0"]);
     let mut client = daemon.connect();
     daemon.signal(Signal::TERM);
     assert_eq!(client.rest(), "421 told to stop\r\n");

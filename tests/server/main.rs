@@ -4,7 +4,11 @@
 mod daemon;
 mod engine;
 mod life;
+mod limits;
 mod service;
+mod stopping;
+mod systemd;
+mod upgrade;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -30,7 +34,15 @@ fn main() -> ExitCode {
         };
         return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
-    let all: Vec<Test> = [service::TESTS, life::TESTS].concat();
+    let all: Vec<Test> = [
+        service::TESTS,
+        life::TESTS,
+        limits::TESTS,
+        stopping::TESTS,
+        systemd::TESTS,
+        upgrade::TESTS,
+    ]
+    .concat();
     if args.iter().any(|arg| arg == "--list") {
         all.iter().for_each(|(name, _)| println!("{name}: test"));
         return ExitCode::SUCCESS;

@@ -171,6 +171,15 @@ impl Server {
         until("a reload", || done() > before);
     }
 
+    /// The process that has loaded the plugins.
+    pub fn zygote(&self) -> rustix::process::Pid {
+        let pid = self.child.id();
+        let children = format!("/proc/{pid}/task/{pid}/children");
+        let children = fs::read_to_string(children).unwrap();
+        let first = children.split_whitespace().next().unwrap();
+        rustix::process::Pid::from_raw(first.parse().unwrap()).unwrap()
+    }
+
     /// How many lines of the log have this text.
     pub fn count(&self, text: &str) -> usize {
         let log = self.log.lock().unwrap();

@@ -6,12 +6,14 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
+use std::rc::Rc;
 
 use super::super::LoadFacts;
 use super::super::generation::Generation;
 use super::super::message::{FromZygote, PROTOCOL};
 use super::super::start::ServeError;
 use super::super::workers::Worker;
+use super::upgrading::Succession;
 use super::{Event, Supervisor};
 
 impl Supervisor<'_> {
@@ -47,7 +49,7 @@ impl Supervisor<'_> {
     }
 
     pub(super) fn reload(&mut self) {
-        if self.stop_at.is_some() {
+        if self.stop.is_some() || self.succession == Succession::Over {
             return;
         }
         if self
@@ -59,8 +61,9 @@ impl Supervisor<'_> {
             return;
         }
         tracing::info!("reloading: open sessions go on with what is loaded now");
+        self.notify.reloading("Loading the plugins anew");
         if let Err(error) = self.start_generation() {
-            tracing::error!("reload failed, what was loaded stays: {error}");
+            self.reload_failed(&error.to_string());
         }
     }
 
@@ -107,7 +110,7 @@ impl Supervisor<'_> {
                     }
                     Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),
                 }
-                if self.stop_at.is_some() || self.current != Some(number) {
+                if self.stop.is_some() || self.current != Some(number) {
                     self.workers.dismiss(worker);
                 }
                 self.place_waiting();
@@ -128,7 +131,7 @@ impl Supervisor<'_> {
         self.facts = facts;
         crate::log::set_level(facts.log_level);
         self.zygotes.well();
-        if self.stop_at.is_some() {
+        if self.stop.is_some() {
             return Ok(());
         }
         let old = self.current.replace(number);
@@ -138,9 +141,25 @@ impl Supervisor<'_> {
             tracing::info!("reloaded");
             self.drop_unused(old);
         }
+        self.clean_up_orphans();
         self.open()?;
+        if self.succession == Succession::None {
+            self.notify.ready(&self.status());
+        }
         self.place_waiting();
         Ok(())
+    }
+
+    /// Their own zygotes are gone, so that the current one has to see to what they have left.
+    pub(super) fn clean_up_orphans(&mut self) {
+        let current = self
+            .current
+            .and_then(|number| self.generations.get(&number));
+        if let Some(generation) = current {
+            // What cannot be said now is said at the next chance.
+            self.orphans
+                .retain(|pid| generation.clean_up(*pid).is_err());
+        }
     }
 
     /// Listens, the first time.
@@ -152,6 +171,8 @@ impl Supervisor<'_> {
         for bound in bound {
             let listener = bound.listen().map_err(ServeError::Start)?;
             tracing::info!("Listening on {}", listener.address);
+            let listener = Rc::new(listener);
+            self.listeners.push(listener.clone());
             let (events, places) = (self.events.clone(), self.places.clone());
             let task = tokio::task::spawn_local(async move {
                 loop {
@@ -177,7 +198,16 @@ impl Supervisor<'_> {
                 .ready()
                 .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
         }
-        Ok(())
+        self.succeed()
+    }
+
+    /// The line that `systemctl status` shows.
+    pub(super) fn status(&self) -> String {
+        let shown = self.current.unwrap_or_default() + 1;
+        match self.listeners.as_slice() {
+            [one] => format!("Listening on {}; load {shown}", one.address),
+            several => format!("Listening on {} addresses; load {shown}", several.len()),
+        }
     }
 
     fn load_failed(&mut self, number: u64, message: String) -> Result<(), ServeError> {
@@ -186,7 +216,7 @@ impl Supervisor<'_> {
             return Err(ServeError::Load(message));
         }
         match self.current {
-            Some(_) => tracing::error!("reload failed, what was loaded stays: {message}"),
+            Some(_) => self.reload_failed(&message),
             None => {
                 let wait = self.zygotes.failed();
                 tracing::error!("{message}");
@@ -194,6 +224,13 @@ impl Supervisor<'_> {
             }
         }
         Ok(())
+    }
+
+    fn reload_failed(&self, why: &str) {
+        tracing::error!("reload failed, what was loaded stays: {why}");
+        let line = why.lines().next().unwrap_or_default();
+        self.notify
+            .ready(&format!("Reload failed, what was loaded stays: {line}"));
     }
 
     pub(super) fn zygote_ended(
@@ -215,7 +252,7 @@ impl Supervisor<'_> {
             );
         }
         self.workers.watch(number, &self.events);
-        if self.current == Some(number) && self.stop_at.is_none() {
+        if self.current == Some(number) && self.stop.is_none() {
             self.current = None;
             let wait = self.zygotes.failed();
             tracing::error!("the zygote ended ({status}); another is started in {wait:?}");

@@ -1,38 +1,39 @@
 //! The supervisor's loop: connections, zygotes, workers and signals come in as events, one at a
-//! time. The stop is decided here, all else in the modules below.
+//! time. What each of them means is decided in the modules below.
 
 #![forbid(unsafe_code)]
 
 mod loading;
 mod placement;
+mod stopping;
+mod upgrading;
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use super::LoadFacts;
-use super::clients::{Counted, Networks, refuse};
+use super::clients::{Counted, Networks};
 use super::detach::Detached;
 use super::generation::Generation;
-use super::listen::{Bound, Connection, Places};
+use super::listen::{Bound, Connection, Listener, Places};
 use super::message::{FromWorker, FromZygote, ProcessEnd};
+use super::notify::Notify;
+use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
-use super::start::{ServeError, Settings, ZygoteCommand};
+use super::rate::Rates;
+use super::start::{Begun, ServeError, Settings, ZygoteCommand};
+use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use super::workers::{Damper, Workers};
-
-/// How long open sessions may go on once the service is told to stop.
-const GRACE: Duration = Duration::from_secs(5);
-/// How long the processes may take to end after that.
-const LAST_GRACE: Duration = Duration::from_secs(3);
-
-const STOPPING: &str = "421 4.3.2 Service is shutting down, closing connection\r\n";
+use stopping::{LAST_GRACE, Stop};
+use upgrading::Succession;
 
 /// What the supervisor reacts to.
 pub(super) enum Event {
@@ -65,6 +66,13 @@ pub(super) enum Event {
     },
     Stop,
     Reload,
+    Upgrade,
+    /// Behind the last connection of a process that was replaced.
+    Retire,
+    Successor(FromSuccessor),
+    Predecessor(FromPredecessor),
+    /// Time to tell the service manager that this loop still turns.
+    Alive,
 }
 
 /// A client that has no worker yet.
@@ -88,8 +96,17 @@ pub(super) struct Supervisor<'a> {
     /// Sockets that wait for the plugins before they listen.
     bound: Vec<Bound>,
     detached: Option<Detached>,
+    notify: Notify,
+    /// Removed with this.
+    pid_file: Option<PidFile>,
+    nice: i32,
+    predecessor: Option<Line>,
+    successor: Option<Successor>,
+    succession: Succession,
+    rates: Option<Rates>,
     events: UnboundedSender<Event>,
     acceptors: Vec<AbortHandle>,
+    listeners: Vec<Rc<Listener>>,
     places: Rc<Places>,
     networks: Networks,
     facts: LoadFacts,
@@ -97,6 +114,8 @@ pub(super) struct Supervisor<'a> {
     /// The generation that new workers are forked from.
     current: Option<u64>,
     next_generation: u64,
+    /// Workers that ended after their zygote, and have left things behind.
+    orphans: Vec<i32>,
     workers: Workers,
     next_worker: u64,
     sessions: HashMap<u64, Session>,
@@ -104,26 +123,31 @@ pub(super) struct Supervisor<'a> {
     waiting: VecDeque<Client>,
     forks: Damper,
     zygotes: Damper,
-    /// When open sessions are cut off; the second time, when not even that helped.
-    stop_at: Option<Instant>,
-    killed: bool,
+    /// The service ends: how far that has gone, and when the next step is due.
+    stop: Option<Stop>,
 }
 
 impl<'a> Supervisor<'a> {
     pub(super) fn new(
         settings: &'a Settings,
         command: &'a ZygoteCommand,
-        user: &'a ServiceUser,
-        bound: Vec<Bound>,
-        detached: Option<Detached>,
+        begun: Begun<'a>,
     ) -> (Supervisor<'a>, UnboundedReceiver<Event>) {
         let (events, receiver) = unbounded_channel();
         let supervisor = Supervisor {
             settings,
             command,
-            user,
-            bound,
-            detached,
+            user: begun.user,
+            bound: begun.bound,
+            detached: begun.detached,
+            notify: begun.notify,
+            pid_file: begun.pid_file,
+            nice: begun.nice,
+            predecessor: begun.predecessor,
+            successor: None,
+            succession: Succession::None,
+            listeners: Vec::new(),
+            rates: settings.service.max_rate.map(Rates::new),
             events,
             acceptors: Vec::new(),
             places: Rc::new(Places::new(settings.limit_connections)),
@@ -135,6 +159,7 @@ impl<'a> Supervisor<'a> {
             generations: HashMap::new(),
             current: None,
             next_generation: 0,
+            orphans: Vec::new(),
             workers: Workers::default(),
             next_worker: 0,
             sessions: HashMap::new(),
@@ -142,8 +167,7 @@ impl<'a> Supervisor<'a> {
             waiting: VecDeque::new(),
             forks: Damper::default(),
             zygotes: Damper::default(),
-            stop_at: None,
-            killed: false,
+            stop: None,
         };
         (supervisor, receiver)
     }
@@ -155,6 +179,10 @@ impl<'a> Supervisor<'a> {
     ) -> Result<(), ServeError> {
         super::signals::watch(self.events.clone())
             .map_err(|error| ServeError::Start(format!("cannot handle signals: {error}")))?;
+        if let Some(time) = self.notify.watchdog {
+            super::signals::tick(time, self.events.clone());
+        }
+        self.notify.status("Loading the plugins");
         self.start_generation().map_err(|error| {
             ServeError::Start(format!(
                 "cannot start the process that loads the plugins: {error}"
@@ -191,7 +219,7 @@ impl<'a> Supervisor<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.stop_at.is_some()
+        (self.stop.is_some() || self.has_retired())
             && self.workers.len() == 0
             && self
                 .generations
@@ -222,23 +250,28 @@ impl<'a> Supervisor<'a> {
             }
             Event::Stop => self.stop(),
             Event::Reload => self.reload(),
+            Event::Upgrade => self.upgrade(),
+            Event::Retire => self.retire(),
+            Event::Successor(word) => self.successor_says(word),
+            Event::Predecessor(word) => self.predecessor_says(word),
+            Event::Alive => self.notify.alive(),
         }
         Ok(())
     }
 
     /// When `time_is_up` must be called next.
     fn next_time(&self) -> Option<Instant> {
-        if self.stop_at.is_some() {
-            return self.stop_at;
+        if let Some(stop) = &self.stop {
+            return Some(stop.next);
         }
         let waits = [self.zygotes.wake_at(), self.forks.wake_at()];
         waits.into_iter().flatten().min()
     }
 
     fn time_is_up(&mut self) {
-        if let Some(stop_at) = self.stop_at {
-            if stop_at <= Instant::now() {
-                self.cut_off();
+        if let Some(stop) = &self.stop {
+            if stop.next <= Instant::now() {
+                self.stop_harder();
             }
             return;
         }
@@ -248,40 +281,5 @@ impl<'a> Supervisor<'a> {
         if self.forks.try_again() {
             self.fork_workers();
         }
-    }
-
-    fn stop(&mut self) {
-        if self.stop_at.is_some() {
-            // The second signal: whoever sent it does not want to wait.
-            return self.cut_off();
-        }
-        self.stop_at = Some(Instant::now() + GRACE);
-        // Dropping the listeners closes them.
-        self.acceptors
-            .drain(..)
-            .for_each(|acceptor| acceptor.abort());
-        self.bound.clear();
-        for client in self.waiting.drain(..) {
-            refuse(&client.connection.socket, STOPPING);
-        }
-        self.workers.dismiss_all(true, |_| true);
-    }
-
-    /// Ends what has not ended by itself.
-    fn cut_off(&mut self) {
-        if self.killed {
-            // Not even SIGKILL helped (a process in uninterruptible sleep): leave it behind.
-            self.generations.clear();
-            self.workers = Workers::default();
-            return;
-        }
-        self.killed = true;
-        for (_, session) in self.sessions.drain() {
-            if let Some(socket) = &session.socket {
-                refuse(socket, STOPPING);
-            }
-        }
-        self.workers.kill_all();
-        self.stop_at = Some(Instant::now() + LAST_GRACE);
     }
 }

@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
-use super::{Client, Event, STOPPING, Session, Supervisor};
+use super::stopping::STOPPING;
+use super::upgrading::Succession;
+use super::{Client, Event, Session, Supervisor};
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
@@ -22,7 +24,7 @@ const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
 
 impl Supervisor<'_> {
     pub(super) fn admit(&mut self, connection: Connection) {
-        if self.stop_at.is_some() {
+        if self.stop.is_some() {
             return refuse(&connection.socket, STOPPING);
         }
         let limit = match self.facts.hooks_pre_connection {
@@ -30,6 +32,13 @@ impl Supervisor<'_> {
             false => self.settings.max_from_ip,
         };
         let ip = connection.peer.ip();
+        if let Some(rates) = &mut self.rates
+            && !rates.allow(ip)
+        {
+            let rate = rates.rate();
+            tracing::info!("connections from {ip} come too often (over {rate}), sent a 421");
+            return refuse(&connection.socket, TOO_MANY);
+        }
         match self.networks.enter(ip, limit) {
             Some(counted) => {
                 self.waiting.push_back(Client {
@@ -92,6 +101,9 @@ impl Supervisor<'_> {
             }
         }
         self.fork_workers();
+        if self.succession == Succession::Over && self.waiting.is_empty() {
+            self.workers.dismiss_all(false, |_| true);
+        }
     }
 
     /// The addresses of the open sessions, for plugins that count them. Where they are too many
@@ -109,7 +121,7 @@ impl Supervisor<'_> {
 
     /// Asks for as many workers as clients wait for, and the spare ones.
     pub(super) fn fork_workers(&mut self) {
-        if self.stop_at.is_some() || self.forks.holds_back() {
+        if self.stop.is_some() || self.forks.holds_back() {
             return;
         }
         let Some(number) = self.current else { return };
@@ -117,7 +129,11 @@ impl Supervisor<'_> {
             return;
         };
         let starting = generation.starting();
-        let wanted = self.waiting.len() + self.settings.spare_workers as usize;
+        let spare = match self.succession {
+            Succession::Over => 0,
+            _ => self.settings.spare_workers as usize,
+        };
+        let wanted = self.waiting.len() + spare;
         let missing = wanted.saturating_sub(self.workers.idle() + starting);
         if missing == 0 {
             return;
@@ -204,6 +220,10 @@ impl Supervisor<'_> {
             Some(ProcessEnd::Signal(signal)) => format!("was killed by signal {signal}"),
             None => "ended after its zygote".to_string(),
         };
+        if end.is_none() {
+            self.orphans.push(pid);
+            self.clean_up_orphans();
+        }
         let mut served_someone = false;
         for session in &worker.sessions {
             let Some(session) = self.sessions.remove(session) else {
@@ -221,12 +241,13 @@ impl Supervisor<'_> {
             }
         }
         let in_order = worker.dismissed && matches!(end, Some(ProcessEnd::Status(0)) | None);
-        if in_order || (self.killed && !served_someone) {
+        if in_order || (self.is_killing() && !served_someone) {
             tracing::debug!("cleaning up after {pid}");
         } else if !served_someone {
             tracing::error!("idle worker {pid} {how}");
         }
-        if !in_order && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
+        let unasked = !in_order && self.stop.is_none();
+        if unasked && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
             let wait = self.forks.failed();
             tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
         }

@@ -1,0 +1,123 @@
+//! The end of the service: no new clients, a time in which open sessions may end by themselves,
+//! then one in which they are told to, then the end of their processes.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use super::super::clients::refuse;
+use super::super::workers::Workers;
+use super::Supervisor;
+use super::upgrading::Succession;
+
+/// How long sessions that were told to end may take for it.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long killed processes may take to end.
+pub(super) const LAST_GRACE: Duration = Duration::from_secs(3);
+
+pub(super) const STOPPING: &str = "421 4.3.2 Service is shutting down, closing connection\r\n";
+
+/// How far the end has come.
+pub(super) struct Stop {
+    stage: Stage,
+    /// When the next stage begins.
+    pub(super) next: Instant,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Open sessions go on.
+    Drains,
+    /// They were told to end.
+    Hurries,
+    /// They were cut off.
+    Kills,
+}
+
+impl Supervisor<'_> {
+    /// Whether the workers were killed for the end.
+    pub(super) fn is_killing(&self) -> bool {
+        let stop = self.stop.as_ref();
+        stop.is_some_and(|stop| stop.stage == Stage::Kills)
+    }
+
+    /// The first signal begins the end. Whoever sends a second one does not want to wait.
+    pub(super) fn stop(&mut self) {
+        if self.stop.is_some() {
+            return self.cut_off();
+        }
+        self.drain(self.settings.service.drain);
+    }
+
+    /// Takes no clients more, and lets open sessions go on for so long.
+    fn drain(&mut self, limit: Duration) {
+        if let Some(predecessor) = &self.predecessor {
+            predecessor.stop();
+        }
+        if self.succession != Succession::Over {
+            // One that is not ready yet ends with this.
+            self.successor = None;
+        }
+        self.close_listeners();
+        self.bound.clear();
+        for client in self.waiting.drain(..) {
+            refuse(&client.connection.socket, STOPPING);
+        }
+        self.workers.dismiss_all(false, |_| true);
+        if !self.sessions.is_empty() {
+            tracing::info!(
+                "stopping: {} open sessions may go on for {} seconds",
+                self.sessions.len(),
+                limit.as_secs()
+            );
+        }
+        let open = self.sessions.len();
+        self.notify
+            .stopping(&format!("Stopping: {open} open sessions"));
+        self.enter(Stage::Drains, limit);
+    }
+
+    /// Accepts no more.
+    pub(super) fn close_listeners(&mut self) {
+        self.acceptors
+            .drain(..)
+            .for_each(|acceptor| acceptor.abort());
+        self.listeners.clear();
+    }
+
+    fn enter(&mut self, stage: Stage, limit: Duration) {
+        let next = Instant::now() + limit;
+        self.stop = Some(Stop { stage, next });
+    }
+
+    /// The time of a stage is over.
+    pub(super) fn stop_harder(&mut self) {
+        let stage = self.stop.as_ref().map(|stop| stop.stage);
+        if stage != Some(Stage::Drains) {
+            return self.cut_off();
+        }
+        tracing::info!(
+            "stopping: {} open sessions are told to end",
+            self.sessions.len()
+        );
+        self.workers.dismiss_all(true, |_| true);
+        self.enter(Stage::Hurries, LAST_WORDS);
+    }
+
+    /// Ends what has not ended by itself.
+    fn cut_off(&mut self) {
+        if self.is_killing() {
+            // Not even SIGKILL helped (a process in uninterruptible sleep): leave it behind.
+            self.generations.clear();
+            self.workers = Workers::default();
+            return;
+        }
+        for (_, session) in self.sessions.drain() {
+            if let Some(socket) = &session.socket {
+                refuse(socket, STOPPING);
+            }
+        }
+        self.workers.kill_all();
+        self.enter(Stage::Kills, LAST_GRACE);
+    }
+}

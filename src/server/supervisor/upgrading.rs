@@ -1,0 +1,141 @@
+//! The upgrade of the program in place, seen from the process that is replaced and from the one
+//! that replaces it. The first serves on until the second says that it is ready.
+
+#![forbid(unsafe_code)]
+
+use std::os::fd::AsFd;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::super::start::ServeError;
+use super::super::upgrade::{FromPredecessor, FromSuccessor, Successor};
+use super::{Event, Supervisor};
+
+/// Where an upgrade stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Succession {
+    /// This process serves, or has not begun to.
+    None,
+    /// This process replaces another, and has not heard yet that it let go.
+    Follows,
+    /// Another process serves; the sessions of this one go on to their end.
+    Over,
+}
+
+impl Supervisor<'_> {
+    /// Starts the program that is on disk now; it has what it needs to serve beside this one.
+    pub(super) fn upgrade(&mut self) {
+        let serves = self.stop.is_none() && self.succession == Succession::None;
+        if !serves || self.listeners.is_empty() || self.successor.is_some() {
+            tracing::warn!("not a time to upgrade: starting, stopping or upgrading already");
+            return;
+        }
+        let program = crate::config::program_path();
+        tracing::info!("upgrading: starting {}", program.display());
+        self.notify.reloading("Upgrading");
+        let sockets: Vec<_> = self
+            .listeners
+            .iter()
+            .map(|listener| listener.as_fd())
+            .collect();
+        let started = Successor::start(
+            &sockets,
+            self.pid_file.as_ref().map(AsFd::as_fd),
+            self.nice,
+            self.settings.service.upgrade,
+            self.events.clone(),
+        );
+        match started {
+            Ok(successor) => self.successor = Some(successor),
+            Err(error) => {
+                let why = format!("cannot start {}: {error}", program.display());
+                self.upgrade_failed(&why);
+            }
+        }
+    }
+
+    fn upgrade_failed(&mut self, why: &str) {
+        self.successor = None;
+        tracing::error!("upgrade failed, this process goes on: {}", why.trim_end());
+        let line = why.lines().next().unwrap_or_default();
+        self.notify.ready(&format!("Upgrade failed: {line}"));
+    }
+
+    pub(super) fn successor_says(&mut self, word: FromSuccessor) {
+        match word {
+            FromSuccessor::Failed { .. } if self.stop.is_some() => {}
+            // It was ready just when the service was told to stop.
+            FromSuccessor::Ready { pid } if self.stop.is_some() => {
+                let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+                let _ = pid.map(|pid| kill_process(pid, Signal::TERM));
+            }
+            FromSuccessor::Failed { why } => self.upgrade_failed(&why),
+            FromSuccessor::Ready { pid } => {
+                // What was accepted before this is in the queue of events already, so that the
+                // retreat comes behind the last client.
+                self.close_listeners();
+                let _ = self.events.send(Event::Retire);
+                if let Some(pid_file) = self.pid_file.take() {
+                    pid_file.leave();
+                }
+                let open = self.sessions.len();
+                tracing::info!(
+                    "upgraded: process {pid} serves new clients, {open} open sessions go on here"
+                );
+                self.notify.main_pid(pid);
+                // What else there is to tell is for the new process to tell.
+                self.notify.fall_silent();
+                if let Some(successor) = &self.successor {
+                    successor.let_go();
+                }
+            }
+            FromSuccessor::Stop => {
+                if self.stop.is_none() {
+                    self.stop();
+                }
+            }
+        }
+    }
+
+    /// From here on this process only ends its sessions.
+    pub(super) fn retire(&mut self) {
+        self.succession = Succession::Over;
+        self.place_waiting();
+    }
+
+    /// Whether all sessions of a replaced process have ended.
+    pub(super) fn has_retired(&self) -> bool {
+        self.succession == Succession::Over && self.waiting.is_empty() && self.sessions.is_empty()
+    }
+
+    /// In the new process: everything is loaded, and clients are accepted.
+    pub(super) fn succeed(&mut self) -> Result<(), ServeError> {
+        let Some(line) = &self.predecessor else {
+            return Ok(());
+        };
+        let gone = |error| {
+            let text = format!("the process that was to be upgraded cannot be told: {error}");
+            ServeError::Start(text)
+        };
+        self.succession = Succession::Follows;
+        line.listen(self.events.clone()).map_err(gone)?;
+        line.ready().map_err(gone)
+    }
+
+    pub(super) fn predecessor_says(&mut self, word: FromPredecessor) {
+        if let FromPredecessor::Gone = word {
+            self.predecessor = None;
+            tracing::info!("the process before the upgrade has ended");
+        }
+        if self.succession != Succession::Follows {
+            return;
+        }
+        self.succession = Succession::None;
+        if let Some(pid_file) = &mut self.pid_file
+            && let Err(problem) = pid_file.claim()
+        {
+            tracing::error!("{problem}");
+        }
+        self.notify.ready(&self.status());
+    }
+}
