@@ -52,6 +52,7 @@ fn replaceable(dir: &Path, args: &[&str]) -> Command {
         .arg("--pid-file")
         .arg(dir.join("pid"))
         .env_remove("NOTIFY_SOCKET")
+        .env("RUNTIME_DIRECTORY", dir.join("run"))
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped());
