@@ -168,6 +168,7 @@ fn activated(dir: &Path, three: OwnedFd, four: OwnedFd, args: &[&str]) -> Comman
         .arg(std::env::current_exe().unwrap())
         .args(words)
         .env("LISTEN_FDS", "2")
+        .env("RUNTIME_DIRECTORY", dir.join("run"))
         .env("LISTEN_FDNAMES", "smtp:submission")
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::from(three))
