@@ -194,7 +194,7 @@ struct Serve {
 
     /// Make the control socket here, in a directory that the service's user may write to; `none`:
     /// make none. Default: PID.sock in the directory that the environment variable
-    /// RUNTIME_DIRECTORY names (systemd sets it), else in /run/camelpost if started as root, else
+    /// RUNTIME_DIRECTORY names (systemd sets it), else in /run/camelpost/UID if started as root, else
     /// in $XDG_RUNTIME_DIR/camelpost or, without that, /tmp/camelpost-UID.
     #[arg(long, value_name = "PATH")]
     control: Option<ControlPlace>,

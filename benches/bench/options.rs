@@ -18,7 +18,7 @@ pub struct Options {
     pub rounds: usize,
 
     /// Connections with one 2 KiB message, per turn
-    #[arg(long, default_value_t = 100, value_name = "N")]
+    #[arg(long, default_value_t = 200, value_name = "N")]
     pub connections: usize,
 
     /// 2 KiB messages in one connection, per turn

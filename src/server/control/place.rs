@@ -89,7 +89,16 @@ pub fn prepare(place: &ControlPlace, owner: (Uid, Gid)) -> Result<(), String> {
     if *place != ControlPlace::Default {
         return Ok(());
     }
-    let dir = default_dir();
+    let dir = default_dir(owner.0);
+    // Daemons of several users do not take the directory from each other: each has its own.
+    if dir.parent() == Some(Path::new(SYSTEM_DIR)) {
+        own(Path::new(SYSTEM_DIR), (Uid::ROOT, Gid::ROOT))?;
+    }
+    own(&dir, owner)
+}
+
+/// Makes a directory, and gives it to its owner.
+fn own(dir: &Path, owner: (Uid, Gid)) -> Result<(), String> {
     let problem = |error: io::Error| {
         format!(
             "no control socket: cannot use the directory {}: {}; name a path with --control, or \
@@ -99,13 +108,13 @@ pub fn prepare(place: &ControlPlace, owner: (Uid, Gid)) -> Result<(), String> {
         )
     };
     let mode = if geteuid().is_root() { 0o755 } else { 0o700 };
-    match fs::DirBuilder::new().mode(mode).create(&dir) {
+    match fs::DirBuilder::new().mode(mode).create(dir) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(problem(error)),
         _ => {}
     }
     // By descriptor: a link that somebody has put there is not followed.
     let flags = OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::RDONLY;
-    let opened = rustix::fs::open(&dir, flags, Mode::empty()).map_err(|e| problem(e.into()))?;
+    let opened = rustix::fs::open(dir, flags, Mode::empty()).map_err(|e| problem(e.into()))?;
     let stat = rustix::fs::fstat(&opened).map_err(|error| problem(error.into()))?;
     let (uid, gid) = owner;
     if stat.st_uid == uid.as_raw() {
@@ -125,7 +134,7 @@ pub fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket
         ControlPlace::At(path) => std::path::absolute(path)
             .map_err(|error| format!("--control {}: {}", path.display(), reason(&error)))?,
         ControlPlace::Default => {
-            let dir = default_dir();
+            let dir = default_dir(geteuid());
             for old in sockets_in(&dir) {
                 if probe(&old) == Probe::Stale {
                     let _ = fs::remove_file(&old);
@@ -238,13 +247,13 @@ fn dir_of_user() -> PathBuf {
     }
 }
 
-/// Where this process would make its socket. Changing the user does not change it: it is asked
-/// for once before that and once after, so the answer of before is kept.
-fn default_dir() -> PathBuf {
+/// Where this process would make its socket, for a service of this user. Changing the user does not
+/// change it: it is asked for once before that and once after, so the answer of before is kept.
+fn default_dir(user: Uid) -> PathBuf {
     static DIR: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     DIR.get_or_init(|| match given_dir() {
         Some(dir) => dir,
-        None if geteuid().is_root() => SYSTEM_DIR.into(),
+        None if geteuid().is_root() => Path::new(SYSTEM_DIR).join(user.as_raw().to_string()),
         None => dir_of_user(),
     })
     .clone()
@@ -252,11 +261,20 @@ fn default_dir() -> PathBuf {
 
 /// Where a command looks: an ordinary user's daemons and those of the system.
 fn search_dirs() -> Vec<PathBuf> {
-    match given_dir() {
-        Some(dir) => vec![dir],
-        None if geteuid().is_root() => vec![SYSTEM_DIR.into()],
-        None => vec![SYSTEM_DIR.into(), dir_of_user()],
+    if let Some(dir) = given_dir() {
+        return vec![dir];
     }
+    let mut dirs = vec![PathBuf::from(SYSTEM_DIR)];
+    let users = fs::read_dir(SYSTEM_DIR).into_iter().flatten();
+    dirs.extend(
+        users
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.is_dir()),
+    );
+    if !geteuid().is_root() {
+        dirs.push(dir_of_user());
+    }
+    dirs
 }
 
 fn sockets_in(dir: &Path) -> Vec<PathBuf> {
