@@ -153,6 +153,7 @@ config_sets! {
     no_queue
     notes_of_register
     objects
+    package_plugin_accessor
     old_names
     old_names_of_messages
     order_of_loading
