@@ -93,7 +93,7 @@ impl Daemon {
             Which::Camelpost => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
                 // $0, which FindBin looks for: the service user may not get into the repository.
-                let name = root.join("camelpost");
+                let name = root.join("bin/camelpost");
                 File::create(&name).map_err(|e| format!("{}: {e}", name.display()))?;
                 command.arg0(name);
                 command.args(["serve", "--config"]).arg(root.join("config"));
