@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -44,7 +44,11 @@ fn start(dir: TempDir, args: &[&str]) -> Daemon {
 
 fn replaceable(dir: &Path, args: &[&str]) -> Command {
     let program = dir.join("camelpost");
-    symlink(std::env::current_exe().unwrap(), &program).unwrap();
+    // No symbolic link: the service user may not get to where this program was built.
+    let built = std::env::current_exe().unwrap();
+    if std::fs::hard_link(&built, &program).is_err() {
+        std::fs::copy(&built, &program).unwrap();
+    }
     let plain = command(dir, args);
     let mut command = Command::new(program);
     command
