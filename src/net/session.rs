@@ -18,9 +18,8 @@ use crate::hook::{HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
-use crate::perl::log::LOGCRIT;
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped, stdio};
-use crate::plugin::{Loaded as Natives, SessionAccess, TooLate, lateness};
+use crate::plugin::{Loaded as Natives, SessionAccess};
 use crate::session::{ReadEvent, State};
 use crate::watch;
 
@@ -302,13 +301,9 @@ impl Session {
         watch::set_session(self.id);
         match guard.run(handler.call(&access, call)).await {
             Ok(verdict) => verdict,
-            Err(TooLate) => {
-                self.log(
-                    LOGCRIT,
-                    None,
-                    None,
-                    lateness(name, hook, &guard).into_bytes(),
-                );
+            Err(unanswered) => {
+                let (level, text) = unanswered.told(name, hook, &guard);
+                self.log(level, None, None, text.into_bytes());
                 guard.on_lateness().unwrap_or_else(Verdict::declined)
             }
         }

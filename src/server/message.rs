@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{LoadFacts, Names, channel::MAX_MESSAGE};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(super) const MAX_CHILD_ADDRS: usize = 1800;
@@ -32,7 +32,8 @@ pub(super) enum FromZygote {
     Ready { protocol: u32, facts: LoadFacts },
     /// Loading failed; lines for the user.
     Failed { message: String },
-    /// Before `Ready`: what the numbers on the workers' pages stand for.
+    /// Before `Ready`: what the numbers on the workers' pages stand for. Where plugins can be put
+    /// into quarantine, the memory of the ledger comes as the descriptor.
     Names { names: Names },
     /// This is being loaded from now on.
     Loading { what: String },

@@ -13,6 +13,7 @@ mod clients;
 mod control;
 mod detach;
 mod generation;
+mod ledger;
 mod listen;
 mod message;
 mod metrics;
@@ -32,7 +33,7 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    SessionStatus, Status, WorkerState, WorkerStatus, ask,
+    QuarantineStatus, SessionStatus, Status, WorkerState, WorkerStatus, ask,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
@@ -76,6 +77,11 @@ pub trait Engine {
     /// The names of what its workers write to their pages.
     fn names(&self, _loaded: &Self::Loaded) -> Names {
         Names::default()
+    }
+
+    /// Which plugins are not called for some time when they have failed too often.
+    fn quarantine_rules(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Rule> {
+        Vec::new()
     }
 
     /// Called in the zygote before each fork: buffered output would be written twice.

@@ -15,7 +15,7 @@ use rustix::process::{
 use super::channel::{Channel, Received, Wait};
 use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
 use super::worker::WorkerLink;
-use super::{Engine, process, progress};
+use super::{Engine, ledger, process, progress};
 
 struct Child {
     worker: u64,
@@ -76,7 +76,16 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         protocol: PROTOCOL,
         facts,
     };
-    if control.send(&names.encode(), None, Wait::Yes).is_err() {
+    let ledger = match ledger::make(&engine.quarantine_rules(&loaded)) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            let message = format!("camelpost: cannot make memory for the quarantine: {error}");
+            let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
+            return 1;
+        }
+    };
+    let ledger = ledger.as_ref().map(AsFd::as_fd);
+    if control.send(&names.encode(), ledger, Wait::Yes).is_err() {
         return 1;
     }
     if control.send(&ready.encode(), None, Wait::Yes).is_err() {

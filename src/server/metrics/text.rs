@@ -67,6 +67,7 @@ pub(super) fn metrics(status: &Status) -> String {
     clients(&mut page, status);
     workers(&mut page, status);
     loads(&mut page, status);
+    quarantine(&mut page, status);
     plugins(&mut page, status.plugins.as_deref().unwrap_or_default());
     page.0
 }
@@ -207,15 +208,35 @@ fn loads(page: &mut Page, status: &Status) {
     );
 }
 
+fn quarantine(page: &mut Page, status: &Status) {
+    page.one(
+        "camelpost_plugin_quarantines_total",
+        "counter",
+        "How often a plugin was put into quarantine.",
+        status.counters.quarantines,
+    );
+    let name = "camelpost_plugin_quarantined";
+    page.metric(name, "gauge", "Plugins that are not called, each with 1.");
+    for one in &status.quarantined {
+        let generation = one.generation.to_string();
+        let labels = [
+            ("plugin", one.plugin.as_str()),
+            ("hook", one.hook.as_str()),
+            ("generation", generation.as_str()),
+        ];
+        page.sample(name, &labels, 1);
+    }
+}
+
 fn plugins(page: &mut Page, plugins: &[PluginStatus]) {
     let failed = "camelpost_plugin_calls_failed_total";
     page.metric(
         failed,
         "counter",
-        "Plugin calls that died, and those whose time was over.",
+        "Plugin calls that died, whose time was over, and that have ended their process.",
     );
     for one in plugins {
-        for (how, count) in [("died", one.died), ("late", one.late)] {
+        for (how, count) in [("died", one.died), ("late", one.late), ("ended", one.ended)] {
             let labels = [
                 ("plugin", one.plugin.as_str()),
                 ("hook", one.hook.as_str()),
@@ -280,6 +301,7 @@ mod tests {
             calls: 6,
             died: 1,
             late: 2,
+            ended: 3,
             nanoseconds: 1_500_000_000,
             verdicts: [("DENY".to_owned(), 3)].into(),
             durations: vec![
@@ -294,6 +316,7 @@ mod tests {
         for line in [
             format!("camelpost_plugin_verdicts_total{{{of},verdict=\"DENY\"}} 3"),
             format!("camelpost_plugin_calls_failed_total{{{of},how=\"late\"}} 2"),
+            format!("camelpost_plugin_calls_failed_total{{{of},how=\"ended\"}} 3"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000001024\"}} 1"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000004096\"}} 3"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"+Inf\"}} 6"),

@@ -203,6 +203,7 @@ impl Supervisor<'_> {
             waiting_clients: self.waiting.len() as u64,
             counters: self.counters.clone(),
             workers,
+            quarantined: self.quarantine_list(),
             sessions: with_sessions.then(|| self.session_list()),
             plugins: with_plugins.then(|| plugin_list(self.sums())),
         }
@@ -267,6 +268,7 @@ fn plugin_list(sums: Sums) -> Vec<PluginStatus> {
             calls: sum.calls,
             died: sum.died,
             late: sum.late,
+            ended: sum.ended,
             nanoseconds: nanoseconds(sum.time),
             verdicts: (VERDICTS.into_iter().zip(sum.verdicts))
                 .filter(|(_, count)| *count > 0)

@@ -6,6 +6,7 @@
 mod control;
 mod loading;
 mod placement;
+mod quarantine;
 mod stopping;
 mod upgrading;
 mod watchdog;
@@ -36,6 +37,7 @@ use super::rate::Rates;
 use super::start::{Begun, ServeError, Settings, ZygoteCommand};
 use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use super::workers::{Damper, Workers};
+use quarantine::Quarantines;
 use stopping::{LAST_GRACE, Stop};
 use upgrading::Succession;
 use watchdog::Watchdog;
@@ -128,6 +130,7 @@ pub(super) struct Supervisor<'a> {
     workers: Workers,
     next_worker: u64,
     watchdog: Watchdog,
+    quarantines: Quarantines,
     /// What plugins did in workers that have ended.
     past: Sums,
     sessions: HashMap<u64, Session>,
@@ -177,6 +180,7 @@ impl<'a> Supervisor<'a> {
             workers: Workers::default(),
             next_worker: 0,
             watchdog: Watchdog::default(),
+            quarantines: Quarantines::default(),
             past: Sums::default(),
             sessions: HashMap::new(),
             next_session: 0,
@@ -289,7 +293,12 @@ impl<'a> Supervisor<'a> {
             return Some(stop.next);
         }
         let watch = self.watchdog.wake_at(!self.sessions.is_empty());
-        let waits = [self.zygotes.wake_at(), self.forks.wake_at(), watch];
+        let waits = [
+            self.zygotes.wake_at(),
+            self.forks.wake_at(),
+            self.quarantines.wake_at(),
+            watch,
+        ];
         waits.into_iter().flatten().min()
     }
 
@@ -301,6 +310,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.watch_calls();
+        self.look_at_quarantines();
         if self.zygotes.try_again() {
             self.restart_zygote();
         }

@@ -189,6 +189,9 @@ impl Supervisor<'_> {
                     self.counters.sessions_done += 1;
                 }
                 self.forks.well();
+                if !reuse {
+                    self.look_at_quarantines();
+                }
                 self.workers
                     .release(number, session, reuse && !old && !worn && !surplus);
                 self.place_waiting();
@@ -222,7 +225,16 @@ impl Supervisor<'_> {
             return;
         };
         watching::add(&mut self.past, &worker);
+        let culprit = match self.is_killing() {
+            true => None,
+            false => self.blame(&worker),
+        };
+        self.look_at_quarantines();
         let pid = worker.pid;
+        let running = match culprit {
+            Some((plugin, hook)) => format!(" (plugin {plugin} was running the {hook} hook)"),
+            None => String::new(),
+        };
         let how = match end {
             Some(ProcessEnd::Status(status)) => format!("ended with status {status}"),
             Some(ProcessEnd::Signal(signal)) => format!("was killed by signal {signal}"),
@@ -242,11 +254,15 @@ impl Supervisor<'_> {
             let ip = session.ip;
             match session.socket {
                 Some(socket) => {
-                    tracing::error!("worker {pid} {how} in a session; its client {ip} got a 421");
+                    tracing::error!(
+                        "worker {pid} {how} in a session; its client {ip} got a 421{running}"
+                    );
                     refuse(&socket, WORKER_DIED);
                     tokio::task::spawn_local(linger(socket, (session.permit, session.counted)));
                 }
-                None => tracing::error!("worker {pid} {how} in the TLS session of {ip}"),
+                None => {
+                    tracing::error!("worker {pid} {how} in the TLS session of {ip}{running}");
+                }
             }
         }
         let in_order = worker.dismissed && matches!(end, Some(ProcessEnd::Status(0)) | None);
@@ -254,7 +270,7 @@ impl Supervisor<'_> {
         if in_order || (self.is_killing() && !served_someone) {
             tracing::debug!("cleaning up after {pid}");
         } else if !served_someone {
-            tracing::error!("idle worker {pid} {how}");
+            tracing::error!("idle worker {pid} {how}{running}");
         }
         let unasked = !in_order && self.stop.is_none();
         if unasked && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
