@@ -14,6 +14,8 @@ mod endings;
 mod isolation;
 #[path = "sessions/leftovers.rs"]
 mod leftovers;
+#[path = "sessions/memory.rs"]
+mod memory;
 #[path = "sessions/plugins.rs"]
 mod plugins;
 #[path = "sessions/quarantine.rs"]

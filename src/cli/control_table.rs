@@ -67,12 +67,15 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
     };
     writeln!(
         text,
-        "workers     {} ({} kept, {} spare); forked: {}, failed: {}; ended: {ends}",
+        "workers     {} ({} kept, {} spare); forked: {}, failed: {}; ended: {ends}; \
+         over their memory: {} replaced, {} killed",
         status.workers.len(),
         limits.workers,
         limits.spare_workers,
         counters.workers_forked,
-        counters.forks_failed
+        counters.forks_failed,
+        counters.memory_replaced,
+        counters.memory_killed
     )?;
     writeln!(
         text,

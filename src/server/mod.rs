@@ -44,6 +44,7 @@ pub use start::{
     ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
     serve,
 };
+pub use supervisor::MemoryLimits;
 pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 

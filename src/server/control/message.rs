@@ -113,6 +113,11 @@ pub struct Limits {
     pub workers: u32,
     pub spare_workers: u32,
     pub sessions_per_life: u32,
+    /// Bytes that a worker may take before it is replaced, and before it is killed.
+    #[serde(default)]
+    pub worker_memory: u64,
+    #[serde(default)]
+    pub worker_memory_max: u64,
 }
 
 /// Counted since the daemon's start.
@@ -144,6 +149,12 @@ pub struct Counters {
     /// How often a plugin was put into quarantine.
     #[serde(default)]
     pub quarantines: u64,
+    /// Workers that were replaced because of the memory that they had taken.
+    #[serde(default)]
+    pub memory_replaced: u64,
+    /// Workers that were killed because of it.
+    #[serde(default)]
+    pub memory_killed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

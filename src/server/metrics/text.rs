@@ -167,6 +167,16 @@ fn workers(page: &mut Page, status: &Status) {
         "Workers that could not be started.",
         counters.forks_failed,
     );
+    page.by(
+        "camelpost_workers_over_memory_total",
+        "counter",
+        "Workers that have taken more memory than they may.",
+        "outcome",
+        &[
+            ("replaced", counters.memory_replaced),
+            ("killed", counters.memory_killed),
+        ],
+    );
     let ends = "camelpost_worker_ends_total";
     page.metric(
         ends,

@@ -198,6 +198,8 @@ impl Supervisor<'_> {
                 workers: self.settings.workers,
                 spare_workers: self.settings.spare_workers,
                 sessions_per_life: self.settings.sessions_per_life,
+                worker_memory: self.settings.memory.replace,
+                worker_memory_max: self.settings.memory.kill,
             },
             open_sessions: self.sessions.len() as u64,
             waiting_clients: self.waiting.len() as u64,

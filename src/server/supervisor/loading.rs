@@ -121,6 +121,7 @@ impl Supervisor<'_> {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");
                         self.counters.workers_forked += 1;
+                        self.memory.forked(number, pid);
                         self.workers.add(worker, new);
                     }
                     Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),

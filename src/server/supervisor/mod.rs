@@ -5,6 +5,7 @@
 
 mod control;
 mod loading;
+mod memory;
 mod placement;
 mod quarantine;
 mod stopping;
@@ -37,11 +38,14 @@ use super::rate::Rates;
 use super::start::{Begun, ServeError, Settings, ZygoteCommand};
 use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use super::workers::{Damper, Workers};
+use memory::Memory;
 use quarantine::Quarantines;
 use stopping::{LAST_GRACE, Stop};
 use upgrading::Succession;
 use watchdog::Watchdog;
 use watching::Sums;
+
+pub use memory::MemoryLimits;
 
 /// What the supervisor reacts to.
 pub(super) enum Event {
@@ -131,6 +135,7 @@ pub(super) struct Supervisor<'a> {
     next_worker: u64,
     watchdog: Watchdog,
     quarantines: Quarantines,
+    memory: Memory,
     /// What plugins did in workers that have ended.
     past: Sums,
     sessions: HashMap<u64, Session>,
@@ -181,6 +186,7 @@ impl<'a> Supervisor<'a> {
             next_worker: 0,
             watchdog: Watchdog::default(),
             quarantines: Quarantines::default(),
+            memory: Memory::default(),
             past: Sums::default(),
             sessions: HashMap::new(),
             next_session: 0,
@@ -293,11 +299,13 @@ impl<'a> Supervisor<'a> {
             return Some(stop.next);
         }
         let watch = self.watchdog.wake_at(!self.sessions.is_empty());
+        let memory = self.memory.wake_at(!self.sessions.is_empty());
         let waits = [
             self.zygotes.wake_at(),
             self.forks.wake_at(),
             self.quarantines.wake_at(),
             watch,
+            memory,
         ];
         waits.into_iter().flatten().min()
     }
@@ -310,6 +318,7 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.watch_calls();
+        self.watch_memory();
         self.look_at_quarantines();
         if self.zygotes.try_again() {
             self.restart_zygote();

@@ -150,7 +150,7 @@ fn left(until: u64, now: u64) -> u64 {
 
 /// Of the calls that ran when a worker died, the one that did it: the innermost one that was not
 /// just awaited.
-fn culprit(running: Vec<Running>) -> Option<Running> {
+pub(super) fn culprit(running: Vec<Running>) -> Option<Running> {
     let perl = running.iter().rfind(|call| !call.place.native).copied();
     perl.or_else(|| running.last().copied())
 }
