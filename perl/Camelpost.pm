@@ -117,8 +117,10 @@ sub obey {
 # The process state of a session: taken once, before the worker's first, and put
 # back after one that has changed it.
 my %noted;
+my $table;    # of hooks
 
 sub note_state {
+    $table = $Qpsmtpd::hooks;
     %noted = (
         env => {%ENV},
         sig => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
@@ -146,6 +148,7 @@ sub _restore_hooks {
 }
 
 sub restore_state {
+    $Qpsmtpd::hooks = $table;
     my $env = $noted{env};
     for my $name (grep { !/^TCP(?:LOCALIP|REMOTEIP|REMOTEHOST)\z/ } keys %ENV) {
         delete $ENV{$name} unless exists $env->{$name};

@@ -172,8 +172,12 @@ impl Session {
                 }
             }
         };
+        stdio::end_alarm();
         if outcome.is_ok() {
             stdio::flush();
+            if stdio::closed() && !self.mend() {
+                return Err(Exited);
+            }
             if !self.taken.get() && stdio::taken() {
                 self.hand_over();
             } else if lent || self.state.input.borrow().is_empty() {
@@ -184,6 +188,12 @@ impl Session {
             }
         }
         outcome
+    }
+
+    /// A plugin has closed a handle that others find open. False where that cannot be undone.
+    fn mend(&self) -> bool {
+        self.host.restore_stderr().is_ok()
+            && (self.taken.get() || (self.transport.take_stdio().is_ok() && stdio::fresh().is_ok()))
     }
 
     /// A plugin has taken the client over. What the client sent before the handshake was not

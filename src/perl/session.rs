@@ -45,7 +45,14 @@ impl Host {
         drop(ended);
         self.contents.end_session();
         super::value::release_dropped()?;
+        self.process_state.check_identity();
         self.process_state.restore()
+    }
+
+    /// STDERR is what it was.
+    pub fn restore_stderr(&self) -> Result<(), Unwind> {
+        self.process_state.restore_stderr();
+        stdio::fresh_stderr()
     }
 
     /// Calls the parser that a parse hook gave: (plugin, verb, rest).

@@ -9,7 +9,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, wait,
+    waitpid,
 };
 
 use super::channel::{Channel, Received, Wait};
@@ -236,7 +237,8 @@ fn reap(
     children: &mut Vec<Child>,
     chores: &mut impl FnMut(Chore),
 ) -> io::Result<()> {
-    while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+    // Any child: a plugin may have put its worker into a process group of its own.
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         let Some(place) = children.iter().position(|child| child.pid == pid) else {
             continue;
         };

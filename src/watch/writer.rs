@@ -139,6 +139,8 @@ impl std::fmt::Debug for Writer {
 /// A plugin is called. Where the process has no page, and where too many calls run, nothing is
 /// written.
 pub fn begin(spot: &Spot) -> Call<'_> {
+    // An exit that was on its way has arrived.
+    EXITING.set(false);
     let writer = WRITER.get().filter(|writer| writer.taken.get() != u32::MAX);
     let mut call = Call {
         spot,
