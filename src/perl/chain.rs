@@ -156,7 +156,7 @@ impl Host {
         }
         let running = guard.as_deref().map(Guard::begin);
         let outcome = call_hook(&entry.code, owner.as_deref(), &mut args);
-        let late = end(running, outcome.as_ref().err());
+        let late = end(running, outcome.as_ref().err(), hook, || name.to_vec());
         if let Some(guard) = guard.as_deref().filter(|_| late)
             && !matches!(outcome, Err(Unwind::Exited(_)))
         {
@@ -351,15 +351,29 @@ impl Host {
 
 /// A call is over; says whether it had to end. Then the process serves nobody else: what the
 /// interrupt has left half done is not to be met by another session.
-pub(super) fn end(running: Option<Call<'_>>, unwound: Option<&Unwind>) -> bool {
+pub(super) fn end(
+    running: Option<Call<'_>>,
+    unwound: Option<&Unwind>,
+    hook: Hook,
+    name: impl FnOnce() -> Vec<u8>,
+) -> bool {
     let Some(call) = running else { return false };
     let late = call.is_interrupted();
-    call.end(match unwound {
+    let exited = call.end(match unwound {
         Some(Unwind::Exited(_)) => End::Exited,
         _ if late => End::Late,
         Some(Unwind::Died(_)) => End::Died,
         None => End::Returned,
     });
+    if exited {
+        // Past the logging plugins: no Perl code runs before its process is left.
+        let name = name();
+        let name = String::from_utf8_lossy(&name);
+        tracing::error!(
+            "plugin {name} running the {} hook has called exit",
+            hook.name()
+        );
+    }
     if late {
         super::interrupt::calm();
         watch::wear_out();

@@ -159,7 +159,10 @@ impl Host {
             }
             let running = guard.as_deref().map(Guard::begin);
             let outcome = call_hook_for_code(&code, owner.as_deref(), &mut args);
-            end(running, outcome.as_ref().err());
+            let unwound = outcome.as_ref().err();
+            end(running, unwound, Hook::Logging, || {
+                name().unwrap_or_default()
+            });
             match outcome {
                 // What dies, or returns undef, is passed over; saying so would not end.
                 Ok(None) | Err(Unwind::Died(_)) => {}

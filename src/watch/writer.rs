@@ -176,9 +176,11 @@ impl Call<'_> {
         })
     }
 
-    /// The call is over.
-    pub fn end(self, end: End) {
-        let Some(writer) = self.writer else { return };
+    /// The call is over. Says whether it was this one that has called exit.
+    pub fn end(self, end: End) -> bool {
+        let Some(writer) = self.writer else {
+            return false;
+        };
         // What an exit leaves on its way out has not called it.
         let exited = end == End::Exited && !EXITING.replace(true);
         if self.spot.counted
@@ -203,6 +205,7 @@ impl Call<'_> {
                 End::Exited | End::Returned => {}
             }
         }
+        exited
     }
 }
 
@@ -349,7 +352,9 @@ mod tests {
         let page = page();
         let spots: Vec<_> = (0..ROWS + 5).map(|at| spot(at as u16)).collect();
         for _ in 0..2 {
-            spots.iter().for_each(|spot| begin(spot).end(End::Returned));
+            for spot in &spots {
+                begin(spot).end(End::Returned);
+            }
         }
         assert_eq!(page.sums().count(), ROWS);
         assert!(page.sums().all(|(_, sum)| sum.calls == 2));
@@ -368,7 +373,9 @@ mod tests {
             seconds: 0,
         });
         let (counted, other) = (Spot::new(place, 0, true), spot(0));
-        (0..3).for_each(|_| begin(&other).end(End::Late));
+        for _ in 0..3 {
+            begin(&other).end(End::Late);
+        }
         begin(&counted).end(End::Late);
         begin(&counted).end(End::Returned);
         let (outer, inner) = (begin(&counted), begin(&counted));

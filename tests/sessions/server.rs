@@ -185,6 +185,11 @@ impl Server {
         rustix::process::Pid::from_raw(first.parse().unwrap()).unwrap()
     }
 
+    /// The log so far.
+    pub fn lines(&self) -> Vec<String> {
+        self.log.lock().unwrap().clone()
+    }
+
     /// How many lines of the log have this text.
     pub fn count(&self, text: &str) -> usize {
         let log = self.log.lock().unwrap();
@@ -321,6 +326,15 @@ impl Client {
         match reply.strip_prefix("250 ") {
             Some(value) => value.to_owned(),
             None => panic!("{perl}: {reply:?}"),
+        }
+    }
+
+    /// Whether the server ends the connection, after nothing more.
+    pub fn is_closed(&mut self) -> bool {
+        match self.0.read(&mut [0; 1]) {
+            Ok(got) => got == 0,
+            // A server that died may leave a reset behind.
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
         }
     }
 

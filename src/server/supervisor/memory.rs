@@ -101,7 +101,7 @@ impl Supervisor<'_> {
             if kill > 0 && taken > kill && memory.killed.insert(number) {
                 worker.signal(Signal::KILL);
                 self.counters.memory_killed += 1;
-                let who = match culprit(running) {
+                let who = match culprit(&running) {
                     Some(call) => {
                         let (plugin, hook) = named(&worker.names, call.place);
                         format!("plugin {plugin} running the {hook} hook in worker {pid}")
@@ -113,7 +113,11 @@ impl Supervisor<'_> {
                      killing the worker",
                     kill >> 20
                 );
-            } else if kill > 0 && taken > kill / 2 && !running.is_empty() {
+            }
+            if memory.killed.contains(&number) {
+                continue;
+            }
+            if kill > 0 && taken > kill / 2 && !running.is_empty() {
                 memory.next = Some(now + CLOSE);
             }
             if replace > 0 && taken > replace && memory.replaced.insert(number) {

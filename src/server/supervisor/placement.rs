@@ -16,7 +16,7 @@ use super::{Client, Event, Session, Supervisor, watching};
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
-/// A worker that dies younger than this without a session done died at once.
+/// A worker that dies younger than this without a session died at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 const TOO_MANY: &str = "421 4.7.0 Too many connections from your address, try again later\r\n";
@@ -273,7 +273,7 @@ impl Supervisor<'_> {
             tracing::error!("idle worker {pid} {how}{running}");
         }
         let unasked = !in_order && self.stop.is_none();
-        if unasked && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
+        if unasked && !served_someone && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
             let wait = self.forks.failed();
             tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
         }

@@ -59,7 +59,7 @@ impl Supervisor<'_> {
 
     /// A worker has ended in the middle of a plugin's call, which is what it has ended by.
     pub(super) fn blame(&mut self, worker: &Worker) -> Option<(String, String)> {
-        let call = culprit(worker.page().running())?;
+        let call = culprit(&worker.page().running())?;
         let key = named(&worker.names, call.place);
         let sum = self.past.entry(key.clone()).or_default();
         sum.calls += 1;
@@ -150,7 +150,7 @@ fn left(until: u64, now: u64) -> u64 {
 
 /// Of the calls that ran when a worker died, the one that did it: the innermost one that was not
 /// just awaited.
-pub(super) fn culprit(running: Vec<Running>) -> Option<Running> {
+pub(super) fn culprit(running: &[Running]) -> Option<Running> {
     let perl = running.iter().rfind(|call| !call.place.native).copied();
     perl.or_else(|| running.last().copied())
 }

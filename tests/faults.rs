@@ -1,0 +1,39 @@
+//! Faults: a plugin misbehaves in each way that a plugin can, and the session in which it does, one
+//! beside it and the next client see what docs/faults.md says.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)]
+
+#[path = "sessions/server.rs"]
+#[allow(dead_code)]
+mod server;
+
+#[path = "faults/list.rs"]
+mod list;
+#[path = "faults/log.rs"]
+mod log;
+#[path = "faults/play.rs"]
+mod play;
+#[path = "faults/table.rs"]
+mod table;
+
+use play::Setting;
+use table::Section;
+
+/// A worker for each of the sessions that are open at a time.
+const APART: Setting = Setting {
+    args: &["--workers", "2", "--spare-workers", "0"],
+};
+
+#[test]
+fn every_fault_ends_what_the_table_says_and_the_next_client_is_served() {
+    let apart = play::all(&APART);
+    let sections = [Section {
+        heading: "One session per worker",
+        about: "The session beside it has another worker.",
+        seen: &apart,
+    }];
+    if let Err(problem) = table::up_to_date(&table::page(&sections)) {
+        panic!("{problem}");
+    }
+}
