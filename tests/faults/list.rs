@@ -145,10 +145,6 @@ const DESCRIPTORS: &[Fault] = &[
         "closes the descriptors 3 to 50, which are the host's",
         "POSIX::close($_) for 3 .. 50",
     ),
-    fatal(
-        "puts the client on the descriptors 3 to 50",
-        "POSIX::dup2(0, $_) for 3 .. 50",
-    ),
 ];
 
 const STATE: &[Fault] = &[
@@ -173,7 +169,10 @@ const STATE: &[Fault] = &[
     ),
     fault("changes %ENV", "%ENV = (PATH => '/none', RELAYCLIENT => 1)"),
     fault("`setsid`", "POSIX::setsid()"),
-    fault("`setpriority`", "setpriority 0, 0, 19; POSIX::nice(1)"),
+    fault(
+        "lowers a resource limit",
+        "system 'prlimit', \"--pid=$$\", '--nofile=64:64'",
+    ),
     as_root("changes its user, as root", "$> = 65534 if !$>"),
     as_root("changes its root directory, as root", "chroot '/usr'"),
 ];

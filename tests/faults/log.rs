@@ -2,8 +2,10 @@
 
 use regex::Regex;
 
+use crate::list::Fault;
+
 /// The lines that tell of plugins, workers and what they could not do, each once.
-pub fn told(lines: &[String]) -> Vec<String> {
+pub fn told(lines: &[String], fault: &Fault) -> Vec<String> {
     let wanted =
         Regex::new(r"^\d+ .*(plugin faulty|FATAL PLUGIN|worker |[Zz]ygote|cannot |changed its)");
     let wanted = wanted.unwrap();
@@ -15,7 +17,7 @@ pub fn told(lines: &[String]) -> Vec<String> {
         }
     }
     // How much it has taken when it is looked at is chance.
-    if told.iter().any(|line| line.ends_with("killing the worker")) {
+    if fault.awaited.is_none() {
         told.retain(|line| !line.contains("--worker-memory:"));
     }
     told

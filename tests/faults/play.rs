@@ -186,7 +186,7 @@ impl Ground {
         let after = self.settled(0, what);
         until("the spool is empty", || server.files("spool").is_empty());
         let lines = &server.lines()[lines..];
-        let mut log = log::told(lines);
+        let mut log = log::told(lines, fault);
         let mut workers = ends(&before, &after);
         if fault.dies_anyhow {
             workers = "dies".to_owned();

@@ -187,7 +187,8 @@ impl Server {
 
     /// The log so far.
     pub fn lines(&self) -> Vec<String> {
-        self.log.lock().unwrap().clone()
+        let log = self.log.lock();
+        log.unwrap_or_else(|error| error.into_inner()).clone()
     }
 
     /// How many lines of the log have this text.
@@ -245,11 +246,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if thread::panicking() {
-            let log = self.log.lock();
-            eprintln!(
-                "{}",
-                log.unwrap_or_else(|error| error.into_inner()).join("\n")
-            );
+            eprintln!("{}", self.lines().join("\n"));
         }
         // Killing the supervisor takes zygote and idle workers along.
         let _ = self.child.kill();
