@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use super::super::Names;
 use super::super::control::QuarantineStatus;
+use super::super::generation::Generation;
 use super::super::process::SharedLedger;
-use super::super::workers::Worker;
+use super::super::workers::{Worker, Workers};
 use super::Supervisor;
 use super::watching::named;
 use crate::watch::{Running, now};
@@ -75,7 +76,7 @@ impl Supervisor<'_> {
         let (generations, workers) = (&self.generations, &self.workers);
         self.quarantines
             .0
-            .retain(|number, _| generations.contains_key(number) || workers.of(*number) > 0);
+            .retain(|number, _| lives(generations, workers, *number));
         for watched in self.quarantines.0.values_mut() {
             self.counters.quarantines += watched.tell();
         }
@@ -85,7 +86,13 @@ impl Supervisor<'_> {
     pub(super) fn quarantine_list(&self) -> Vec<QuarantineStatus> {
         let now = now();
         let mut list = Vec::new();
-        for (number, watched) in &self.quarantines.0 {
+        let live = |number| lives(&self.generations, &self.workers, number);
+        for (number, watched) in self
+            .quarantines
+            .0
+            .iter()
+            .filter(|(number, _)| live(**number))
+        {
             for one in watched.ledger.out(now) {
                 let (plugin, hook) = named(&watched.names, one.place());
                 list.push(QuarantineStatus {
@@ -100,6 +107,11 @@ impl Supervisor<'_> {
         list.sort_by(|a, b| (a.generation, &a.plugin).cmp(&(b.generation, &b.plugin)));
         list
     }
+}
+
+/// Whether plugins of this generation may still run.
+fn lives(generations: &HashMap<u64, Generation>, workers: &Workers, number: u64) -> bool {
+    generations.contains_key(&number) || workers.of(number) > 0
 }
 
 impl Watched {
