@@ -295,11 +295,12 @@ impl<'a> Supervisor<'a> {
 
     /// When `time_is_up` must be called next.
     fn next_time(&mut self) -> Option<Instant> {
-        if let Some(stop) = &self.stop {
-            return Some(stop.next);
-        }
         let watch = self.watchdog.wake_at(!self.sessions.is_empty());
         let memory = self.memory.wake_at(!self.sessions.is_empty());
+        if let Some(stop) = &self.stop {
+            let waits = [Some(stop.next), watch, memory];
+            return waits.into_iter().flatten().min();
+        }
         let waits = [
             self.zygotes.wake_at(),
             self.forks.wake_at(),
@@ -311,15 +312,15 @@ impl<'a> Supervisor<'a> {
     }
 
     fn time_is_up(&mut self) {
+        self.watch_calls();
+        self.watch_memory();
+        self.look_at_quarantines();
         if let Some(stop) = &self.stop {
             if stop.next <= Instant::now() {
                 self.stop_harder();
             }
             return;
         }
-        self.watch_calls();
-        self.watch_memory();
-        self.look_at_quarantines();
         if self.zygotes.try_again() {
             self.restart_zygote();
         }
