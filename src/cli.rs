@@ -24,6 +24,10 @@ use crate::server::{
 };
 
 const SESSIONS_PER_LIFE: u32 = 10_000;
+/// Sessions that share a worker once all have one.
+const SESSIONS_PER_WORKER: u32 = 200;
+/// Processes beyond the workers.
+const EXTRA_PROCESSES: u32 = 256;
 
 /// What the command line says to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,7 +170,7 @@ struct Serve {
     user: Option<String>,
 
     /// Connections open at a time; further ones wait until one ends. 0: any number.
-    #[arg(short = 'c', long, value_name = "N", default_value_t = 200)]
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 6400)]
     limit_connections: u32,
 
     /// Connections open at a time from one address (IPv6: from one /64); further ones get a 421.
@@ -174,10 +178,20 @@ struct Serve {
     #[arg(short, long, value_name = "N", default_value_t = 5)]
     max_from_ip: u32,
 
-    /// Worker processes kept for reuse, at least one more than the spare ones. While more
-    /// sessions are open there are more.
+    /// Worker processes, at least one more than the spare ones. Each session gets one of its own
+    /// while there are enough; further ones share.
     #[arg(long, value_name = "N", default_value_t = 32)]
     workers: u32,
+
+    /// Sessions that a worker may have at a time, its plugins running for one of them after the
+    /// other. 1: each has a worker for itself, and there are as many workers as connections.
+    #[arg(long, value_name = "N", default_value_t = SESSIONS_PER_WORKER, value_parser = clap::value_parser!(u32).range(1..))]
+    sessions_per_worker: u32,
+
+    /// Further processes for sessions that would keep others in their worker waiting: those that a
+    /// plugin takes over (tls), and those in a hook that is seen to run long. 0: none.
+    #[arg(long, value_name = "N", default_value_t = EXTRA_PROCESSES)]
+    extra_processes: u32,
 
     /// Idle worker processes kept ready, so that a client does not wait for a fork.
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -310,6 +324,8 @@ pub fn run<E: Engine>(
                 max_from_ip: args.max_from_ip,
                 workers: args.workers,
                 spare_workers: args.spare_workers,
+                sessions_per_worker: args.sessions_per_worker,
+                extra_processes: args.extra_processes,
                 sessions_per_life: args.sessions_per_life,
                 pid_file: args.pid_file,
                 detach: args.detach,

@@ -147,6 +147,13 @@ impl Page {
         running
     }
 
+    /// Whether a call of Perl code runs for longer than this.
+    pub fn is_busy(&self, now: u64, longer: Duration) -> bool {
+        let calls = self.slots.iter().filter_map(Slot::read);
+        let mut perl = calls.filter(|call| !call.place.native);
+        perl.any(|call| call.age(now) > longer)
+    }
+
     /// Asks the worker to end a call. It finds that when a signal makes it look.
     pub fn interrupt(&self, serial: u64) {
         self.interrupt.store(serial, Ordering::Release);

@@ -19,6 +19,8 @@ struct Writer {
 
 thread_local! {
     static WRITER: Cell<Option<&'static Writer>> = const { Cell::new(None) };
+    /// Of the process that this one was forked from.
+    static BEFORE: Cell<Option<&'static Writer>> = const { Cell::new(None) };
     /// What ran here may have left something behind that no other session is to meet.
     static WORN: Cell<bool> = const { Cell::new(false) };
 }
@@ -45,14 +47,23 @@ impl Spot {
     }
 }
 
-/// From now on this process writes to a page that nobody else writes to. Once in a process: the
-/// rows that spots have hold for its whole life.
+/// From now on this process writes to a page that nobody else writes to. Once in a process, as the
+/// rows that spots have hold for its whole life: those of the process that it was forked from, too.
 pub fn attach(page: &'static Page) {
+    let rows = BEFORE.take().map_or(0, |before| {
+        let rows = before.rows.get();
+        let both = page.rows.iter().zip(&before.page.rows);
+        for (row, known) in both.take(rows as usize) {
+            let place = known.place.load(Ordering::Relaxed);
+            row.place.store(place, Ordering::Release);
+        }
+        rows
+    });
     let writer = Writer {
         page,
         taken: Cell::new(0),
         serial: Cell::new(0),
-        rows: Cell::new(0),
+        rows: Cell::new(rows),
         session: Cell::new(0),
     };
     WRITER.set(Some(Box::leak(Box::new(writer))));
@@ -62,7 +73,7 @@ pub fn attach(page: &'static Page) {
 
 /// The page is another process's from now on.
 pub fn detach() {
-    WRITER.set(None);
+    BEFORE.set(WRITER.take());
 }
 
 /// Plugins run for this session from now on.
@@ -279,6 +290,24 @@ mod tests {
         drop((inner, outer));
         let next = begin(&spot);
         assert!(!is_interrupted() && !next.is_interrupted());
+    }
+
+    #[test]
+    fn what_is_counted_after_a_fork_goes_to_the_rows_of_the_new_page() {
+        let before = page();
+        let (one, other) = (spot(0), spot(1));
+        begin(&one).end(false, false);
+        begin(&other).end(false, false);
+        detach();
+        let after = page();
+        begin(&other).end(false, false);
+        begin(&spot(2)).end(false, false);
+        let calls = |page: &'static Page| {
+            let sums = page.sums().map(|(place, sum)| (place.plugin, sum.calls));
+            sums.filter(|(_, calls)| *calls > 0).collect::<Vec<_>>()
+        };
+        assert_eq!(calls(before), [(0, 1), (1, 1)]);
+        assert_eq!(calls(after), [(1, 1), (2, 1)]);
     }
 
     #[test]

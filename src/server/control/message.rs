@@ -109,6 +109,11 @@ pub struct Limits {
     pub connections_per_address: u32,
     pub workers: u32,
     pub spare_workers: u32,
+    #[serde(default)]
+    pub sessions_per_worker: u32,
+    /// Processes beyond the workers.
+    #[serde(default)]
+    pub extra_processes: u32,
     pub sessions_per_life: u32,
 }
 
@@ -129,6 +134,9 @@ pub struct Counters {
     pub sessions_lost: u64,
     /// Sessions that were still open when the daemon had to end.
     pub sessions_cut_off: u64,
+    /// Sessions that went on in a process forked for them.
+    #[serde(default)]
+    pub sessions_forked: u64,
     pub workers_forked: u64,
     pub forks_failed: u64,
     /// Ends of workers by cause: `retired`, `status N`, `signal N`, `unknown`.
@@ -154,6 +162,9 @@ pub struct WorkerStatus {
     pub pid: i32,
     pub generation: u64,
     pub state: WorkerState,
+    /// It was forked by a worker for its one session.
+    #[serde(default)]
+    pub for_one_session: bool,
     pub sessions: u64,
     pub served: u64,
     pub age_seconds: u64,
