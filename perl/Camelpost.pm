@@ -170,7 +170,7 @@ sub put_state {
     }
     _put_hooks($then->{hooks});
     my $sig = $then->{sig};
-    for my $name (keys %SIG) {
+    for my $name (keys %{{%SIG, %$sig}}) {
         my ($now, $was) = ($SIG{$name}, $sig->{$name});
         next if !defined $now && !defined $was;
         next if defined $now && defined $was && $now eq $was;

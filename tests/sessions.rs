@@ -18,5 +18,7 @@ mod leftovers;
 mod plugins;
 #[path = "sessions/settings.rs"]
 mod settings;
+#[path = "sessions/stacked.rs"]
+mod stacked;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;

@@ -194,12 +194,12 @@ impl Workers {
         self.all.values().filter(forked).count()
     }
 
-    /// The worker that can take one more session: of those whose clients are waited for, the one
-    /// with the fewest.
-    pub(super) fn least_loaded(&self, most: usize) -> Option<u64> {
+    /// The worker that can take one more session: of those whose Perl code has not run for longer
+    /// than this, the one with the fewest.
+    pub(super) fn least_loaded(&self, most: usize, longer: Duration) -> Option<u64> {
         let now = now();
         let can_take = self.all.iter().filter(|(_, worker)| worker.can_take(most));
-        let waits = can_take.filter(|(_, worker)| !worker.page.is_busy(now, LONG));
+        let waits = can_take.filter(|(_, worker)| !worker.page.is_busy(now, longer));
         let least = waits.min_by_key(|(_, worker)| worker.sessions.len());
         least.map(|(number, _)| *number)
     }
@@ -223,15 +223,14 @@ impl Workers {
             .count()
     }
 
-    /// The worker that is to take the next session, if there is one: one without sessions, else,
-    /// where workers are `shared`, one with fewer than so many.
-    pub(super) fn next(&mut self, shared: Option<usize>) -> Option<u64> {
+    /// A worker without sessions.
+    pub(super) fn next_idle(&mut self) -> Option<u64> {
         while let Some(number) = self.idle.pop() {
             if self.all.contains_key(&number) {
                 return Some(number);
             }
         }
-        self.least_loaded(shared?)
+        None
     }
 
     /// Gives a session to a worker; false if it does not take it.

@@ -90,6 +90,7 @@ pub(super) enum Event {
 struct Client {
     connection: Connection,
     counted: Counted,
+    since: Instant,
 }
 
 struct Session {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
-use super::super::workers::Word;
+use super::super::workers::{LONG, Word};
 use super::stopping::STOPPING;
 use super::upgrading::Succession;
 use super::{Client, Event, Session, Supervisor, watching};
@@ -53,6 +53,7 @@ impl Supervisor<'_> {
                 self.waiting.push_back(Client {
                     connection,
                     counted,
+                    since: Instant::now(),
                 });
                 self.place_waiting();
             }
@@ -83,10 +84,20 @@ impl Supervisor<'_> {
         }
     }
 
+    /// The worker for the client that waits longest.
     fn next_worker(&mut self) -> Option<u64> {
+        let idle = self.workers.next_idle();
+        if idle.is_some() || !self.shares() || self.can_spread() {
+            return idle;
+        }
+        // Perl code that runs now may be at the beginning of a long hook: that shows soon.
+        let client = self.waiting.front()?;
+        let longer = match client.since.elapsed() < LONG {
+            true => Duration::ZERO,
+            false => LONG,
+        };
         let most = self.settings.sessions_per_worker as usize;
-        let shared = (self.shares() && !self.can_spread()).then_some(most);
-        self.workers.next(shared)
+        self.workers.least_loaded(most, longer)
     }
 
     /// Whether workers may have several sessions.
@@ -114,7 +125,7 @@ impl Supervisor<'_> {
             // fork for it.
             let long = self.long >> CONNECT & 1 == 1;
             // Without a worker that waits for its clients, all are in plugins that run long.
-            let stuck = || self.workers.least_loaded(usize::MAX).is_none();
+            let stuck = || self.workers.least_loaded(usize::MAX, LONG).is_none();
             return match !self.waiting.is_empty() && (long || stuck()) {
                 true => workers + self.free_processes(0),
                 false => workers,
@@ -137,6 +148,7 @@ impl Supervisor<'_> {
         let Client {
             connection,
             counted,
+            since,
         } = client;
         let Connection {
             socket,
@@ -174,6 +186,7 @@ impl Supervisor<'_> {
             self.waiting.push_front(Client {
                 connection,
                 counted,
+                since,
             });
         }
     }
