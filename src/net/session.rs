@@ -503,6 +503,9 @@ impl Session {
     /// Whether Perl work waits that must be done before the transaction or connection ends.
     pub fn has_pending(&self) -> bool {
         let on = self.stage.as_ref().is_none_or(|stage| stage.is_on(self));
+        if !on {
+            self.keep_dropped();
+        }
         !self.log.borrow().is_empty() || !self.dropped.borrow().is_empty() || (on && any_dropped())
     }
 }
