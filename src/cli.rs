@@ -79,6 +79,9 @@ enum Subcommands {
     Status(control::StatusArgs),
     /// Have the running daemon load config and plugins anew, and wait until it has.
     Reload(control::ReloadArgs),
+    /// Have the running daemon replaced by the program that is on disk now, without a gap, and wait
+    /// until that serves.
+    Upgrade(control::UpgradeArgs),
     /// Have the running daemon take no new connections, and end when its sessions have.
     Drain(control::DrainArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -140,8 +143,8 @@ Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second
 off), HUP loads config and plugins anew; if that fails, what was loaded stays. USR2 \
 upgrades: the program's file is started anew with the same arguments, and takes over the listening \
 sockets when it has loaded everything; open sessions go on in the old process. If that fails, the \
-old process goes on as it was. `camelpost reload`, `drain` and `status` do and show more, through \
-the control socket.\n\n\
+old process goes on as it was. `camelpost reload`, `upgrade`, `drain`, `status` and `top` do and \
+show more, through the control socket.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
@@ -294,6 +297,7 @@ pub fn run<E: Engine>(
         }
         Subcommands::Status(args) => control::status(&args),
         Subcommands::Reload(args) => control::reload(&args),
+        Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),

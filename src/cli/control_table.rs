@@ -56,6 +56,12 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         counters.refused_rate,
         counters.refused_stopping
     )?;
+    let queue: Vec<String> = status
+        .queue_outcomes
+        .iter()
+        .map(|(outcome, count)| format!("{count} {outcome}"))
+        .collect();
+    writeln!(text, "messages    {}", queue.join(", "))?;
     let ends: Vec<String> = counters
         .worker_ends
         .iter()

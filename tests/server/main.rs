@@ -12,6 +12,7 @@ mod service;
 mod stopping;
 mod systemd;
 mod upgrade;
+mod upgrade_command;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -30,7 +31,9 @@ macro_rules! tests {
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let program = ["serve", "zygote", "status", "reload", "drain"];
+    let program = [
+        "serve", "zygote", "status", "reload", "upgrade", "drain", "top",
+    ];
     if args
         .first()
         .is_some_and(|first| program.contains(&first.as_str()))
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         stopping::TESTS,
         systemd::TESTS,
         upgrade::TESTS,
+        upgrade_command::TESTS,
     ]
     .concat();
     if args.iter().any(|arg| arg == "--list") {

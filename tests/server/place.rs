@@ -155,7 +155,7 @@ fn several_daemons_are_listed() {
 
 fn no_daemon_is_one_clear_line() {
     let dir = config(&[]);
-    for command in ["status", "reload", "drain"] {
+    for command in ["status", "reload", "upgrade", "drain"] {
         let run = dir.path().join("run").display().to_string();
         assert_refused(
             &ask(dir.path(), &[command]),
