@@ -9,6 +9,7 @@ mod control_table;
 mod flavour;
 mod getopt;
 mod service;
+mod top;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::classic::Request;
 use self::flavour::Flavour;
 use self::service::{Given, ServiceArgs};
+pub use self::top::Screen;
 use crate::server::{
     self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
 };
@@ -77,6 +79,9 @@ enum Subcommands {
     Prefork(Words),
     /// Show what the running daemon does: generation, workers, sessions, limits, counts.
     Status(control::StatusArgs),
+    /// Show live in the terminal what the running daemon does: plugins ranked by the time they take,
+    /// workers and what each runs now, sessions.
+    Top(top::TopArgs),
     /// Have the running daemon load config and plugins anew, and wait until it has.
     Reload(control::ReloadArgs),
     /// Have the running daemon replaced by the program that is on disk now, without a gap, and wait
@@ -296,6 +301,7 @@ pub fn run<E: Engine>(
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
         Subcommands::Status(args) => control::status(&args),
+        Subcommands::Top(args) => top::top(&args),
         Subcommands::Reload(args) => control::reload(&args),
         Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),

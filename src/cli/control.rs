@@ -20,7 +20,7 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 pub(super) const STATUSES: &str = "\
 Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon could be asked.";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(super) struct Place {
     /// The daemon's control socket. Default: that of the only daemon found in the directories
     /// where `serve` makes it by default (/run/camelpost, and for others than root
@@ -163,17 +163,21 @@ fn finish(place: &Place, command: Command, show: impl Fn(Outcome) -> Option<Stri
         }
     };
     match show(outcome) {
-        // A pager that was left early is no error.
-        Some(text) => match writeln!(io::stdout(), "{}", text.trim_end()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                eprintln!("camelpost: cannot write the answer: {error}");
-                ExitCode::FAILURE
-            }
-            _ => ExitCode::SUCCESS,
-        },
+        Some(text) => print(&text),
         None => {
             eprintln!("camelpost: the daemon answered another question");
             ExitCode::FAILURE
         }
+    }
+}
+
+pub(super) fn print(text: &str) -> ExitCode {
+    // A pager that was left early is no error.
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("camelpost: cannot write the answer: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
 }

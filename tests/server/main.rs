@@ -11,6 +11,8 @@ mod place;
 mod service;
 mod stopping;
 mod systemd;
+mod terminal;
+mod top;
 mod upgrade;
 mod upgrade_command;
 
@@ -44,6 +46,10 @@ fn main() -> ExitCode {
         };
         return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
+    if args.first().is_some_and(|first| first == terminal::PANIC) {
+        let _screen = camelpost::cli::Screen::open().unwrap();
+        panic!("as told");
+    }
     let all: Vec<Test> = [
         service::TESTS,
         life::TESTS,
@@ -53,6 +59,7 @@ fn main() -> ExitCode {
         limits::TESTS,
         stopping::TESTS,
         systemd::TESTS,
+        top::TESTS,
         upgrade::TESTS,
         upgrade_command::TESTS,
     ]
