@@ -39,13 +39,7 @@ impl Terminal {
         let name = ptsname(&master, Vec::new()).unwrap();
         let flags = OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
         let end = rustix::fs::open(&name, flags, Mode::empty()).unwrap();
-        let size = Winsize {
-            ws_row: ROWS,
-            ws_col: COLUMNS,
-            ws_xpixel: 0,
-            ws_ypixel: 0,
-        };
-        tcsetwinsize(&end, size).unwrap();
+        tcsetwinsize(&end, size(ROWS, COLUMNS)).unwrap();
         let before = tcgetattr(&end).unwrap();
         let again = || end.try_clone().unwrap();
         let child = command
@@ -75,6 +69,16 @@ impl Terminal {
     pub fn press(&mut self, keys: &str) {
         let mut master: &File = self.master.as_ref().unwrap();
         master.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Has another size from now on; 0 by 0 is what a terminal has that nobody has told.
+    pub fn resize(&self, rows: u16, columns: u16) {
+        tcsetwinsize(&self.end, size(rows, columns)).unwrap();
+    }
+
+    /// What was sent from here on is what counts for `seen`.
+    pub fn forget(&self) {
+        self.painted.lock().unwrap().clear();
     }
 
     /// As when its window is closed.
@@ -153,6 +157,15 @@ impl Terminal {
         assert_eq!(now.input_modes, self.before.input_modes);
         assert_eq!(now.output_modes, self.before.output_modes);
         status
+    }
+}
+
+fn size(rows: u16, columns: u16) -> Winsize {
+    Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::control::{ask, assert_refused, text, told};
-use crate::daemon::{Daemon, config};
+use crate::daemon::{Daemon, config, until};
 use crate::terminal::{PANIC, Terminal};
 use crate::upgrade;
 
@@ -13,6 +13,7 @@ crate::tests! {
     top_shows_what_the_daemon_does_and_q_gives_the_terminal_back,
     top_gives_the_terminal_back_at_signals,
     top_gives_the_terminal_back_at_a_panic,
+    top_goes_on_in_a_terminal_of_any_size,
     top_ends_with_its_terminal,
     top_follows_an_upgrade,
     top_says_that_the_daemon_is_gone_and_finds_it_when_it_is_back,
@@ -82,6 +83,24 @@ fn top_gives_the_terminal_back_at_a_panic() {
     let back = sent.find("\x1b[?1049l").unwrap();
     let message = sent.find("as told").unwrap();
     assert!(back < message, "{sent}");
+}
+
+fn top_goes_on_in_a_terminal_of_any_size() {
+    let daemon = Daemon::start(&[]);
+    let mut top = top(&daemon, &[]);
+    top.shows("q quit");
+    for (rows, columns) in [(0, 0), (1, 1), (1, 120), (30, 1), (3, 20), (30, 120)] {
+        top.forget();
+        top.resize(rows, columns);
+        top.press("2j1");
+        // It paints all anew for the new size, where that has any room.
+        until("it is painted", || {
+            rows == 0 || top.sent().contains("\x1b[2J")
+        });
+    }
+    top.shows("q quit");
+    top.press("q");
+    assert_eq!(top.is_given_back().code(), Some(0));
 }
 
 fn top_ends_with_its_terminal() {
