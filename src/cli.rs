@@ -9,6 +9,7 @@ mod control_table;
 mod flavour;
 mod getopt;
 mod service;
+mod top;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,6 +20,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::classic::Request;
 use self::flavour::Flavour;
 use self::service::{Given, ServiceArgs};
+pub use self::top::Screen;
 use crate::server::{
     self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
 };
@@ -81,8 +83,14 @@ enum Subcommands {
     Prefork(Words),
     /// Show what the running daemon does: generation, workers, sessions, limits, counts.
     Status(control::StatusArgs),
+    /// Show live in the terminal what the running daemon does: plugins ranked by the time they take,
+    /// workers and what each runs now, sessions.
+    Top(top::TopArgs),
     /// Have the running daemon load config and plugins anew, and wait until it has.
     Reload(control::ReloadArgs),
+    /// Have the running daemon replaced by the program that is on disk now, without a gap, and wait
+    /// until that serves.
+    Upgrade(control::UpgradeArgs),
     /// Have the running daemon take no new connections, and end when its sessions have.
     Drain(control::DrainArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -144,8 +152,8 @@ Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second
 off), HUP loads config and plugins anew; if that fails, what was loaded stays. USR2 \
 upgrades: the program's file is started anew with the same arguments, and takes over the listening \
 sockets when it has loaded everything; open sessions go on in the old process. If that fails, the \
-old process goes on as it was. `camelpost reload`, `drain` and `status` do and show more, through \
-the control socket.\n\n\
+old process goes on as it was. `camelpost reload`, `upgrade`, `drain`, `status` and `top` do and \
+show more, through the control socket.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
@@ -307,7 +315,9 @@ pub fn run<E: Engine>(
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
         Subcommands::Status(args) => control::status(&args),
+        Subcommands::Top(args) => top::top(&args),
         Subcommands::Reload(args) => control::reload(&args),
+        Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),

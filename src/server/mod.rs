@@ -32,7 +32,7 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    SessionStatus, Status, WorkerState, WorkerStatus, ask,
+    SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;

@@ -160,6 +160,8 @@ fn serve_after(
     // The address is the running process's until it lets go.
     let metrics = match settings.metrics {
         Some(address) if predecessor.is_none() => {
+            let mail: Vec<_> = bound.iter().map(Bound::address).collect();
+            metrics::is_free_of_mail(address, &mail).map_err(ServeError::Start)?;
             Some(metrics::bind(address).map_err(ServeError::Start)?)
         }
         _ => None,

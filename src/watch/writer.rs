@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::now;
 use super::page::{Page, Place, ROWS, Row, SLOTS, VERDICTS};
+use super::queue::QueueOutcome;
 use super::sums::bucket;
 
 struct Writer {
@@ -189,6 +190,15 @@ impl Writer {
     }
 }
 
+/// This became of a message of a session that is served here.
+pub fn count_queue_outcome(outcome: QueueOutcome) {
+    if let Some(writer) = WRITER.get()
+        && let Some(count) = writer.page.queue.get(outcome as usize)
+    {
+        add(count, 1);
+    }
+}
+
 /// A call of this place gave the verdict with this name (of [`VERDICTS`]; any other name is "other").
 pub fn count_verdict(spot: &Spot, name: &str) {
     if let Some(row) = WRITER.get().and_then(|writer| writer.row(spot)) {
@@ -277,6 +287,22 @@ mod tests {
         }
         let (_, sum) = page.sums().next().unwrap();
         assert_eq!(sum.verdicts, [0, 2, 0, 0, 0, 1, 0, 2]);
+    }
+
+    #[test]
+    fn messages_are_counted_by_what_became_of_them() {
+        let page = page();
+        for outcome in [
+            QueueOutcome::Queued,
+            QueueOutcome::Done,
+            QueueOutcome::Queued,
+        ] {
+            count_queue_outcome(outcome);
+        }
+        let mut counts = page.queue_counts();
+        counts.add(page.queue_counts());
+        let counts: Vec<u64> = counts.iter().map(|(_, count)| count).collect();
+        assert_eq!(counts, [4, 0, 0, 0, 2]);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use camelpost::cli::EngineSettings;
 use camelpost::server::{
     AsyncLink, Engine, Given, Incoming, LoadFacts, Names, SessionEnd, WorkerLink, readiness,
 };
-use camelpost::watch::{self, Place, Spot};
+use camelpost::watch::{self, Place, QueueOutcome, Spot};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::Interest;
 
@@ -139,6 +139,11 @@ async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) 
             "CALL" => {
                 call(config);
                 say(socket.get_ref(), "250 called\r\n");
+                continue;
+            }
+            "MESSAGE" => {
+                watch::count_queue_outcome(QueueOutcome::Queued);
+                say(socket.get_ref(), "250 queued\r\n");
                 continue;
             }
             "ABORT" => std::process::abort(),

@@ -25,6 +25,8 @@ pub enum Command {
     },
     /// Answered when the new generation serves, or when it is clear that it will not.
     Reload,
+    /// Answered when the program that is on disk now serves, or when it is clear that it will not.
+    Upgrade,
     Drain {
         /// How long the open sessions may go on.
         limit_seconds: u64,
@@ -48,6 +50,12 @@ pub enum Outcome {
     Status(Box<Status>),
     Reloaded {
         generation: u64,
+    },
+    /// Another process serves now.
+    Upgraded {
+        pid: u32,
+        /// Sessions that go on in the process that answers.
+        sessions: u64,
     },
     /// The daemon ends when these sessions have.
     Draining {
@@ -92,6 +100,10 @@ pub struct Status {
     /// Clients that are connected and have no worker yet.
     pub waiting_clients: u64,
     pub counters: Counters,
+    /// Messages since the daemon's start by what became of them: `queued`, `deferred`, `refused`,
+    /// `none` (no plugin took it), `done` (a plugin has answered by itself).
+    #[serde(default)]
+    pub queue_outcomes: BTreeMap<String, u64>,
     pub workers: Vec<WorkerStatus>,
     /// Where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -261,6 +273,7 @@ mod tests {
                 plugins: true,
             },
             Command::Reload,
+            Command::Upgrade,
             Command::Drain {
                 limit_seconds: 5,
                 wait: true,
@@ -274,6 +287,10 @@ mod tests {
         }
         for outcome in [
             Outcome::Reloaded { generation: 7 },
+            Outcome::Upgraded {
+                pid: 4711,
+                sessions: 2,
+            },
             Outcome::Draining { sessions: 1 },
             Outcome::Drained { cut_off: 0 },
             Outcome::Failed {

@@ -248,7 +248,7 @@ impl<'a> Supervisor<'a> {
         };
         // One that does not end is killed when its generation is dropped.
         let _ = tokio::time::timeout(LAST_GRACE, gone).await;
-        self.say_drained().await;
+        self.say_last_words().await;
         Ok(())
     }
 
@@ -289,7 +289,14 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Event::Control(asked) => self.asked(asked),
-            Event::Upgrade => self.upgrade(),
+            Event::Upgrade => {
+                if let Err(problem) = self.may_upgrade() {
+                    tracing::warn!("not a time to upgrade: {problem}");
+                } else {
+                    // It has logged what went wrong.
+                    let _ = self.upgrade();
+                }
+            }
             Event::Retire => self.retire(),
             Event::Successor(word) => self.successor_says(word),
             Event::Predecessor(word) => self.predecessor_says(word),

@@ -64,6 +64,7 @@ impl Supervisor<'_> {
         if self.succession != Succession::Over {
             // One that is not ready yet ends with this.
             self.successor = None;
+            self.upgrade_is_over(Err("the service is stopping"));
         }
         self.close_listeners();
         self.bound.clear();
