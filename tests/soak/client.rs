@@ -50,7 +50,6 @@ impl World {
     }
 
     pub fn violated(&self, what: String) {
-        eprintln!("VIOLATED: {what}");
         self.violations.lock().unwrap().push(what);
     }
 

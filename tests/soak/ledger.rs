@@ -87,7 +87,8 @@ impl Ledger {
             match self.messages.get(id) {
                 None => wrong.push(format!("message {id} was delivered and never sent")),
                 Some((message, _)) if message.text() != *text => {
-                    wrong.push(format!("message {id} was delivered with another text"));
+                    let difference = difference(&message.text(), text);
+                    wrong.push(format!("message {id} was changed: {difference}"));
                 }
                 Some(_) => {}
             }
@@ -108,6 +109,19 @@ impl Ledger {
             }
         }
         wrong
+    }
+}
+
+/// The first line in which two texts differ.
+fn difference(sent: &str, delivered: &str) -> String {
+    let mut number = 0;
+    let (mut sent, mut delivered) = (sent.lines(), delivered.lines());
+    loop {
+        number += 1;
+        let (was, is) = (sent.next(), delivered.next());
+        if was != is || was.is_none() {
+            return format!("line {number} was {was:?} and is {is:?}");
+        }
     }
 }
 

@@ -41,6 +41,9 @@ const DESCRIPTORS_OF_A_WORKER: usize = 6;
 /// One at a time: each takes all of the machine.
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// Violations that are printed.
+const SHOWN: usize = 50;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ending {
     Signal,
@@ -222,7 +225,7 @@ fn report(daemon: &Daemon, world: &World) {
         violations.is_empty(),
         "{} violations:\n{}",
         violations.len(),
-        violations.join("\n")
+        violations[..violations.len().min(SHOWN)].join("\n")
     );
     for needed in ["killed: KILL", "spool filled", "reload by command"] {
         let there = world.tally.lock().unwrap().contains_key(needed);

@@ -137,7 +137,7 @@ pub const SINK: &str = r#"
         my $name = join '.', $id, $$, ++$count, Time::HiRes::time();
         my $path = "$self->{_directory}/$name";
         open my $file, '>:raw', "$path.part" or die "$path.part: $!";
-        print $file $transaction->header->as_string, "\n" or die $!;
+        print $file $transaction->header->as_string or die $!;
         $transaction->body_resetpos;
         while (defined(my $line = $transaction->body_getline)) { print $file $line or die $! }
         close $file or die "$path.part: $!";
