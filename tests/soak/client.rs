@@ -185,7 +185,7 @@ impl Visit<'_> {
         let size = match random.within(0..100) {
             0..80 => random.within(100..4000),
             80..97 => random.within(10_000..120_000),
-            _ => random.within(300_000..900_000),
+            _ => random.within(300_000..1_400_000),
         };
         let message = self.world.ledger.lock().unwrap().begin(size);
         let (sender, fault) = match self.manner {

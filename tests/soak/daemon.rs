@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -80,8 +80,8 @@ impl Daemon {
             let script = r#"mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@""#;
             command.args(["-m", "sh", "-c", script, "sh", &size, &spool, program]);
         } else {
-            // A file of the spool, or of the sink, cannot grow above this instead.
-            let blocks = (SPOOL_KIB / 16).to_string();
+            // Each file has a limit instead: a quarter, in blocks of half a KiB.
+            let blocks = (SPOOL_KIB / 2).to_string();
             let script = r#"trap '' XFSZ; ulimit -f "$1" && shift && exec "$@""#;
             command = Command::new("sh");
             command.args(["-c", script, "sh", &blocks, program]);
@@ -93,16 +93,18 @@ impl Daemon {
         if rustix::process::geteuid().is_root() {
             command.args(["--user", "root"]);
         }
-        let log = File::create(path("log")).unwrap();
         let mut child = command
             .env(MARK, dir.path())
             .current_dir(dir.path())
             .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .process_group(0)
             .spawn()
             .unwrap();
+        // Its own file would have the limit of the spool's.
+        let (mut stderr, mut log) = (child.stderr.take(), File::create(path("log")).unwrap());
+        thread::spawn(move || stderr.as_mut().map(|stderr| io::copy(stderr, &mut log)));
         let address = listening(&mut child, &path("log"));
         let root = PathBuf::from(format!("/proc/{}/root", child.id()));
         let spool = File::open(root.join(spool.trim_start_matches('/'))).unwrap();
