@@ -59,6 +59,8 @@ pub struct Session {
     on_taken: Box<dyn Fn()>,
     /// `{__client_socket}`, once a plugin has asked for it.
     client: RefCell<Option<Sv>>,
+    /// What STDIN was given of the input: lost with its handle, if a plugin closes that.
+    lent: RefCell<Vec<u8>>,
 }
 
 impl Session {
@@ -85,6 +87,7 @@ impl Session {
             taken: Cell::new(false),
             on_taken,
             client: RefCell::default(),
+            lent: RefCell::default(),
         })
     }
 
@@ -252,6 +255,9 @@ impl Session {
         if input.is_empty() || !stdio::lend(input.as_slice()) {
             return false;
         }
+        let mut lent = self.lent.borrow_mut();
+        lent.clear();
+        lent.extend_from_slice(input.as_slice());
         input.clear();
         true
     }
@@ -260,7 +266,12 @@ impl Session {
         if self.taken.get() {
             return;
         }
-        let rest = stdio::take_back();
+        let mut lent = self.lent.borrow_mut();
+        let rest = match stdio::is_open() {
+            true => stdio::take_back(),
+            false => lent.split_off(0),
+        };
+        lent.clear();
         if !rest.is_empty() {
             self.state.input.borrow_mut().push(&rest);
         }

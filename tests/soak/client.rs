@@ -31,6 +31,7 @@ pub struct World {
     pub stop: AtomicBool,
     /// Hook by hook and way by way, so that none is left out.
     next_fault: AtomicUsize,
+    visits: AtomicUsize,
 }
 
 impl World {
@@ -42,6 +43,7 @@ impl World {
             tally: Mutex::default(),
             stop: AtomicBool::new(false),
             next_fault: AtomicUsize::new(first_fault),
+            visits: AtomicUsize::new(1),
         }
     }
 
@@ -122,6 +124,8 @@ async fn visit(world: &World, manner: Manner, random: &mut Random) {
         stream,
         unread: Vec::new(),
         way: "",
+        number: world.visits.fetch_add(1, Ordering::Relaxed),
+        last: String::new(),
     };
     match visit.conversation(random).await {
         Ok(()) => world.saw("end: as usual"),
@@ -130,7 +134,10 @@ async fn visit(world: &World, manner: Manner, random: &mut Random) {
         Err(Broken::Ended(_)) if CLOSE.contains(&visit.way) => world.saw("end: by exit"),
         Err(Broken::Ended(how)) => {
             let way = visit.way;
-            world.violated(format!("{manner:?} client {way}: {how}"));
+            let (number, last) = (visit.number, visit.last);
+            world.violated(format!(
+                "{manner:?} client{number} {way}: {how}, after {last:?}"
+            ));
         }
     }
 }
@@ -142,13 +149,18 @@ struct Visit<'a> {
     unread: Vec<u8>,
     /// In which a plugin was asked to misbehave last.
     way: &'static str,
+    /// For the log.
+    number: usize,
+    /// The last reply.
+    last: String,
 }
 
 impl Visit<'_> {
     async fn conversation(&mut self, random: &mut Random) -> Result<(), Broken> {
         self.may_leave(random)?;
         self.reply("the greeting").await?;
-        self.say("EHLO client.example").await?;
+        self.say(&format!("EHLO client{}.example", self.number))
+            .await?;
         self.may_leave(random)?;
         match self.manner {
             Manner::Deaf => return self.flood(random).await,
@@ -324,11 +336,15 @@ impl Visit<'_> {
         match reply {
             Err(_) => Err(Broken::Ended(format!("no reply to {what} in {PATIENCE:?}"))),
             Ok(Err(error)) => Err(Broken::Ended(format!("no reply to {what}: {error}"))),
-            Ok(Ok(line)) => match line.get(..3).and_then(|code| code.parse().ok()) {
-                Some(421) => Err(Broken::Told),
-                Some(code) => Ok(code),
-                None => Err(Broken::Ended(format!("{line:?} is no reply to {what}"))),
-            },
+            Ok(Ok(line)) => {
+                let code = line.get(..3).and_then(|code| code.parse().ok());
+                self.last = line;
+                match code {
+                    Some(421) => Err(Broken::Told),
+                    Some(code) => Ok(code),
+                    None => Err(Broken::Ended(format!("no reply to {what}"))),
+                }
+            }
         }
     }
 
