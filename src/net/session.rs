@@ -84,6 +84,8 @@ pub struct Session {
     exited: Flag,
     /// The process serves no other session as long as this one lasts.
     pub(super) alone: Cell<bool>,
+    /// What STDIN was given of the input: lost with its handle, if a plugin closes that.
+    lent: RefCell<Vec<u8>>,
 }
 
 impl Session {
@@ -117,6 +119,7 @@ impl Session {
             environment: RefCell::new(place.environment),
             exited: Flag::default(),
             alone: Cell::new(false),
+            lent: RefCell::default(),
         })
     }
 
@@ -367,6 +370,9 @@ impl Session {
         if input.is_empty() || !stdio::lend(input.as_slice()) {
             return false;
         }
+        let mut lent = self.lent.borrow_mut();
+        lent.clear();
+        lent.extend_from_slice(input.as_slice());
         input.clear();
         true
     }
@@ -375,7 +381,12 @@ impl Session {
         if self.taken.get() {
             return;
         }
-        let rest = stdio::take_back();
+        let mut lent = self.lent.borrow_mut();
+        let rest = match stdio::is_open() {
+            true => stdio::take_back(),
+            false => lent.split_off(0),
+        };
+        lent.clear();
         if !rest.is_empty() {
             self.state.input.borrow_mut().push(&rest);
         }

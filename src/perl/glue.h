@@ -225,6 +225,8 @@ int cp_stdio_taken(void);
 int cp_stdin_unread(const char *bytes, size_t length);
 /* Takes the bytes that STDIN has read ahead: returns their number, up to size. */
 size_t cp_stdin_take(char *bytes, size_t size);
+/* Whether the client's handle has not been closed. */
+int cp_stdin_is_open(void);
 /* Flushes STDOUT; 0 if that failed. */
 int cp_stdout_flush(void);
 /* The same for all handles. */

@@ -129,6 +129,12 @@ size_t cp_stdin_take(char *bytes, size_t size) {
     return cp_guard(take) == CP_OK ? done : 0;
 }
 
+int cp_stdin_is_open(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return client_in && IoIFP(client_in);
+}
+
 static int flush(pTHX) {
     PerlIO *out = client_out ? IoOFP(client_out) : NULL;
     done = !out || PerlIO_flush(out) == 0;

@@ -66,6 +66,12 @@ pub fn take_back() -> Vec<u8> {
     }
 }
 
+/// Whether the client's handle is still a handle: a plugin may have closed it.
+pub fn is_open() -> bool {
+    // SAFETY: looks at a pointer.
+    unsafe { sys::cp_stdin_is_open() != 0 }
+}
+
 /// Writes out what plugins printed to STDOUT. False if the client is gone.
 pub fn flush() -> bool {
     // SAFETY: the interpreter runs, and no Perl code runs now.
