@@ -20,7 +20,11 @@ mod memory;
 mod plugins;
 #[path = "sessions/quarantine.rs"]
 mod quarantine;
+#[path = "sessions/queue_outcomes.rs"]
+mod queue_outcomes;
 #[path = "sessions/settings.rs"]
 mod settings;
+#[path = "sessions/stacked.rs"]
+mod stacked;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;

@@ -223,13 +223,21 @@ int cp_fresh_stderr(void);
 /* Whether a plugin has closed one of the three. */
 int cp_stdio_closed(void);
 /* Whether a plugin has put another handle in the place of *STDIN or *STDOUT. */
+/* The handle in the place of STDIN (0) or STDOUT (1): a new reference, or null. */
+cp_sv *cp_stdio_in_place(int fd);
+/* Puts two such handles in their places again. */
+int cp_stdio_put(cp_sv *in, cp_sv *out);
 int cp_stdio_taken(void);
 /* Puts bytes before what STDIN will read. */
 int cp_stdin_unread(const char *bytes, size_t length);
 /* Takes the bytes that STDIN has read ahead: returns their number, up to size. */
 size_t cp_stdin_take(char *bytes, size_t size);
+/* Whether the client's handle has not been closed. */
+int cp_stdin_is_open(void);
 /* Flushes STDOUT; 0 if that failed. */
 int cp_stdout_flush(void);
+/* The same for all handles. */
+int cp_flush_all(void);
 /* A new handle (glob reference) on a duplicate of a descriptor, or null. */
 cp_sv *cp_new_handle(int fd, const char *mode);
 

@@ -33,11 +33,14 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    QuarantineStatus, SessionStatus, Status, WorkerState, WorkerStatus, ask,
+    QuarantineStatus, SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
-pub use process::{OwnsDescriptor, catch_sigpipe, readiness, wake_by_interrupt};
+pub use process::{
+    OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, readiness,
+    wake_by_interrupt,
+};
 pub use progress::loading;
 pub use rate::Rate;
 pub use start::{
@@ -45,7 +48,7 @@ pub use start::{
     serve,
 };
 pub use supervisor::MemoryLimits;
-pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
+pub use worker::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 
 /// What the loaded plugins mean for the supervisor.

@@ -6,15 +6,17 @@
 
 mod ledger;
 mod page;
+mod queue;
 mod sums;
 mod writer;
 
 pub use ledger::{Ledger, Out, Rule};
 pub use page::{BUCKETS, Page, Place, Running, VERDICTS};
+pub use queue::{QueueCounts, QueueOutcome};
 pub use sums::{Sum, upper_bound};
 pub use writer::{
-    Call, End, Spot, attach, attach_ledger, begin, count_verdict, detach, excuse_exit,
-    is_interrupted, is_out, is_worn, set_session, wear_out,
+    Call, End, Spot, attach, attach_ledger, begin, count_queue_outcome, count_verdict, detach,
+    excuse_exit, is_interrupted, is_out, is_worn, set_session, wear_out,
 };
 
 /// Nanoseconds of the clock that all processes of this machine share.

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod leaving;
 mod loading;
+mod long;
 mod memory;
 mod placement;
 mod quarantine;
@@ -30,14 +32,15 @@ use super::control::{Asked, Counters};
 use super::detach::Detached;
 use super::generation::Generation;
 use super::listen::{Bound, Connection, Listener, Places};
-use super::message::{FromWorker, FromZygote, ProcessEnd};
+use super::message::{FromZygote, ProcessEnd};
 use super::notify::Notify;
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
 use super::rate::Rates;
 use super::start::{Begun, ServeError, Settings, ZygoteCommand};
 use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
-use super::workers::{Damper, Workers};
+use super::workers::{Damper, Word, Workers};
+use leaving::Leaving;
 use memory::Memory;
 use quarantine::Quarantines;
 use stopping::{LAST_GRACE, Stop};
@@ -61,7 +64,7 @@ pub(super) enum Event {
     },
     Worker {
         worker: u64,
-        message: FromWorker,
+        word: Word,
     },
     LinkClosed {
         worker: u64,
@@ -74,7 +77,7 @@ pub(super) enum Event {
     WorkerGone {
         worker: u64,
         end: Option<ProcessEnd>,
-        last_words: Vec<FromWorker>,
+        last_words: Vec<Word>,
     },
     Stop,
     Reload,
@@ -93,6 +96,7 @@ pub(super) enum Event {
 struct Client {
     connection: Connection,
     counted: Counted,
+    since: Instant,
 }
 
 struct Session {
@@ -141,6 +145,12 @@ pub(super) struct Supervisor<'a> {
     sessions: HashMap<u64, Session>,
     next_session: u64,
     waiting: VecDeque<Client>,
+    /// When to look again for a worker that can take those.
+    look_again: Option<Instant>,
+    leaving: Leaving,
+    /// The hooks that are seen to run long, a bit for each.
+    long: u64,
+    look_for_long: Instant,
     forks: Damper,
     zygotes: Damper,
     /// The service ends: how far that has gone, and when the next step is due.
@@ -189,8 +199,13 @@ impl<'a> Supervisor<'a> {
             memory: Memory::default(),
             past: Sums::default(),
             sessions: HashMap::new(),
-            next_session: 0,
+            // 0 is nobody.
+            next_session: 1,
             waiting: VecDeque::new(),
+            look_again: None,
+            leaving: Leaving::default(),
+            long: 0,
+            look_for_long: Instant::now(),
             forks: Damper::default(),
             zygotes: Damper::default(),
             stop: None,
@@ -243,7 +258,7 @@ impl<'a> Supervisor<'a> {
         };
         // One that does not end is killed when its generation is dropped.
         let _ = tokio::time::timeout(LAST_GRACE, gone).await;
-        self.say_drained().await;
+        self.say_last_words().await;
         Ok(())
     }
 
@@ -259,7 +274,7 @@ impl<'a> Supervisor<'a> {
     fn handle(&mut self, event: Event) -> Result<(), ServeError> {
         match event {
             Event::Connection(connection) => self.admit(connection),
-            Event::Worker { worker, message } => self.worker_says(worker, message),
+            Event::Worker { worker, word } => self.worker_says(worker, word),
             Event::LinkClosed { worker } => self.workers.link_closed(worker),
             Event::WorkerEnded { worker } => self.worker_ended(worker, None),
             Event::WorkerGone {
@@ -284,7 +299,14 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Event::Control(asked) => self.asked(asked),
-            Event::Upgrade => self.upgrade(),
+            Event::Upgrade => {
+                if let Err(problem) = self.may_upgrade() {
+                    tracing::warn!("not a time to upgrade: {problem}");
+                } else {
+                    // It has logged what went wrong.
+                    let _ = self.upgrade();
+                }
+            }
             Event::Retire => self.retire(),
             Event::Successor(word) => self.successor_says(word),
             Event::Predecessor(word) => self.predecessor_says(word),
@@ -307,6 +329,7 @@ impl<'a> Supervisor<'a> {
             self.quarantines.wake_at(),
             watch,
             memory,
+            self.look_again,
         ];
         waits.into_iter().flatten().min()
     }
@@ -320,6 +343,10 @@ impl<'a> Supervisor<'a> {
                 self.stop_harder();
             }
             return;
+        }
+        if self.look_again.is_some_and(|again| again <= Instant::now()) {
+            self.look_again = None;
+            self.place_waiting();
         }
         if self.zygotes.try_again() {
             self.restart_zygote();

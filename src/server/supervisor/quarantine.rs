@@ -62,7 +62,7 @@ impl Supervisor<'_> {
     pub(super) fn blame(&mut self, worker: &Worker) -> Option<(String, String)> {
         let call = culprit(&worker.page().running())?;
         let key = named(&worker.names, call.place);
-        let sum = self.past.entry(key.clone()).or_default();
+        let sum = self.past.plugins.entry(key.clone()).or_default();
         sum.calls += 1;
         sum.ended += 1;
         if let Some(watched) = self.quarantines.0.get(&worker.generation) {
