@@ -56,7 +56,7 @@ pub fn page(sections: &[Section<'_>]) -> String {
                 let cells = [
                     one.fault.what,
                     &one.client,
-                    one.beside,
+                    &one.beside,
                     &one.lost.to_string(),
                     &one.workers,
                     &log,
