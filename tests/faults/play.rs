@@ -193,6 +193,7 @@ impl Ground {
         let mut workers = ends(&before, &after);
         if fault.dies_anyhow {
             workers = "dies".to_owned();
+            log.retain(|line| !line.starts_with("removed "));
             let ended = Regex::new("was killed by signal [0-9]+|ended with status [0-9]+");
             let ended = ended.unwrap();
             log.iter_mut()
