@@ -72,7 +72,9 @@ impl ProcessState {
 
     /// A session is over: where it has made something else of the process, that serves no other.
     pub fn check_identity(&self) {
-        if let Some(what) = self.identity.changed() {
+        if !watch::is_worn()
+            && let Some(what) = self.identity.changed()
+        {
             watch::wear_out();
             tracing::warn!("a plugin has changed {what}: this worker serves no other session");
         }

@@ -250,6 +250,31 @@ mod tests {
     }
 
     #[test]
+    fn a_native_plugin_that_is_late_too_often_is_not_called() {
+        watch::attach(Box::leak(crate::watch::Page::empty()));
+        let ledger: &'static crate::watch::Ledger = Box::leak(crate::watch::Ledger::empty());
+        ledger.set(Rule {
+            plugin: 0,
+            failures: 2,
+            seconds: 0,
+        });
+        watch::attach_ledger(ledger);
+        let guard = Guard {
+            spot: Spot::new(guard(5).spot.place, 5, true),
+            ..guard(5)
+        };
+        for _ in 0..2 {
+            let ended = run(&guard, std::future::pending());
+            assert_eq!(ended.err(), Some(Unanswered::TooLate));
+        }
+        let never = async { panic!("it is called") };
+        assert_eq!(run(&guard, never).err(), Some(Unanswered::Quarantined));
+        let (level, told) = Unanswered::Quarantined.told(b"native/x", Hook::Rcpt, &guard);
+        assert_eq!(level, 6);
+        assert!(told.starts_with("plugin native/x is in quarantine, the rcpt hook"));
+    }
+
+    #[test]
     fn a_native_call_without_a_limit_may_take_any_time() {
         let slow = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
