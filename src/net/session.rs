@@ -9,6 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::driver::Answers;
 use super::load::Loaded;
 use super::own::InPerl;
 use super::pump::{Exited, Pump};
@@ -73,7 +74,7 @@ impl Session {
     ) -> Rc<Session> {
         let replaced = Rc::new(InPerl(loaded.host.clone()));
         state.replaced.replace(Some(replaced));
-        Rc::new(Session {
+        let session = Rc::new(Session {
             id,
             state,
             transport,
@@ -85,7 +86,10 @@ impl Session {
             taken: Cell::new(false),
             on_taken,
             client: RefCell::default(),
-        })
+        });
+        let answers = Answers(Rc::downgrade(&session));
+        session.state.at_once.replace(Some(Rc::new(answers)));
+        session
     }
 
     /// A handle of Perl's on the client.
@@ -321,8 +325,13 @@ impl Session {
             let work = move |session: &Session| session.host.config(name.as_bytes());
             return self.perl(work).await.unwrap_or_default();
         }
+        self.file_config(&name)
+    }
+
+    /// The same where no Perl code decides.
+    pub fn file_config(&self, name: &str) -> Vec<Vec<u8>> {
         let config = &self.host.settings.config;
-        let found = config.lines(&name);
+        let found = config.lines(name);
         for problem in config.take_problems() {
             self.log(3, None, None, problem.to_string().into_bytes());
         }

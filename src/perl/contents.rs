@@ -23,6 +23,10 @@ pub struct Contents {
     /// Those of them that came in the running session, with which they go.
     late: RefCell<Vec<usize>>,
     active: RefCell<Option<FxHashMap<usize, Kept>>>,
+    /// Plugin objects that came in the running session.
+    guests: RefCell<Vec<usize>>,
+    /// Copies that a session has left as they were, for the next one.
+    spares: RefCell<FxHashMap<usize, Spare>>,
     /// Counts the sessions.
     session: Cell<u64>,
 }
@@ -44,6 +48,13 @@ pub struct Owner {
 struct Kept {
     plugin: Sv,
     pristine: Sv,
+    /// Large containers of it that are shared.
+    shared: usize,
+}
+
+struct Spare {
+    copy: Sv,
+    shared: usize,
 }
 
 impl Contents {
@@ -61,11 +72,10 @@ impl Contents {
         if let Some(sub) = code.referent()
             && plugin.is_plain_hash()
         {
-            let [plugin, method, hook] = [plugin, method, hook].map(|sv| Sv::copied(sv.raw()));
             let owner = Owner {
-                plugin,
-                method,
-                hook,
+                plugin: Sv::copied(plugin.raw()),
+                method: method.copied_as_key(),
+                hook: Sv::copied(hook.raw()),
                 _code: sub.clone(),
                 guard: OnceCell::new(),
                 entered: Cell::new(0),
@@ -74,6 +84,7 @@ impl Contents {
             self.owners.borrow_mut().insert(key, Rc::new(owner));
             if self.active.borrow().is_some() {
                 self.late.borrow_mut().push(key);
+                self.guests.borrow_mut().extend(plugin.address());
             }
         }
     }
@@ -103,25 +114,32 @@ impl Contents {
         if active.contains_key(&key) {
             return 0;
         }
-        let mut shared = 0;
-        // SAFETY: a live plugin object, which is a blessed hash; the copy is a new plain hash,
-        // and exchanging the contents of the two frees nothing.
-        let pristine = unsafe {
-            let copy = sys::cp_copy_contents(plugin.raw(), LARGEST_COPY, &mut shared);
-            sys::cp_swap_contents(plugin.raw(), copy);
-            sys::cp_put_back_localized(plugin.raw(), copy, LARGEST_COPY);
-            copy
+        let Some(Spare { copy, shared }) = self.copy_of(plugin, key) else {
+            return 0;
         };
-        if let Some(pristine) = Sv::own(pristine) {
-            active.insert(
-                key,
-                Kept {
-                    plugin: plugin.clone(),
-                    pristine,
-                },
-            );
+        // SAFETY: a live plugin object, which is a blessed hash; the copy is a plain hash, and
+        // exchanging the contents of the two frees nothing.
+        unsafe {
+            sys::cp_swap_contents(plugin.raw(), copy.raw());
+            sys::cp_put_back_localized(plugin.raw(), copy.raw(), LARGEST_COPY);
         }
+        let kept = Kept {
+            plugin: plugin.clone(),
+            pristine: copy,
+            shared,
+        };
+        active.insert(key, kept);
         shared
+    }
+
+    fn copy_of(&self, plugin: &Sv, key: usize) -> Option<Spare> {
+        if let Some(spare) = self.spares.borrow_mut().remove(&key) {
+            return Some(spare);
+        }
+        let mut shared = 0;
+        // SAFETY: a live plugin object, which is a blessed hash.
+        let copy = unsafe { sys::cp_copy_contents(plugin.raw(), LARGEST_COPY, &mut shared) };
+        Sv::own(copy).map(|copy| Spare { copy, shared })
     }
 
     /// A session's connection begins with the notes that plugins left on the connection they saw
@@ -153,11 +171,21 @@ impl Contents {
         for key in self.late.take() {
             self.owners.borrow_mut().remove(&key);
         }
+        let guests = self.guests.take();
         let kept = self.active.borrow_mut().take();
-        for Kept { plugin, pristine } in kept.into_iter().flat_map(FxHashMap::into_values) {
-            // SAFETY: both live; the session's contents go with the plain hash, which is
-            // released at the next safe point.
-            unsafe { sys::cp_swap_contents(plugin.raw(), pristine.raw()) }
+        for (key, kept) in kept.into_iter().flatten() {
+            let (plugin, copy) = (kept.plugin, kept.pristine);
+            // SAFETY: both live. The session's contents are in the plain hash now, which is
+            // released at the next safe point where it cannot serve again; setting it back frees
+            // plain values only.
+            let is_renewed = unsafe {
+                sys::cp_swap_contents(plugin.raw(), copy.raw());
+                !guests.contains(&key) && sys::cp_renew_contents(copy.raw(), plugin.raw()) != 0
+            };
+            if is_renewed {
+                let shared = kept.shared;
+                self.spares.borrow_mut().insert(key, Spare { copy, shared });
+            }
         }
     }
 }
