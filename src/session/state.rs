@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use super::machine::AtOnce;
 use super::replaced::Replaced;
 pub use crate::config::Profile;
 use crate::config::Zone;
@@ -46,7 +47,7 @@ pub struct State {
     pub connection: RefCell<Rc<Shown<Connection>>>,
     pub transaction: RefCell<Rc<Shown<Transaction>>>,
     /// `None` where pre-connection does not run (inetd, tcpserver).
-    pub neighbours: Option<Neighbours>,
+    pub neighbours: RefCell<Option<Neighbours>>,
     /// Bytes read from the client and not consumed.
     pub input: RefCell<InputBuffer>,
     /// The authenticated user and mechanism, as plugins read them.
@@ -73,6 +74,8 @@ pub struct State {
     pub command_failed: Cell<bool>,
     /// Which methods a subclass has replaced; `None` where nothing can be.
     pub replaced: RefCell<Option<Rc<dyn Replaced>>>,
+    /// Carries out steps at once; `None`: all of them are given by the machine.
+    pub at_once: RefCell<Option<Rc<dyn AtOnce>>>,
     /// A script drives the session: its end is not that of a process.
     pub is_scripted: bool,
 }
@@ -90,7 +93,7 @@ impl State {
             settings,
             connection: RefCell::new(Rc::new(Shown::new(connection))),
             transaction: RefCell::new(Rc::new(Shown::new(transaction))),
-            neighbours,
+            neighbours: RefCell::new(neighbours),
             input: RefCell::default(),
             auth_user: RefCell::default(),
             auth_mechanism: RefCell::default(),
@@ -103,6 +106,7 @@ impl State {
             disconnected: Cell::default(),
             command_failed: Cell::default(),
             replaced: RefCell::default(),
+            at_once: RefCell::default(),
             is_scripted: false,
         }
     }
