@@ -143,6 +143,8 @@ pub(super) struct Supervisor<'a> {
     /// What plugins did in workers that have ended.
     past: Sums,
     sessions: HashMap<u64, Session>,
+    /// How many of them each address has.
+    addresses: HashMap<IpAddr, u32>,
     next_session: u64,
     waiting: VecDeque<Client>,
     /// When to look again for a worker that can take those.
@@ -199,6 +201,7 @@ impl<'a> Supervisor<'a> {
             memory: Memory::default(),
             past: Sums::default(),
             sessions: HashMap::new(),
+            addresses: HashMap::new(),
             // 0 is nobody.
             next_session: 1,
             waiting: VecDeque::new(),

@@ -23,6 +23,9 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long clients wait that no worker can take, until the workers are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Of the open sessions' addresses, so many are passed to a plugin that counts them, or as many as
+/// one address may have and one more: each costs it time.
+const MANY_ADDRS: usize = 256;
 const CONNECT: u8 = Hook::Connect as u8;
 
 const TOO_MANY: &str = "421 4.7.0 Too many connections from your address, try again later\r\n";
@@ -175,7 +178,7 @@ impl Supervisor<'_> {
                 permit,
                 since: Instant::now(),
             };
-            self.sessions.insert(session, entry);
+            self.open_session(session, entry);
         } else {
             let connection = Connection {
                 socket,
@@ -197,11 +200,31 @@ impl Supervisor<'_> {
         if !self.facts.hooks_pre_connection {
             return Vec::new();
         }
-        let mut addresses: Vec<IpAddr> = self.sessions.values().map(|other| other.ip).collect();
-        if addresses.len() > MAX_CHILD_ADDRS {
-            addresses.sort_by_key(|other| *other != ip);
-        }
+        let same = self.addresses.get(&ip).copied().unwrap_or_default() as usize;
+        let most = MANY_ADDRS
+            .max(self.settings.max_from_ip as usize + 1)
+            .min(MAX_CHILD_ADDRS);
+        let mut addresses = vec![ip; same.min(most)];
+        let others = self.sessions.values().map(|other| other.ip);
+        let others = others.filter(|other| *other != ip);
+        addresses.extend(others.take(most - addresses.len()));
         addresses
+    }
+
+    fn open_session(&mut self, number: u64, session: Session) {
+        *self.addresses.entry(session.ip).or_default() += 1;
+        self.sessions.insert(number, session);
+    }
+
+    fn close_session(&mut self, number: u64) -> Option<Session> {
+        let session = self.sessions.remove(&number)?;
+        if let Some(count) = self.addresses.get_mut(&session.ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&session.ip);
+            }
+        }
+        Some(session)
     }
 
     /// Asks for as many workers as clients wait for, and the spare ones.
@@ -270,7 +293,7 @@ impl Supervisor<'_> {
                     && idle >= spare
                     && self.waiting.is_empty()
                     && worker.sessions.len() == 1;
-                if self.sessions.remove(&session).is_some() {
+                if self.close_session(session).is_some() {
                     self.counters.sessions_done += 1;
                 }
                 self.forks.well();
@@ -334,7 +357,7 @@ impl Supervisor<'_> {
         }
         let mut served_someone = false;
         for session in &worker.sessions {
-            let Some(session) = self.sessions.remove(session) else {
+            let Some(session) = self.close_session(*session) else {
                 continue;
             };
             served_someone = true;
