@@ -1,7 +1,14 @@
 //! The faults: what each is, and the Perl code that commits it, run in a plugin's hook.
 
+/// The plugin whose calls may take a second.
+pub const FAULTY: &str = "faulty";
+/// The one whose calls may take any time.
+pub const PATIENT: &str = "patient";
+
 /// A fault.
 pub struct Fault {
+    /// The plugin that commits it.
+    pub plugin: &'static str,
     /// What the plugin does, as the table has it.
     pub what: &'static str,
     /// The body of a method, `$self` and `$transaction` set.
@@ -16,6 +23,7 @@ pub struct Fault {
 
 const fn fault(what: &'static str, perl: &'static str) -> Fault {
     Fault {
+        plugin: FAULTY,
         what,
         perl,
         dies_anyhow: false,
@@ -27,6 +35,13 @@ const fn fault(what: &'static str, perl: &'static str) -> Fault {
 const fn fatal(what: &'static str, perl: &'static str) -> Fault {
     Fault {
         dies_anyhow: true,
+        ..fault(what, perl)
+    }
+}
+
+const fn patient(what: &'static str, perl: &'static str) -> Fault {
+    Fault {
+        plugin: PATIENT,
         ..fault(what, perl)
     }
 }
@@ -64,7 +79,7 @@ const CRASHES: &[Fault] = &[
     fault("`POSIX::abort()`", "POSIX::abort()"),
     fault("`kill KILL => $$`", "kill KILL => $$; sleep 5"),
     fault("`kill TERM => $$`", "kill TERM => $$; sleep 5"),
-    fault(
+    patient(
         "calls itself through C without end, until the C stack is full",
         "package Deep; use overload '\"\"' => sub { no warnings; \"$_[0]\" }; \
          my $text = '' . bless [], 'Deep'",
@@ -87,15 +102,15 @@ const ENDLESS: &[Fault] = &[
 ];
 
 const MEMORY: &[Fault] = &[
-    fault(
+    patient(
         "takes ever more",
         "my @all; push @all, 'x' x 1_000_000 while 1",
     ),
-    fault(
+    patient(
         "calls itself without end",
         "no warnings; my $deeper; $deeper = sub { $deeper->(@_, 1) }; $deeper->()",
     ),
-    fault(
+    patient(
         "matches an expression that contains itself",
         "use re 'eval'; my $all; $all = qr/a(??{ $all })/; ('a' x 10_000_000) =~ $all",
     ),

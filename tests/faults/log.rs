@@ -6,8 +6,9 @@ use crate::list::Fault;
 
 /// The lines that tell of plugins, workers and what they could not do, each once.
 pub fn told(lines: &[String], fault: &Fault) -> Vec<String> {
-    let wanted =
-        Regex::new(r"^\d+ .*(plugin faulty|FATAL PLUGIN|worker |[Zz]ygote|cannot |changed its)");
+    let wanted = Regex::new(
+        r"^\d+ .*(plugin (?:faulty|patient)|FATAL PLUGIN|worker |[Zz]ygote|cannot |changed its)",
+    );
     let wanted = wanted.unwrap();
     let mut told: Vec<String> = Vec::new();
     for line in lines.iter().filter(|line| wanted.is_match(line)) {

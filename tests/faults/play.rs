@@ -6,7 +6,7 @@ use std::process::Command;
 use regex::Regex;
 use serde_json::Value;
 
-use crate::list::{Fault, GROUPS};
+use crate::list::{FAULTY, Fault, GROUPS, PATIENT};
 use crate::log;
 use crate::server::{Client, Server, until};
 
@@ -29,11 +29,24 @@ pub struct Seen {
     pub log: Vec<String>,
 }
 
-/// What all sessions of the plugin have in common; each fault is a method, named by its number.
-const PLUGIN: &str = r#"
+/// What commits the faults: each is a method, named by its number.
+const COMMITS: &str = r#"
     use POSIX ();
     no warnings qw(exec void);
 
+    sub hook_mail {
+        my ($self, $transaction, $sender) = @_;
+        my $does = $self->can('do_' . $sender->user) or return DECLINED;
+        # What a worker leaves behind that dies.
+        my $file = $self->qp->temp_file;
+        open my $left, '>', $file or die "temp_file: $!\n";
+        $transaction->notes(left => bless \$file, 'Left');
+        return $does->($self, $transaction);
+    }
+"#;
+
+/// The rest of what the plugins do.
+const BESIDES: &str = r#"
     # The process, as a session finds it.
     sub state {
         my $self = shift;
@@ -60,16 +73,6 @@ const PLUGIN: &str = r#"
         return $pid;
     }
 
-    sub hook_mail {
-        my ($self, $transaction, $sender) = @_;
-        my $does = $self->can('do_' . $sender->user) or return DECLINED;
-        # What a worker leaves behind that dies.
-        my $file = $self->qp->temp_file;
-        open my $left, '>', $file or die "temp_file: $!\n";
-        $transaction->notes(left => bless \$file, 'Left');
-        return $does->($self, $transaction);
-    }
-
     sub do_look {
         my $self = shift;
         warn "looked\n";
@@ -93,15 +96,18 @@ const PLUGIN: &str = r#"
 const LINES: usize = 400;
 const TAKEN: &str = "250 Taken 2001";
 
-const SETTINGS: &str = "faulty timeout 1\n";
+const SETTINGS: &str = "faulty timeout 1\npatient timeout 0\n";
 
-fn plugin() -> String {
-    let mut text = PLUGIN.to_owned();
+/// A plugin that commits its share of the faults.
+fn plugin(name: &str) -> String {
+    let mut text = COMMITS.to_owned();
     for (number, fault) in faults().enumerate() {
-        let perl = fault.perl;
-        text += &format!(
-            "sub do_fault{number} {{ my ($self, $transaction) = @_; {{ {perl} }} return DECLINED }}\n"
-        );
+        if fault.plugin == name {
+            let perl = fault.perl;
+            text += &format!(
+                "sub do_fault{number} {{ my ($self, $transaction) = @_; {{ {perl} }} return DECLINED }}\n"
+            );
+        }
     }
     text
 }
@@ -136,9 +142,10 @@ impl Ground {
         let control = dir.path().join("control").display().to_string();
         let common = ["--worker-memory", "32M", "--worker-memory-max", "100M"];
         let args = [&common, setting.args, &["--control", &control]].concat();
-        let plugin = plugin();
+        let faulty = plugin(FAULTY) + BESIDES;
+        let patient = plugin(PATIENT);
         let server = Server::start_configured(
-            &[("faulty", &plugin)],
+            &[(FAULTY, &faulty), (PATIENT, &patient)],
             &args,
             &[("RUST_BACKTRACE", "0")],
             &[("plugin_settings", SETTINGS)],
@@ -240,9 +247,10 @@ impl Ground {
             let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
             let Some(pid) = pid else { continue };
             // The number may be another process's by now: those are no children of this test's.
-            let name = format!("/proc/{}/comm", pid.as_raw_nonzero());
-            let name = std::fs::read_to_string(name).unwrap_or_default();
-            if name.starts_with("camelpost") {
+            let words = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
+            let words = std::fs::read(words).unwrap_or_default();
+            let config = self.server.dir.path().display().to_string();
+            if String::from_utf8_lossy(&words).contains(&config) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }

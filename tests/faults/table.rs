@@ -10,7 +10,7 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
 const HEAD: &str = "# Faults
 
 What happens when a plugin misbehaves. The test suite commits each fault in a running server, in the
-`mail` hook of plugin `faulty`, and writes down what it sees (`UPDATE_EXPECTED=1 cargo test --test faults`
+`mail` hook of plugin `faulty` (`patient` where the fault needs time), and writes down what it sees (`UPDATE_EXPECTED=1 cargo test --test faults`
 writes this file anew); it fails where something else is seen.
 
 * Its client: the reply to `MAIL`, in whose hook the fault is committed. Where the session goes on, it
@@ -25,7 +25,7 @@ blocked signals, alarm, `$/ $\\ $,`, the selected handle, the standard handles, 
 of hooks), that a plugin's warning still reaches the log, and that the spool directory is empty.
 
 The server runs with `--worker-memory 32M --worker-memory-max 100M` and `plugin_settings` `faulty timeout
-1`; with the defaults the same happens later. Where a worker dies, its client gets the 421 from the
+1`, `patient timeout 0`; with the defaults the same happens later. Where a worker dies, its client gets the 421 from the
 supervisor; after STARTTLS the connection is closed.
 ";
 
