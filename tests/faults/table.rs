@@ -10,8 +10,9 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
 const HEAD: &str = "# Faults
 
 What happens when a plugin misbehaves. The test suite commits each fault in a running server, in the
-`mail` hook of plugin `faulty` (`patient` where the fault needs time), and writes down what it sees (`UPDATE_EXPECTED=1 cargo test --test faults`
-writes this file anew); it fails where something else is seen.
+`mail` hook of plugin `faulty` (`patient` where the fault needs time), and writes down what it sees
+(`UPDATE_EXPECTED=1 cargo test --test faults` writes this file anew); it fails where something else is
+seen.
 
 * Its client: the reply to `MAIL`, in whose hook the fault is committed. Where the session goes on, it
   sends a message, which is spooled, and `QUIT`.
@@ -24,9 +25,9 @@ is taken whole, that it finds the process as the first client did (working direc
 blocked signals, alarm, `$/ $\\ $,`, the selected handle, the standard handles, user, priority, the table
 of hooks), that a plugin's warning still reaches the log, and that the spool directory is empty.
 
-The server runs with `--worker-memory 32M --worker-memory-max 100M` and `plugin_settings` `faulty timeout
-1`, `patient timeout 0`; with the defaults the same happens later. Where a worker dies, its client gets the 421 from the
-supervisor; after STARTTLS the connection is closed.
+The server runs with `--worker-memory 32M --worker-memory-max 100M` and, in `plugin_settings`, `faulty
+timeout 1` and `patient timeout 0`; with the defaults the same happens later. Where a worker dies, its
+clients get the 421 from the supervisor; after STARTTLS the connection is closed.
 ";
 
 /// What was seen in a setting, with its heading.
