@@ -14,6 +14,7 @@ mod pump;
 mod rdns;
 mod scripted;
 mod session;
+mod standard;
 mod stream;
 mod transport;
 mod worker;

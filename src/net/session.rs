@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::load::Loaded;
 use super::own::InPerl;
 use super::pump::{Exited, Pump};
-use super::rdns;
 use super::transport::Transport;
+use super::{rdns, standard};
 use crate::hook::{HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::call::Unwind;
@@ -178,6 +178,9 @@ impl Session {
         };
         if outcome.is_ok() {
             stdio::flush();
+            if !self.taken.get() {
+                standard::mend(&self.transport);
+            }
             if !self.taken.get() && stdio::taken() {
                 self.hand_over();
             } else if lent || self.state.input.borrow().is_empty() {

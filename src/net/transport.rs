@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokio::io::Interest;
 
+use super::standard;
 use super::stream::End;
 use crate::perl::{Sv, stdio};
 use crate::session::ReadEvent;
@@ -67,6 +68,7 @@ impl Transport {
 
     /// The client is on descriptors 0 and 1 from now on.
     pub fn take_stdio(&self) -> io::Result<()> {
+        standard::keep();
         rustix::stdio::dup2_stdin(self.input.descriptor())?;
         rustix::stdio::dup2_stdout(self.output.descriptor())?;
         Ok(())

@@ -223,6 +223,9 @@ int cp_stdin_unread(const char *bytes, size_t length);
 size_t cp_stdin_take(char *bytes, size_t size);
 /* Whether the client's handle has not been closed. */
 int cp_stdin_is_open(void);
+/* Whether one of the client's handles has been closed, and whether STDERR has. */
+int cp_stdio_is_closed(void);
+int cp_stderr_is_closed(void);
 /* Flushes STDOUT; 0 if that failed. */
 int cp_stdout_flush(void);
 /* A new handle (glob reference) on a duplicate of a descriptor, or null. */

@@ -107,6 +107,19 @@ int cp_stdin_is_open(void) {
     return client_in && IoIFP(client_in);
 }
 
+int cp_stdio_is_closed(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return client_in && client_out && (!IoIFP(client_in) || !IoOFP(client_out));
+}
+
+int cp_stderr_is_closed(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    IO *err = PL_stderrgv ? GvIOp(PL_stderrgv) : NULL;
+    return !err || !IoOFP(err);
+}
+
 static int flush(pTHX) {
     PerlIO *out = client_out ? IoOFP(client_out) : NULL;
     done = !out || PerlIO_flush(out) == 0;

@@ -47,6 +47,17 @@ pub fn is_open() -> bool {
     unsafe { sys::cp_stdin_is_open() != 0 }
 }
 
+/// Whether the client's STDIN or STDOUT has been closed.
+pub fn is_closed() -> bool {
+    // SAFETY: looks at pointers.
+    unsafe { sys::cp_stdio_is_closed() != 0 }
+}
+
+pub fn is_stderr_closed() -> bool {
+    // SAFETY: looks at pointers.
+    unsafe { sys::cp_stderr_is_closed() != 0 }
+}
+
 /// Writes out what plugins printed to STDOUT. False if the client is gone.
 pub fn flush() -> bool {
     // SAFETY: the interpreter runs, and no Perl code runs now.

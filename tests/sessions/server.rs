@@ -176,6 +176,12 @@ impl Server {
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
+    /// Tells it to end; its sessions may go on for a while.
+    pub fn stop(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
     /// The process that has loaded the plugins.
     pub fn zygote(&self) -> rustix::process::Pid {
         let pid = self.child.id();

@@ -285,22 +285,22 @@ impl<'a> Supervisor<'a> {
 
     /// When `time_is_up` must be called next.
     fn next_time(&mut self) -> Option<Instant> {
-        if let Some(stop) = &self.stop {
-            return Some(stop.next);
-        }
         let watch = self.watchdog.wake_at(!self.sessions.is_empty());
+        if let Some(stop) = &self.stop {
+            return Some(watch.map_or(stop.next, |watch| stop.next.min(watch)));
+        }
         let waits = [self.zygotes.wake_at(), self.forks.wake_at(), watch];
         waits.into_iter().flatten().min()
     }
 
     fn time_is_up(&mut self) {
+        self.watch_calls();
         if let Some(stop) = &self.stop {
             if stop.next <= Instant::now() {
                 self.stop_harder();
             }
             return;
         }
-        self.watch_calls();
         if self.zygotes.try_again() {
             self.restart_zygote();
         }
