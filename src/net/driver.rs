@@ -1,17 +1,50 @@
 //! Carries out a session's steps.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use super::own;
 use super::session::Session;
 use crate::perl::grammar;
-use crate::session::{Answer, Called, Machine, Outcome, Returned, Step};
+use crate::session::{Answer, Called, Listed, Machine, Outcome, Returned, Step};
 use crate::smtp::Address;
+
+/// A machine between two steps, with the step that is next.
+pub type Halted = (Machine, Step);
+
+/// Where a session may go on in another process.
+pub trait Exit {
+    /// Whether it should, before this step.
+    fn is_due(&self, session: &Session, step: &Step) -> bool;
+
+    /// Lets it go on there: `None`. Where it stays, the machine and its step.
+    fn take<'a>(
+        &'a self,
+        session: &'a Rc<Session>,
+        halted: Halted,
+    ) -> Pin<Box<dyn Future<Output = Option<Halted>> + 'a>>;
+}
 
 /// Runs a machine to its end.
 pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
-    let mut step = machine.start();
+    let step = machine.start();
+    let ended = drive_on(session, (machine, step), None).await;
+    ended.unwrap_or(Outcome::Closed)
+}
+
+/// Runs a machine from one of its steps to its end. `None`: it goes on in another process.
+pub async fn drive_on(
+    session: Rc<Session>,
+    (mut machine, mut step): Halted,
+    exit: Option<&dyn Exit>,
+) -> Option<Outcome> {
     loop {
+        if let Some(exit) = exit
+            && exit.is_due(&session, &step)
+        {
+            (machine, step) = exit.take(&session, (machine, step)).await?;
+        }
         let answer = match step {
             Step::Read { timeout } => {
                 session.flush().await;
@@ -33,8 +66,8 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 Answer::Values(session.perl(work).await.unwrap_or_default())
             }
             Step::Capabilities => {
-                let lines = session.host.capabilities();
-                Answer::Values(lines.into_iter().map(Some).collect())
+                let lines = session.look(|session| session.host.capabilities()).await;
+                Answer::Values(lines.into_iter().flatten().map(Some).collect())
             }
             Step::Call(method) => {
                 let called = session
@@ -65,9 +98,14 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
             }
             Step::Canonify(path) => Answer::Values(canonify(&session, path).await),
-            Step::Verb(verb) => Answer::Listed(own::listed(&session.host, &verb)),
+            Step::Verb(verb) => {
+                let look = move |session: &Session| own::listed(&session.host, &verb);
+                Answer::Listed(session.look(look).await.unwrap_or(Listed::NoTable))
+            }
             Step::AddVerb(verb) => {
-                session.host.add_verb(verb);
+                session
+                    .look(move |session| session.host.add_verb(verb))
+                    .await;
                 Answer::Done
             }
             Step::Obey { verb, rest } => {
@@ -97,7 +135,7 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 if session.has_pending() {
                     session.perl(|_| Ok(())).await;
                 }
-                return outcome;
+                return Some(outcome);
             }
         };
         step = machine.resume(answer);

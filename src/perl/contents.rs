@@ -23,8 +23,10 @@ pub struct Contents {
     /// Those of them that came in the running session, with which they go.
     late: RefCell<Vec<usize>>,
     active: RefCell<Option<FxHashMap<usize, Kept>>>,
-    /// Counts the sessions.
+    /// The running session's number.
     session: Cell<u64>,
+    /// How many sessions there were.
+    count: Cell<u64>,
 }
 
 /// A hook that a plugin registered.
@@ -43,14 +45,25 @@ pub struct Owner {
 
 struct Kept {
     plugin: Sv,
-    pristine: Sv,
+    /// A plain hash: holds what the plugin held when it was loaded, and the session's contents
+    /// while another session has its turn.
+    other: Sv,
+}
+
+/// A session's contents while another session has its turn.
+#[derive(Default)]
+pub(super) struct Aside {
+    kept: FxHashMap<usize, Kept>,
+    late: Vec<usize>,
+    session: u64,
 }
 
 impl Contents {
     /// From now on plugins get contents of their own; the qp object at once.
     pub fn begin_session(&self, qp: &Sv) {
         self.end_session();
-        self.session.set(self.session.get() + 1);
+        self.count.set(self.count.get() + 1);
+        self.session.set(self.count.get());
         *self.active.borrow_mut() = Some(FxHashMap::default());
         self.enter(qp);
     }
@@ -106,20 +119,15 @@ impl Contents {
         let mut shared = 0;
         // SAFETY: a live plugin object, which is a blessed hash; the copy is a new plain hash,
         // and exchanging the contents of the two frees nothing.
-        let pristine = unsafe {
+        let other = unsafe {
             let copy = sys::cp_copy_contents(plugin.raw(), LARGEST_COPY, &mut shared);
             sys::cp_swap_contents(plugin.raw(), copy);
             sys::cp_put_back_localized(plugin.raw(), copy, LARGEST_COPY);
             copy
         };
-        if let Some(pristine) = Sv::own(pristine) {
-            active.insert(
-                key,
-                Kept {
-                    plugin: plugin.clone(),
-                    pristine,
-                },
-            );
+        if let Some(other) = Sv::own(other) {
+            let plugin = plugin.clone();
+            active.insert(key, Kept { plugin, other });
         }
         shared
     }
@@ -153,11 +161,37 @@ impl Contents {
         for key in self.late.take() {
             self.owners.borrow_mut().remove(&key);
         }
-        let kept = self.active.borrow_mut().take();
-        for Kept { plugin, pristine } in kept.into_iter().flat_map(FxHashMap::into_values) {
-            // SAFETY: both live; the session's contents go with the plain hash, which is
-            // released at the next safe point.
-            unsafe { sys::cp_swap_contents(plugin.raw(), pristine.raw()) }
+        let kept = self.active.borrow_mut().take().unwrap_or_default();
+        swap(&kept);
+        // The sessions' contents are released at the next safe point.
+        drop(kept);
+    }
+
+    /// Another session's turn: the plugins hold what they held when they were loaded.
+    pub(super) fn set_aside(&self) -> Aside {
+        let kept = self.active.borrow_mut().take().unwrap_or_default();
+        swap(&kept);
+        Aside {
+            kept,
+            late: self.late.take(),
+            session: self.session.replace(0),
         }
+    }
+
+    /// The session's turn again.
+    pub(super) fn bring_back(&self, aside: Aside) {
+        swap(&aside.kept);
+        *self.active.borrow_mut() = Some(aside.kept);
+        self.late.replace(aside.late);
+        self.session.set(aside.session);
+    }
+}
+
+/// Exchanges what the plugins hold with what is kept for them.
+fn swap(kept: &FxHashMap<usize, Kept>) {
+    for Kept { plugin, other } in kept.values() {
+        // SAFETY: both live, a plugin object and a plain hash; exchanging their contents frees
+        // nothing and runs no Perl code.
+        unsafe { sys::cp_swap_contents(plugin.raw(), other.raw()) }
     }
 }

@@ -216,6 +216,10 @@ void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit);
  * place is released, which may exit: an outcome. */
 int cp_fresh_stdio(void);
 /* Whether a plugin has put another handle in the place of *STDIN or *STDOUT. */
+/* The handle in the place of STDIN (0) or STDOUT (1): a new reference, or null. */
+cp_sv *cp_stdio_in_place(int fd);
+/* Puts two such handles in their places again. */
+int cp_stdio_put(cp_sv *in, cp_sv *out);
 int cp_stdio_taken(void);
 /* Puts bytes before what STDIN will read. */
 int cp_stdin_unread(const char *bytes, size_t length);
@@ -228,6 +232,8 @@ int cp_stdio_is_closed(void);
 int cp_stderr_is_closed(void);
 /* Flushes STDOUT; 0 if that failed. */
 int cp_stdout_flush(void);
+/* The same for all handles. */
+int cp_flush_all(void);
 /* A new handle (glob reference) on a duplicate of a descriptor, or null. */
 cp_sv *cp_new_handle(int fd, const char *mode);
 

@@ -65,6 +65,7 @@ impl Supervisor<'_> {
         if self.succession != Succession::Over {
             // One that is not ready yet ends with this.
             self.successor = None;
+            self.upgrade_is_over(Err("the service is stopping"));
         }
         self.refuse_backlog();
         self.close_listeners();
