@@ -1,6 +1,7 @@
 //! When a cached config value may still be used: what it was made of, and whether that changed.
 
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -97,6 +98,11 @@ impl Directories {
 
     /// Whether a path lies directly in one of them.
     pub fn hold(&self, path: &Path) -> bool {
-        self.seen.iter().any(|(dir, _)| path.parent() == Some(dir))
+        let path = path.as_os_str().as_bytes();
+        self.seen.iter().any(|(dir, _)| {
+            let name = path.strip_prefix(dir.as_os_str().as_bytes());
+            let name = name.and_then(|rest| rest.strip_prefix(b"/"));
+            name.is_some_and(|name| !name.contains(&b'/'))
+        })
     }
 }

@@ -2,12 +2,13 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use super::own;
 use super::session::Session;
+use crate::hook::Verdict;
 use crate::perl::grammar;
-use crate::session::{Answer, Called, Listed, Machine, Outcome, Returned, Step};
+use crate::session::{Answer, AtOnce, Called, Listed, Machine, Outcome, Returned, Step};
 use crate::smtp::Address;
 
 /// A machine between two steps, with the step that is next.
@@ -53,10 +54,6 @@ pub async fn drive_on(
                 }
                 Answer::Read(session.read(timeout).await)
             }
-            Step::Reply(reply) => {
-                session.transport.queue(&reply);
-                Answer::Done
-            }
             Step::Config(name) => Answer::Config(session.config(name).await),
             Step::Hook(call) => Answer::Verdict(session.chain(call).await),
             Step::Parse { parser, verb, rest } => {
@@ -74,10 +71,6 @@ pub async fn drive_on(
                     .perl(move |session| own::call(&session.host, &method))
                     .await;
                 Answer::Called(called.unwrap_or_else(|| Called::Returned(Returned::default())))
-            }
-            Step::Log { level, text } => {
-                session.log(level, None, None, text);
-                Answer::Done
             }
             Step::AddHeader { name, value } => {
                 session
@@ -125,9 +118,7 @@ pub async fn drive_on(
                 Answer::Done
             }
             Step::TransactionEnded => {
-                if session.has_pending() {
-                    session.perl(|_| Ok(())).await;
-                }
+                session.perl(|_| Ok(())).await;
                 Answer::Done
             }
             Step::Finished(outcome) => {
@@ -137,9 +128,54 @@ pub async fn drive_on(
                 }
                 return Some(outcome);
             }
+            // The session has asked for these at once (`Answers`).
+            other => at_once(&session, other).unwrap_or(Answer::Done),
         };
         step = machine.resume(answer);
     }
+}
+
+/// A session's steps that take no waiting. Weak, as the session owns what asks.
+pub struct Answers(pub Weak<Session>);
+
+impl AtOnce for Answers {
+    fn answer(&self, step: Step) -> Result<Answer, Step> {
+        match self.0.upgrade() {
+            Some(session) => at_once(&session, step),
+            None => Err(step),
+        }
+    }
+}
+
+fn at_once(session: &Session, step: Step) -> Result<Answer, Step> {
+    let host = &session.host;
+    Ok(match step {
+        Step::Reply(reply) => {
+            session.transport.queue(&reply);
+            Answer::Done
+        }
+        Step::Log { level, text } => {
+            session.log(level, None, None, text);
+            Answer::Done
+        }
+        Step::Config(name) if session.is_here() && !host.config_is_perl() => {
+            Answer::Config(session.file_config(name))
+        }
+        Step::Hook(call) if session.is_here() && !host.has_entries(call.hook) => {
+            Answer::Verdict(Verdict::declined())
+        }
+        Step::Capabilities if session.is_on() => {
+            let lines = host.capabilities();
+            Answer::Values(lines.into_iter().map(Some).collect())
+        }
+        Step::Verb(verb) if session.is_on() => Answer::Listed(own::listed(host, &verb)),
+        Step::AddVerb(verb) if session.is_on() => {
+            host.add_verb(verb);
+            Answer::Done
+        }
+        Step::TransactionEnded if !session.has_pending() => Answer::Done,
+        other => return Err(other),
+    })
 }
 
 /// Asks Perl only where a site has changed the grammar.

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::access::Access;
+use super::driver::Answers;
 use super::flag::Flag;
 use super::load::Loaded;
 use super::own::InPerl;
@@ -100,7 +101,7 @@ impl Session {
     ) -> Rc<Session> {
         let replaced = Rc::new(InPerl(loaded.host.clone()));
         state.replaced.replace(Some(replaced));
-        Rc::new(Session {
+        let session = Rc::new(Session {
             id,
             state,
             transport,
@@ -120,7 +121,10 @@ impl Session {
             exited: Flag::default(),
             alone: Cell::new(false),
             lent: RefCell::default(),
-        })
+        });
+        let answers = Answers(Rc::downgrade(&session));
+        session.state.at_once.replace(Some(Rc::new(answers)));
+        session
     }
 
     /// The same session in a process that was forked from this one, where it goes on.
@@ -158,8 +162,13 @@ impl Session {
 
     /// Whether what the host knows without Perl's help is what this session's Perl code would
     /// find: it is its turn, or all sessions find the same.
-    fn is_here(&self) -> bool {
-        !self.changed.get() || self.stage.as_ref().is_none_or(|stage| stage.is_on(self))
+    pub fn is_here(&self) -> bool {
+        !self.changed.get() || self.is_on()
+    }
+
+    /// Whether Perl code that runs now, or next, runs for this session.
+    pub fn is_on(&self) -> bool {
+        self.stage.as_ref().is_none_or(|stage| stage.is_on(self))
     }
 
     /// Returns once Perl code has called exit.
@@ -253,7 +262,7 @@ impl Session {
         self: &Rc<Self>,
         work: impl FnOnce(&Session) -> T + 'static,
     ) -> Option<T> {
-        match self.stage.as_ref().is_none_or(|stage| stage.is_on(self)) {
+        match self.is_on() {
             true => Some(work(self)),
             false => self.perl(move |session| Ok(work(session))).await,
         }
@@ -450,8 +459,13 @@ impl Session {
             let work = move |session: &Session| session.host.config(name.as_bytes());
             return self.perl(work).await.unwrap_or_default();
         }
+        self.file_config(&name)
+    }
+
+    /// The same where no Perl code decides.
+    pub fn file_config(&self, name: &str) -> Vec<Vec<u8>> {
         let config = &self.host.settings.config;
-        let found = config.lines(&name);
+        let found = config.lines(name);
         for problem in config.take_problems() {
             self.log(3, None, None, problem.to_string().into_bytes());
         }
@@ -516,7 +530,7 @@ impl Session {
 
     /// Whether Perl work waits that must be done before the transaction or connection ends.
     pub fn has_pending(&self) -> bool {
-        let on = self.stage.as_ref().is_none_or(|stage| stage.is_on(self));
+        let on = self.is_on();
         if !on {
             self.keep_dropped();
         }

@@ -316,15 +316,15 @@ impl Host {
     fn entry(&self, chain: &mut Chain, index: usize) -> Option<Entry> {
         let hook = chain.call.hook;
         let entries = chain.entries.get_or_insert_with(|| {
-            let list = self.hooks().hash_get(hook.name());
+            let list = self.hook_list(hook);
             let list = list.iter();
             list.flat_map(|list| (0..list.array_len()).filter_map(|index| list.array_get(index)))
                 .collect()
         });
         let entry = entries.get(index)?;
         Some(Entry {
-            name: entry.hash_get("name")?,
-            code: entry.hash_get("code")?,
+            name: entry.hash_find(&self.table.name)?,
+            code: entry.hash_find(&self.table.code)?,
         })
     }
 
@@ -334,10 +334,16 @@ impl Host {
         Sv::share(unsafe { sys::cp_hooks() })
     }
 
+    /// The entries of a hook as they are now.
+    pub(super) fn hook_list(&self, hook: Hook) -> Option<Sv> {
+        // SAFETY: the interpreter runs; the list is shared at once.
+        let list = unsafe { sys::cp_hook_list(self.table.hook(hook)?.raw()) };
+        (!list.is_null()).then(|| Sv::share(list))
+    }
+
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
-        self.hooks()
-            .hash_get(hook.name())
+        self.hook_list(hook)
             .is_some_and(|list| list.array_len() > 0)
     }
 }

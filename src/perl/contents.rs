@@ -23,6 +23,12 @@ pub struct Contents {
     /// Those of them that came in the running session, with which they go.
     late: RefCell<Vec<usize>>,
     active: RefCell<Option<FxHashMap<usize, Kept>>>,
+    /// An empty map for the next turn.
+    unused: RefCell<FxHashMap<usize, Kept>>,
+    /// Plugin objects that came in the running session.
+    guests: RefCell<Vec<usize>>,
+    /// Copies that a session has left as they were, for the next one.
+    spares: RefCell<FxHashMap<usize, Spare>>,
     /// The running session's number.
     session: Cell<u64>,
     /// How many sessions there were.
@@ -48,14 +54,21 @@ struct Kept {
     /// A plain hash: holds what the plugin held when it was loaded, and the session's contents
     /// while another session has its turn.
     other: Sv,
+    /// Large containers of it that are shared.
+    shared: usize,
 }
 
 /// A session's contents while another session has its turn.
 #[derive(Default)]
 pub(super) struct Aside {
-    kept: FxHashMap<usize, Kept>,
+    kept: Vec<(usize, Kept)>,
     late: Vec<usize>,
-    session: u64,
+    guests: Vec<usize>,
+}
+
+struct Spare {
+    copy: Sv,
+    shared: usize,
 }
 
 impl Contents {
@@ -74,11 +87,10 @@ impl Contents {
         if let Some(sub) = code.referent()
             && plugin.is_plain_hash()
         {
-            let [plugin, method, hook] = [plugin, method, hook].map(|sv| Sv::copied(sv.raw()));
             let owner = Owner {
-                plugin,
-                method,
-                hook,
+                plugin: Sv::copied(plugin.raw()),
+                method: method.copied_as_key(),
+                hook: Sv::copied(hook.raw()),
                 _code: sub.clone(),
                 guard: OnceCell::new(),
                 entered: Cell::new(0),
@@ -87,6 +99,7 @@ impl Contents {
             self.owners.borrow_mut().insert(key, Rc::new(owner));
             if self.active.borrow().is_some() {
                 self.late.borrow_mut().push(key);
+                self.guests.borrow_mut().extend(plugin.address());
             }
         }
     }
@@ -116,20 +129,32 @@ impl Contents {
         if active.contains_key(&key) {
             return 0;
         }
-        let mut shared = 0;
-        // SAFETY: a live plugin object, which is a blessed hash; the copy is a new plain hash,
-        // and exchanging the contents of the two frees nothing.
-        let other = unsafe {
-            let copy = sys::cp_copy_contents(plugin.raw(), LARGEST_COPY, &mut shared);
-            sys::cp_swap_contents(plugin.raw(), copy);
-            sys::cp_put_back_localized(plugin.raw(), copy, LARGEST_COPY);
-            copy
+        let Some(Spare { copy, shared }) = self.copy_of(plugin, key) else {
+            return 0;
         };
-        if let Some(other) = Sv::own(other) {
-            let plugin = plugin.clone();
-            active.insert(key, Kept { plugin, other });
+        // SAFETY: a live plugin object, which is a blessed hash; the copy is a plain hash, and
+        // exchanging the contents of the two frees nothing.
+        unsafe {
+            sys::cp_swap_contents(plugin.raw(), copy.raw());
+            sys::cp_put_back_localized(plugin.raw(), copy.raw(), LARGEST_COPY);
         }
+        let kept = Kept {
+            plugin: plugin.clone(),
+            other: copy,
+            shared,
+        };
+        active.insert(key, kept);
         shared
+    }
+
+    fn copy_of(&self, plugin: &Sv, key: usize) -> Option<Spare> {
+        if let Some(spare) = self.spares.borrow_mut().remove(&key) {
+            return Some(spare);
+        }
+        let mut shared = 0;
+        // SAFETY: a live plugin object, which is a blessed hash.
+        let copy = unsafe { sys::cp_copy_contents(plugin.raw(), LARGEST_COPY, &mut shared) };
+        Sv::own(copy).map(|copy| Spare { copy, shared })
     }
 
     /// A session's connection begins with the notes that plugins left on the connection they saw
@@ -161,37 +186,88 @@ impl Contents {
         for key in self.late.take() {
             self.owners.borrow_mut().remove(&key);
         }
-        let kept = self.active.borrow_mut().take().unwrap_or_default();
-        swap(&kept);
-        // The sessions' contents are released at the next safe point.
-        drop(kept);
+        let guests = self.guests.take();
+        let kept = self.active.borrow_mut().take();
+        for (key, kept) in kept.into_iter().flatten() {
+            kept.swap();
+            // The session's contents are released at the next safe point where they cannot serve
+            // again.
+            if !guests.contains(&key) && kept.renew(Renew::Changed) {
+                self.keep_spare(key, kept);
+            }
+        }
     }
 
-    /// Another session's turn: the plugins hold what they held when they were loaded.
+    /// Another session's turn: the plugins hold what they held when they were loaded. What the
+    /// session has not changed needs no place of its own.
     pub(super) fn set_aside(&self) -> Aside {
-        let kept = self.active.borrow_mut().take().unwrap_or_default();
-        swap(&kept);
+        let guests = self.guests.take();
+        let mut all = self.active.borrow_mut().take().unwrap_or_default();
+        let mut kept = Vec::new();
+        for (key, plugin) in all.drain() {
+            plugin.swap();
+            match !guests.contains(&key) && plugin.renew(Renew::Same) {
+                true => self.keep_spare(key, plugin),
+                false => kept.push((key, plugin)),
+            }
+        }
+        *self.unused.borrow_mut() = all;
+        self.session.set(0);
+        kept.shrink_to_fit();
         Aside {
             kept,
             late: self.late.take(),
-            session: self.session.replace(0),
+            guests,
         }
     }
 
     /// The session's turn again.
-    pub(super) fn bring_back(&self, aside: Aside) {
-        swap(&aside.kept);
-        *self.active.borrow_mut() = Some(aside.kept);
+    pub(super) fn bring_back(&self, aside: Aside, qp: &Sv) {
+        let mut all = self.unused.take();
+        for (key, plugin) in aside.kept {
+            plugin.swap();
+            all.insert(key, plugin);
+        }
+        *self.active.borrow_mut() = Some(all);
         self.late.replace(aside.late);
-        self.session.set(aside.session);
+        self.guests.replace(aside.guests);
+        // With a number of its own each turn enters the plugins anew.
+        self.count.set(self.count.get() + 1);
+        self.session.set(self.count.get());
+        self.enter(qp);
+    }
+
+    fn keep_spare(&self, key: usize, kept: Kept) {
+        let Kept { other, shared, .. } = kept;
+        let spare = Spare {
+            copy: other,
+            shared,
+        };
+        self.spares.borrow_mut().insert(key, spare);
     }
 }
 
-/// Exchanges what the plugins hold with what is kept for them.
-fn swap(kept: &FxHashMap<usize, Kept>) {
-    for Kept { plugin, other } in kept.values() {
+/// When a copy can serve again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renew {
+    /// Where nothing has been changed.
+    Same,
+    /// Where what was changed can be set back.
+    Changed,
+}
+
+impl Kept {
+    /// Exchanges what the plugin holds with what is kept for it.
+    fn swap(&self) {
         // SAFETY: both live, a plugin object and a plain hash; exchanging their contents frees
         // nothing and runs no Perl code.
-        unsafe { sys::cp_swap_contents(plugin.raw(), other.raw()) }
+        unsafe { sys::cp_swap_contents(self.plugin.raw(), self.other.raw()) }
+    }
+
+    /// Whether the kept contents are fit to be another session's.
+    fn renew(&self, when: Renew) -> bool {
+        let same_only = (when == Renew::Same).into();
+        // SAFETY: both live; setting back frees plain values only.
+        unsafe { sys::cp_renew_contents(self.other.raw(), self.plugin.raw(), same_only) != 0 }
     }
 }

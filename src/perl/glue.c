@@ -142,14 +142,22 @@ static SV *local_key(pTHX_ int which) {
     return keys[which];
 }
 
+int cp_is_local_key(HEK *key) {
+    dTHXa(cp_perl);
+    for (int i = 0; i < LOCAL_KEYS; i++)
+        if (SvSHARED_HEK_FROM_PV(SvPVX_const(local_key(aTHX_ i))) == key)
+            return 1;
+    return 0;
+}
+
 static HE *local_entry(pTHX_ HV *plugin, int which) {
     SV *key = local_key(aTHX_ which);
-    return hv_fetch_ent(plugin, key, 1, SvSHARED_HASH(key));
+    HE *entry = cp_find_entry(plugin, key);
+    return entry ? entry : hv_fetch_ent(plugin, key, 1, SvSHARED_HASH(key));
 }
 
 /* A value that somebody else holds (\$plugin->{_hook}, an outer `local`) is left to them. */
-static void set_local(pTHX_ HV *plugin, int which, SV *to) {
-    HE *entry = local_entry(aTHX_ plugin, which);
+static void set_local(pTHX_ HE *entry, SV *to) {
     if (!entry)
         return;
     SV *value = HeVAL(entry);
@@ -165,14 +173,14 @@ static void set_local(pTHX_ HV *plugin, int which, SV *to) {
 
 static void leave_plugin(pTHX_ void *plugin) {
     for (int i = 0; i < LOCAL_KEYS; i++)
-        set_local(aTHX_ (HV *)plugin, i, NULL);
+        set_local(aTHX_ local_entry(aTHX_ (HV *)plugin, i), NULL);
     SvREFCNT_dec_NN((SV *)plugin);
 }
 
 static void back_to_outer(pTHX_ void *saved) {
     struct outer *outer = saved;
     for (int i = 0; i < LOCAL_KEYS; i++) {
-        set_local(aTHX_ outer->plugin, i, outer->values[i]);
+        set_local(aTHX_ local_entry(aTHX_ outer->plugin, i), outer->values[i]);
         SvREFCNT_dec(outer->values[i]);
     }
     SvREFCNT_dec_NN((SV *)outer->plugin);
@@ -181,8 +189,9 @@ static void back_to_outer(pTHX_ void *saved) {
 
 static void localize(pTHX_ HV *plugin, SV *qp, SV *hook) {
     struct outer *outer = NULL;
+    HE *entries[LOCAL_KEYS];
     for (int i = 0; i < LOCAL_KEYS; i++) {
-        HE *entry = local_entry(aTHX_ plugin, i);
+        HE *entry = entries[i] = local_entry(aTHX_ plugin, i);
         if (!entry || !SvOK(HeVAL(entry)))
             continue;
         if (!outer)
@@ -196,13 +205,17 @@ static void localize(pTHX_ HV *plugin, SV *qp, SV *hook) {
     } else {
         SAVEDESTRUCTOR_X(leave_plugin, plugin);
     }
-    set_local(aTHX_ plugin, 0, qp);
-    set_local(aTHX_ plugin, 1, hook);
+    set_local(aTHX_ entries[0], qp);
+    set_local(aTHX_ entries[1], hook);
 }
 
 /* The code of a method as it is now, or NULL where perl has to find it in a way of its own. */
 static SV *method_code(pTHX_ SV *plugin, SV *name) {
     HV *stash = SvSTASH(SvRV(plugin));
+    /* Most often it is the plugin's own. */
+    HE *own = stash && SvIsCOW_shared_hash(name) ? cp_find_entry(stash, name) : NULL;
+    if (own && isGV(HeVAL(own)) && GvCVu((GV *)HeVAL(own)) && CvROOT(GvCV((GV *)HeVAL(own))))
+        return (SV *)GvCV((GV *)HeVAL(own));
     GV *gv = stash && SvPOK(name)
                  ? gv_fetchmeth_pvn(stash, SvPVX(name), SvCUR(name), 0, SvUTF8(name))
                  : NULL;

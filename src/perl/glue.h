@@ -100,6 +100,8 @@ int cp_drop(cp_sv **values, size_t count);
 
 /* The variable $Qpsmtpd::hooks as it is now; not owned. */
 cp_sv *cp_hooks(void);
+/* The list of a hook in that table; not owned, null where there is none. */
+cp_sv *cp_hook_list(cp_sv *key);
 
 /* ---- process state of a session ---- */
 
@@ -156,8 +158,16 @@ size_t cp_array_length(cp_sv *array);
 cp_sv *cp_array_get(cp_sv *array, size_t index); /* not owned, may be null */
 void cp_array_push(cp_sv *array, cp_sv *value);  /* takes over */
 cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length);      /* not owned */
+/* A key that is asked for again and again: a text that perl shares. */
+cp_sv *cp_new_key(const char *bytes, size_t length);
+/* The same of a value, where it is a text; else a copy of it. */
+cp_sv *cp_copy_as_key(cp_sv *value);
+cp_sv *cp_hash_find(cp_sv *hash, cp_sv *key); /* as cp_hash_get, with a key from cp_new_key */
 void cp_hash_set(cp_sv *hash, const char *key, size_t length, cp_sv *value); /* takes over */
 cp_sv *cp_global_scalar(const char *name);
+/* A variable's place in the symbol table, not owned; and what it holds there now, or null. */
+cp_sv *cp_glob(const char *name);
+cp_sv *cp_glob_scalar(cp_sv *glob);
 cp_sv *cp_global_array(const char *name);
 cp_sv *cp_global_hash(const char *name);
 cp_sv *cp_code(const char *name); /* not owned, null if undefined */
@@ -205,6 +215,9 @@ void cp_include_first(cp_sv *code);
  * are copied, all else is shared; containers with more than `limit` elements are shared and
  * counted in *shared. */
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
+/* Sets such a copy back to what the object holds, unless that must be the same already. 0: it is to
+ * be given up. */
+int cp_renew_contents(cp_sv *copy, cp_sv *object, int same_only);
 /* Exchanges the contents of an object and of a plain hash. */
 void cp_swap_contents(cp_sv *object, cp_sv *hash);
 /* Gives `kept` what each `local` that is in force on the object's elements will put back. */

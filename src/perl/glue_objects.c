@@ -238,3 +238,10 @@ cp_sv *cp_hooks(void) {
         gv = gv_fetchpvs("Qpsmtpd::hooks", GV_ADD, SVt_PV);
     return CP(GvSVn(gv));
 }
+
+cp_sv *cp_hook_list(cp_sv *key) {
+    SV *table = SV(cp_hooks());
+    if (!SvROK(table) || SvTYPE(SvRV(table)) != SVt_PVHV)
+        return NULL;
+    return cp_hash_find(CP(SvRV(table)), key);
+}

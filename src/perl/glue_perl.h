@@ -26,6 +26,12 @@ int cp_guard(cp_step *step);
 /* Whether a hash's element was made by cp_bind_session_key. */
 int cp_is_session_key(SV *sv);
 
+/* The entry of a key from cp_new_key, where it is found without asking perl; NULL says nothing. */
+HE *cp_find_entry(HV *hash, SV *key);
+
+/* Whether a key is one that a plugin object has for the time of a hook. */
+int cp_is_local_key(HEK *key);
+
 /* Containers that were made. */
 typedef struct {
     SV **list;

@@ -56,6 +56,22 @@ static int is_handled(SV *value, const char *name, STRLEN length) {
 
 static HV *signals(pTHX) { return GvHVn(gv_fetchpvs("SIG", GV_ADD | GV_NOTQUAL, SVt_PVHV)); }
 
+/* The entries of a hash, without its iterator. */
+#define EACH_ENTRY(hash, entry)                                                                    \
+    for (STRLEN bucket = 0; HvARRAY(hash) && bucket <= HvMAX(hash); bucket++)                      \
+        for (HE *entry = HvARRAY(hash)[bucket]; entry; entry = HeNEXT(entry))                      \
+            if (HeVAL(entry) != &PL_sv_placeholder)
+
+static SV *value_at(pTHX_ HV *hash, HE *like) {
+    HE *entry = HvARRAY(hash) ? HvARRAY(hash)[HeHASH(like) & HvMAX(hash)] : NULL;
+    while (entry && HeKEY_hek(entry) != HeKEY_hek(like))
+        entry = HeNEXT(entry);
+    if (entry)
+        return HeVAL(entry);
+    SV **slot = hv_fetch(hash, HeKEY(like), HeKUTF8(like) ? -HeKLEN(like) : HeKLEN(like), 0);
+    return slot ? *slot : NULL;
+}
+
 static HV *copy(pTHX_ HV *from, filter *counts) {
     HV *to = newHV();
     HE *entry;
@@ -69,13 +85,13 @@ static HV *copy(pTHX_ HV *from, filter *counts) {
 
 static int differs(pTHX_ HV *then, HV *now, filter *counts) {
     STRLEN found = 0;
-    HE *entry;
-    hv_iterinit(now);
-    while ((entry = hv_iternext(now))) {
+    if (SvRMAGICAL((SV *)now) && mg_find((SV *)now, PERL_MAGIC_tied))
+        return 1;
+    EACH_ENTRY(now, entry) {
         if (!counts(HeVAL(entry), HeKEY(entry), (STRLEN)HeKLEN(entry)))
             continue;
-        SV **old = hv_fetch(then, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry), 0);
-        if (!old || !same(*old, HeVAL(entry)))
+        SV *old = value_at(aTHX_ then, entry);
+        if (!old || !same(old, HeVAL(entry)))
             return 1;
         found++;
     }
@@ -90,9 +106,7 @@ static UV hooks_now(pTHX) {
     if (!table || !SvROK(table) || SvTYPE(SvRV(table)) != SVt_PVHV || SvMAGICAL(SvRV(table)))
         return all;
     HV *hooks = (HV *)SvRV(table);
-    HE *entry;
-    hv_iterinit(hooks);
-    while ((entry = hv_iternext(hooks))) {
+    EACH_ENTRY(hooks, entry) {
         SV *list = SvROK(HeVAL(entry)) ? SvRV(HeVAL(entry)) : NULL;
         if (!list || SvTYPE(list) != SVt_PVAV || SvMAGICAL(list) || AvFILLp((AV *)list) < 0)
             continue;

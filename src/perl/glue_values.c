@@ -184,6 +184,40 @@ cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length) {
     return slot ? CP(*slot) : NULL;
 }
 
+cp_sv *cp_new_key(const char *bytes, size_t length) {
+    dTHXa(cp_perl);
+    return CP(newSVpvn_share(bytes, (I32)length, 0));
+}
+
+cp_sv *cp_copy_as_key(cp_sv *value) {
+    SV *sv = SV(value);
+    return SvPOK(sv) && !SvROK(sv) && !SvUTF8(sv) ? cp_new_key(SvPVX(sv), SvCUR(sv))
+                                                  : cp_copy(value);
+}
+
+/* Hashes that share keys have the same copy of a key, so that its address tells whether it is the
+ * one. A key that was once written as UTF-8 has a copy of its own: perl knows. */
+HE *cp_find_entry(HV *hash, SV *key) {
+    if (SvMAGICAL((SV *)hash) || !HvSHAREKEYS(hash) || !HvARRAY(hash))
+        return NULL;
+    HEK *hek = SvSHARED_HEK_FROM_PV(SvPVX_const(key));
+    HE *entry = HvARRAY(hash)[HEK_HASH(hek) & HvMAX(hash)];
+    while (entry && HeKEY_hek(entry) != hek)
+        entry = HeNEXT(entry);
+    return entry && HeVAL(entry) != &PL_sv_placeholder ? entry : NULL;
+}
+
+cp_sv *cp_hash_find(cp_sv *hash, cp_sv *key) {
+    dTHXa(cp_perl);
+    HV *hv = (HV *)hash;
+    HE *entry = cp_find_entry(hv, SV(key));
+    if (entry)
+        return CP(HeVAL(entry));
+    if (!SvMAGICAL(SV(hv)) && HvSHAREKEYS(hv) && !HvHASKFLAGS(hv))
+        return NULL;
+    return cp_hash_get(hash, SvPVX(SV(key)), SvCUR(SV(key)));
+}
+
 void cp_hash_set(cp_sv *hash, const char *key, size_t length, cp_sv *value) {
     dTHXa(cp_perl);
     if (is_tied(aTHX_ SV(hash)) || SvREADONLY(SV(hash)) ||
@@ -195,6 +229,13 @@ cp_sv *cp_global_scalar(const char *name) {
     dTHXa(cp_perl);
     return CP(get_sv(name, GV_ADD));
 }
+
+cp_sv *cp_glob(const char *name) {
+    dTHXa(cp_perl);
+    return CP(gv_fetchpv(name, GV_ADD, SVt_PV));
+}
+
+cp_sv *cp_glob_scalar(cp_sv *glob) { return isGV_with_GP(SV(glob)) ? CP(GvSV((GV *)glob)) : NULL; }
 
 cp_sv *cp_global_array(const char *name) {
     dTHXa(cp_perl);

@@ -1,11 +1,11 @@
 //! Whether the grammar of addresses in force is the default one: a site may put expressions of
 //! its own into package variables of Qpsmtpd::Address, and they decide then. Knows no grammar.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use super::call::{Unwind, Want, call_function};
 use super::sys;
-use super::value::{Sv, plain_bytes};
+use super::value::Sv;
 
 const VARIABLES: [&std::ffi::CStr; 6] = [
     c"Qpsmtpd::Address::atom_expr",
@@ -19,27 +19,36 @@ const VARIABLES: [&std::ffi::CStr; 6] = [
 /// User and host.
 type Parts = (Vec<u8>, Option<Vec<u8>>);
 
-type Values = [Option<Vec<u8>>; VARIABLES.len()];
+/// A variable and its default.
+struct Noted {
+    glob: Sv,
+    default: Option<Vec<u8>>,
+}
 
 thread_local! {
-    static DEFAULTS: RefCell<Option<Values>> = const { RefCell::new(None) };
+    static NOTED: Cell<&'static [Noted]> = const { Cell::new(&[]) };
 }
 
 /// Before any plugin is loaded: these are the defaults.
 pub fn note() {
-    DEFAULTS.set(Some(values()));
+    let noted = VARIABLES.map(|name| {
+        // SAFETY: the interpreter runs; the name ends in NUL. The glob is shared at once.
+        let glob = Sv::share(unsafe { sys::cp_glob(name.as_ptr()) });
+        let default = value_of(&glob).map(|sv| sv.to_bytes());
+        Noted { glob, default }
+    });
+    // For the rest of the process's life.
+    NOTED.set(Box::leak(Box::new(noted)));
 }
 
 /// Reads the variables; no Perl code runs.
 pub fn is_changed() -> bool {
-    DEFAULTS.with_borrow(|defaults| {
-        let Some(defaults) = defaults else {
-            return false;
-        };
-        VARIABLES
-            .iter()
-            .zip(defaults)
-            .any(|(name, default)| value_of(name) != *default)
+    NOTED.get().iter().any(|Noted { glob, default }| {
+        let now = value_of(glob);
+        match (now, default) {
+            (Some(now), Some(default)) => !now.is_text(default),
+            (now, default) => now.is_some() != default.is_some(),
+        }
     })
 }
 
@@ -55,18 +64,10 @@ pub fn canonify(path: &[u8]) -> Result<Option<Parts>, Unwind> {
     Ok(user.map(|user| (user, parts.next().flatten())))
 }
 
-fn values() -> Values {
-    VARIABLES.map(value_of)
-}
-
-/// A variable's bytes; what is no plain text (`qr//`) has none that a default could have.
-fn value_of(name: &std::ffi::CStr) -> Option<Vec<u8>> {
-    // SAFETY: the interpreter runs; the name ends in NUL. The variable is only read, and not kept.
-    unsafe {
-        let raw = sys::cp_global_scalar(name.as_ptr());
-        match sys::cp_is_defined(raw) {
-            0 => None,
-            _ => Some(plain_bytes(raw)),
-        }
-    }
+/// A variable's value; what is no plain text (`qr//`) has no bytes that a default could have.
+fn value_of(glob: &Sv) -> Option<Sv> {
+    // SAFETY: a live glob; its scalar is shared at once.
+    let value = unsafe { sys::cp_glob_scalar(glob.raw()) };
+    let value = (!value.is_null()).then(|| Sv::share(value));
+    value.filter(Sv::is_defined)
 }

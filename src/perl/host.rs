@@ -44,6 +44,27 @@ pub struct HostSettings {
     pub size_threshold: u64,
 }
 
+/// The keys of the table of hooks and of its entries.
+pub(super) struct TableKeys {
+    hooks: Vec<Sv>,
+    pub(super) name: Sv,
+    pub(super) code: Sv,
+}
+
+impl TableKeys {
+    fn new() -> TableKeys {
+        TableKeys {
+            hooks: Hook::ALL.iter().map(|hook| Sv::key(hook.name())).collect(),
+            name: Sv::key("name"),
+            code: Sv::key("code"),
+        }
+    }
+
+    pub(super) fn hook(&self, hook: Hook) -> Option<&Sv> {
+        self.hooks.get(hook as usize)
+    }
+}
+
 /// See the module's description.
 pub struct Host {
     pub qp: Sv,
@@ -60,6 +81,7 @@ pub struct Host {
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
     pub(super) config_hook: ConfigHook,
+    pub(super) table: TableKeys,
     pub settings: HostSettings,
     /// What holds for the plugins' calls, where somebody watches.
     pub guards: OnceCell<Rc<Guards>>,
@@ -89,6 +111,7 @@ impl Host {
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,
             config_hook: ConfigHook::default(),
+            table: TableKeys::new(),
             settings,
             guards: OnceCell::new(),
             port: RefCell::new(port),

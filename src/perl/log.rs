@@ -129,8 +129,7 @@ impl Host {
 
     /// The list of logging hooks, if there are any.
     fn loggers(&self) -> Option<Sv> {
-        self.hooks()
-            .hash_get(Hook::Logging.name())
+        self.hook_list(Hook::Logging)
             .filter(|list| list.array_len() > 0)
     }
 
@@ -146,7 +145,7 @@ impl Host {
         let mut last = Code::Declined;
         while let Some(entry) = loggers.array_get(index) {
             index += 1;
-            let Some(code) = entry.hash_get("code") else {
+            let Some(code) = entry.hash_find(&self.table.code) else {
                 continue;
             };
             let owner = self.contents.enter_hook(&code).map(|(owner, _)| owner);

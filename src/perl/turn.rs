@@ -57,7 +57,7 @@ impl Host {
             stdio::put(handles)?;
         }
         self.config_hook.bring_back(belongings.config);
-        self.contents.bring_back(belongings.contents);
+        self.contents.bring_back(belongings.contents, &self.qp);
         let idle = self.enter(belongings.port);
         drop(idle);
         self.set_environment(environment);

@@ -212,6 +212,16 @@ impl Sv {
         unsafe { sys::cp_int(self.raw()) }
     }
 
+    /// Whether a plain scalar has these bytes.
+    pub fn is_text(&self, text: &[u8]) -> bool {
+        let mut length = 0;
+        // SAFETY: a live SV; the range is only looked at here.
+        unsafe {
+            let bytes = sys::cp_bytes(self.raw(), &mut length);
+            std::slice::from_raw_parts(bytes.cast::<u8>(), length) == text
+        }
+    }
+
     /// The bytes of a plain scalar; empty for a reference.
     pub fn to_bytes(&self) -> Vec<u8> {
         plain_bytes(self.raw())
@@ -278,6 +288,27 @@ impl Sv {
         let hash = self.hash()?;
         // SAFETY: `hash` is a hash; the value is shared before anything can free it.
         let raw = unsafe { sys::cp_hash_get(hash, key.as_ptr().cast(), key.len()) };
+        NonNull::new(raw).map(|raw| Sv::share(raw.as_ptr()))
+    }
+
+    /// A key for `hash_find`.
+    pub fn key(text: &str) -> Sv {
+        // SAFETY: perl copies the range.
+        Sv::fresh(unsafe { sys::cp_new_key(text.as_ptr().cast(), text.len()) })
+    }
+
+    /// A copy of a scalar's value, as a key where it is a text.
+    pub(in crate::perl) fn copied_as_key(&self) -> Sv {
+        // SAFETY: a live SV; copying without magic runs no Perl code.
+        Sv::fresh(unsafe { sys::cp_copy_as_key(self.raw()) })
+    }
+
+    /// The same as `hash_get`, for a key that is asked for again and again.
+    pub fn hash_find(&self, key: &Sv) -> Option<Sv> {
+        let hash = self.hash()?;
+        // SAFETY: `hash` is a hash, `key` was made by `key`; the value is shared before anything
+        // can free it.
+        let raw = unsafe { sys::cp_hash_find(hash, key.raw()) };
         NonNull::new(raw).map(|raw| Sv::share(raw.as_ptr()))
     }
 

@@ -57,7 +57,18 @@ impl Session {
     }
 
     pub async fn give(&self, step: Step) -> Answer {
-        self.steps.give(step).await
+        match self.at_once(step) {
+            Ok(answer) => answer,
+            Err(step) => self.steps.give(step).await,
+        }
+    }
+
+    /// Most steps have their answer at once: then the session goes straight on.
+    fn at_once(&self, step: Step) -> Result<Answer, Step> {
+        match &*self.state.at_once.borrow() {
+            Some(answers) => answers.answer(step),
+            None => Err(step),
+        }
     }
 
     /// A reply with one line.

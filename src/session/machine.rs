@@ -88,6 +88,13 @@ pub enum Answer {
     Called(Called),
 }
 
+/// Whoever carries out a session's steps, as far as that takes no waiting.
+pub trait AtOnce {
+    /// Carries a step out, or gives it back where it has to be waited for. It must not come back to
+    /// the session.
+    fn answer(&self, step: Step) -> Result<Answer, Step>;
+}
+
 /// A call of a method of the session's object.
 #[derive(Debug)]
 pub struct MethodCall {

@@ -29,7 +29,7 @@ use self::core::{Flow, Session};
 use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
 pub use machine::{
-    Answer, Called, Listed, Machine, MethodCall, Outcome, ReadEvent, Returned, Step,
+    Answer, AtOnce, Called, Listed, Machine, MethodCall, Outcome, ReadEvent, Returned, Step,
 };
 pub use replaced::Replaced;
 pub use state::{Neighbours, Profile, Settings, State};

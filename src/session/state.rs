@@ -5,6 +5,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use super::machine::AtOnce;
 use super::replaced::Replaced;
 pub use crate::config::Profile;
 use crate::config::Zone;
@@ -73,6 +74,8 @@ pub struct State {
     pub command_failed: Cell<bool>,
     /// Which methods a subclass has replaced; `None` where nothing can be.
     pub replaced: RefCell<Option<Rc<dyn Replaced>>>,
+    /// Carries out steps at once; `None`: all of them are given by the machine.
+    pub at_once: RefCell<Option<Rc<dyn AtOnce>>>,
     /// A script drives the session: its end is not that of a process.
     pub is_scripted: bool,
 }
@@ -103,6 +106,7 @@ impl State {
             disconnected: Cell::default(),
             command_failed: Cell::default(),
             replaced: RefCell::default(),
+            at_once: RefCell::default(),
             is_scripted: false,
         }
     }

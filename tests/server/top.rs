@@ -174,7 +174,7 @@ fn top_once_prints_one_frame_as_text() {
     let shown = told(&daemon, &["top", "--once"]);
     for part in [
         format!("pid {}", daemon.child.id()),
-        "1 open of 200".to_owned(),
+        "1 open of 6400".to_owned(),
         "greeter call 100.0%".to_owned(),
         "DENY 1\n".to_owned(),
         format!("{} ", client.pid()),
