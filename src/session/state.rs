@@ -46,8 +46,9 @@ pub struct State {
     pub settings: Rc<Settings>,
     pub connection: RefCell<Rc<Shown<Connection>>>,
     pub transaction: RefCell<Rc<Shown<Transaction>>>,
-    /// `None` where pre-connection does not run (inetd, tcpserver).
-    pub neighbours: Option<Neighbours>,
+    /// `None` where pre-connection does not run (inetd, tcpserver), and once it has: thousands of
+    /// sessions that each kept the addresses of all the others would have no room for more.
+    pub neighbours: RefCell<Option<Neighbours>>,
     /// Bytes read from the client and not consumed.
     pub input: RefCell<InputBuffer>,
     /// The authenticated user and mechanism, as plugins read them.
@@ -93,7 +94,7 @@ impl State {
             settings,
             connection: RefCell::new(Rc::new(Shown::new(connection))),
             transaction: RefCell::new(Rc::new(Shown::new(transaction))),
-            neighbours,
+            neighbours: RefCell::new(neighbours),
             input: RefCell::default(),
             auth_user: RefCell::default(),
             auth_mechanism: RefCell::default(),
