@@ -11,7 +11,7 @@ RUN_USER ?= $(shell [ "$$(id -u)" = 0 ] && echo "--user root")
 # cargo's own setting counts here too.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test lint bench deps test-deps build
+.PHONY: run test soak lint bench deps test-deps build
 
 run: deps build spool Maildir
 	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
@@ -19,6 +19,11 @@ run: deps build spool Maildir
 test: test-deps
 	$(CARGO) test --locked
 	prove -Iperl tests/perl
+
+# The suite's soak test for longer: SECONDS under load, twice; SEED repeats an earlier run's choices.
+SECONDS ?= 600
+soak: test-deps
+	SOAK_SECONDS=$(SECONDS) $(if $(SEED),SOAK_SEED=$(SEED)) $(CARGO) test --locked --release --test soak -- --nocapture
 
 lint:
 	$(CARGO) fmt --check

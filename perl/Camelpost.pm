@@ -119,13 +119,19 @@ sub obey {
 my %noted;
 
 sub note_state {
-    %noted = (
-        env => {%ENV},
-        sig => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
-        vars => [$/, $\, $,, $0],
-        hooks => _hooks(),
-    );
+    %noted = %{take_state()};
     return;
+}
+
+# What take_state gives, put_state puts in force again.
+sub take_state {
+    return {
+        env    => {%ENV},
+        sig    => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
+        vars   => [$/, $\, $,, $0],
+        hooks  => _hooks(),
+        handle => select(),
+    };
 }
 
 # The table of hooks: HOOK => [ [ENTRY, CODE], ... ]
@@ -134,8 +140,9 @@ sub _hooks {
     return { map { $_ => [map { [$_, $_->{code}] } @{$table->{$_}}] } keys %$table };
 }
 
-sub _restore_hooks {
-    my ($table, $then) = ($Qpsmtpd::hooks, $noted{hooks});
+sub _put_hooks {
+    my $then  = shift;
+    my $table = $Qpsmtpd::hooks;
     $_->[0]{code} = $_->[1] for map { @$_ } values %$then;
     for my $hook (keys %$table) {
         my $list = $then->{$hook} or delete $table->{$hook}, next;
@@ -146,27 +153,34 @@ sub _restore_hooks {
 }
 
 sub restore_state {
-    my $env = $noted{env};
+    put_state(\%noted);
+    select STDOUT;
+    return;
+}
+
+sub put_state {
+    my $then = shift;
+    my $env  = $then->{env};
     for my $name (grep { !/^TCP(?:LOCALIP|REMOTEIP|REMOTEHOST)\z/ } keys %ENV) {
         delete $ENV{$name} unless exists $env->{$name};
     }
-    for my $name (keys %$env) {
+    for my $name (grep { !/^TCP(?:LOCALIP|REMOTEIP|REMOTEHOST)\z/ } keys %$env) {
         $ENV{$name} = $env->{$name}
           unless defined $ENV{$name} && $ENV{$name} eq $env->{$name};
     }
-    _restore_hooks();
-    my $sig = $noted{sig};
-    for my $name (keys %SIG) {
-        my ($now, $then) = ($SIG{$name}, $sig->{$name});
-        next if !defined $now && !defined $then;
-        next if defined $now && defined $then && $now eq $then;
-        if (defined $then) { $SIG{$name} = $then }
+    _put_hooks($then->{hooks});
+    my $sig = $then->{sig};
+    for my $name (keys %{{%SIG, %$sig}}) {
+        my ($now, $was) = ($SIG{$name}, $sig->{$name});
+        next if !defined $now && !defined $was;
+        next if defined $now && defined $was && $now eq $was;
+        if    (defined $was)                              { $SIG{$name} = $was }
         elsif ($name eq '__WARN__' || $name eq '__DIE__') { delete $SIG{$name} }
-        else { $SIG{$name} = 'DEFAULT' }
+        else                                              { $SIG{$name} = 'DEFAULT' }
     }
-    select STDOUT;
+    select $then->{handle} if defined $then->{handle};
     my $name;
-    ($/, $\, $,, $name) = @{$noted{vars}};
+    ($/, $\, $,, $name) = @{$then->{vars}};
     $0 = $name if $0 ne $name;
     return;
 }

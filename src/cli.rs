@@ -9,6 +9,7 @@ mod control_table;
 mod flavour;
 mod getopt;
 mod service;
+mod top;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -19,11 +20,16 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::classic::Request;
 use self::flavour::Flavour;
 use self::service::{Given, ServiceArgs};
+pub use self::top::Screen;
 use crate::server::{
     self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
 };
 
 const SESSIONS_PER_LIFE: u32 = 10_000;
+/// Sessions that share a worker once all have one.
+const SESSIONS_PER_WORKER: u32 = 200;
+/// Processes beyond the workers.
+const EXTRA_PROCESSES: u32 = 256;
 
 /// What the command line says to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,8 +83,14 @@ enum Subcommands {
     Prefork(Words),
     /// Show what the running daemon does: generation, workers, sessions, limits, counts.
     Status(control::StatusArgs),
+    /// Show live in the terminal what the running daemon does: plugins ranked by the time they take,
+    /// workers and what each runs now, sessions.
+    Top(top::TopArgs),
     /// Have the running daemon load config and plugins anew, and wait until it has.
     Reload(control::ReloadArgs),
+    /// Have the running daemon replaced by the program that is on disk now, without a gap, and wait
+    /// until that serves.
+    Upgrade(control::UpgradeArgs),
     /// Have the running daemon take no new connections, and end when its sessions have.
     Drain(control::DrainArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -140,8 +152,8 @@ Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second
 off), HUP loads config and plugins anew; if that fails, what was loaded stays. USR2 \
 upgrades: the program's file is started anew with the same arguments, and takes over the listening \
 sockets when it has loaded everything; open sessions go on in the old process. If that fails, the \
-old process goes on as it was. `camelpost reload`, `drain` and `status` do and show more, through \
-the control socket.\n\n\
+old process goes on as it was. `camelpost reload`, `upgrade`, `drain`, `status` and `top` do and \
+show more, through the control socket.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
 stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
@@ -166,7 +178,7 @@ struct Serve {
     user: Option<String>,
 
     /// Connections open at a time; further ones wait until one ends. 0: any number.
-    #[arg(short = 'c', long, value_name = "N", default_value_t = 200)]
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 6400)]
     limit_connections: u32,
 
     /// Connections open at a time from one address (IPv6: from one /64); further ones get a 421.
@@ -174,10 +186,20 @@ struct Serve {
     #[arg(short, long, value_name = "N", default_value_t = 5)]
     max_from_ip: u32,
 
-    /// Worker processes kept for reuse, at least one more than the spare ones. While more
-    /// sessions are open there are more.
+    /// Worker processes, at least one more than the spare ones. Each session gets one of its own
+    /// while there are enough; further ones share.
     #[arg(long, value_name = "N", default_value_t = 32)]
     workers: u32,
+
+    /// Sessions that a worker may have at a time, its plugins running for one of them after the
+    /// other. 1: each has a worker for itself, and there are as many workers as connections.
+    #[arg(long, value_name = "N", default_value_t = SESSIONS_PER_WORKER, value_parser = clap::value_parser!(u32).range(1..))]
+    sessions_per_worker: u32,
+
+    /// Further processes for sessions that would keep others in their worker waiting: those that a
+    /// plugin takes over (tls), and those in a hook that is seen to run long. 0: none.
+    #[arg(long, value_name = "N", default_value_t = EXTRA_PROCESSES)]
+    extra_processes: u32,
 
     /// Idle worker processes kept ready, so that a client does not wait for a fork.
     #[arg(long, value_name = "N", default_value_t = 2)]
@@ -293,7 +315,9 @@ pub fn run<E: Engine>(
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
         Subcommands::Status(args) => control::status(&args),
+        Subcommands::Top(args) => top::top(&args),
         Subcommands::Reload(args) => control::reload(&args),
+        Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
@@ -310,6 +334,8 @@ pub fn run<E: Engine>(
                 max_from_ip: args.max_from_ip,
                 workers: args.workers,
                 spare_workers: args.spare_workers,
+                sessions_per_worker: args.sessions_per_worker,
+                extra_processes: args.extra_processes,
                 sessions_per_life: args.sessions_per_life,
                 pid_file: args.pid_file,
                 detach: args.detach,

@@ -16,7 +16,11 @@ mod isolation;
 mod leftovers;
 #[path = "sessions/plugins.rs"]
 mod plugins;
+#[path = "sessions/queue_outcomes.rs"]
+mod queue_outcomes;
 #[path = "sessions/settings.rs"]
 mod settings;
+#[path = "sessions/stacked.rs"]
+mod stacked;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;

@@ -152,6 +152,29 @@ impl Tree {
             .sum();
         Ok(kib)
     }
+
+    /// How much memory the whole tree takes in KiB: a page that several processes share is counted
+    /// once in all (PSS).
+    pub fn pss_kib(&mut self) -> Result<u64> {
+        let mut kib = 0;
+        for process in self.processes()? {
+            // One that has just ended takes none.
+            if let Ok(text) = fs::read_to_string(format!("/proc/{}/smaps_rollup", process.pid)) {
+                let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+                let number =
+                    line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+                kib += number.unwrap_or(0);
+            }
+        }
+        match kib {
+            0 => Err(format!(
+                "cannot read the memory of process {}: start the bench as root",
+                self.root
+            )
+            .into()),
+            kib => Ok(kib),
+        }
+    }
 }
 
 fn read_stat(pid: u32) -> Option<Process> {

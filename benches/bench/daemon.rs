@@ -51,9 +51,9 @@ impl Kind {
         Path::new(self.program()).exists()
     }
 
-    fn command(self, site: &Site, config: &Path, port: u16, workers: usize) -> Command {
+    fn command(self, site: &Site, config: &Path, port: u16, setup: &Setup) -> Command {
         let port = port.to_string();
-        let workers = workers.to_string();
+        let connections = setup.connections.to_string();
         let mut command = match self {
             Self::Camelpost => Command::new(self.program()),
             _ => {
@@ -70,7 +70,7 @@ impl Kind {
         match self {
             Self::Forkserver => {
                 command.args(["-l", "127.0.0.1", "-p", &port, "-u", &site.user]);
-                command.args(["-c", "100", "-m", "100"]);
+                command.args(["-c", &connections, "-m", &connections]);
             }
             Self::Prefork => {
                 command.args([
@@ -83,28 +83,67 @@ impl Kind {
                 ]);
                 command.args([
                     "--children",
-                    "100",
+                    &connections,
                     "--idle-children",
                     "4",
                     "--max-from-ip",
-                    "100",
+                    &connections,
                 ]);
             }
             Self::Camelpost => {
                 command.arg("serve").arg("--config").arg(config);
                 command.args(["--listen-address", "127.0.0.1", "--port", &port]);
-                command.args(["--user", &site.user, "--no-rdns", "--workers", &workers]);
-                command.args(["--limit-connections", "100", "--max-from-ip", "100"]);
-                if workers == "1" {
-                    // One that does all the work: spare ones would take their share of it.
-                    command.args(["--spare-workers", "0"]);
+                command.args(["--user", &site.user, "--no-rdns", "--control", "none"]);
+                command.args(["--limit-connections", &connections]);
+                command.args(["--max-from-ip", &connections]);
+                if let Some(workers) = setup.workers {
+                    command.args(["--workers", &workers.to_string()]);
+                    if workers == 1 {
+                        // One that does all the work: spare ones would take their share of it.
+                        command.args(["--spare-workers", "0"]);
+                    }
                 }
+                command.args(&setup.more);
             }
         }
         command
             .env("QPSMTPD_CONFIG", config)
             .current_dir(site.root.path());
         command
+    }
+}
+
+/// How a server is started.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Connections that it takes at a time, from one address as well.
+    pub connections: usize,
+    /// Of Camelpost; none: its default.
+    pub workers: Option<usize>,
+    /// More options of Camelpost's.
+    pub more: Vec<String>,
+}
+
+impl Setup {
+    pub fn usual(options: &Options) -> Self {
+        Self::with_workers(options.workers)
+    }
+
+    pub fn with_workers(workers: usize) -> Self {
+        Self {
+            connections: 100,
+            workers: Some(workers),
+            more: Vec::new(),
+        }
+    }
+
+    /// For this many connections, everything else as Camelpost does by itself.
+    pub fn for_connections(connections: usize) -> Self {
+        Self {
+            connections,
+            workers: None,
+            more: Vec::new(),
+        }
     }
 }
 
@@ -117,16 +156,12 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(kind: Kind, site: &Site, config: &Path, options: &Options) -> Result<Self> {
-        Self::start_with(kind, site, config, options.workers)
-    }
-
-    pub fn start_with(kind: Kind, site: &Site, config: &Path, workers: usize) -> Result<Self> {
+    pub fn start(kind: Kind, site: &Site, config: &Path, setup: &Setup) -> Result<Self> {
         let port = free_port()?;
         let output = site.root.path().join(format!("{}-{port}.out", kind.name()));
         let file = File::create(&output)?;
         let child = kind
-            .command(site, config, port, workers)
+            .command(site, config, port, setup)
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
@@ -167,8 +202,25 @@ impl Daemon {
         self.tree.borrow_mut().quiet_nanos()
     }
 
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
     pub fn worker_private_kib(&self) -> Result<u64> {
         self.tree.borrow_mut().worker_private_kib()
+    }
+
+    /// The memory of all its processes.
+    pub fn pss_kib(&self) -> Result<u64> {
+        self.tree.borrow_mut().pss_kib()
+    }
+
+    pub fn processes(&self) -> Result<usize> {
+        Ok(self.tree.borrow_mut().pids()?.len())
     }
 
     /// An error together with the last of what the server wrote.

@@ -2,13 +2,19 @@
 //!
 //! Starts qpsmtpd-forkserver, qpsmtpd-prefork and Camelpost with the same
 //! config directory, gives them the same work in turns, and prints medians of
-//! the CPU time of their whole process trees. Wall time is not measured: on one
-//! machine it says more about the client than about the servers.
+//! the CPU time of their whole process trees. Wall time is measured only where a
+//! client waits for a server that has others: elsewhere, on one machine, it says
+//! more about the client than about the servers.
 #![forbid(unsafe_code)]
 
 mod client;
 mod cpu;
+mod crowd;
 mod daemon;
+mod early;
+mod idle;
+mod life;
+mod load;
 mod measure;
 mod options;
 mod report;
@@ -19,9 +25,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::daemon::{Daemon, Kind};
-use crate::measure::{Samples, Work};
-use crate::options::Options;
+use crate::daemon::Kind;
+use crate::measure::{Contestant, Work};
+use crate::options::{Options, Part};
 use crate::report::Report;
 use crate::site::Site;
 
@@ -40,41 +46,29 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let site = Site::build(options)?;
-    let work = Work::new(options);
     let kinds = options.daemons()?;
     let has_camelpost = kinds.contains(&Kind::Camelpost);
 
-    // All of them run at once; only one has work at any time, and the CPU time
-    // of each tree is its own.
-    let mut contestants = Vec::new();
-    for kind in kinds {
-        eprintln!("bench: starting {}", kind.name());
-        let open = Daemon::start(kind, &site, &site.open, options)?;
-        let refusing = Daemon::start(kind, &site, &site.refusing, options)?;
-        work.warm_up(&open, &refusing)
-            .map_err(|error| open.explain(error))?;
-        contestants.push((kind, open, refusing, Samples::default()));
-    }
-
-    for round in 1..=options.rounds {
-        eprintln!("bench: round {round} of {}", options.rounds);
-        for (_, open, refusing, samples) in &mut contestants {
-            work.round(open, refusing, samples)
-                .map_err(|error| open.explain(error))?;
-        }
-    }
-
     let mut report = Report::default();
-    for (kind, open, refusing, samples) in contestants {
-        report.add(kind, samples);
-        open.stop();
-        refusing.stop();
+    if options.wants(Part::Costs) {
+        costs(&site, &kinds, options, &mut report)?;
     }
-    if has_camelpost {
-        for &messages in &options.memory {
-            eprintln!("bench: memory of a worker after {messages} messages");
-            report.add_memory(messages, measure::worker_memory(&site, &work, messages)?);
-        }
+    if options.wants(Part::Idle) {
+        report.add_section("Idle connections", idle::section(&site, &kinds, options)?);
+    }
+    if options.wants(Part::Crowd) {
+        let section = crowd::section(&site, &kinds, options)?;
+        report.add_section("Many connections at a time", section);
+    }
+    if options.wants(Part::Life) && has_camelpost {
+        report.add_section(
+            "Many sessions of one worker",
+            life::section(&site, options)?,
+        );
+    }
+    if options.wants(Part::Early) && options.early_seconds > 0 {
+        let section = early::section(&site, &kinds, options)?;
+        report.add_section("Clients that wait in a hook", section);
     }
 
     let text = report.markdown(options);
@@ -87,6 +81,40 @@ fn run(options: &Options) -> Result<()> {
         std::fs::write(path, report.page(options, &text))
             .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
         eprintln!("bench: wrote {}", path.display());
+    }
+    eprintln!(
+        "bench: {:.1} s of CPU went to the clients",
+        load::own_cpu().as_secs_f64()
+    );
+    Ok(())
+}
+
+fn costs(site: &Site, kinds: &[Kind], options: &Options, report: &mut Report) -> Result<()> {
+    let work = Work::new(options);
+    // All of them run at once; only one has work at any time, and the CPU time
+    // of each tree is its own.
+    let mut contestants = Vec::new();
+    for &kind in kinds {
+        eprintln!("bench: starting {}", kind.name());
+        let contestant = Contestant::start(kind, site, options)?;
+        work.warm_up(&contestant)?;
+        contestants.push(contestant);
+    }
+    for round in 1..=options.rounds {
+        eprintln!("bench: round {round} of {}", options.rounds);
+        for contestant in &mut contestants {
+            work.round(contestant)?;
+        }
+    }
+    for contestant in contestants {
+        let (kind, samples) = contestant.stop();
+        report.add(kind, samples);
+    }
+    if kinds.contains(&Kind::Camelpost) {
+        for &messages in &options.memory {
+            eprintln!("bench: memory of a worker after {messages} messages");
+            report.add_memory(messages, measure::worker_memory(site, &work, messages)?);
+        }
     }
     Ok(())
 }

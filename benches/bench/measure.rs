@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::client::{self, Client};
-use crate::daemon::{Daemon, Kind};
+use crate::daemon::{Daemon, Kind, Setup};
 use crate::options::Options;
 use crate::site::Site;
 
@@ -20,6 +20,38 @@ pub struct Samples {
     pub message: Vec<f64>,
     pub large: Vec<f64>,
     pub refused: Vec<f64>,
+    pub refused_in_hook: Vec<f64>,
+}
+
+/// One server, started with each of the config directories of these rows.
+pub struct Contestant {
+    pub kind: Kind,
+    open: Daemon,
+    refusing: Daemon,
+    refusing_in_hook: Daemon,
+    pub samples: Samples,
+}
+
+impl Contestant {
+    pub fn start(kind: Kind, site: &Site, options: &Options) -> Result<Self> {
+        let setup = Setup::usual(options);
+        let start = |config| Daemon::start(kind, site, config, &setup);
+        Ok(Self {
+            kind,
+            open: start(&site.open)?,
+            refusing: start(&site.refusing)?,
+            refusing_in_hook: start(&site.refusing_in_hook)?,
+            samples: Samples::default(),
+        })
+    }
+
+    /// Ends its servers.
+    pub fn stop(self) -> (Kind, Samples) {
+        for daemon in [self.open, self.refusing, self.refusing_in_hook] {
+            daemon.stop();
+        }
+        (self.kind, self.samples)
+    }
 }
 
 pub struct Work {
@@ -44,21 +76,40 @@ impl Work {
     }
 
     /// What a server does only once is not part of the price of a message.
-    pub fn warm_up(&self, open: &Daemon, refusing: &Daemon) -> Result<()> {
+    pub fn warm_up(&self, contestant: &Contestant) -> Result<()> {
         for _ in 0..WARM_UP_CONNECTIONS {
-            self.one_connection(open)?;
-            Client::be_refused(refusing.port)?;
+            self.one_connection(&contestant.open)?;
+            Client::be_refused(contestant.refusing.port)?;
+            Client::be_refused(contestant.refusing_in_hook.port)?;
         }
         Ok(())
     }
 
-    pub fn round(&self, open: &Daemon, refusing: &Daemon, samples: &mut Samples) -> Result<()> {
+    pub fn round(&self, contestant: &mut Contestant) -> Result<()> {
+        let (open, samples) = (&contestant.open, &mut contestant.samples);
+        self.turn(
+            open,
+            &contestant.refusing,
+            &contestant.refusing_in_hook,
+            samples,
+        )
+        .map_err(|error| open.explain(error))
+    }
+
+    fn turn(
+        &self,
+        open: &Daemon,
+        refusing: &Daemon,
+        refusing_in_hook: &Daemon,
+        samples: &mut Samples,
+    ) -> Result<()> {
         samples
             .connection
             .extend(cost(open, self.connections, || self.one_connection(open))?);
-        samples.refused.extend(cost(refusing, self.refused, || {
-            Client::be_refused(refusing.port)
-        })?);
+        let refused =
+            |daemon: &Daemon| cost(daemon, self.refused, || Client::be_refused(daemon.port));
+        samples.refused.extend(refused(refusing)?);
+        samples.refused_in_hook.extend(refused(refusing_in_hook)?);
 
         let mut client = Client::connect(open.port)?;
         client.send_message(&self.small)?;
@@ -103,7 +154,7 @@ fn cost(
 
 /// The private memory in KiB of Camelpost's only worker after so many messages.
 pub fn worker_memory(site: &Site, work: &Work, messages: usize) -> Result<u64> {
-    let daemon = Daemon::start_with(Kind::Camelpost, site, &site.open, 1)?;
+    let daemon = Daemon::start(Kind::Camelpost, site, &site.open, &Setup::with_workers(1))?;
     let mut sent = 0;
     while sent < messages {
         let mut client = Client::connect(daemon.port)?;

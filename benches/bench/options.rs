@@ -1,11 +1,26 @@
-//! The command line of the bench. Defaults are meant to end within four minutes.
+//! The command line of the bench. Defaults are meant to end within six minutes.
 
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 
 use crate::Result;
 use crate::daemon::Kind;
+
+/// What can be measured by itself.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Part {
+    /// Connections, messages and refusals, one at a time
+    Costs,
+    /// Memory of idle connections, and service beside them
+    Idle,
+    /// Many connections at a time
+    Crowd,
+    /// Many sessions of one worker
+    Life,
+    /// Clients at a steady rate behind earlytalker
+    Early,
+}
 
 #[derive(Parser, Debug)]
 #[command(
@@ -13,6 +28,10 @@ use crate::daemon::Kind;
     about = "CPU and memory of Camelpost beside the original qpsmtpd servers"
 )]
 pub struct Options {
+    /// Only these parts
+    #[arg(long, value_delimiter = ',', value_name = "PARTS")]
+    pub parts: Vec<Part>,
+
     /// How often each server gets its turn
     #[arg(long, default_value_t = 7, value_name = "N")]
     pub rounds: usize,
@@ -49,6 +68,34 @@ pub struct Options {
     #[arg(long, value_delimiter = ',', default_value = "1000", value_name = "N")]
     pub memory: Vec<usize>,
 
+    /// Idle connections of Camelpost's
+    #[arg(long, default_value_t = 5000, value_name = "N")]
+    pub idle: usize,
+
+    /// Idle connections of the original's servers, each of which is a process of 2 MB
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    pub idle_original: usize,
+
+    /// Clients that come one after the other while those are idle
+    #[arg(long, default_value_t = 100, value_name = "N")]
+    pub tries: usize,
+
+    /// Connections at a time (may be a list)
+    #[arg(long, value_delimiter = ',', default_value = "10,100,1000", value_name = "N", value_parser = at_least_one)]
+    pub crowd: Vec<usize>,
+
+    /// Sessions of one worker; 100000 take some minutes
+    #[arg(long, default_value_t = 10_000, value_name = "N", value_parser = at_least_one)]
+    pub sessions: usize,
+
+    /// Clients a second behind earlytalker
+    #[arg(long, default_value_t = 100, value_name = "N", value_parser = at_least_one)]
+    pub early_rate: usize,
+
+    /// For how long they come
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub early_seconds: usize,
+
     /// Also write the result to a file
     #[arg(long, num_args = 0..=1, default_missing_value = "docs/bench.md", value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -58,7 +105,19 @@ pub struct Options {
     bench: bool,
 }
 
+fn at_least_one(text: &str) -> std::result::Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err(String::from("at least 1")),
+        Ok(number) => Ok(number),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
 impl Options {
+    pub fn wants(&self, part: Part) -> bool {
+        self.parts.is_empty() || self.parts.contains(&part)
+    }
+
     /// The servers that take part: those asked for, or all that are installed.
     pub fn daemons(&self) -> Result<Vec<Kind>> {
         if self.only.is_empty() {

@@ -12,12 +12,14 @@ use crate::options::Options;
 pub struct Report {
     results: Vec<(Kind, Samples)>,
     memory: Vec<(usize, u64)>,
+    /// What has a table of its own: title and text.
+    sections: Vec<(&'static str, String)>,
 }
 
 /// A row's title, and the samples that it shows.
 type Row = (&'static str, fn(&Samples) -> &[f64]);
 
-const ROWS: [Row; 4] = [
+const ROWS: [Row; 5] = [
     ("connection with one 2 KiB message", |samples| {
         &samples.connection
     }),
@@ -25,7 +27,12 @@ const ROWS: [Row; 4] = [
         &samples.message
     }),
     ("10 MiB message", |samples| &samples.large),
-    ("refused connection", |samples| &samples.refused),
+    ("connection refused by hosts_allow", |samples| {
+        &samples.refused
+    }),
+    ("connection refused in the connect hook", |samples| {
+        &samples.refused_in_hook
+    }),
 ];
 
 impl Report {
@@ -37,7 +44,23 @@ impl Report {
         self.memory.push((messages, kib));
     }
 
+    pub fn add_section(&mut self, title: &'static str, text: String) {
+        self.sections.push((title, text));
+    }
+
+    /// Everything that was measured.
     pub fn markdown(&self, options: &Options) -> String {
+        let mut text = match self.results.is_empty() {
+            true => String::new(),
+            false => self.costs(options),
+        };
+        for (title, section) in &self.sections {
+            text += &format!("\n## {title}\n\n{section}");
+        }
+        text
+    }
+
+    fn costs(&self, options: &Options) -> String {
         let mut text = String::from("| CPU ms per |");
         let mut rule = String::from("|---|");
         for (kind, _) in &self.results {
@@ -113,7 +136,7 @@ impl Report {
         // Writing to a String cannot fail.
         let _ = writeln!(
             page,
-            "\nMachine: {}. Spread of the samples, in ms:\n",
+            "\n## Machine and spread\n\nMachine: {}. Spread of the samples, in ms:\n",
             machine()
         );
         page += "| per | server | least | median | most |\n|---|---|---:|---:|---:|\n";

@@ -16,6 +16,26 @@ const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
 /// A queue plugin that takes every message and keeps none.
 const DISCARD_PLUGIN: &str = "sub hook_queue { return (OK, 'Queued!') }\n";
 
+/// Refuses every client at connect: where the forkserver has forked for it already.
+const REFUSE_PLUGIN: &str = "sub hook_connect { return (DENY_DISCONNECT, 'Not from there') }\n";
+
+/// The lines of `plugins`, for those who take mail.
+const PLUGINS: &str = "\
+hosts_allow
+relay
+count_unrecognized_commands 4
+badmailfrom
+badrcptto
+helo policy lenient
+rcpt_ok
+headers reject 0
+loop
+bench_discard
+";
+
+/// As Debian's package has it at the head of its list; waits a second before the greeting.
+const EARLYTALKER: &str = "check_earlytalker action log\n";
+
 /// Takes the reverse lookup out of the original, which ignores -H: the cost of
 /// DNS packets and of waiting for them is not what is compared.
 const NO_REVERSE: &str = "\
@@ -34,6 +54,10 @@ pub struct Site {
     pub open: PathBuf,
     /// The same with 127.0.0.1 refused by hosts_allow.
     pub refusing: PathBuf,
+    /// The same with a plugin that refuses each client in the connect hook.
+    pub refusing_in_hook: PathBuf,
+    /// The one that accepts mail, behind Debian's earlytalker.
+    pub early: PathBuf,
     /// The directory of NoReverse.pm.
     pub shim: PathBuf,
     pub user: String,
@@ -61,6 +85,7 @@ impl Site {
         let plugins = root.path().join("plugins");
         fs::create_dir(&plugins)?;
         fs::write(plugins.join("bench_discard"), DISCARD_PLUGIN)?;
+        fs::write(plugins.join("bench_refuse"), REFUSE_PLUGIN)?;
         let shim = root.path().join("shim");
         fs::create_dir(&shim)?;
         fs::write(shim.join("NoReverse.pm"), NO_REVERSE)?;
@@ -71,34 +96,38 @@ impl Site {
             owner.take(&directory)?;
         }
 
-        let open = root.path().join("config");
-        write_config(&open, root.path(), &plugins)?;
-        let refusing = root.path().join("config-refusing");
-        write_config(&refusing, root.path(), &plugins)?;
+        let config = |name: &str, lines: &str| -> Result<PathBuf> {
+            let directory = root.path().join(name);
+            write_config(&directory, root.path(), &plugins, lines)?;
+            Ok(directory)
+        };
+        let open = config("config", PLUGINS)?;
+        let refusing = config("config-refusing", PLUGINS)?;
         fs::write(
             refusing.join("hosts_allow"),
-            "127.0.0.1/32 DENY Not from there\n",
+            "127.0.0.0/8 DENY Not from there\n",
         )?;
+        let in_hook = PLUGINS.replace("relay\n", "bench_refuse\nrelay\n");
+        let refusing_in_hook = config("config-refusing-in-hook", &in_hook)?;
+        let early = config("config-early", &format!("{EARLYTALKER}{PLUGINS}"))?;
 
         Ok(Self {
             root,
             open,
             refusing,
+            refusing_in_hook,
+            early,
             shim,
             user: owner.name,
         })
     }
 }
 
-fn write_config(directory: &Path, root: &Path, plugins: &Path) -> Result<()> {
+fn write_config(directory: &Path, root: &Path, plugins: &Path, lines: &str) -> Result<()> {
     fs::create_dir(directory)?;
     let put = |name: &str, text: &str| fs::write(directory.join(name), text);
 
-    put(
-        "plugins",
-        "hosts_allow\nrelay\ncount_unrecognized_commands 4\nbadmailfrom\nbadrcptto\n\
-         helo policy lenient\nrcpt_ok\nheaders reject 0\nloop\nbench_discard\n",
-    )?;
+    put("plugins", lines)?;
     put(
         "plugin_dirs",
         &format!("{}\n{PACKAGE_PLUGINS}\n", plugins.display()),

@@ -1,28 +1,38 @@
-//! The commands for a running daemon: `status`, `reload`, `drain`. They ask through the control
+//! The commands for a running daemon: `status`, `reload`, `upgrade`, `drain`. They ask through the control
 //! socket and show the answer; what it means is the supervisor's.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::control_table::table;
-use crate::server::{Command, Outcome, ask};
+use crate::server::{Command, Outcome, ask, control_path};
 
 /// No daemon could be asked.
-const NO_DAEMON: u8 = 3;
+pub(super) const NO_DAEMON: u8 = 3;
+/// How often, and how long apart, the new process of an upgrade is asked whether it is there.
+const ANSWER_TRIES: u32 = 50;
+const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
-const STATUSES: &str = "\
+pub(super) const STATUSES: &str = "\
 Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon could be asked.";
 
-#[derive(Debug, Args)]
-struct Place {
+#[derive(Debug, Clone, Args)]
+pub(super) struct Place {
     /// The daemon's control socket. Default: that of the only daemon found in the directories
     /// where `serve` makes it by default (/run/camelpost, and for others than root
     /// $XDG_RUNTIME_DIR/camelpost or /tmp/camelpost-UID).
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,
+}
+
+impl Place {
+    pub(super) fn find(&self) -> Result<PathBuf, String> {
+        control_path(self.control.as_deref())
+    }
 }
 
 #[derive(Debug, Args)]
@@ -47,6 +57,13 @@ pub struct StatusArgs {
 #[derive(Debug, Args)]
 #[command(after_help = STATUSES)]
 pub struct ReloadArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = STATUSES)]
+pub struct UpgradeArgs {
     #[command(flatten)]
     place: Place,
 }
@@ -85,6 +102,37 @@ pub fn reload(args: &ReloadArgs) -> ExitCode {
     })
 }
 
+pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
+    finish(&args.place, Command::Upgrade, |outcome| match outcome {
+        Outcome::Upgraded { pid, sessions } => {
+            wait_for(&args.place, pid);
+            let old = match sessions {
+                0 => String::new(),
+                1 => "; 1 session goes on in the old one".to_owned(),
+                some => format!("; {some} sessions go on in the old one"),
+            };
+            Some(format!("upgraded: process {pid} serves new clients{old}"))
+        }
+        _ => None,
+    })
+}
+
+/// Waits until the new process answers, so that the next command finds it. Where it does not, the
+/// upgrade was one nonetheless.
+fn wait_for(place: &Place, new: u32) {
+    let command = Command::Status {
+        sessions: false,
+        plugins: false,
+    };
+    for _ in 0..ANSWER_TRIES {
+        let answer = place.find().and_then(|path| ask(&path, command.clone()));
+        if matches!(answer, Ok(Outcome::Status(status)) if status.pid == new) {
+            return;
+        }
+        std::thread::sleep(BETWEEN_TRIES);
+    }
+}
+
 pub fn drain(args: &DrainArgs) -> ExitCode {
     let command = Command::Drain {
         limit_seconds: args.limit,
@@ -101,7 +149,8 @@ pub fn drain(args: &DrainArgs) -> ExitCode {
 
 /// Asks and prints; `show` knows the answers that fit the question.
 fn finish(place: &Place, command: Command, show: impl Fn(Outcome) -> Option<String>) -> ExitCode {
-    let outcome = match ask(place.control.as_deref().map(Path::new), command) {
+    let answer = place.find().and_then(|path| ask(&path, command));
+    let outcome = match answer {
         Ok(Outcome::Failed { error }) => {
             let error = error.strip_prefix("camelpost: ").unwrap_or(&error);
             eprintln!("camelpost: {error}");
@@ -114,17 +163,21 @@ fn finish(place: &Place, command: Command, show: impl Fn(Outcome) -> Option<Stri
         }
     };
     match show(outcome) {
-        // A pager that was left early is no error.
-        Some(text) => match writeln!(io::stdout(), "{}", text.trim_end()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-                eprintln!("camelpost: cannot write the answer: {error}");
-                ExitCode::FAILURE
-            }
-            _ => ExitCode::SUCCESS,
-        },
+        Some(text) => print(&text),
         None => {
             eprintln!("camelpost: the daemon answered another question");
             ExitCode::FAILURE
         }
+    }
+}
+
+pub(super) fn print(text: &str) -> ExitCode {
+    // A pager that was left early is no error.
+    match writeln!(io::stdout(), "{}", text.trim_end()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            eprintln!("camelpost: cannot write the answer: {error}");
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::SUCCESS,
     }
 }

@@ -56,6 +56,12 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         counters.refused_rate,
         counters.refused_stopping
     )?;
+    let queue: Vec<String> = status
+        .queue_outcomes
+        .iter()
+        .map(|(outcome, count)| format!("{count} {outcome}"))
+        .collect();
+    writeln!(text, "messages    {}", queue.join(", "))?;
     let ends: Vec<String> = counters
         .worker_ends
         .iter()
@@ -161,14 +167,14 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
     Ok(())
 }
 
-fn limit(limit: u32) -> String {
+pub(super) fn limit(limit: u32) -> String {
     match limit {
         0 => "any number".to_owned(),
         limit => limit.to_string(),
     }
 }
 
-fn time(seconds: u64) -> String {
+pub(super) fn time(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86400);
     match seconds {
         0..60 => format!("{seconds} s"),

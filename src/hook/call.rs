@@ -74,4 +74,9 @@ impl HookCall {
     pub fn with(hook: Hook, args: Vec<Arg>) -> HookCall {
         HookCall { hook, args }
     }
+
+    /// Whether it is about a command that the session does not know, with this verb.
+    pub fn is_for_verb(&self, verb: &[u8]) -> bool {
+        matches!(self.args.first(), Some(Arg::Bytes(word)) if word.eq_ignore_ascii_case(verb))
+    }
 }

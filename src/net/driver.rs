@@ -1,18 +1,51 @@
 //! Carries out a session's steps.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 
 use super::own;
 use super::session::Session;
 use crate::hook::Verdict;
 use crate::perl::grammar;
-use crate::session::{Answer, AtOnce, Called, Machine, Outcome, Returned, Step};
+use crate::session::{Answer, AtOnce, Called, Listed, Machine, Outcome, Returned, Step};
 use crate::smtp::Address;
+
+/// A machine between two steps, with the step that is next.
+pub type Halted = (Machine, Step);
+
+/// Where a session may go on in another process.
+pub trait Exit {
+    /// Whether it should, before this step.
+    fn is_due(&self, session: &Session, step: &Step) -> bool;
+
+    /// Lets it go on there: `None`. Where it stays, the machine and its step.
+    fn take<'a>(
+        &'a self,
+        session: &'a Rc<Session>,
+        halted: Halted,
+    ) -> Pin<Box<dyn Future<Output = Option<Halted>> + 'a>>;
+}
 
 /// Runs a machine to its end.
 pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
-    let mut step = machine.start();
+    let step = machine.start();
+    let ended = drive_on(session, (machine, step), None).await;
+    ended.unwrap_or(Outcome::Closed)
+}
+
+/// Runs a machine from one of its steps to its end. `None`: it goes on in another process.
+pub async fn drive_on(
+    session: Rc<Session>,
+    (mut machine, mut step): Halted,
+    exit: Option<&dyn Exit>,
+) -> Option<Outcome> {
     loop {
+        if let Some(exit) = exit
+            && exit.is_due(&session, &step)
+        {
+            (machine, step) = exit.take(&session, (machine, step)).await?;
+        }
         let answer = match step {
             Step::Read { timeout } => {
                 session.flush().await;
@@ -28,6 +61,10 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                     session.host.call_parser(parser.as_ref(), &verb, &rest)
                 };
                 Answer::Values(session.perl(work).await.unwrap_or_default())
+            }
+            Step::Capabilities => {
+                let lines = session.look(|session| session.host.capabilities()).await;
+                Answer::Values(lines.into_iter().flatten().map(Some).collect())
             }
             Step::Call(method) => {
                 let called = session
@@ -54,6 +91,16 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
             }
             Step::Canonify(path) => Answer::Values(canonify(&session, path).await),
+            Step::Verb(verb) => {
+                let look = move |session: &Session| own::listed(&session.host, &verb);
+                Answer::Listed(session.look(look).await.unwrap_or(Listed::NoTable))
+            }
+            Step::AddVerb(verb) => {
+                session
+                    .look(move |session| session.host.add_verb(verb))
+                    .await;
+                Answer::Done
+            }
             Step::Obey { verb, rest } => {
                 let work = move |session: &Session| session.host.obey(&verb, rest.as_deref());
                 let gave = session.perl(work).await.unwrap_or(false);
@@ -79,7 +126,7 @@ pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
                 if session.has_pending() {
                     session.perl(|_| Ok(())).await;
                 }
-                return outcome;
+                return Some(outcome);
             }
             // The session has asked for these at once (`Answers`).
             other => at_once(&session, other).unwrap_or(Answer::Done),
@@ -111,14 +158,18 @@ fn at_once(session: &Session, step: Step) -> Result<Answer, Step> {
             session.log(level, None, None, text);
             Answer::Done
         }
-        Step::Config(name) if !host.config_is_perl() => Answer::Config(session.file_config(name)),
-        Step::Hook(call) if !host.has_entries(call.hook) => Answer::Verdict(Verdict::declined()),
-        Step::Capabilities => {
+        Step::Config(name) if session.is_here() && !host.config_is_perl() => {
+            Answer::Config(session.file_config(name))
+        }
+        Step::Hook(call) if session.is_here() && !host.has_entries(call.hook) => {
+            Answer::Verdict(Verdict::declined())
+        }
+        Step::Capabilities if session.is_on() => {
             let lines = host.capabilities();
             Answer::Values(lines.into_iter().map(Some).collect())
         }
-        Step::Verb(verb) => Answer::Listed(own::listed(host, &verb)),
-        Step::AddVerb(verb) => {
+        Step::Verb(verb) if session.is_on() => Answer::Listed(own::listed(host, &verb)),
+        Step::AddVerb(verb) if session.is_on() => {
             host.add_verb(verb);
             Answer::Done
         }

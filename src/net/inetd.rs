@@ -11,17 +11,19 @@ use std::rc::Rc;
 use rustix::fs::FileType;
 use rustix::stdio;
 
+use super::driver::drive;
 use super::engine::SmtpEngine;
 use super::load::{Found, Loaded};
 use super::native;
-use super::pump::Pump;
-use super::session::{Arrival, Session};
+use super::port::SessionPort;
+use super::pump::{Exited, Pump};
+use super::session::{Arrival, Place, Session};
 use super::transport::{Transport, open_null};
-use super::worker::converse;
 use crate::mail::Connection;
-use crate::perl::interpreter;
+use crate::perl::port::Port;
+use crate::perl::{interpreter, release_dropped};
 use crate::server::{Engine, OneSessionError, catch_sigpipe};
-use crate::session::State;
+use crate::session::{self, State};
 
 /// For a client that came before the configuration could be loaded.
 const NOT_LOADED: &str = "421 4.3.0 Service not available, closing connection\r\n";
@@ -57,13 +59,15 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
 
 fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::io::Result<i32> {
     let pump = Pump::new()?;
-    let transport = pump
-        .run(async { transport() })
-        .unwrap_or_else(|_| Err(std::io::Error::other("exit was called")))?;
+    let transport = pump.run(async { transport() })?;
     let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
-    let nobody_else = Box::new(|| {});
-    let session = Session::new(1, state, transport, loaded, &pump, arrival, nobody_else);
-    let ended = converse(&session, &[]);
+    let place = Place {
+        stage: None,
+        on_taken: Box::new(|| {}),
+        environment: Vec::new(),
+    };
+    let session = Session::new(1, state, transport, loaded, &pump, arrival, place);
+    let ended = converse(&session);
     session.transport.shutdown();
     let status = match ended {
         Ok(()) => 0,
@@ -71,6 +75,34 @@ fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::
     };
     interpreter::stop();
     Ok(status)
+}
+
+/// A whole session, with all that its Perl code needs set up before and put back after it. What
+/// remains is to shut the client's socket down.
+fn converse(session: &Rc<Session>) -> Result<(), Exited> {
+    let ended = conversation(session);
+    // After an exit, what a plugin has printed is still in its handle.
+    crate::perl::stdio::flush();
+    session.transport.flush_blocking();
+    ended
+}
+
+fn conversation(session: &Rc<Session>) -> Result<(), Exited> {
+    let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
+    let host = &session.host;
+    let idle = host.begin_session(port, &[]).map_err(|_| Exited)?;
+    let machine = session::conversation(session.state.clone());
+    session.pump.run(async {
+        tokio::select! {
+            biased;
+            _ = drive(session.clone(), machine) => Ok(()),
+            () = session.exited() => Err(Exited),
+        }
+    })?;
+    session.let_go();
+    session.run_perl(|_| Ok(()))?;
+    host.end_session(idle).map_err(|_| Exited)?;
+    release_dropped().map_err(|_| Exited)
 }
 
 /// Who the client is, and its address where its name is still to be looked up.

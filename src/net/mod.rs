@@ -3,8 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
+mod apart;
 mod driver;
 mod engine;
+mod flag;
 mod inetd;
 mod load;
 mod native;
@@ -14,6 +17,7 @@ mod pump;
 mod rdns;
 mod scripted;
 mod session;
+mod stage;
 mod stream;
 mod transport;
 mod worker;

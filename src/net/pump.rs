@@ -8,7 +8,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::os::fd::BorrowedFd;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
@@ -34,6 +34,12 @@ pub enum After {
     GoOn,
     /// It called exit.
     Exited,
+}
+
+/// Why the runtime was left.
+enum Event<T> {
+    Finished(T),
+    Work(Request),
 }
 
 struct Request {
@@ -80,9 +86,18 @@ impl Pump {
         Ok(())
     }
 
-    /// Runs `until` to its end, doing Perl work in between.
-    pub fn run<T>(&self, until: impl Future<Output = T>) -> Result<T, Exited> {
-        self.pump(None, until)
+    /// Runs `until` to its end, doing Perl work in between. An exit ends the session that asked for
+    /// the work, which hears of it; others go on.
+    pub fn run<T>(&self, until: impl Future<Output = T>) -> T {
+        let mut until = pin!(until);
+        loop {
+            match self.next(None, until.as_mut()) {
+                Event::Finished(value) => return value,
+                Event::Work(request) => {
+                    (request.work)();
+                }
+            }
+        }
     }
 
     /// The same for Perl code that waits for `until`: does only the work of that session, as
@@ -90,7 +105,7 @@ impl Pump {
     /// waits here is interrupted.
     pub fn run_nested<T>(&self, session: u64, until: impl Future<Output = T>) -> Result<T, Left> {
         let mut until = pin!(until);
-        let until = poll_fn(|context| {
+        let mut until = pin!(poll_fn(|context| {
             // The state of the page counts; the descriptor only wakes.
             while let Some(wake) = self.wake.get()
                 && let Poll::Ready(Ok(mut ready)) = wake.poll_read_ready(context)
@@ -102,45 +117,40 @@ impl Pump {
                 return Poll::Ready(None);
             }
             until.as_mut().poll(context).map(Some)
-        });
-        match self.pump(Some(session), until) {
-            Ok(Some(value)) => Ok(value),
-            Ok(None) => Err(Left::Interrupted),
-            Err(Exited) => Err(Left::Exited),
-        }
-    }
-
-    fn pump<T>(&self, session: Option<u64>, until: impl Future<Output = T>) -> Result<T, Exited> {
-        enum Event<T> {
-            Finished(T),
-            Work(Request),
-        }
-        let mut until = pin!(until);
+        }));
         loop {
-            let next = poll_fn(|context| {
-                self.polling.set(true);
-                let polled = until.as_mut().poll(context);
-                self.polling.set(false);
-                if let Poll::Ready(value) = polled {
-                    return Poll::Ready(Event::Finished(value));
-                }
-                match self.take(session) {
-                    Some(request) => Poll::Ready(Event::Work(request)),
-                    None => {
-                        self.waker.replace(Some(context.waker().clone()));
-                        Poll::Pending
-                    }
-                }
-            });
-            match self.runtime.block_on(self.local.run_until(next)) {
-                Event::Finished(value) => return Ok(value),
+            match self.next(Some(session), until.as_mut()) {
+                Event::Finished(value) => return value.ok_or(Left::Interrupted),
                 Event::Work(request) => {
                     if (request.work)() == After::Exited {
-                        return Err(Exited);
+                        return Err(Left::Exited);
                     }
                 }
             }
         }
+    }
+
+    fn next<T>(
+        &self,
+        session: Option<u64>,
+        mut until: Pin<&mut impl Future<Output = T>>,
+    ) -> Event<T> {
+        let next = poll_fn(|context| {
+            self.polling.set(true);
+            let polled = until.as_mut().poll(context);
+            self.polling.set(false);
+            if let Poll::Ready(value) = polled {
+                return Poll::Ready(Event::Finished(value));
+            }
+            match self.take(session) {
+                Some(request) => Poll::Ready(Event::Work(request)),
+                None => {
+                    self.waker.replace(Some(context.waker().clone()));
+                    Poll::Pending
+                }
+            }
+        });
+        self.runtime.block_on(self.local.run_until(next))
     }
 
     fn take(&self, session: Option<u64>) -> Option<Request> {
@@ -156,15 +166,14 @@ impl Pump {
         }
     }
 
-    /// Has a piece of work done outside the runtime. Where it ends in an exit, the future never
-    /// completes: the pump ends.
+    /// Has a piece of work done outside the runtime.
     pub async fn outside<T: 'static>(
         &self,
         session: u64,
         work: impl FnOnce() -> Result<T, Exited> + 'static,
-    ) -> T {
+    ) -> Result<T, Exited> {
         struct Slot<T> {
-            value: Option<T>,
+            value: Option<Result<T, Exited>>,
             waker: Option<Waker>,
         }
         let slot = Rc::new(RefCell::new(Slot {
@@ -174,16 +183,18 @@ impl Pump {
         let filled = slot.clone();
         let request = Request {
             session,
-            work: Box::new(move || match work() {
-                Ok(value) => {
-                    let mut slot = filled.borrow_mut();
-                    slot.value = Some(value);
-                    if let Some(waker) = slot.waker.take() {
-                        waker.wake();
-                    }
-                    After::GoOn
+            work: Box::new(move || {
+                let value = work();
+                let after = match &value {
+                    Ok(_) => After::GoOn,
+                    Err(Exited) => After::Exited,
+                };
+                let mut slot = filled.borrow_mut();
+                slot.value = Some(value);
+                if let Some(waker) = slot.waker.take() {
+                    waker.wake();
                 }
-                Err(Exited) => After::Exited,
+                after
             }),
         };
         self.requests.borrow_mut().push_back(request);
@@ -219,9 +230,9 @@ mod tests {
             pump.outside(1, move || {
                 let nested = async {
                     tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-                    inner.outside(1, || Ok(20)).await + 1
+                    inner.outside(1, || Ok(20)).await.map(|value| value + 1)
                 };
-                let nested = inner.run_nested(1, nested).map_err(|_| Exited)?;
+                let nested = inner.run_nested(1, nested).map_err(|_| Exited)??;
                 Ok(nested * 2)
             })
             .await
@@ -246,16 +257,18 @@ mod tests {
                 first.borrow_mut().push("one");
                 Ok(())
             })
-            .await;
+            .await
+            .unwrap();
         };
         let other = async {
             pump.outside(2, move || {
                 second.borrow_mut().push("two");
                 Ok(())
             })
-            .await;
+            .await
+            .unwrap();
         };
-        pump.run(async { tokio::join!(one, other) }).unwrap();
+        pump.run(async { tokio::join!(one, other) });
         assert_eq!(*order.borrow(), ["one", "two"]);
     }
 
@@ -301,9 +314,31 @@ mod tests {
     }
 
     #[test]
-    fn an_exit_ends_the_pump() {
+    fn an_exit_is_told_to_who_asked_and_others_go_on() {
         let pump = Pump::new().unwrap();
-        let task = async { pump.outside(1, || Err::<(), _>(Exited)).await };
+        let one = async { pump.outside(1, || Err::<(), _>(Exited)).await };
+        let other = async { pump.outside(2, || Ok(5)).await };
+        let ended = pump.run(async { tokio::join!(one, other) });
+        assert_eq!(ended, (Err(Exited), Ok(5)));
+    }
+
+    #[test]
+    fn an_exit_ends_a_nested_pump_at_once() {
+        let pump = Pump::new().unwrap();
+        let inner = pump.clone();
+        let task = async {
+            pump.outside(1, move || {
+                let nested = async {
+                    let _ = inner.outside(1, || Err::<(), _>(Exited)).await;
+                    std::future::pending::<()>().await;
+                };
+                inner.run_nested(1, nested).map_err(|left| {
+                    assert_eq!(left, Left::Exited);
+                    Exited
+                })
+            })
+            .await
+        };
         assert_eq!(pump.run(task), Err(Exited));
     }
 }

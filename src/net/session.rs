@@ -2,26 +2,28 @@
 //! may run. Everything that needs Perl goes through the pump.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
 use std::io::Write;
 use std::net::IpAddr;
-use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::access::Access;
 use super::driver::Answers;
+use super::flag::Flag;
 use super::load::Loaded;
 use super::own::InPerl;
 use super::pump::{Exited, Pump};
 use super::rdns;
+use super::stage::Stage;
 use super::transport::Transport;
 use crate::hook::{HookCall, Verdict};
-use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
+use crate::mail::Shown;
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::log::LOGCRIT;
-use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped, stdio};
-use crate::plugin::{Loaded as Natives, SessionAccess, TooLate, lateness};
+use crate::perl::turn::Belongings;
+use crate::perl::{Chain, Dropped, Progress, Sv, any_dropped, release_dropped, stdio};
+use crate::plugin::{Loaded as Natives, TooLate, lateness};
 use crate::session::{ReadEvent, State};
 use crate::watch;
 
@@ -44,6 +46,15 @@ pub struct Arrival {
     pub accepted: Option<String>,
 }
 
+/// Where a session runs.
+pub struct Place {
+    pub stage: Option<Rc<Stage>>,
+    /// Called when a plugin has put handles of its own in the place of STDIN and STDOUT.
+    pub on_taken: Box<dyn Fn()>,
+    /// What plugins find in %ENV.
+    pub environment: Vec<(&'static str, Vec<u8>)>,
+}
+
 /// See the module's description.
 pub struct Session {
     pub id: u64,
@@ -60,6 +71,22 @@ pub struct Session {
     on_taken: Box<dyn Fn()>,
     /// `{__client_socket}`, once a plugin has asked for it.
     client: RefCell<Option<Sv>>,
+    /// Where sessions take turns; none where this is the process's only one.
+    stage: Option<Rc<Stage>>,
+    /// While it is another one's turn.
+    pub(super) belongings: RefCell<Option<Belongings>>,
+    /// What it has dropped while it was another one's turn.
+    dropped: RefCell<Dropped>,
+    /// Its plugins have changed the table of hooks or the process's state.
+    changed: Cell<bool>,
+    /// What plugins find in %ENV.
+    environment: RefCell<Vec<(&'static str, Vec<u8>)>>,
+    /// Perl code called exit.
+    exited: Flag,
+    /// The process serves no other session as long as this one lasts.
+    pub(super) alone: Cell<bool>,
+    /// What STDIN was given of the input: lost with its handle, if a plugin closes that.
+    lent: RefCell<Vec<u8>>,
 }
 
 impl Session {
@@ -70,7 +97,7 @@ impl Session {
         loaded: &Loaded,
         pump: &Rc<Pump>,
         arrival: Arrival,
-        on_taken: Box<dyn Fn()>,
+        place: Place,
     ) -> Rc<Session> {
         let replaced = Rc::new(InPerl(loaded.host.clone()));
         state.replaced.replace(Some(replaced));
@@ -84,12 +111,79 @@ impl Session {
             arrival,
             log: RefCell::default(),
             taken: Cell::new(false),
-            on_taken,
+            on_taken: place.on_taken,
             client: RefCell::default(),
+            stage: place.stage,
+            belongings: RefCell::default(),
+            dropped: RefCell::default(),
+            changed: Cell::new(false),
+            environment: RefCell::new(place.environment),
+            exited: Flag::default(),
+            alone: Cell::new(false),
+            lent: RefCell::default(),
         });
         let answers = Answers(Rc::downgrade(&session));
         session.state.at_once.replace(Some(Rc::new(answers)));
         session
+    }
+
+    /// The same session in a process that was forked from this one, where it goes on.
+    pub fn moved(
+        &self,
+        transport: Transport,
+        loaded: &Loaded,
+        pump: &Rc<Pump>,
+        place: Place,
+    ) -> Rc<Session> {
+        let arrival = Arrival {
+            look_up: self.arrival.look_up,
+            accepted: self.arrival.accepted.clone(),
+        };
+        let state = self.state.clone();
+        let session = Session::new(self.id, state, transport, loaded, pump, arrival, place);
+        session.transport.queue_bytes(&self.transport.take_queued());
+        session.log.swap(&self.log);
+        session.taken.set(self.taken.get());
+        session.client.swap(&self.client);
+        session.dropped.swap(&self.dropped);
+        session.changed.set(self.changed.get());
+        session.alone.set(true);
+        session
+    }
+
+    /// What plugins find in %ENV.
+    pub fn environment(&self) -> Vec<(&'static str, Vec<u8>)> {
+        self.environment.borrow().clone()
+    }
+
+    pub(super) fn set_changed(&self, changed: bool) {
+        self.changed.set(changed);
+    }
+
+    /// Whether what the host knows without Perl's help is what this session's Perl code would
+    /// find: it is its turn, or all sessions find the same.
+    pub fn is_here(&self) -> bool {
+        !self.changed.get() || self.is_on()
+    }
+
+    /// Whether Perl code that runs now, or next, runs for this session.
+    pub fn is_on(&self) -> bool {
+        self.stage.as_ref().is_none_or(|stage| stage.is_on(self))
+    }
+
+    /// Returns once Perl code has called exit.
+    pub async fn exited(&self) {
+        self.exited.wait().await;
+    }
+
+    /// Values that were dropped in the runtime are the session's that dropped them.
+    pub fn keep_dropped(&self) {
+        self.dropped.borrow_mut().take();
+    }
+
+    /// The handle, for as long as it has to live on.
+    pub fn take_client(&self) -> Option<Sv> {
+        self.client.take()
     }
 
     /// A handle of Perl's on the client.
@@ -117,6 +211,11 @@ impl Session {
             return;
         };
         if let Some(name) = found {
+            for (known, value) in self.environment.borrow_mut().iter_mut() {
+                if *known == "TCPREMOTEHOST" {
+                    value.clone_from(&name);
+                }
+            }
             self.perl(move |session| {
                 session.host.set_environment(&[("TCPREMOTEHOST", name)]);
                 Ok(())
@@ -148,15 +247,39 @@ impl Session {
         }
         let session = self.clone();
         let pump = self.pump.clone();
-        pump.outside(self.id, move || session.run_perl(work)).await
+        match pump.outside(self.id, move || session.run_perl(work)).await {
+            Ok(value) => value,
+            Err(Exited) => {
+                // Nothing of the session goes on: who runs it waits for this.
+                self.exited.set();
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// The same for what only looks at the host: at once, where that is this session's.
+    pub async fn look<T: 'static>(
+        self: &Rc<Self>,
+        work: impl FnOnce(&Session) -> T + 'static,
+    ) -> Option<T> {
+        match self.is_on() {
+            true => Some(work(self)),
+            false => self.perl(move |session| Ok(work(session))).await,
+        }
     }
 
     /// The same, where no runtime is active. An error is logged and gives `None`.
     pub fn run_perl<T>(
-        &self,
+        self: &Rc<Self>,
         work: impl FnOnce(&Session) -> Result<T, Unwind>,
     ) -> Result<Option<T>, Exited> {
         watch::set_session(self.id);
+        if let Some(stage) = &self.stage
+            && stage.enter(self).is_err()
+        {
+            return Err(Exited);
+        }
+        self.dropped.borrow_mut().put();
         let lent = self.lend_input();
         let outcome = self
             .flush_log()
@@ -256,6 +379,9 @@ impl Session {
         if input.is_empty() || !stdio::lend(input.as_slice()) {
             return false;
         }
+        let mut lent = self.lent.borrow_mut();
+        lent.clear();
+        lent.extend_from_slice(input.as_slice());
         input.clear();
         true
     }
@@ -264,7 +390,12 @@ impl Session {
         if self.taken.get() {
             return;
         }
-        let rest = stdio::take_back();
+        let mut lent = self.lent.borrow_mut();
+        let rest = match stdio::is_open() {
+            true => stdio::take_back(),
+            false => lent.split_off(0),
+        };
+        lent.clear();
         if !rest.is_empty() {
             self.state.input.borrow_mut().push(&rest);
         }
@@ -272,7 +403,7 @@ impl Session {
 
     /// Runs a hook's chain: Perl plugins in one go, native ones in between.
     pub async fn chain(self: &Rc<Self>, call: HookCall) -> Verdict {
-        if !self.host.has_entries(call.hook) {
+        if self.is_here() && !self.host.has_entries(call.hook) {
             return Verdict::declined();
         }
         let chain = Chain::new(call);
@@ -321,7 +452,7 @@ impl Session {
     /// A config value as `config()` gives it.
     pub async fn config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
         let name = name.to_owned();
-        if self.host.config_is_perl() {
+        if !self.is_here() || self.host.config_is_perl() {
             let work = move |session: &Session| session.host.config(name.as_bytes());
             return self.perl(work).await.unwrap_or_default();
         }
@@ -358,7 +489,7 @@ impl Session {
         plugin: Option<String>,
         text: Vec<u8>,
     ) {
-        if self.host.log_is_perl() {
+        if !self.is_here() || self.host.log_is_perl() {
             self.log.borrow_mut().push(LogLine {
                 level,
                 hook,
@@ -396,43 +527,10 @@ impl Session {
 
     /// Whether Perl work waits that must be done before the transaction or connection ends.
     pub fn has_pending(&self) -> bool {
-        !self.log.borrow().is_empty() || any_dropped()
-    }
-}
-
-/// A session as native plugins reach it.
-struct Access(Rc<Session>);
-
-impl SessionAccess for Access {
-    fn connection(&self) -> Rc<Shown<Connection>> {
-        self.0.state.connection.borrow().clone()
-    }
-
-    fn transaction(&self) -> Rc<Shown<Transaction>> {
-        self.0.state.transaction.borrow().clone()
-    }
-
-    fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>> {
-        Box::pin(self.0.config(name))
-    }
-
-    fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>> {
-        Box::pin(async {
-            let transaction = self.transaction();
-            if let HeaderSlot::Native(header) = &*transaction.header.borrow() {
-                return header.bytes.clone();
-            }
-            let work = move |session: &Session| session.host.header_text(&transaction.data);
-            self.0.perl(work).await.unwrap_or_default()
-        })
-    }
-
-    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
-        self.0.log(
-            level,
-            Some(hook),
-            Some(plugin.to_owned()),
-            text.as_bytes().to_vec(),
-        );
+        let on = self.is_on();
+        if !on {
+            self.keep_dropped();
+        }
+        !self.log.borrow().is_empty() || !self.dropped.borrow().is_empty() || (on && any_dropped())
     }
 }

@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -72,6 +72,20 @@ impl Transport {
         Ok(())
     }
 
+    /// Another descriptor of the client's socket.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::io::fcntl_dupfd_cloexec(self.input.descriptor(), 3)?)
+    }
+
+    /// The descriptors by number, for a process that was forked from this one and is to close
+    /// them.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let ends = [&self.input, &self.output];
+        let mut all = ends.map(|end| end.descriptor().as_raw_fd()).to_vec();
+        all.dedup();
+        all
+    }
+
     /// Appends what the client sends to `input`.
     pub async fn read(&self, input: &RefCell<InputBuffer>, timeout: Duration) -> ReadEvent {
         if self.gone.get() {
@@ -113,6 +127,11 @@ impl Transport {
     /// Takes what is queued, to be sent another way.
     pub fn take_queued(&self) -> Vec<u8> {
         self.out.take()
+    }
+
+    /// Queues what another process has not sent.
+    pub fn queue_bytes(&self, bytes: &[u8]) {
+        self.out.borrow_mut().extend_from_slice(bytes);
     }
 
     /// Queues a reply.

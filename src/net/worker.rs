@@ -1,22 +1,27 @@
-//! A worker's life: takes one session after the other from the supervisor and runs it.
+//! A worker's life: takes sessions from the supervisor and runs them.
 
 use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::rc::Rc;
 
-use super::driver::drive;
+use tokio::task::JoinSet;
+
+use super::apart::{Apart, Open};
+use super::driver::{Halted, drive_on};
 use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
-use super::session::{Arrival, Session};
+use super::session::{Arrival, Place, Session};
+use super::stage::Stage;
 use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
 use crate::perl::port::Port;
 use crate::perl::{interpreter, release_dropped, stdio};
-use crate::server::{AsyncLink, Incoming, SessionEnd, WorkerLink};
-use crate::session::{self, Neighbours, State};
+use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink};
+use crate::session::{self, Machine, Neighbours, State};
 use crate::watch;
 
 /// Runs sessions until the supervisor has no more for this worker. The result is the process's
@@ -31,33 +36,67 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     }
 }
 
-struct Worker {
-    loaded: Loaded,
-    pump: Rc<Pump>,
-    link: Rc<AsyncLink>,
-    null: OwnedFd,
-    rdns: bool,
+/// A process that runs sessions, one beside the other: their Perl code in turns.
+pub struct Worker {
+    pub loaded: Loaded,
+    pub pump: Rc<Pump>,
+    pub link: Rc<AsyncLink>,
+    pub stage: Rc<Stage>,
+    pub open: Open,
+    pub rdns: bool,
+    /// The hooks of plugins that are to have a process for each session, a bit for each.
+    pub isolating: u64,
+    /// It was forked for one session.
+    for_one: bool,
+}
+
+/// How a session has ended for its worker.
+enum Ended {
+    Here,
+    Exited,
+    /// It goes on in another process.
+    Left,
 }
 
 impl Worker {
     fn new(loaded: Loaded, link: WorkerLink, rdns: bool) -> std::io::Result<Worker> {
+        let null = open_null()?;
+        release_stdio(&null)?;
+        let stage = Rc::new(Stage::new(&loaded.host, null));
+        Worker::with_stage(loaded, link, stage, rdns)
+    }
+
+    /// A worker in this process, which was forked for it.
+    pub fn with_stage(
+        loaded: Loaded,
+        link: WorkerLink,
+        stage: Rc<Stage>,
+        rdns: bool,
+    ) -> std::io::Result<Worker> {
         let mut seed = [0; 4];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         interpreter::adopt(u32::from_ne_bytes(seed));
         let pump = Pump::new()?;
-        let link = pump
-            .run(async { link.into_async() })
-            .unwrap_or_else(|Exited| Err(std::io::Error::other("exit was called")))?;
+        let link = pump.run(async { link.into_async() })?;
         pump.take_interrupts()?;
-        let null = open_null()?;
-        release_stdio(&null)?;
+        let isolating = loaded.host.isolating_hooks();
         Ok(Worker {
             loaded,
             pump,
             link: Rc::new(link),
-            null,
+            stage,
+            open: Open::default(),
             rdns,
+            isolating,
+            for_one: false,
         })
+    }
+
+    pub fn for_one(self) -> Worker {
+        Worker {
+            for_one: true,
+            ..self
+        }
     }
 
     fn run(self) -> i32 {
@@ -67,47 +106,153 @@ impl Worker {
         {
             return 1;
         }
-        while let Ok(Some(incoming)) = self.pump.run(self.link.next()) {
-            let id = incoming.session;
-            match self.serve(incoming) {
-                Ok(Some(session)) => {
-                    let reuse = !watch::is_worn();
-                    // A client that sees the close may come again at once, and is then to find
-                    // this worker free: the supervisor hears of the end before the client does.
-                    self.link.done(id, SessionEnd { reuse });
-                    session.transport.shutdown();
-                }
-                Ok(None) => self.link.done(id, SessionEnd { reuse: true }),
-                Err(Exited) => self.link.done(id, SessionEnd { reuse: false }),
-            }
-        }
+        let worker = Rc::new(self);
+        worker.pump.run(worker.clone().serve());
         interpreter::stop();
         0
     }
 
-    /// One session from its socket to its end; what remains is to shut its socket down. `None`
-    /// where it could not begin. After an error this worker takes no other.
-    fn serve(&self, incoming: Incoming) -> Result<Option<Rc<Session>>, Exited> {
+    /// Takes sessions until there will be no more, and sees them to their ends.
+    async fn serve(self: Rc<Self>) {
+        let mut sessions = JoinSet::new();
+        let mut more = true;
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = sessions.join_next(), if !sessions.is_empty() => {
+                    // As anywhere else, a panic ends the process.
+                    if let Err(error) = ended
+                        && let Ok(panic) = error.try_into_panic()
+                    {
+                        std::panic::resume_unwind(panic);
+                    }
+                }
+                given = self.link.next(), if more => match given {
+                    Some(Given::Session(incoming)) => {
+                        sessions.spawn_local(self.clone().session(incoming));
+                    }
+                    Some(Given::ChildEnded) => self.bury().await,
+                    None => more = false,
+                },
+                else => return,
+            }
+        }
+    }
+
+    /// One session from its socket to its end.
+    async fn session(self: Rc<Self>, incoming: Incoming) {
+        let id = incoming.session;
+        let Some((session, port)) = self.welcome(incoming) else {
+            self.link.done(id, SessionEnd { reuse: true });
+            return;
+        };
+        self.open.enter(&session);
+        let begun = {
+            let (stage, session) = (self.stage.clone(), session.clone());
+            let begin = move || stage.begin(&session, port).map_err(|_| Exited);
+            self.pump.outside(id, begin).await
+        };
+        let ended = match begun {
+            Ok(()) => {
+                let machine = session::conversation(session.state.clone());
+                self.converse(&session, start(machine)).await
+            }
+            Err(Exited) => Ended::Exited,
+        };
+        self.open.leave(&session);
+        self.end(session, ended).await;
+    }
+
+    /// The session that this process was forked for, to its end.
+    pub async fn go_on(self: Rc<Self>, session: Rc<Session>, halted: Halted) {
+        self.open.enter(&session);
+        let ended = self.converse(&session, halted).await;
+        self.open.leave(&session);
+        self.end(session, ended).await;
+    }
+
+    async fn converse(self: &Rc<Self>, session: &Rc<Session>, halted: Halted) -> Ended {
+        let exit = Apart(self.clone());
+        let mut conversation = pin!(drive_on(session.clone(), halted, Some(&exit)));
+        let watched = poll_fn(|context| {
+            let polled = conversation.as_mut().poll(context);
+            session.keep_dropped();
+            polled
+        });
+        tokio::select! {
+            biased;
+            outcome = watched => match outcome {
+                Some(_) => Ended::Here,
+                None => Ended::Left,
+            },
+            () = session.exited() => Ended::Exited,
+        }
+    }
+
+    /// Puts back what the session's Perl code has changed, and tells of its end.
+    async fn end(self: &Rc<Self>, session: Rc<Session>, ended: Ended) {
+        let ended = match ended {
+            Ended::Left => return,
+            Ended::Exited => {
+                let work = |worker: &Worker, session: &Rc<Session>| {
+                    say_last(session);
+                    let _ = worker.put_back(session);
+                    Err(Exited)
+                };
+                self.outside(&session, work).await
+            }
+            Ended::Here => {
+                let work = |worker: &Worker, session: &Rc<Session>| {
+                    let ended = worker.put_back(session);
+                    say_last(session);
+                    ended
+                };
+                self.outside(&session, work).await
+            }
+        };
+        // The handles of a plugin that took the client over are the process's: it serves nobody
+        // else.
+        let reuse = ended.is_ok() && !session.is_taken() && !watch::is_worn() && !self.for_one;
+        // A client that sees the close may come again at once, and is then to find this worker
+        // free: the supervisor hears of the end before the client does.
+        self.link.done(session.id, SessionEnd { reuse });
+        session.transport.shutdown();
+    }
+
+    async fn outside(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        work: impl FnOnce(&Worker, &Rc<Session>) -> Result<(), Exited> + 'static,
+    ) -> Result<(), Exited> {
+        let (worker, session) = (self.clone(), session.clone());
+        let work = move || work(&worker, &session);
+        self.pump.outside(0, work).await
+    }
+
+    /// Outside the runtime: the process is as it was before the session.
+    fn put_back(&self, session: &Rc<Session>) -> Result<(), Exited> {
+        self.stage.enter(session).map_err(|_| Exited)?;
+        session.let_go();
+        session.run_perl(|_| Ok(()))?;
+        self.stage.end(session)?;
+        if self.open.is_empty() {
+            self.loaded.host.reap_children();
+        }
+        release_dropped().map_err(|_| Exited)
+    }
+
+    /// A session that can begin, and the way in which Perl code reaches it.
+    fn welcome(&self, incoming: Incoming) -> Option<(Rc<Session>, Rc<dyn Port>)> {
         let connection = connection(&incoming);
-        let environment = environment(&connection);
         let arrival = arrival(&incoming, self.rdns);
         let neighbours = Neighbours {
             max_conn_ip: incoming.max_from_ip.into(),
             child_addrs: incoming.child_addrs.iter().map(packed).collect(),
         };
+        let place = self.place(incoming.session, environment(&connection));
         let settings = self.loaded.settings.clone();
         let state = Rc::new(State::new(settings, connection, Some(neighbours)));
-        let transport = self.pump.run(async { Transport::new(incoming.socket) })?;
-        let Ok(transport) = transport else {
-            return Ok(None);
-        };
-        if transport.take_stdio().is_err() {
-            transport.shutdown();
-            return Err(Exited);
-        }
-        let (link, id) = (self.link.clone(), incoming.session);
-        // From here on the supervisor must not write to the client in clear.
-        let on_taken = Box::new(move || link.tls_started(id));
+        let transport = Transport::new(incoming.socket).ok()?;
         let session = Session::new(
             incoming.session,
             state,
@@ -115,41 +260,33 @@ impl Worker {
             &self.loaded,
             &self.pump,
             arrival,
-            on_taken,
+            place,
         );
-        let ended = converse(&session, &environment);
-        let released = release_stdio(&self.null).map_err(|_| Exited);
-        // The handles of a plugin that took the client over are the process's: it serves nobody
-        // else.
-        let reusable = ended.is_ok() && released.is_ok() && !session.is_taken();
-        if !reusable {
-            session.transport.shutdown();
-            return Err(Exited);
+        let port = Rc::new(SessionPort(Rc::downgrade(&session)));
+        Some((session, port))
+    }
+
+    pub fn place(&self, session: u64, environment: Vec<(&'static str, Vec<u8>)>) -> Place {
+        let link = self.link.clone();
+        Place {
+            stage: Some(self.stage.clone()),
+            // From then on the supervisor must not write to the client in clear.
+            on_taken: Box::new(move || link.tls_started(session)),
+            environment,
         }
-        Ok(Some(session))
     }
 }
 
-/// A whole session, with all that its Perl code needs set up before and put back after it. What
-/// remains is to shut the client's socket down.
-pub fn converse(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
-    let ended = conversation(session, environment);
-    // After an exit, what a plugin has printed is still in its handle.
+/// What is still to be said to the client. After an exit, what a plugin has printed is still in
+/// its handle.
+fn say_last(session: &Session) {
     stdio::flush();
     session.transport.flush_blocking();
-    ended
 }
 
-fn conversation(session: &Rc<Session>, environment: &[(&str, Vec<u8>)]) -> Result<(), Exited> {
-    let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
-    let host = &session.host;
-    let idle = host.begin_session(port, environment).map_err(|_| Exited)?;
-    let conversation = session::conversation(session.state.clone());
-    session.pump.run(drive(session.clone(), conversation))?;
-    session.let_go();
-    session.run_perl(|_| Ok(()))?;
-    host.end_session(idle).map_err(|_| Exited)?;
-    release_dropped().map_err(|_| Exited)
+fn start(mut machine: Machine) -> Halted {
+    let step = machine.start();
+    (machine, step)
 }
 
 /// What is still to be done for the client.

@@ -13,7 +13,21 @@ type Values = Option<Vec<Vec<u8>>>;
 
 /// What the hook said in this session, under 0.94.
 #[derive(Default)]
-pub(super) struct ConfigHook(RefCell<HashMap<Vec<u8>, Values>>);
+pub(super) struct ConfigHook(RefCell<Said>);
+
+/// By the names.
+pub(super) type Said = HashMap<Vec<u8>, Values>;
+
+impl ConfigHook {
+    /// Another session's turn: what was said in this one, which is forgotten.
+    pub(super) fn set_aside(&self) -> Said {
+        self.0.take()
+    }
+
+    pub(super) fn bring_back(&self, said: Said) {
+        self.0.replace(said);
+    }
+}
 
 impl Host {
     pub(super) fn ask_config_hook(&self, name: &[u8]) -> Result<Values, Unwind> {

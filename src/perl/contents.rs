@@ -23,12 +23,16 @@ pub struct Contents {
     /// Those of them that came in the running session, with which they go.
     late: RefCell<Vec<usize>>,
     active: RefCell<Option<FxHashMap<usize, Kept>>>,
+    /// An empty map for the next turn.
+    unused: RefCell<FxHashMap<usize, Kept>>,
     /// Plugin objects that came in the running session.
     guests: RefCell<Vec<usize>>,
     /// Copies that a session has left as they were, for the next one.
     spares: RefCell<FxHashMap<usize, Spare>>,
-    /// Counts the sessions.
+    /// The running session's number.
     session: Cell<u64>,
+    /// How many sessions there were.
+    count: Cell<u64>,
 }
 
 /// A hook that a plugin registered.
@@ -47,9 +51,19 @@ pub struct Owner {
 
 struct Kept {
     plugin: Sv,
-    pristine: Sv,
+    /// A plain hash: holds what the plugin held when it was loaded, and the session's contents
+    /// while another session has its turn.
+    other: Sv,
     /// Large containers of it that are shared.
     shared: usize,
+}
+
+/// A session's contents while another session has its turn.
+#[derive(Default)]
+pub(super) struct Aside {
+    kept: Vec<(usize, Kept)>,
+    late: Vec<usize>,
+    guests: Vec<usize>,
 }
 
 struct Spare {
@@ -61,7 +75,8 @@ impl Contents {
     /// From now on plugins get contents of their own; the qp object at once.
     pub fn begin_session(&self, qp: &Sv) {
         self.end_session();
-        self.session.set(self.session.get() + 1);
+        self.count.set(self.count.get() + 1);
+        self.session.set(self.count.get());
         *self.active.borrow_mut() = Some(FxHashMap::default());
         self.enter(qp);
     }
@@ -125,7 +140,7 @@ impl Contents {
         }
         let kept = Kept {
             plugin: plugin.clone(),
-            pristine: copy,
+            other: copy,
             shared,
         };
         active.insert(key, kept);
@@ -174,18 +189,85 @@ impl Contents {
         let guests = self.guests.take();
         let kept = self.active.borrow_mut().take();
         for (key, kept) in kept.into_iter().flatten() {
-            let (plugin, copy) = (kept.plugin, kept.pristine);
-            // SAFETY: both live. The session's contents are in the plain hash now, which is
-            // released at the next safe point where it cannot serve again; setting it back frees
-            // plain values only.
-            let is_renewed = unsafe {
-                sys::cp_swap_contents(plugin.raw(), copy.raw());
-                !guests.contains(&key) && sys::cp_renew_contents(copy.raw(), plugin.raw()) != 0
-            };
-            if is_renewed {
-                let shared = kept.shared;
-                self.spares.borrow_mut().insert(key, Spare { copy, shared });
+            kept.swap();
+            // The session's contents are released at the next safe point where they cannot serve
+            // again.
+            if !guests.contains(&key) && kept.renew(Renew::Changed) {
+                self.keep_spare(key, kept);
             }
         }
+    }
+
+    /// Another session's turn: the plugins hold what they held when they were loaded. What the
+    /// session has not changed needs no place of its own.
+    pub(super) fn set_aside(&self) -> Aside {
+        let guests = self.guests.take();
+        let mut all = self.active.borrow_mut().take().unwrap_or_default();
+        let mut kept = Vec::new();
+        for (key, plugin) in all.drain() {
+            plugin.swap();
+            match !guests.contains(&key) && plugin.renew(Renew::Same) {
+                true => self.keep_spare(key, plugin),
+                false => kept.push((key, plugin)),
+            }
+        }
+        *self.unused.borrow_mut() = all;
+        self.session.set(0);
+        kept.shrink_to_fit();
+        Aside {
+            kept,
+            late: self.late.take(),
+            guests,
+        }
+    }
+
+    /// The session's turn again.
+    pub(super) fn bring_back(&self, aside: Aside, qp: &Sv) {
+        let mut all = self.unused.take();
+        for (key, plugin) in aside.kept {
+            plugin.swap();
+            all.insert(key, plugin);
+        }
+        *self.active.borrow_mut() = Some(all);
+        self.late.replace(aside.late);
+        self.guests.replace(aside.guests);
+        // With a number of its own each turn enters the plugins anew.
+        self.count.set(self.count.get() + 1);
+        self.session.set(self.count.get());
+        self.enter(qp);
+    }
+
+    fn keep_spare(&self, key: usize, kept: Kept) {
+        let Kept { other, shared, .. } = kept;
+        let spare = Spare {
+            copy: other,
+            shared,
+        };
+        self.spares.borrow_mut().insert(key, spare);
+    }
+}
+
+/// When a copy can serve again.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Renew {
+    /// Where nothing has been changed.
+    Same,
+    /// Where what was changed can be set back.
+    Changed,
+}
+
+impl Kept {
+    /// Exchanges what the plugin holds with what is kept for it.
+    fn swap(&self) {
+        // SAFETY: both live, a plugin object and a plain hash; exchanging their contents frees
+        // nothing and runs no Perl code.
+        unsafe { sys::cp_swap_contents(self.plugin.raw(), self.other.raw()) }
+    }
+
+    /// Whether the kept contents are fit to be another session's.
+    fn renew(&self, when: Renew) -> bool {
+        let same_only = (when == Renew::Same).into();
+        // SAFETY: both live; setting back frees plain values only.
+        unsafe { sys::cp_renew_contents(self.other.raw(), self.plugin.raw(), same_only) != 0 }
     }
 }

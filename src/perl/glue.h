@@ -215,8 +215,9 @@ void cp_include_first(cp_sv *code);
  * are copied, all else is shared; containers with more than `limit` elements are shared and
  * counted in *shared. */
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
-/* Sets such a copy back to what the object holds. 0: it is to be given up. */
-int cp_renew_contents(cp_sv *copy, cp_sv *object);
+/* Sets such a copy back to what the object holds, unless that must be the same already. 0: it is to
+ * be given up. */
+int cp_renew_contents(cp_sv *copy, cp_sv *object, int same_only);
 /* Exchanges the contents of an object and of a plain hash. */
 void cp_swap_contents(cp_sv *object, cp_sv *hash);
 /* Gives `kept` what each `local` that is in force on the object's elements will put back. */
@@ -228,13 +229,21 @@ void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit);
  * place is released, which may exit: an outcome. */
 int cp_fresh_stdio(void);
 /* Whether a plugin has put another handle in the place of *STDIN or *STDOUT. */
+/* The handle in the place of STDIN (0) or STDOUT (1): a new reference, or null. */
+cp_sv *cp_stdio_in_place(int fd);
+/* Puts two such handles in their places again. */
+int cp_stdio_put(cp_sv *in, cp_sv *out);
 int cp_stdio_taken(void);
 /* Puts bytes before what STDIN will read. */
 int cp_stdin_unread(const char *bytes, size_t length);
 /* Takes the bytes that STDIN has read ahead: returns their number, up to size. */
 size_t cp_stdin_take(char *bytes, size_t size);
+/* Whether the client's handle has not been closed. */
+int cp_stdin_is_open(void);
 /* Flushes STDOUT; 0 if that failed. */
 int cp_stdout_flush(void);
+/* The same for all handles. */
+int cp_flush_all(void);
 /* A new handle (glob reference) on a duplicate of a descriptor, or null. */
 cp_sv *cp_new_handle(int fd, const char *mode);
 

@@ -13,6 +13,8 @@
 
 struct renewing {
     int left, depth;
+    /* What has changed is not set back. */
+    int same_only;
 };
 
 static int is_same_scalar(SV *a, SV *b) {
@@ -44,8 +46,11 @@ static int renew_value(pTHX_ SV *copy, SV *then, struct renewing *r) {
                cp_is_plain_container(mine) && cp_is_plain_container(its) && !sv_get_backrefs(mine) &&
                renew_container(aTHX_ mine, its, r);
     }
-    if (!is_same_scalar(copy, then))
-        sv_setsv_nomg(copy, then);
+    if (is_same_scalar(copy, then))
+        return 1;
+    if (r->same_only)
+        return 0;
+    sv_setsv_nomg(copy, then);
     return 1;
 }
 
@@ -127,9 +132,9 @@ static int renew_container(pTHX_ SV *copy, SV *then, struct renewing *r) {
     return is_renewed;
 }
 
-int cp_renew_contents(cp_sv *copy, cp_sv *object) {
+int cp_renew_contents(cp_sv *copy, cp_sv *object, int same_only) {
     dTHXa(cp_perl);
-    struct renewing r = {.left = MOST_VALUES};
+    struct renewing r = {.left = MOST_VALUES, .same_only = same_only};
     SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
     return !SvMAGICAL(SV(copy)) && !SvREADONLY(SV(copy)) && SvREFCNT(SV(copy)) == 1 &&
            renew_container(aTHX_ SV(copy), hash, &r);

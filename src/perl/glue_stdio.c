@@ -66,6 +66,34 @@ int cp_stdio_taken(void) {
     return client_in && (GvIOp(PL_stdingv) != client_in || GvIOp(stdout_gv) != client_out);
 }
 
+cp_sv *cp_stdio_in_place(int fd) {
+    dTHXa(cp_perl);
+    GV *gv = fd ? stdout_gv : PL_stdingv;
+    return gv && GvIOp(gv) ? CP(SvREFCNT_inc_simple_NN((SV *)GvIOp(gv))) : NULL;
+}
+
+static void put(pTHX_ GV *gv, SV *io) {
+    SV *other = (SV *)GvIOp(gv);
+    if (other == io)
+        return;
+    GvIOp(gv) = (IO *)SvREFCNT_inc_simple_NN(io);
+    SvREFCNT_dec(other);
+}
+
+static SV *chosen[2];
+
+static int put_both(pTHX) {
+    put(aTHX_ PL_stdingv, chosen[0]);
+    put(aTHX_ stdout_gv, chosen[1]);
+    return CP_OK;
+}
+
+int cp_stdio_put(cp_sv *in, cp_sv *out) {
+    chosen[0] = SV(in);
+    chosen[1] = SV(out);
+    return cp_guard(put_both);
+}
+
 /* The bytes of the running call to one of the two functions below. */
 static const char *lent;
 static char *taken;
@@ -101,6 +129,12 @@ size_t cp_stdin_take(char *bytes, size_t size) {
     return cp_guard(take) == CP_OK ? done : 0;
 }
 
+int cp_stdin_is_open(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return client_in && IoIFP(client_in);
+}
+
 static int flush(pTHX) {
     PerlIO *out = client_out ? IoOFP(client_out) : NULL;
     done = !out || PerlIO_flush(out) == 0;
@@ -111,6 +145,13 @@ int cp_stdout_flush(void) {
     done = 0;
     return cp_guard(flush) == CP_OK && done;
 }
+
+static int flush_all(pTHX) {
+    PerlIO_flush((PerlIO *)NULL);
+    return CP_OK;
+}
+
+int cp_flush_all(void) { return cp_guard(flush_all); }
 
 cp_sv *cp_new_handle(int fd, const char *mode) {
     dTHXa(cp_perl);

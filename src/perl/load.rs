@@ -78,16 +78,31 @@ impl Host {
 
     /// The names of all plugins in the table of hooks, some of them often.
     pub fn entry_names(&self) -> Vec<Vec<u8>> {
-        let mut names = Vec::new();
-        for hook in Hook::ALL {
-            let Some(list) = self.hooks().hash_get(hook.name()) else {
-                continue;
-            };
-            let entries = (0..list.array_len()).filter_map(|at| list.array_get(at));
-            let named = entries.filter_map(|entry| entry.hash_get("name"));
-            names.extend(named.map(|name| name.to_bytes()));
-        }
-        names
+        let names = Hook::ALL.iter().map(|hook| self.names_in(*hook));
+        names.flatten().collect()
+    }
+
+    fn names_in(&self, hook: Hook) -> Vec<Vec<u8>> {
+        let Some(list) = self.hooks().hash_get(hook.name()) else {
+            return Vec::new();
+        };
+        let entries = (0..list.array_len()).filter_map(|at| list.array_get(at));
+        let named = entries.filter_map(|entry| entry.hash_get("name"));
+        named.map(|name| name.to_bytes()).collect()
+    }
+
+    /// The hooks in which a plugin is called that is to have a process for each session: a bit for
+    /// each hook's number.
+    pub fn isolating_hooks(&self) -> u64 {
+        let Some(guards) = self.guards.get() else {
+            return 0;
+        };
+        let isolating = |hook: &&Hook| {
+            let mut names = self.names_in(**hook).into_iter();
+            names.any(|name| guards.isolates(&name))
+        };
+        let hooks = Hook::ALL.iter().filter(isolating);
+        hooks.fold(0, |all, hook| all | 1 << (*hook as u8))
     }
 
     /// The mechanisms for which an auth hook is registered; `auth` stands for all.

@@ -23,6 +23,7 @@ mod session;
 pub mod stdio;
 #[rustfmt::skip]
 mod sys;
+pub mod turn;
 mod value;
 mod verbs;
 mod xs;
@@ -30,4 +31,4 @@ mod xs;
 pub use chain::{Chain, Progress, split_lines};
 pub use load::{make, start};
 pub use methods::Values;
-pub use value::{PerlValue, Sv, any_dropped, release_dropped};
+pub use value::{Dropped, PerlValue, Sv, any_dropped, release_dropped};

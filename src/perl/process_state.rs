@@ -1,6 +1,7 @@
 //! The process state that a session's plugins may change and the next session must not see:
 //! %ENV, signal handlers, the table of hooks, Perl's separators, the selected handle, umask, working directory,
-//! alarm, children. Compared after each session, put back only where it differs.
+//! alarm, children. Compared after each session, put back only where it differs. Where sessions take
+//! turns in a worker, what one has changed is kept for its next turn.
 
 use std::cell::OnceCell;
 use std::ffi::CString;
@@ -11,12 +12,28 @@ use rustix::process::{WaitOptions, umask};
 
 use super::call::{Unwind, Want, call_function};
 use super::sys;
+use super::value::Sv;
 
 /// What was noted before a worker's first session.
 struct Noted {
     umask: Mode,
     dir: Option<OwnedFd>,
     identity: Option<(u64, u64)>,
+}
+
+/// What a session has changed, while another one's Perl code runs.
+#[derive(Default)]
+pub(super) struct Changes {
+    /// What `Camelpost::take_state` gave.
+    state: Option<Sv>,
+    umask: Option<Mode>,
+    dir: Option<OwnedFd>,
+}
+
+impl Changes {
+    pub(super) fn any(&self) -> bool {
+        self.state.is_some()
+    }
 }
 
 /// See the module's description.
@@ -36,14 +53,9 @@ impl ProcessState {
         unsafe { sys::cp_note_state() }
         let mask = umask(Mode::empty());
         umask(mask);
-        let dir = rustix::fs::open(
-            ".",
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        );
         let _ = self.noted.set(Noted {
             umask: mask,
-            dir: dir.ok(),
+            dir: here(),
             identity: working_directory(),
         });
         Ok(())
@@ -61,14 +73,51 @@ impl ProcessState {
         }
     }
 
-    /// After a session.
+    /// Another session's turn: everything is as it was noted, and what was not is kept.
+    pub(super) fn take(&self) -> Result<Changes, Unwind> {
+        let mut changes = Changes::default();
+        if self.differs() {
+            let taken = call_function("Camelpost::take_state", &[], Want::Scalar)?;
+            changes.state = taken.into_iter().next();
+        }
+        if let Some(noted) = self.noted.get() {
+            let mask = umask(noted.umask);
+            changes.umask = (mask != noted.umask).then_some(mask);
+            if working_directory() != noted.identity {
+                changes.dir = here();
+            }
+        }
+        self.restore()?;
+        Ok(changes)
+    }
+
+    /// The session's turn again.
+    pub(super) fn put(&self, changes: Changes) -> Result<(), Unwind> {
+        if let Some(mask) = changes.umask {
+            umask(mask);
+        }
+        if let Some(dir) = changes.dir {
+            // Where that has gone meanwhile, the session is where all begin.
+            let _ = rustix::process::fchdir(dir);
+        }
+        if let Some(state) = changes.state {
+            call_function("Camelpost::put_state", &[state], Want::Void)?;
+        }
+        Ok(())
+    }
+
+    fn differs(&self) -> bool {
+        // SAFETY: the interpreter runs, and no Perl code runs now.
+        unsafe { sys::cp_state_differs() != 0 }
+    }
+
+    /// Everything is as it was noted.
     pub fn restore(&self) -> Result<(), Unwind> {
         // A timer of the session's must not end a later one.
         super::stdio::cancel_alarm();
         // SAFETY: the interpreter runs, and no Perl code runs now.
         unsafe { sys::cp_restore_signal_mask() }
-        // SAFETY: as above.
-        if unsafe { sys::cp_state_differs() } != 0 {
+        if self.differs() {
             call_function("Camelpost::restore_state", &[], Want::Void)?;
         }
         if let Some(noted) = self.noted.get() {
@@ -79,10 +128,19 @@ impl ProcessState {
                 let _ = rustix::process::fchdir(dir);
             }
         }
-        // Children that a plugin left behind and that have ended.
-        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
         Ok(())
     }
+
+    /// Children that plugins left behind and that have ended. Not while a session's plugin may
+    /// still wait for one.
+    pub fn reap(&self) {
+        while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
+    }
+}
+
+fn here() -> Option<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    rustix::fs::open(".", flags, Mode::empty()).ok()
 }
 
 fn working_directory() -> Option<(u64, u64)> {

@@ -48,6 +48,11 @@ impl Host {
         self.process_state.restore()
     }
 
+    /// No session is open: children that plugins have left behind are nobody's.
+    pub fn reap_children(&self) {
+        self.process_state.reap();
+    }
+
     /// Calls the parser that a parse hook gave: (plugin, verb, rest).
     pub fn call_parser(
         &self,

@@ -20,6 +20,31 @@ pub fn taken() -> bool {
     unsafe { sys::cp_stdio_taken() != 0 }
 }
 
+/// The handles that a plugin has put in the place of *STDIN and *STDOUT.
+pub(super) struct Handles {
+    stdin: Sv,
+    stdout: Sv,
+}
+
+/// What is in place now, if a plugin has put it there.
+pub(super) fn keep() -> Option<Handles> {
+    if !taken() {
+        return None;
+    }
+    // SAFETY: new references to live handles, or null.
+    let [stdin, stdout] = [0, 1].map(|fd| Sv::own(unsafe { sys::cp_stdio_in_place(fd) }));
+    Some(Handles {
+        stdin: stdin?,
+        stdout: stdout?,
+    })
+}
+
+/// The same in their places again.
+pub(super) fn put(handles: &Handles) -> Result<(), Unwind> {
+    // SAFETY: live handles; exiting ends in the outcome.
+    Unwind::check_exit(unsafe { sys::cp_stdio_put(handles.stdin.raw(), handles.stdout.raw()) })
+}
+
 /// Makes `bytes` the next that STDIN reads.
 pub fn lend(bytes: &[u8]) -> bool {
     // SAFETY: perl copies the range.
@@ -41,10 +66,22 @@ pub fn take_back() -> Vec<u8> {
     }
 }
 
+/// Whether the client's handle is still a handle: a plugin may have closed it.
+pub fn is_open() -> bool {
+    // SAFETY: looks at a pointer.
+    unsafe { sys::cp_stdin_is_open() != 0 }
+}
+
 /// Writes out what plugins printed to STDOUT. False if the client is gone.
 pub fn flush() -> bool {
     // SAFETY: the interpreter runs, and no Perl code runs now.
     unsafe { sys::cp_stdout_flush() != 0 }
+}
+
+/// Writes out what is in the buffers of all handles: before a fork it would be in two processes.
+pub fn flush_all() -> Result<(), Unwind> {
+    // SAFETY: the interpreter runs, and no Perl code runs now; exiting ends in the outcome.
+    Unwind::check_exit(unsafe { sys::cp_flush_all() })
 }
 
 /// A handle of Perl's on a client's socket.

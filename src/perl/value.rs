@@ -58,6 +58,32 @@ pub fn release_dropped() -> Result<(), Unwind> {
     }
 }
 
+/// Values that a session has given up, which go in its own turn.
+#[derive(Default)]
+pub struct Dropped(VecDeque<*mut sys::cp_sv>);
+
+impl Dropped {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds what was dropped since `release_dropped`.
+    pub fn take(&mut self) {
+        GIVEN_UP.with_borrow_mut(|list| self.0.append(list));
+    }
+
+    /// Gives them to `release_dropped`.
+    pub fn put(&mut self) {
+        GIVEN_UP.with_borrow_mut(|list| list.append(&mut self.0));
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.put();
+    }
+}
+
 /// Called by C where an object's state has just gone: the oldest value that waits, or null.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_next_dropped() -> *mut sys::cp_sv {

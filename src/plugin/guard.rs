@@ -121,6 +121,11 @@ impl Guards {
         &self.plugins
     }
 
+    /// Whether a process that has called the plugin is to serve one session only.
+    pub fn isolates(&self, name: &[u8]) -> bool {
+        self.settings.of(name).isolate
+    }
+
     /// What holds for a plugin in a hook.
     pub fn of(&self, name: &[u8], hook: Hook, native: bool) -> Rc<Guard> {
         let mut known = self.known.borrow_mut();

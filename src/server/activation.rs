@@ -48,7 +48,7 @@ pub(super) fn take() -> Result<Vec<Bound>, String> {
             )
         })?;
         names.next();
-        all.push(bound);
+        all.push(bound.kept());
     }
     Ok(all)
 }

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::process;
 
 /// Connections that the kernel completes before they are accepted.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: u16 = 4096;
 
 /// An address to listen on; without a port, each `--port` is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,8 @@ impl FromStr for ListenAddress {
 pub(super) struct Bound {
     socket: OwnedFd,
     address: SocketAddr,
+    /// The service manager has it too, and will start a process for whoever waits there.
+    is_kept: bool,
 }
 
 /// Binds every address with every port that it does not name itself; without addresses, all of
@@ -89,7 +91,11 @@ pub(super) fn bind_all(addresses: &[ListenAddress], ports: &[u16]) -> Result<Vec
                 .map_err(|error| explain(*address, &error))?;
             // Port 0 takes a free one, which the log should name.
             let address = local_address(&socket).unwrap_or(*address);
-            Ok(Bound { socket, address })
+            Ok(Bound {
+                socket,
+                address,
+                is_kept: false,
+            })
         })
         .collect()
 }
@@ -152,13 +158,26 @@ pub(super) struct Connection {
 pub(super) struct Listener {
     socket: AsyncFd<OwnedFd>,
     pub(super) address: SocketAddr,
+    is_kept: bool,
 }
 
 impl Bound {
     /// A TCP socket that was bound elsewhere.
     pub(super) fn adopt(socket: OwnedFd) -> Option<Bound> {
         let address = local_address(&socket)?;
-        Some(Bound { socket, address })
+        Some(Bound {
+            socket,
+            address,
+            is_kept: false,
+        })
+    }
+
+    /// The same for a socket that the service manager goes on listening on.
+    pub(super) fn kept(self) -> Bound {
+        Bound {
+            is_kept: true,
+            ..self
+        }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -167,11 +186,15 @@ impl Bound {
 
     /// Starts to listen; needs a runtime.
     pub(super) fn listen(self) -> Result<Listener, String> {
-        let address = self.address;
-        rustix::net::listen(&self.socket, BACKLOG)
+        let (address, is_kept) = (self.address, self.is_kept);
+        rustix::net::listen(&self.socket, BACKLOG.into())
             .map_err(io::Error::from)
             .and_then(|()| process::readiness(self.socket, Interest::READABLE))
-            .map(|socket| Listener { socket, address })
+            .map(|socket| Listener {
+                socket,
+                address,
+                is_kept,
+            })
             .map_err(|error| explain(address, &error))
     }
 }
@@ -183,6 +206,22 @@ impl AsFd for Listener {
 }
 
 impl Listener {
+    /// A client that waits in the kernel and that nobody will take when this socket is closed. To
+    /// be called once nothing else accepts.
+    pub(super) fn take_waiting(&self) -> Option<OwnedFd> {
+        if self.is_kept {
+            return None;
+        }
+        loop {
+            let taken = rustix::net::accept_with(self.socket.get_ref(), SocketFlags::CLOEXEC);
+            match taken.map_err(io::Error::from) {
+                Ok(socket) => return Some(socket),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+
     /// The next connection. Takes none while the limit is reached: they wait in the kernel.
     pub(super) async fn accept(&self, places: &Rc<Places>) -> Connection {
         loop {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use super::{LoadFacts, Names, channel::MAX_MESSAGE};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub const PROTOCOL: u32 = 3;
+pub const PROTOCOL: u32 = 4;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(super) const MAX_CHILD_ADDRS: usize = 1800;
@@ -53,6 +53,15 @@ pub(super) enum ToWorker {
     Page,
     /// End the sessions soon; no other will come.
     Stop,
+    /// It may have several sessions; these hooks (a bit for each by its number) are seen to run
+    /// long.
+    Shared { long: u64 },
+    /// The session is to go on in a process forked for it, whose link is the descriptor.
+    Leave { session: u64 },
+    /// The session is to go on where it is; `alone`: no other will come as long as it lasts.
+    Stay { session: u64, alone: bool },
+    /// A process that was forked for a session has ended.
+    ChildEnded,
 }
 
 /// Worker to supervisor.
@@ -64,6 +73,20 @@ pub(super) enum FromWorker {
     },
     /// The session's socket carries TLS now: a reply in clear would be noise.
     Secured {
+        session: u64,
+    },
+    /// The session should go on in a process of its own; `must`: it would keep all others waiting.
+    Asks {
+        session: u64,
+        must: bool,
+    },
+    /// It goes on there; the process's pidfd comes as the descriptor.
+    Left {
+        session: u64,
+        pid: i32,
+    },
+    /// That could not be: it goes on where it was.
+    Stayed {
         session: u64,
     },
 }
@@ -288,6 +311,10 @@ impl ToWorker {
             }
             ToWorker::Stop => Writer::new(2).0,
             ToWorker::Page => Writer::new(3).0,
+            ToWorker::Shared { long } => Writer::new(4).u64(*long).0,
+            ToWorker::Leave { session } => Writer::new(5).u64(*session).0,
+            ToWorker::Stay { session, alone } => Writer::new(6).u64(*session).u8((*alone).into()).0,
+            ToWorker::ChildEnded => Writer::new(7).0,
         }
     }
 
@@ -311,6 +338,17 @@ impl ToWorker {
             }
             2 => Some(ToWorker::Stop),
             3 => Some(ToWorker::Page),
+            4 => Some(ToWorker::Shared {
+                long: reader.u64()?,
+            }),
+            5 => Some(ToWorker::Leave {
+                session: reader.u64()?,
+            }),
+            6 => Some(ToWorker::Stay {
+                session: reader.u64()?,
+                alone: reader.bool()?,
+            }),
+            7 => Some(ToWorker::ChildEnded),
             _ => None,
         }
     }
@@ -323,6 +361,9 @@ impl FromWorker {
                 Writer::new(1).u64(*session).u8((*reuse).into()).0
             }
             FromWorker::Secured { session } => Writer::new(2).u64(*session).0,
+            FromWorker::Asks { session, must } => Writer::new(3).u64(*session).u8((*must).into()).0,
+            FromWorker::Left { session, pid } => Writer::new(4).u64(*session).i32(*pid).0,
+            FromWorker::Stayed { session } => Writer::new(5).u64(*session).0,
         }
     }
 
@@ -334,6 +375,17 @@ impl FromWorker {
                 reuse: reader.bool()?,
             }),
             2 => Some(FromWorker::Secured {
+                session: reader.u64()?,
+            }),
+            3 => Some(FromWorker::Asks {
+                session: reader.u64()?,
+                must: reader.bool()?,
+            }),
+            4 => Some(FromWorker::Left {
+                session: reader.u64()?,
+                pid: reader.i32()?,
+            }),
+            5 => Some(FromWorker::Stayed {
                 session: reader.u64()?,
             }),
             _ => None,
@@ -402,7 +454,19 @@ mod tests {
         ] {
             assert_eq!(FromZygote::decode(&message.encode()), Some(message));
         }
-        for message in [assignment(0), assignment(3), ToWorker::Stop, ToWorker::Page] {
+        for message in [
+            assignment(0),
+            assignment(3),
+            ToWorker::Stop,
+            ToWorker::Page,
+            ToWorker::Shared { long: 1 << 33 },
+            ToWorker::Leave { session: 4 },
+            ToWorker::Stay {
+                session: 5,
+                alone: true,
+            },
+            ToWorker::ChildEnded,
+        ] {
             assert_eq!(ToWorker::decode(&message.encode()), Some(message));
         }
         for message in [
@@ -411,6 +475,12 @@ mod tests {
                 reuse: true,
             },
             FromWorker::Secured { session: 9 },
+            FromWorker::Asks {
+                session: 1,
+                must: true,
+            },
+            FromWorker::Left { session: 2, pid: 3 },
+            FromWorker::Stayed { session: 4 },
         ] {
             assert_eq!(FromWorker::decode(&message.encode()), Some(message));
         }

@@ -32,18 +32,21 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    SessionStatus, Status, WorkerState, WorkerStatus, ask,
+    SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
-pub use process::{OwnsDescriptor, catch_sigpipe, readiness, wake_by_interrupt};
+pub use process::{
+    OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, readiness,
+    wake_by_interrupt,
+};
 pub use progress::loading;
 pub use rate::Rate;
 pub use start::{
     ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
     serve,
 };
-pub use worker::{AsyncLink, Incoming, SessionEnd, WorkerLink};
+pub use worker::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 
 /// What the loaded plugins mean for the supervisor.

@@ -6,7 +6,7 @@
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use rustix::process::{Gid, Pid, Signal, Uid};
@@ -49,6 +49,31 @@ pub fn fork() -> io::Result<Option<Pid>> {
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Forks for a session, as `fork` does.
+///
+/// The child must not go back to the runtime that it was forked with, and has to end with
+/// `exit_now`.
+pub fn fork_session() -> io::Result<Option<Pid>> {
+    // SAFETY: fork takes nothing. A worker has one thread: its runtime is of one thread, and
+    // starts none for blocking work. The child goes on in ordinary code with a runtime of its own.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        pid => Ok(Pid::from_raw(pid)),
+    }
+}
+
+/// Closes descriptors whose owners live on in the process that this one was forked from, and are
+/// never dropped here.
+pub fn close_forgotten(descriptors: &[RawFd]) {
+    for descriptor in descriptors {
+        // SAFETY: close takes any number and touches no memory. The owner in this process is
+        // forgotten by the caller: it neither uses the number again nor closes it.
+        unsafe {
+            libc::close(*descriptor);
+        }
     }
 }
 

@@ -36,8 +36,13 @@ pub struct Settings {
     pub limit_connections: u32,
     /// Connections open at a time from one address; 0 for any number.
     pub max_from_ip: u32,
-    /// Workers kept for reuse; more live while more sessions are open.
+    /// Workers kept for reuse. More live while more sessions are open where each has a worker for
+    /// itself.
     pub workers: u32,
+    /// Sessions that a worker may have at a time.
+    pub sessions_per_worker: u32,
+    /// Processes beyond `workers` for sessions that would keep others waiting.
+    pub extra_processes: u32,
     /// Idle workers kept ready.
     pub spare_workers: u32,
     /// Sessions after which a worker is replaced.
@@ -155,6 +160,8 @@ fn serve_after(
     // The address is the running process's until it lets go.
     let metrics = match settings.metrics {
         Some(address) if predecessor.is_none() => {
+            let mail: Vec<_> = bound.iter().map(Bound::address).collect();
+            metrics::is_free_of_mail(address, &mail).map_err(ServeError::Start)?;
             Some(metrics::bind(address).map_err(ServeError::Start)?)
         }
         _ => None,

@@ -4,13 +4,15 @@
 #![forbid(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::sync::oneshot;
 
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromWorker, ToWorker};
@@ -34,6 +36,25 @@ pub struct Incoming {
     pub max_from_ip: u32,
 }
 
+/// What comes to a worker.
+#[derive(Debug)]
+pub enum Given {
+    Session(Incoming),
+    /// A process that was forked for a session has ended.
+    ChildEnded,
+}
+
+/// Where a session that asked for a process of its own goes on.
+#[derive(Debug)]
+pub enum GoOn {
+    /// In a process to be forked for it, which has this link.
+    There(WorkerLink),
+    Here {
+        /// No other session will come as long as it lasts.
+        alone: bool,
+    },
+}
+
 /// How a session ended for the worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionEnd {
@@ -52,7 +73,7 @@ impl WorkerLink {
 
     /// Takes the page, which the supervisor has sent before this process was forked. Without one
     /// nothing is written down, and nobody watches.
-    pub(super) fn attach_page(&self) {
+    pub fn attach_page(&self) {
         let mut buffer = [0; 64];
         let page = match self.0.receive(&mut buffer, Wait::No) {
             Ok(Received::Message { len, descriptor })
@@ -74,8 +95,10 @@ impl WorkerLink {
         Ok(AsyncLink {
             channel: process::readiness(self.0, Interest::READABLE)?,
             buffer: RefCell::new(vec![0; MAX_MESSAGE]),
-            sessions: RefCell::default(),
+            given: RefCell::default(),
             stop: Cell::new(false),
+            long: Cell::new(None),
+            answers: RefCell::default(),
         })
     }
 }
@@ -86,16 +109,20 @@ impl WorkerLink {
 pub struct AsyncLink {
     channel: AsyncFd<Channel>,
     buffer: RefCell<Vec<u8>>,
-    sessions: RefCell<VecDeque<Incoming>>,
+    given: RefCell<VecDeque<Given>>,
     stop: Cell<bool>,
+    /// The hooks that run long, a bit for each, where this worker may have several sessions.
+    long: Cell<Option<u64>>,
+    /// Sessions that have asked for a process of their own.
+    answers: RefCell<HashMap<u64, oneshot::Sender<GoOn>>>,
 }
 
 impl AsyncLink {
     /// The next session; `None` when no other will come (told to stop, retired, or the supervisor
-    /// is gone). The worker is then to end.
-    pub async fn next(&self) -> Option<Incoming> {
+    /// is gone). The worker is then to end with those that it has.
+    pub async fn next(&self) -> Option<Given> {
         loop {
-            let waiting = self.sessions.borrow_mut().pop_front();
+            let waiting = self.given.borrow_mut().pop_front();
             if waiting.is_some() {
                 return waiting;
             }
@@ -112,6 +139,47 @@ impl AsyncLink {
         while !self.stop.get() {
             self.receive().await;
         }
+    }
+
+    /// Whether this worker may have several sessions at a time.
+    pub fn is_shared(&self) -> bool {
+        self.long.get().is_some()
+    }
+
+    /// Whether a hook, by its number, is seen to run long.
+    pub fn runs_long(&self, hook: u8) -> bool {
+        let long = self.long.get().unwrap_or_default();
+        hook < 64 && long >> hook & 1 == 1
+    }
+
+    /// Asks for a process of its own for a session. Where it `must` have one, this waits until
+    /// there is one, unless no other session is here. Somebody else has to be in `next`.
+    pub async fn ask_to_leave(&self, session: u64, must: bool) -> GoOn {
+        let (sender, answer) = oneshot::channel();
+        self.answers.borrow_mut().insert(session, sender);
+        self.tell(&FromWorker::Asks { session, must });
+        answer.await.unwrap_or(GoOn::Here { alone: false })
+    }
+
+    /// Tells the supervisor that a session goes on in a process that was forked for it, or, without
+    /// one, that it stays.
+    pub fn left(&self, session: u64, child: Option<Pid>) {
+        let pidfd = child.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
+        let message = match (child, &pidfd) {
+            (Some(pid), Some(_)) => FromWorker::Left {
+                session,
+                pid: pid.as_raw_nonzero().get(),
+            },
+            // One that could neither be watched nor killed ends as soon as it finds its link
+            // closed.
+            _ => FromWorker::Stayed { session },
+        };
+        self.tell_with(&message, pidfd.as_ref().map(AsFd::as_fd));
+    }
+
+    /// The link's descriptor, for a process that was forked from this one and is to close it.
+    pub fn descriptor(&self) -> RawFd {
+        self.channel.get_ref().as_raw_fd()
     }
 
     /// Tells the supervisor that a session is over. What remains may be to shut the client's
@@ -133,14 +201,18 @@ impl AsyncLink {
     }
 
     fn tell(&self, message: &FromWorker) {
+        self.tell_with(message, None);
+    }
+
+    fn tell_with(&self, message: &FromWorker, descriptor: Option<BorrowedFd<'_>>) {
         // The messages are few and small, so the only failure is that the supervisor is gone.
         if self
             .channel
             .get_ref()
-            .send(&message.encode(), None, Wait::No)
+            .send(&message.encode(), descriptor, Wait::No)
             .is_err()
         {
-            self.stop.set(true);
+            self.cut_off();
         }
     }
 
@@ -153,28 +225,68 @@ impl AsyncLink {
         let mut buffer = self.buffer.borrow_mut();
         match ready.try_io(|channel| channel.get_ref().receive(&mut buffer, Wait::No)) {
             Ok(Ok(Received::Message { len, descriptor })) => {
-                match (ToWorker::decode(&buffer[..len]), descriptor) {
-                    (Some(ToWorker::Session(given)), Some(socket)) => {
-                        self.sessions.borrow_mut().push_back(Incoming {
-                            socket,
-                            session: given.session,
-                            peer: given.peer,
-                            local: given.local,
-                            open: given.open,
-                            limit: given.limit,
-                            child_addrs: given.child_addrs,
-                            max_from_ip: given.max_from_ip,
-                        });
-                    }
-                    // A session without its socket happens when this process is out of
-                    // descriptors; it ends, and the supervisor answers the client.
-                    _ => self.stop.set(true),
+                let message = ToWorker::decode(&buffer[..len]);
+                drop(buffer);
+                if self.take(message, descriptor).is_none() {
+                    self.cut_off();
                 }
             }
-            Ok(Ok(Received::Closed) | Err(_)) => self.stop.set(true),
+            Ok(Ok(Received::Closed) | Err(_)) => self.cut_off(),
             // Another task of this worker was faster.
             Err(_would_block) => {}
         }
+    }
+
+    /// `None`: no message that can be obeyed, and so the last.
+    fn take(&self, message: Option<ToWorker>, descriptor: Option<OwnedFd>) -> Option<()> {
+        match message? {
+            // A session without its socket happens when this process is out of descriptors; it
+            // ends, and the supervisor answers the client.
+            ToWorker::Session(given) => {
+                let incoming = Incoming {
+                    socket: descriptor?,
+                    session: given.session,
+                    peer: given.peer,
+                    local: given.local,
+                    open: given.open,
+                    limit: given.limit,
+                    child_addrs: given.child_addrs,
+                    max_from_ip: given.max_from_ip,
+                };
+                self.given.borrow_mut().push_back(Given::Session(incoming));
+            }
+            ToWorker::ChildEnded => self.given.borrow_mut().push_back(Given::ChildEnded),
+            ToWorker::Shared { long } => self.long.set(Some(long)),
+            ToWorker::Leave { session } => {
+                let link = descriptor.and_then(Channel::from_descriptor);
+                match link {
+                    Some(link) => self.answer(session, GoOn::There(WorkerLink(link))),
+                    None => {
+                        self.left(session, None);
+                        self.answer(session, GoOn::Here { alone: false });
+                    }
+                }
+            }
+            ToWorker::Stay { session, alone } => self.answer(session, GoOn::Here { alone }),
+            ToWorker::Stop => self.stop.set(true),
+            ToWorker::Page => return None,
+        }
+        Some(())
+    }
+
+    fn answer(&self, session: u64, answer: GoOn) {
+        if let Some(waiting) = self.answers.borrow_mut().remove(&session) {
+            // The session may have ended meanwhile; then so has what was made for it.
+            if let Err(GoOn::There(_)) = waiting.send(answer) {
+                self.left(session, None);
+            }
+        }
+    }
+
+    /// The supervisor is gone, or does not say what can be understood.
+    fn cut_off(&self) {
+        self.stop.set(true);
+        self.answers.borrow_mut().clear();
     }
 }
 
@@ -194,6 +306,13 @@ mod tests {
             max_from_ip: 0,
             child_addrs: vec![],
         })
+    }
+
+    fn number(given: Option<Given>) -> u64 {
+        match given {
+            Some(Given::Session(incoming)) => incoming.session,
+            other => panic!("no session: {other:?}"),
+        }
     }
 
     fn in_runtime(test: impl AsyncFnOnce(Channel, AsyncLink)) {
@@ -216,8 +335,8 @@ mod tests {
                     .send(&session(number).encode(), Some(null.as_fd()), Wait::No)
                     .unwrap();
             }
-            assert_eq!(link.next().await.unwrap().session, 1);
-            assert_eq!(link.next().await.unwrap().session, 2);
+            assert_eq!(number(link.next().await), 1);
+            assert_eq!(number(link.next().await), 2);
             drop(supervisor);
             assert!(link.next().await.is_none());
         });
@@ -234,7 +353,7 @@ mod tests {
                 .send(&ToWorker::Stop.encode(), None, Wait::No)
                 .unwrap();
             link.stopped().await;
-            assert_eq!(link.next().await.unwrap().session, 1);
+            assert_eq!(number(link.next().await), 1);
             assert!(link.next().await.is_none());
         });
     }

@@ -20,7 +20,10 @@ use super::generation::Starting;
 use super::message::{Assignment, FromWorker, ToWorker};
 use super::process::{self, SharedPage};
 use super::supervisor::Event;
-use crate::watch::Page;
+use crate::watch::{Page, now};
+
+/// Perl code that has run for longer than this makes a session's clients wait.
+pub(super) const LONG: Duration = Duration::from_millis(50);
 
 pub(super) struct Worker {
     pub(super) generation: u64,
@@ -30,8 +33,11 @@ pub(super) struct Worker {
     page: SharedPage,
     /// What the numbers on the page stand for.
     pub(super) names: Rc<Names>,
-    /// At most one for now; placement alone knows that.
     pub(super) sessions: Vec<u64>,
+    /// The session that is to have it for itself.
+    pub(super) alone: Option<u64>,
+    /// Forked for one session: the worker from which that came.
+    pub(super) forked_by: Option<u64>,
     pub(super) served: u32,
     pub(super) born: Instant,
     /// It was told to end, or said that it will.
@@ -61,6 +67,8 @@ impl Worker {
             page,
             names,
             sessions: Vec::new(),
+            alone: None,
+            forked_by: None,
             served: 0,
             born: Instant::now(),
             dismissed: false,
@@ -78,35 +86,62 @@ impl Worker {
         let _ = pidfd_send_signal(&*self.pidfd, signal);
     }
 
-    fn tell(&self, message: &ToWorker, socket: Option<BorrowedFd<'_>>) -> io::Result<()> {
+    /// Reports its end by its pidfd, as no zygote does.
+    pub(super) fn watch(&self, number: u64, events: &UnboundedSender<Event>) {
+        let (pidfd, events) = (self.pidfd.clone(), events.clone());
+        tokio::task::spawn_local(async move {
+            if let Ok(pidfd) = process::readiness(pidfd, Interest::READABLE)
+                && pidfd.readable().await.is_ok()
+            {
+                let _ = events.send(Event::WorkerEnded { worker: number });
+            }
+        });
+    }
+
+    /// Whether it may be given one more session.
+    fn can_take(&self, most: usize) -> bool {
+        let goes_on = !self.dismissed && !self.broken;
+        let shared = self.forked_by.is_none() && self.alone.is_none();
+        goes_on && shared && self.sessions.len() < most
+    }
+
+    pub(super) fn tell(
+        &self,
+        message: &ToWorker,
+        socket: Option<BorrowedFd<'_>>,
+    ) -> io::Result<()> {
         self.link
             .get_ref()
             .send(&message.encode(), socket, Wait::No)
     }
 
     /// Messages that are still in the link.
-    fn last_words(&self) -> Vec<FromWorker> {
+    fn last_words(&self) -> Vec<Word> {
         let mut buffer = [0; 64];
         let mut words = Vec::new();
-        while let Ok(Received::Message { len, .. }) =
+        while let Ok(Received::Message { len, descriptor }) =
             self.link.get_ref().receive(&mut buffer, Wait::No)
         {
-            words.extend(FromWorker::decode(&buffer[..len]));
+            words.extend(FromWorker::decode(&buffer[..len]).map(|message| (message, descriptor)));
         }
         words
     }
 }
+
+/// What a worker says, and the descriptor that came with it.
+pub(super) type Word = (FromWorker, Option<OwnedFd>);
 
 /// Passes on what a worker says until its link closes.
 async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, events: UnboundedSender<Event>) {
     let mut buffer = [0; 64];
     while let Ok(mut ready) = link.readable().await {
         match ready.try_io(|link| link.get_ref().receive(&mut buffer, Wait::No)) {
-            Ok(Ok(Received::Message { len, .. })) => {
+            Ok(Ok(Received::Message { len, descriptor })) => {
                 let Some(message) = FromWorker::decode(&buffer[..len]) else {
                     break;
                 };
-                if events.send(Event::Worker { worker, message }).is_err() {
+                let word = (message, descriptor);
+                if events.send(Event::Worker { worker, word }).is_err() {
                     return;
                 }
             }
@@ -142,10 +177,31 @@ impl Workers {
         self.all.len()
     }
 
-    /// Those that are not about to end.
+    /// A process that was forked for a session.
+    pub(super) fn add_busy(&mut self, number: u64, worker: Worker) {
+        self.all.insert(number, worker);
+    }
+
+    /// Those that are not about to end, without those forked for one session.
     pub(super) fn staying(&self) -> usize {
-        let staying = |worker: &&Worker| !worker.dismissed;
+        let staying = |worker: &&Worker| !worker.dismissed && worker.forked_by.is_none();
         self.all.values().filter(staying).count()
+    }
+
+    /// Those forked for one session.
+    pub(super) fn forked(&self) -> usize {
+        let forked = |worker: &&Worker| worker.forked_by.is_some();
+        self.all.values().filter(forked).count()
+    }
+
+    /// The worker that can take one more session: of those whose Perl code has not run for longer
+    /// than this, the one with the fewest.
+    pub(super) fn least_loaded(&self, most: usize, longer: Duration) -> Option<u64> {
+        let now = now();
+        let can_take = self.all.iter().filter(|(_, worker)| worker.can_take(most));
+        let waits = can_take.filter(|(_, worker)| !worker.page.is_busy(now, longer));
+        let least = waits.min_by_key(|(_, worker)| worker.sessions.len());
+        least.map(|(number, _)| *number)
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -159,24 +215,41 @@ impl Workers {
             .count()
     }
 
-    /// Gives a session to an idle worker, if there is one that takes it; says which.
-    pub(super) fn assign(&mut self, given: Assignment, socket: BorrowedFd<'_>) -> Option<u64> {
-        let session = given.session;
-        let message = ToWorker::Session(given);
+    /// Those of a generation that were not forked for one session.
+    pub(super) fn shared_of(&self, generation: u64) -> usize {
+        let workers = self.all.values();
+        workers
+            .filter(|worker| worker.generation == generation && worker.forked_by.is_none())
+            .count()
+    }
+
+    /// A worker without sessions.
+    pub(super) fn next_idle(&mut self) -> Option<u64> {
         while let Some(number) = self.idle.pop() {
-            let Some(worker) = self.all.get_mut(&number) else {
-                continue;
-            };
-            match worker.tell(&message, Some(socket)) {
-                Ok(()) => {
-                    worker.sessions.push(session);
-                    return Some(number);
-                }
-                // It is dying; its end will be reported.
-                Err(_) => worker.broken = true,
+            if self.all.contains_key(&number) {
+                return Some(number);
             }
         }
         None
+    }
+
+    /// Gives a session to a worker; false if it does not take it.
+    pub(super) fn assign(
+        &mut self,
+        number: u64,
+        given: Assignment,
+        socket: BorrowedFd<'_>,
+    ) -> bool {
+        let session = given.session;
+        let Some(worker) = self.all.get_mut(&number) else {
+            return false;
+        };
+        // One that cannot be told is dying; its end will be reported.
+        match worker.tell(&ToWorker::Session(given), Some(socket)) {
+            Ok(()) => worker.sessions.push(session),
+            Err(_) => worker.broken = true,
+        }
+        !worker.broken
     }
 
     /// A session of this worker is over. It can be given another unless `keep` is false.
@@ -184,12 +257,26 @@ impl Workers {
         let Some(worker) = self.all.get_mut(&number) else {
             return;
         };
-        worker.sessions.retain(|other| *other != session);
         worker.served = worker.served.saturating_add(1);
-        if keep && !worker.broken && !worker.dismissed {
-            self.idle.push(number);
-        } else if worker.sessions.is_empty() {
-            self.dismiss(number);
+        self.lose(number, session, keep);
+    }
+
+    /// A session is no more this worker's. It can be given another unless `keep` is false.
+    pub(super) fn lose(&mut self, number: u64, session: u64, keep: bool) {
+        let Some(worker) = self.all.get_mut(&number) else {
+            return;
+        };
+        worker.sessions.retain(|other| *other != session);
+        worker.alone = worker.alone.filter(|other| *other != session);
+        if !keep || worker.broken {
+            worker.dismissed = true;
+        }
+        if !worker.sessions.is_empty() {
+            return;
+        }
+        match worker.dismissed {
+            true => self.dismiss(number),
+            false => self.idle.push(number),
         }
     }
 
@@ -234,7 +321,7 @@ impl Workers {
         }
     }
 
-    pub(super) fn last_words(&self, number: u64) -> Vec<FromWorker> {
+    pub(super) fn last_words(&self, number: u64) -> Vec<Word> {
         self.all
             .get(&number)
             .map(Worker::last_words)
@@ -256,15 +343,10 @@ impl Workers {
 
     /// Reports the end of each worker of a generation by its pidfd: its zygote no longer can.
     pub(super) fn watch(&self, generation: u64, events: &UnboundedSender<Event>) {
-        for (number, worker) in self.all.iter().filter(|(_, w)| w.generation == generation) {
-            let (worker, pidfd, events) = (*number, worker.pidfd.clone(), events.clone());
-            tokio::task::spawn_local(async move {
-                if let Ok(pidfd) = process::readiness(pidfd, Interest::READABLE)
-                    && pidfd.readable().await.is_ok()
-                {
-                    let _ = events.send(Event::WorkerEnded { worker });
-                }
-            });
+        let workers = self.all.iter();
+        let watched = |worker: &Worker| worker.forked_by.is_some();
+        for (number, worker) in workers.filter(|(_, w)| w.generation == generation && !watched(w)) {
+            worker.watch(*number, events);
         }
     }
 }

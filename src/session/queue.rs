@@ -2,6 +2,7 @@
 
 use super::core::{Flow, LOGERROR, Session, verdict_lines};
 use crate::hook::{Code, Hook, Method, Verdict};
+use crate::watch::{QueueOutcome, count_queue_outcome};
 
 impl Session {
     pub async fn queue(&self) -> Flow {
@@ -18,9 +19,13 @@ impl Session {
 
     pub async fn queue_pre_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
-            Code::Done => Ok(()),
             Code::Ok | Code::Declined => self.run_hooks(Hook::Queue, Vec::new()).await,
+            Code::Done => {
+                count_queue_outcome(QueueOutcome::Done);
+                Ok(())
+            }
             _ => {
+                count_queue_outcome(outcome(&verdict.code));
                 self.reset_transaction().await;
                 self.reply_queued(verdict).await;
                 Ok(())
@@ -29,6 +34,7 @@ impl Session {
     }
 
     pub async fn queue_respond(&self, verdict: &Verdict) -> Flow {
+        count_queue_outcome(outcome(&verdict.code));
         // The message is there until queue_post has run, as some plugins expect of its files.
         let message = self.transaction();
         self.reset_transaction().await;
@@ -59,5 +65,17 @@ impl Session {
                 self.log(LOGERROR, text).await;
             }
         }
+    }
+}
+
+/// What a verdict means for the message.
+fn outcome(code: &Code) -> QueueOutcome {
+    match code {
+        Code::Ok => QueueOutcome::Queued,
+        Code::Deny => QueueOutcome::Refused,
+        Code::Declined => QueueOutcome::None,
+        Code::Done => QueueOutcome::Done,
+        // Also what does not belong here, such as DENY_DISCONNECT: the client gets a 45x.
+        _ => QueueOutcome::Deferred,
     }
 }

@@ -5,14 +5,16 @@
 #![forbid(unsafe_code)]
 
 mod page;
+mod queue;
 mod sums;
 mod writer;
 
 pub use page::{BUCKETS, Page, Place, Running, VERDICTS};
+pub use queue::{QueueCounts, QueueOutcome};
 pub use sums::{Sum, upper_bound};
 pub use writer::{
-    Call, Spot, attach, begin, count_verdict, detach, is_interrupted, is_worn, set_session,
-    wear_out,
+    Call, Spot, attach, begin, count_queue_outcome, count_verdict, detach, is_interrupted, is_worn,
+    set_session, wear_out,
 };
 
 /// Nanoseconds of the clock that all processes of this machine share.

@@ -4,6 +4,8 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::queue::{OUTCOMES, QueueCounts};
+
 /// Calls that may run at a time in one worker, one within the other or in several sessions.
 pub(super) const SLOTS: usize = 32;
 /// Pairs of a plugin and a hook of which account is kept.
@@ -85,6 +87,8 @@ pub struct Page {
     pub(super) interrupt: AtomicU64,
     pub(super) slots: [Slot; SLOTS],
     pub(super) rows: [Row; ROWS],
+    /// Messages by what became of them.
+    pub(super) queue: [AtomicU64; OUTCOMES],
 }
 
 /// A call that runs in a worker.
@@ -136,6 +140,7 @@ impl Page {
             interrupt: AtomicU64::new(0),
             slots: std::array::from_fn(|_| slot()),
             rows: std::array::from_fn(|_| row()),
+            queue: std::array::from_fn(|_| AtomicU64::new(0)),
         })
     }
 
@@ -145,6 +150,20 @@ impl Page {
         let mut running: Vec<Running> = self.slots.iter().filter_map(Slot::read).collect();
         running.sort_by_key(|call| call.serial);
         running
+    }
+
+    /// Whether a call of Perl code runs for longer than this.
+    pub fn is_busy(&self, now: u64, longer: Duration) -> bool {
+        let calls = self.slots.iter().filter_map(Slot::read);
+        let mut perl = calls.filter(|call| !call.place.native);
+        perl.any(|call| call.age(now) > longer)
+    }
+
+    /// What became of this worker's messages so far.
+    pub fn queue_counts(&self) -> QueueCounts {
+        QueueCounts::new(std::array::from_fn(|at| {
+            self.queue[at].load(Ordering::Relaxed)
+        }))
     }
 
     /// Asks the worker to end a call. It finds that when a signal makes it look.

@@ -49,6 +49,24 @@ impl Sum {
     }
 }
 
+impl Sum {
+    /// Whether half of the calls, and not only a few, took longer than this, as far as classes can
+    /// tell: a class counts that begins there or later.
+    pub fn mostly_longer(&self, time: Duration) -> bool {
+        const FEW: u64 = 3;
+        let begins = |bucket: usize| {
+            bucket
+                .checked_sub(1)
+                .and_then(upper_bound)
+                .unwrap_or_default()
+        };
+        let buckets = self.buckets.iter().enumerate();
+        let longer = buckets.filter(|(bucket, _)| begins(*bucket) >= time);
+        let longer: u64 = longer.map(|(_, calls)| calls).sum();
+        self.calls >= FEW && longer * 2 >= self.calls
+    }
+}
+
 impl Page {
     /// The sums of this worker's life so far.
     pub fn sums(&self) -> impl Iterator<Item = (Place, Sum)> + '_ {
@@ -74,6 +92,22 @@ impl Row {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_are_mostly_longer_than_a_time_where_half_of_them_are() {
+        let mut sum = Sum::default();
+        let limit = Duration::from_millis(50);
+        let mut call = |milliseconds: u64| {
+            sum.calls += 1;
+            sum.buckets[bucket(milliseconds * 1_000_000)] += 1;
+            sum.mostly_longer(limit)
+        };
+        assert!(!call(1000) && !call(1000), "two calls say nothing");
+        assert!(call(1000));
+        assert!(call(1) && call(1) && call(1));
+        assert!(!call(1));
+        assert!(!call(45) && !call(100) && call(100));
+    }
 
     #[test]
     fn a_duration_falls_into_the_class_whose_end_is_above_it() {

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::now;
 use super::page::{Page, Place, ROWS, Row, SLOTS, VERDICTS};
+use super::queue::QueueOutcome;
 use super::sums::bucket;
 
 struct Writer {
@@ -19,6 +20,8 @@ struct Writer {
 
 thread_local! {
     static WRITER: Cell<Option<&'static Writer>> = const { Cell::new(None) };
+    /// Of the process that this one was forked from.
+    static BEFORE: Cell<Option<&'static Writer>> = const { Cell::new(None) };
     /// What ran here may have left something behind that no other session is to meet.
     static WORN: Cell<bool> = const { Cell::new(false) };
 }
@@ -45,14 +48,23 @@ impl Spot {
     }
 }
 
-/// From now on this process writes to a page that nobody else writes to. Once in a process: the
-/// rows that spots have hold for its whole life.
+/// From now on this process writes to a page that nobody else writes to. Once in a process, as the
+/// rows that spots have hold for its whole life: those of the process that it was forked from, too.
 pub fn attach(page: &'static Page) {
+    let rows = BEFORE.take().map_or(0, |before| {
+        let rows = before.rows.get();
+        let both = page.rows.iter().zip(&before.page.rows);
+        for (row, known) in both.take(rows as usize) {
+            let place = known.place.load(Ordering::Relaxed);
+            row.place.store(place, Ordering::Release);
+        }
+        rows
+    });
     let writer = Writer {
         page,
         taken: Cell::new(0),
         serial: Cell::new(0),
-        rows: Cell::new(0),
+        rows: Cell::new(rows),
         session: Cell::new(0),
     };
     WRITER.set(Some(Box::leak(Box::new(writer))));
@@ -62,7 +74,7 @@ pub fn attach(page: &'static Page) {
 
 /// The page is another process's from now on.
 pub fn detach() {
-    WRITER.set(None);
+    BEFORE.set(WRITER.take());
 }
 
 /// Plugins run for this session from now on.
@@ -178,6 +190,15 @@ impl Writer {
     }
 }
 
+/// This became of a message of a session that is served here.
+pub fn count_queue_outcome(outcome: QueueOutcome) {
+    if let Some(writer) = WRITER.get()
+        && let Some(count) = writer.page.queue.get(outcome as usize)
+    {
+        add(count, 1);
+    }
+}
+
 /// A call of this place gave the verdict with this name (of [`VERDICTS`]; any other name is "other").
 pub fn count_verdict(spot: &Spot, name: &str) {
     if let Some(row) = WRITER.get().and_then(|writer| writer.row(spot)) {
@@ -269,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn messages_are_counted_by_what_became_of_them() {
+        let page = page();
+        for outcome in [
+            QueueOutcome::Queued,
+            QueueOutcome::Done,
+            QueueOutcome::Queued,
+        ] {
+            count_queue_outcome(outcome);
+        }
+        let mut counts = page.queue_counts();
+        counts.add(page.queue_counts());
+        let counts: Vec<u64> = counts.iter().map(|(_, count)| count).collect();
+        assert_eq!(counts, [4, 0, 0, 0, 2]);
+    }
+
+    #[test]
     fn an_interrupt_is_for_one_call_only() {
         let page = page();
         let spot = spot(0);
@@ -279,6 +316,24 @@ mod tests {
         drop((inner, outer));
         let next = begin(&spot);
         assert!(!is_interrupted() && !next.is_interrupted());
+    }
+
+    #[test]
+    fn what_is_counted_after_a_fork_goes_to_the_rows_of_the_new_page() {
+        let before = page();
+        let (one, other) = (spot(0), spot(1));
+        begin(&one).end(false, false);
+        begin(&other).end(false, false);
+        detach();
+        let after = page();
+        begin(&other).end(false, false);
+        begin(&spot(2)).end(false, false);
+        let calls = |page: &'static Page| {
+            let sums = page.sums().map(|(place, sum)| (place.plugin, sum.calls));
+            sums.filter(|(_, calls)| *calls > 0).collect::<Vec<_>>()
+        };
+        assert_eq!(calls(before), [(0, 1), (1, 1)]);
+        assert_eq!(calls(after), [(1, 1), (2, 1)]);
     }
 
     #[test]

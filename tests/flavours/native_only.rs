@@ -53,7 +53,7 @@ fn native_plugins_alone_are_served_without_an_interpreter() {
     assert!(stop(&mut child).success());
     let log = site.read("run/log");
     for line in [
-        "Accepted connection 1/200 from 127.0.0.1 / Unknown",
+        "Accepted connection 1/6400 from 127.0.0.1 / Unknown",
         "(rcpt) running plugin: native/count_recipients",
         "Plugin native/count_recipients, hook rcpt returned DECLINED, ",
         "Plugin native/count_recipients, hook rcpt returned DENYSOFT, ",

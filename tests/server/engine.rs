@@ -3,13 +3,14 @@
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Duration;
 
 use camelpost::cli::EngineSettings;
 use camelpost::server::{
-    AsyncLink, Engine, Incoming, LoadFacts, Names, SessionEnd, WorkerLink, readiness,
+    AsyncLink, Engine, Given, Incoming, LoadFacts, Names, SessionEnd, WorkerLink, readiness,
 };
-use camelpost::watch::{self, Place, Spot};
+use camelpost::watch::{self, Place, QueueOutcome, Spot};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::Interest;
 
@@ -68,14 +69,23 @@ impl Engine for Greeter {
             .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(async {
-            let link = link.into_async().unwrap();
-            while let Some(incoming) = link.next().await {
-                let session = incoming.session;
-                watch::set_session(session);
-                let end = serve(&name, &self.config, incoming, &link).await;
-                link.done(session, end);
+        let config = self.config.clone();
+        tokio::task::LocalSet::new().block_on(&runtime, async {
+            let link = Rc::new(link.into_async().unwrap());
+            let mut sessions = tokio::task::JoinSet::new();
+            while let Some(given) = link.next().await {
+                let Given::Session(incoming) = given else {
+                    continue;
+                };
+                let (name, config, link) = (name.clone(), config.clone(), link.clone());
+                sessions.spawn_local(async move {
+                    let session = incoming.session;
+                    watch::set_session(session);
+                    let end = serve(&name, &config, incoming, &link).await;
+                    link.done(session, end);
+                });
             }
+            while sessions.join_next().await.is_some() {}
         });
         0
     }
@@ -129,6 +139,11 @@ async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) 
             "CALL" => {
                 call(config);
                 say(socket.get_ref(), "250 called\r\n");
+                continue;
+            }
+            "MESSAGE" => {
+                watch::count_queue_outcome(QueueOutcome::Queued);
+                say(socket.get_ref(), "250 queued\r\n");
                 continue;
             }
             "ABORT" => std::process::abort(),

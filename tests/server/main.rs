@@ -11,7 +11,10 @@ mod place;
 mod service;
 mod stopping;
 mod systemd;
+mod terminal;
+mod top;
 mod upgrade;
+mod upgrade_command;
 
 use std::panic::catch_unwind;
 use std::process::ExitCode;
@@ -30,7 +33,9 @@ macro_rules! tests {
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    let program = ["serve", "zygote", "status", "reload", "drain"];
+    let program = [
+        "serve", "zygote", "status", "reload", "upgrade", "drain", "top",
+    ];
     if args
         .first()
         .is_some_and(|first| program.contains(&first.as_str()))
@@ -41,6 +46,10 @@ fn main() -> ExitCode {
         };
         return camelpost::cli::run(engine::Greeter::new, &no_scripts);
     }
+    if args.first().is_some_and(|first| first == terminal::PANIC) {
+        let _screen = camelpost::cli::Screen::open().unwrap();
+        panic!("as told");
+    }
     let all: Vec<Test> = [
         service::TESTS,
         life::TESTS,
@@ -50,7 +59,9 @@ fn main() -> ExitCode {
         limits::TESTS,
         stopping::TESTS,
         systemd::TESTS,
+        top::TESTS,
         upgrade::TESTS,
+        upgrade_command::TESTS,
     ]
     .concat();
     if args.iter().any(|arg| arg == "--list") {

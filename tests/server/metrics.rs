@@ -14,6 +14,7 @@ crate::tests! {
     scrapers_that_say_nothing_do_not_keep_others_out,
     a_scraper_that_sends_without_end_is_refused,
     a_metrics_address_in_use_is_one_clear_line,
+    a_metrics_address_that_is_for_mail_is_one_clear_line,
     a_metrics_address_that_others_can_reach_has_to_be_allowed,
 }
 
@@ -237,6 +238,16 @@ fn a_metrics_address_in_use_is_one_clear_line() {
     let said = refused(&["--metrics", &address]);
     assert!(
         said.contains(&address) && said.contains("the address is in use"),
+        "{said}"
+    );
+}
+
+fn a_metrics_address_that_is_for_mail_is_one_clear_line() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr();
+    let address = free.unwrap().to_string();
+    let said = refused(&["--metrics", &address, "--listen-address", &address]);
+    assert!(
+        said.contains(&format!("mail is received on {address}")),
         "{said}"
     );
 }

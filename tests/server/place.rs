@@ -16,6 +16,7 @@ crate::tests! {
     the_socket_is_the_service_user_s,
     without_a_socket_the_service_runs,
     a_socket_that_cannot_be_made_is_one_clear_line,
+    a_socket_that_the_service_s_user_may_not_make_is_one_clear_line,
     a_socket_in_use_is_one_clear_line_and_goes_on_working,
     a_stale_socket_is_replaced,
     several_daemons_are_listed,
@@ -110,6 +111,20 @@ fn a_socket_that_cannot_be_made_is_one_clear_line() {
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 }
 
+fn a_socket_that_the_service_s_user_may_not_make_is_one_clear_line() {
+    if !rustix::process::geteuid().is_root() {
+        println!("needs root");
+        return;
+    }
+    let dir = config(&[]);
+    let open = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(dir.path(), open).unwrap();
+    let path = dir.path().join("control").display().to_string();
+    let said = failing(dir.path(), &["--user", "nobody", "--control", &path]);
+    let why = "permission denied: the user that the service runs as must be able to write";
+    assert!(said.contains(&path) && said.contains(why), "{said}");
+}
+
 fn a_socket_in_use_is_one_clear_line_and_goes_on_working() {
     let dir = config(&[]);
     let path = dir.path().join("control");
@@ -155,7 +170,7 @@ fn several_daemons_are_listed() {
 
 fn no_daemon_is_one_clear_line() {
     let dir = config(&[]);
-    for command in ["status", "reload", "drain"] {
+    for command in ["status", "reload", "upgrade", "drain"] {
         let run = dir.path().join("run").display().to_string();
         assert_refused(
             &ask(dir.path(), &[command]),

@@ -14,7 +14,7 @@ crate::tests! {
     workers_are_reused,
     a_worker_is_replaced_after_its_sessions,
     a_worker_that_is_not_to_be_reused_is_replaced,
-    open_sessions_have_a_worker_each,
+    with_one_session_per_worker_each_open_one_has_its_own,
     workers_beyond_those_kept_end_when_idle,
     a_killed_worker_gives_its_client_421,
     a_crashed_worker_gives_its_client_421_and_the_others_nothing,
@@ -92,15 +92,22 @@ fn a_worker_that_is_not_to_be_reused_is_replaced() {
     assert_ne!(daemon.connect().pid(), pid);
 }
 
-fn open_sessions_have_a_worker_each() {
-    let daemon = Daemon::start(&["--max-from-ip", "0", "--workers", "2"]);
+fn with_one_session_per_worker_each_open_one_has_its_own() {
+    let daemon = Daemon::start(&["--max-from-ip", "0", "--sessions-per-worker", "1"]);
     let clients: Vec<Client> = (0..10).map(|_| daemon.connect()).collect();
     let pids: HashSet<i32> = clients.iter().map(Client::pid).collect();
     assert_eq!(pids.len(), 10);
 }
 
 fn workers_beyond_those_kept_end_when_idle() {
-    let mut daemon = Daemon::start(&["--max-from-ip", "0", "--workers", "3"]);
+    let mut daemon = Daemon::start(&[
+        "--max-from-ip",
+        "0",
+        "--workers",
+        "3",
+        "--sessions-per-worker",
+        "1",
+    ]);
     let clients: Vec<Client> = (0..8).map(|_| daemon.connect()).collect();
     drop(clients);
     // Ten with the two spare ones, which may come when two others are idle already.

@@ -4,13 +4,14 @@ use std::net::TcpStream;
 
 use rustix::process::{Pid, Signal};
 
-use crate::daemon::{Daemon, until};
+use crate::daemon::{Client, Daemon, until};
 use crate::life::{alive, failing};
 
 crate::tests! {
     an_open_session_goes_on_while_the_service_drains_and_new_clients_are_refused,
     a_session_over_the_limit_of_the_drain_is_told_to_end,
     a_session_that_hangs_over_the_limit_of_the_drain_is_cut_off,
+    a_client_that_waits_for_a_place_is_told_that_the_service_stops,
     a_second_signal_ends_the_drain_at_once,
     a_drain_timeout_that_is_no_number_is_refused,
 }
@@ -60,6 +61,25 @@ fn a_session_that_hangs_over_the_limit_of_the_drain_is_cut_off() {
     );
     assert_eq!(daemon.wait().code(), Some(0));
     assert!(!alive(Pid::from_raw(client.pid()).unwrap()));
+}
+
+fn a_client_that_waits_for_a_place_is_told_that_the_service_stops() {
+    let mut daemon = Daemon::start(&["--limit-connections", "1"]);
+    let mut client = daemon.connect();
+    client.say("one");
+    assert_eq!(client.line(), "250 one\r\n");
+    // Two of them: one of these may have been accepted already.
+    let address = daemon.address.unwrap();
+    let mut waiting = [(); 2].map(|()| Client::without_greeting(address));
+    daemon.signal(Signal::TERM);
+    for client in &mut waiting {
+        assert_eq!(
+            client.rest(),
+            "421 4.3.2 Service is shutting down, closing connection\r\n"
+        );
+    }
+    assert_eq!(client.end("QUIT"), "221 bye\r\n");
+    assert_eq!(daemon.wait().code(), Some(0));
 }
 
 fn a_second_signal_ends_the_drain_at_once() {

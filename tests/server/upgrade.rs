@@ -35,7 +35,7 @@ crate::tests! {
 }
 
 /// The daemon, started by a path whose program can be replaced, with a pid file.
-fn start(dir: TempDir, args: &[&str]) -> Daemon {
+pub fn start(dir: TempDir, args: &[&str]) -> Daemon {
     let command = replaceable(dir.path(), args);
     let mut daemon = Daemon::spawn(dir, command);
     daemon.wait_until_it_listens();
@@ -63,7 +63,7 @@ fn replaceable(dir: &Path, args: &[&str]) -> Command {
     command
 }
 
-fn replace_program(daemon: &Daemon, script: &str, mode: u32) {
+pub fn replace_program(daemon: &Daemon, script: &str, mode: u32) {
     let program = daemon.path("camelpost");
     let new = daemon.path("new");
     std::fs::write(&new, script).unwrap();
@@ -72,7 +72,7 @@ fn replace_program(daemon: &Daemon, script: &str, mode: u32) {
 }
 
 /// A process that is killed when the test is over.
-struct New(Pid);
+pub struct New(pub Pid);
 
 impl Drop for New {
     fn drop(&mut self) {
@@ -81,7 +81,7 @@ impl Drop for New {
 }
 
 impl New {
-    fn ends(&self) {
+    pub fn ends(&self) {
         until("the new process has ended", || !alive(self.0));
     }
 }
@@ -190,7 +190,7 @@ fn a_client_that_connects_all_the_time_notices_nothing_of_upgrades() {
 }
 
 /// Nothing has changed: the old process serves, alone.
-fn goes_on(daemon: &Daemon) {
+pub fn goes_on(daemon: &Daemon) {
     assert_eq!(named(daemon), Some(daemon.pid()));
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
     until("only the zygote is left", || {

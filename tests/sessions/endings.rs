@@ -70,6 +70,20 @@ fn a_plugin_that_dies_costs_its_verdict_only() {
 }
 
 #[test]
+fn a_plugin_that_closes_stdin_loses_no_command_that_was_read_ahead() {
+    let server = Server::start(&[RUNNER, TAKER]);
+    let mut client = server.connect();
+    client.send(b"EHLO there\r\nRUN close STDIN; 7\r\nNOOP\r\nMAIL FROM:<a@b.example>\r\n");
+    for code in ["250", "250 7", "250", "250"] {
+        let reply = client.reply();
+        assert!(reply.starts_with(code), "{reply}");
+    }
+    client.expect("RCPT TO:<c@mx.example>", "250");
+    client.expect("QUIT", "221");
+    the_next_client_is_served(&server);
+}
+
+#[test]
 fn a_worker_that_crashes_takes_only_its_client_along() {
     let server = Server::start(&[RUNNER]);
     let mut other = server.connect();

@@ -10,6 +10,7 @@ use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use crate::perl::split_lines;
 use crate::plugin::{SessionAccess, TooLate, lateness};
+use crate::watch;
 
 impl Session {
     pub async fn chain(&self, call: &HookCall) -> Verdict {
@@ -24,6 +25,7 @@ impl Session {
             let running = (hook, "running plugin");
             plugins.log(LOGDEBUG, Some(running), name.as_bytes());
             let guard = plugins.guards.of(name.as_bytes(), hook, true);
+            watch::set_session(self.id);
             let verdict = match guard.run(handler.call(self, call)).await {
                 Ok(verdict) => verdict,
                 Err(TooLate) => {

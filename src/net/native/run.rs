@@ -4,13 +4,15 @@ use std::future::Future;
 use std::io;
 use std::rc::Rc;
 
+use tokio::task::{JoinSet, LocalSet};
+
 use super::Loaded;
 use super::session::Session;
 use crate::mail::Connection;
 use crate::net::session::Arrival;
 use crate::net::transport::Transport;
 use crate::net::worker;
-use crate::server::{Incoming, SessionEnd, WorkerLink};
+use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink};
 use crate::session::State;
 use crate::watch;
 
@@ -18,19 +20,25 @@ use crate::watch;
 /// exit status.
 pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     let life = async {
-        let link = link.into_async()?;
-        while let Some(incoming) = link.next().await {
-            let id = incoming.session;
-            watch::set_session(id);
-            let session = serve(&loaded, incoming, rdns).await;
-            // The supervisor hears of the end before the client does, as in the other worker.
-            let reuse = !watch::is_worn();
-            link.done(id, SessionEnd { reuse });
-            if let Some(session) = session {
-                session.transport.shutdown();
+        let link = Rc::new(link.into_async()?);
+        let mut sessions = JoinSet::new();
+        let mut more = true;
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = sessions.join_next(), if !sessions.is_empty() => ended?,
+                given = link.next(), if more => match given {
+                    Some(Given::Session(incoming)) => {
+                        let session = whole(loaded.clone(), link.clone(), incoming, rdns);
+                        sessions.spawn_local(session);
+                    }
+                    // Nobody forks here.
+                    Some(Given::ChildEnded) => {}
+                    None => more = false,
+                },
+                else => return Ok(()),
             }
         }
-        Ok(())
     };
     match run(life) {
         Ok(()) => 0,
@@ -41,13 +49,25 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     }
 }
 
+async fn whole(loaded: Loaded, link: Rc<AsyncLink>, incoming: Incoming, rdns: bool) {
+    let id = incoming.session;
+    let session = serve(&loaded, incoming, rdns).await;
+    // The supervisor hears of the end before the client does, as in the other worker.
+    let reuse = !watch::is_worn();
+    link.done(id, SessionEnd { reuse });
+    if let Some(session) = session {
+        session.transport.shutdown();
+    }
+}
+
 /// One session to its end; what remains is to shut its socket down. `None` where it could not
 /// begin: then the socket is closed, and the client comes again.
 async fn serve(loaded: &Loaded, incoming: Incoming, rdns: bool) -> Option<Session> {
+    let id = incoming.session;
     let connection = worker::connection(&incoming);
     let arrival = worker::arrival(&incoming, rdns);
     let transport = Transport::new(incoming.socket).ok()?;
-    let session = session(loaded, connection, transport, arrival);
+    let session = session(loaded, id, connection, transport, arrival);
     session.converse().await;
     Some(session)
 }
@@ -60,7 +80,7 @@ pub fn one_session(
     arrival: Arrival,
 ) -> io::Result<()> {
     run(async {
-        let session = session(loaded, connection, transport()?, arrival);
+        let session = session(loaded, 0, connection, transport()?, arrival);
         session.converse().await;
         session.transport.shutdown();
         Ok(())
@@ -69,11 +89,13 @@ pub fn one_session(
 
 fn session(
     loaded: &Loaded,
+    id: u64,
     connection: Connection,
     transport: Transport,
     arrival: Arrival,
 ) -> Session {
     Session {
+        id,
         // No native plugin hooks pre-connection.
         state: Rc::new(State::new(loaded.settings.clone(), connection, None)),
         transport,
@@ -86,5 +108,5 @@ fn run(life: impl Future<Output = io::Result<()>>) -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(life)
+    LocalSet::new().block_on(&runtime, life)
 }

@@ -12,6 +12,7 @@ use crate::smtp::Address;
 
 /// See the module's description.
 pub struct Session {
+    pub id: u64,
     pub state: Rc<State>,
     pub transport: Transport,
     pub loaded: Loaded,

@@ -5,7 +5,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::message::{Command, Outcome, Reply, Request, VERSION, line};
@@ -17,13 +17,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// No answer is longer; a session takes about a hundred bytes.
 const MAX_REPLY: u64 = 64 * 1024 * 1024;
 
-/// Asks the daemon behind `path`, or the only one that runs. An error is that there is none, or
-/// that it cannot be understood.
-pub fn ask(path: Option<&Path>, command: Command) -> Result<Outcome, String> {
-    let path = match path {
-        Some(path) => path.to_owned(),
-        None => place::find()?,
-    };
+/// The control socket that was named, or that of the only daemon that runs.
+pub fn control_path(named: Option<&Path>) -> Result<PathBuf, String> {
+    named.map_or_else(place::find, |path| Ok(path.to_owned()))
+}
+
+/// Asks the daemon behind a control socket. An error is that there is none, or that it cannot be
+/// understood.
+pub fn ask(path: &Path, command: Command) -> Result<Outcome, String> {
     let problem = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => format!(
             "no running daemon at the control socket {}: {}",
@@ -38,7 +39,7 @@ pub fn ask(path: Option<&Path>, command: Command) -> Result<Outcome, String> {
         _ => format!("control socket {}: {}", path.display(), reason(&error)),
     };
     let quick = matches!(command, Command::Status { .. });
-    let mut stream = UnixStream::connect(&path).map_err(problem)?;
+    let mut stream = UnixStream::connect(path).map_err(problem)?;
     stream
         .set_read_timeout(quick.then_some(PATIENCE))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))

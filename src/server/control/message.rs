@@ -25,6 +25,8 @@ pub enum Command {
     },
     /// Answered when the new generation serves, or when it is clear that it will not.
     Reload,
+    /// Answered when the program that is on disk now serves, or when it is clear that it will not.
+    Upgrade,
     Drain {
         /// How long the open sessions may go on.
         limit_seconds: u64,
@@ -48,6 +50,12 @@ pub enum Outcome {
     Status(Box<Status>),
     Reloaded {
         generation: u64,
+    },
+    /// Another process serves now.
+    Upgraded {
+        pid: u32,
+        /// Sessions that go on in the process that answers.
+        sessions: u64,
     },
     /// The daemon ends when these sessions have.
     Draining {
@@ -92,6 +100,10 @@ pub struct Status {
     /// Clients that are connected and have no worker yet.
     pub waiting_clients: u64,
     pub counters: Counters,
+    /// Messages since the daemon's start by what became of them: `queued`, `deferred`, `refused`,
+    /// `none` (no plugin took it), `done` (a plugin has answered by itself).
+    #[serde(default)]
+    pub queue_outcomes: BTreeMap<String, u64>,
     pub workers: Vec<WorkerStatus>,
     /// Where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -109,6 +121,11 @@ pub struct Limits {
     pub connections_per_address: u32,
     pub workers: u32,
     pub spare_workers: u32,
+    #[serde(default)]
+    pub sessions_per_worker: u32,
+    /// Processes beyond the workers.
+    #[serde(default)]
+    pub extra_processes: u32,
     pub sessions_per_life: u32,
 }
 
@@ -129,6 +146,9 @@ pub struct Counters {
     pub sessions_lost: u64,
     /// Sessions that were still open when the daemon had to end.
     pub sessions_cut_off: u64,
+    /// Sessions that went on in a process forked for them.
+    #[serde(default)]
+    pub sessions_forked: u64,
     pub workers_forked: u64,
     pub forks_failed: u64,
     /// Ends of workers by cause: `retired`, `status N`, `signal N`, `unknown`.
@@ -154,6 +174,9 @@ pub struct WorkerStatus {
     pub pid: i32,
     pub generation: u64,
     pub state: WorkerState,
+    /// It was forked by a worker for its one session.
+    #[serde(default)]
+    pub for_one_session: bool,
     pub sessions: u64,
     pub served: u64,
     pub age_seconds: u64,
@@ -250,6 +273,7 @@ mod tests {
                 plugins: true,
             },
             Command::Reload,
+            Command::Upgrade,
             Command::Drain {
                 limit_seconds: 5,
                 wait: true,
@@ -263,6 +287,10 @@ mod tests {
         }
         for outcome in [
             Outcome::Reloaded { generation: 7 },
+            Outcome::Upgraded {
+                pid: 4711,
+                sessions: 2,
+            },
             Outcome::Draining { sessions: 1 },
             Outcome::Drained { cut_off: 0 },
             Outcome::Failed {

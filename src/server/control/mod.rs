@@ -1,5 +1,5 @@
-//! The control socket: takes the requests of `camelpost status`, `reload` and `drain` and hands
-//! them to the supervisor as events. It decides nothing and never waits in the supervisor's
+//! The control socket: takes the requests of `camelpost status`, `reload`, `upgrade` and
+//! `drain` and hands them to the supervisor as events. It decides nothing and never waits in the supervisor's
 //! loop: each caller has a task, a time and a length for its line.
 
 #![forbid(unsafe_code)]
@@ -19,7 +19,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::supervisor::Event;
 
-pub use client::ask;
+pub use client::{ask, control_path};
 pub use message::{
     CallStatus, Command, Counters, DurationClass, Limits, Outcome, PluginStatus, SessionStatus,
     Status, WorkerState, WorkerStatus,

@@ -24,6 +24,9 @@ const SYSTEM_DIR: &str = "/run/camelpost";
 /// The directory that systemd has made for the service (`RuntimeDirectory=`).
 const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
 
+/// Callers whose connections wait to be accepted.
+const BACKLOG: i32 = 128;
+
 /// What `--control` says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum ControlPlace {
@@ -135,7 +138,7 @@ pub fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket
             .map_err(|error| format!("--control {}: {}", path.display(), reason(&error)))?,
         ControlPlace::Default => {
             let dir = default_dir(geteuid());
-            for old in sockets_in(&dir) {
+            for old in sockets_in(&dir).into_iter().chain(unclaimed_in(&dir)) {
                 if probe(&old) == Probe::Stale {
                     let _ = fs::remove_file(&old);
                 }
@@ -143,7 +146,7 @@ pub fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket
             dir.join(format!("{}.sock", std::process::id()))
         }
     };
-    let later = (replaces && *place != ControlPlace::Default).then(|| path.clone());
+    let later = replaces.then(|| path.clone());
     if later.is_some() {
         path.as_mut_os_string()
             .push(format!(".{}", std::process::id()));
@@ -152,7 +155,7 @@ pub fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket
         format!(
             "cannot make the control socket {}: {what}; name another path with --control, or \
              --control none",
-            path.display()
+            later.as_ref().unwrap_or(&path).display()
         )
     };
     match probe(&path) {
@@ -167,26 +170,30 @@ pub fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket
         Probe::NotASocket => return Err(problem("there is a file that is no socket")),
         Probe::Denied => return Err(problem("another user's socket is there")),
     }
-    // There is one thread yet, so that nobody else's files get this mask.
-    let mask = rustix::process::umask(Mode::from_raw_mode(0o177));
-    let bound = UnixListener::bind(&path);
-    rustix::process::umask(mask);
-    let listener = bound.map_err(|error| match error.kind() {
+    let listener = bind(&path).map_err(|error| match error.kind() {
         io::ErrorKind::PermissionDenied => problem(
             "permission denied: the user that the service runs as must be able to write to its \
              directory",
         ),
         _ => problem(&reason(&error)),
     })?;
-    let made = fs::symlink_metadata(&path)
-        .and_then(|file| listener.set_nonblocking(true).map(|()| file))
-        .map_err(|error| problem(&reason(&error)))?;
+    let made = fs::symlink_metadata(&path).map_err(|error| problem(&reason(&error)))?;
     Ok(Some(ControlSocket {
         listener,
         file: (made.dev(), made.ino()),
         later,
         path,
     }))
+}
+
+/// Its file has mode 0600 from the first moment: the kernel takes that of the socket.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    let address = SocketAddrUnix::new(path)?;
+    let socket = stream_socket()?;
+    rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600))?;
+    rustix::net::bind(&socket, &address)?;
+    rustix::net::listen(&socket, BACKLOG)?;
+    Ok(UnixListener::from(socket))
 }
 
 /// The socket of the one daemon that runs here.
@@ -251,12 +258,20 @@ fn dir_of_user() -> PathBuf {
 /// change it: it is asked for once before that and once after, so the answer of before is kept.
 fn default_dir(user: Uid) -> PathBuf {
     static DIR: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    DIR.get_or_init(|| match given_dir() {
-        Some(dir) => dir,
-        None if geteuid().is_root() => Path::new(SYSTEM_DIR).join(user.as_raw().to_string()),
-        None => dir_of_user(),
+    DIR.get_or_init(|| {
+        let of_system = Path::new(SYSTEM_DIR).join(user.as_raw().to_string());
+        match given_dir() {
+            Some(dir) => dir,
+            // One that replaces a daemon of root has that one's.
+            None if geteuid().is_root() || is_own_dir(&of_system, user) => of_system,
+            None => dir_of_user(),
+        }
     })
     .clone()
+}
+
+fn is_own_dir(dir: &Path, user: Uid) -> bool {
+    fs::symlink_metadata(dir).is_ok_and(|file| file.is_dir() && file.uid() == user.as_raw())
 }
 
 /// Where a command looks: an ordinary user's daemons and those of the system.
@@ -277,22 +292,36 @@ fn search_dirs() -> Vec<PathBuf> {
     dirs
 }
 
+/// The sockets of daemons that serve, by their names: `PID.sock`.
 fn sockets_in(dir: &Path) -> Vec<PathBuf> {
+    files_in(dir, |name| {
+        name.strip_suffix(".sock").is_some_and(is_number)
+    })
+}
+
+/// Those of daemons that replace another one and have not claimed its place: `PID.sock.PID`.
+fn unclaimed_in(dir: &Path) -> Vec<PathBuf> {
+    files_in(dir, |name| {
+        let parts = name.split_once(".sock.");
+        parts.is_some_and(|(first, second)| is_number(first) && is_number(second))
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn files_in(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else {
         return Vec::new();
     };
-    let mut sockets: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| {
-            path.extension().is_some_and(|end| end == "sock")
-                && path
-                    .file_stem()
-                    .and_then(|stem| stem.to_str())
-                    .is_some_and(|stem| stem.bytes().all(|byte| byte.is_ascii_digit()))
-        })
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_name().to_str().is_some_and(&wanted))
+        .map(|entry| entry.path())
         .collect();
-    sockets.sort();
-    sockets
+    files.sort();
+    files
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -329,9 +358,13 @@ fn probe(path: &Path) -> Probe {
     }
 }
 
-fn try_connect(path: &Path) -> rustix::io::Result<OwnedFd> {
+fn stream_socket() -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
+}
+
+fn try_connect(path: &Path) -> rustix::io::Result<OwnedFd> {
+    let socket = stream_socket()?;
     rustix::net::connect(&socket, &SocketAddrUnix::new(path)?)?;
     Ok(socket)
 }
@@ -410,6 +443,23 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().ino(), second.file.1);
         drop(second);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_socket_that_is_not_claimed_yet_is_none_that_commands_find() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            "12.sock",
+            "12.sock.13",
+            "x.sock",
+            ".sock",
+            "12.sock.",
+            "12.sock.x",
+        ] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        assert_eq!(sockets_in(dir.path()), [dir.path().join("12.sock")]);
+        assert_eq!(unclaimed_in(dir.path()), [dir.path().join("12.sock.13")]);
     }
 
     #[test]

@@ -62,6 +62,22 @@ impl FromStr for MetricsAddress {
     }
 }
 
+/// The mail sockets do not listen yet, so that the kernel would give their address away.
+pub(super) fn is_free_of_mail(wanted: MetricsAddress, mail: &[SocketAddr]) -> Result<(), String> {
+    let MetricsAddress { address, .. } = wanted;
+    let (ip, port) = (address.ip().to_canonical(), address.port());
+    let clash = mail.iter().find(|mail| {
+        let same = mail.ip() == ip || mail.ip().is_unspecified() || ip.is_unspecified();
+        same && mail.port() == port && port > 0
+    });
+    match clash {
+        Some(mail) => Err(format!(
+            "cannot serve metrics on {address}: mail is received on {mail}; choose another --metrics"
+        )),
+        None => Ok(()),
+    }
+}
+
 /// Takes the address; who connects is served once the supervisor runs.
 pub(super) fn bind(wanted: MetricsAddress) -> Result<TcpListener, String> {
     let MetricsAddress { address, public } = wanted;
@@ -203,6 +219,27 @@ mod tests {
         assert!("127.0.0.1:9125".parse::<MetricsAddress>().is_ok());
         for wrong in ["127.0.0.1", "9125", "localhost:9125", "::1:9125x", ""] {
             assert!(wrong.parse::<MetricsAddress>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_address_for_mail_is_none_for_metrics() {
+        let at = |text: &str| -> SocketAddr { text.parse().unwrap() };
+        let mail = [at("127.0.0.1:25"), at("[::]:26")];
+        for (address, free) in [
+            ("127.0.0.1:25", false),
+            ("127.0.0.2:25", true),
+            ("127.0.0.1:26", false),
+            ("[::ffff:127.0.0.1]:25", false),
+            ("0.0.0.0:25", false),
+            ("127.0.0.1:27", true),
+            ("127.0.0.1:0", true),
+        ] {
+            let wanted = MetricsAddress {
+                address: at(address),
+                public: true,
+            };
+            assert_eq!(is_free_of_mail(wanted, &mail).is_ok(), free, "{address}");
         }
     }
 

@@ -65,6 +65,7 @@ pub(super) fn metrics(status: &Status) -> String {
         status.uptime_seconds,
     );
     clients(&mut page, status);
+    queue(&mut page, status);
     workers(&mut page, status);
     loads(&mut page, status);
     plugins(&mut page, status.plugins.as_deref().unwrap_or_default());
@@ -118,6 +119,19 @@ fn clients(page: &mut Page, status: &Status) {
             ("worker_died", counters.sessions_lost),
             ("cut_off", counters.sessions_cut_off),
         ],
+    );
+}
+
+fn queue(page: &mut Page, status: &Status) {
+    let outcomes: Vec<(&str, u64)> = (status.queue_outcomes.iter())
+        .map(|(outcome, count)| (outcome.as_str(), *count))
+        .collect();
+    page.by(
+        "camelpost_queue_outcomes_total",
+        "counter",
+        "Messages by what became of them; none: no plugin took it, done: a plugin has answered.",
+        "outcome",
+        &outcomes,
     );
 }
 

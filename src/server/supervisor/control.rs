@@ -18,6 +18,7 @@ use super::super::message::ProcessEnd;
 use super::super::metrics;
 use super::super::workers::Worker;
 use super::Supervisor;
+use super::upgrading::Succession;
 use super::watching::{RunningCall, Sums};
 use crate::watch::{VERDICTS, upper_bound};
 
@@ -39,6 +40,8 @@ pub(super) struct Control {
     /// Who waits for which generation.
     reloads: Vec<(u64, oneshot::Sender<Outcome>)>,
     drains: Vec<oneshot::Sender<Outcome>>,
+    /// Who waits for the upgrade that is under way.
+    upgrade: Option<oneshot::Sender<Outcome>>,
 }
 
 impl Control {
@@ -53,6 +56,7 @@ impl Control {
             callers: None,
             reloads: Vec::new(),
             drains: Vec::new(),
+            upgrade: None,
         }
     }
 }
@@ -78,6 +82,13 @@ impl Supervisor<'_> {
             }
             Command::Reload => match self.reload() {
                 Ok(number) => return self.control.reloads.push((number, answer)),
+                Err(error) => Outcome::Failed { error },
+            },
+            Command::Upgrade => match self.upgrade() {
+                Ok(()) => {
+                    self.control.upgrade = Some(answer);
+                    return;
+                }
                 Err(error) => Outcome::Failed { error },
             },
             Command::Drain {
@@ -126,9 +137,25 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Tells those who wait for the end, and lets them hear it.
-    pub(super) async fn say_drained(&mut self) {
-        if self.control.drains.is_empty() {
+    /// Tells who waits for the upgrade how that came out.
+    pub(super) fn upgrade_is_over(&mut self, result: Result<u32, &str>) {
+        let Some(answer) = self.control.upgrade.take() else {
+            return;
+        };
+        let _ = answer.send(match result {
+            Ok(pid) => Outcome::Upgraded {
+                pid,
+                sessions: self.sessions.len() as u64,
+            },
+            Err(error) => Outcome::Failed {
+                error: error.trim_end().to_owned(),
+            },
+        });
+    }
+
+    /// Tells those who wait for the end, and lets callers hear what they were told.
+    pub(super) async fn say_last_words(&mut self) {
+        if self.control.drains.is_empty() && self.succession != Succession::Over {
             return;
         }
         for answer in self.control.drains.drain(..) {
@@ -197,11 +224,18 @@ impl Supervisor<'_> {
                 connections_per_address: self.settings.max_from_ip,
                 workers: self.settings.workers,
                 spare_workers: self.settings.spare_workers,
+                sessions_per_worker: self.settings.sessions_per_worker,
+                extra_processes: self.settings.extra_processes,
                 sessions_per_life: self.settings.sessions_per_life,
             },
             open_sessions: self.sessions.len() as u64,
             waiting_clients: self.waiting.len() as u64,
             counters: self.counters.clone(),
+            queue_outcomes: self
+                .queue_counts()
+                .iter()
+                .map(|(outcome, count)| (outcome.name().to_owned(), count))
+                .collect(),
             workers,
             sessions: with_sessions.then(|| self.session_list()),
             plugins: with_plugins.then(|| plugin_list(self.sums())),
@@ -239,6 +273,7 @@ fn worker_status(worker: &Worker) -> WorkerStatus {
             (false, true) => WorkerState::Idle,
             (false, false) => WorkerState::Busy,
         },
+        for_one_session: worker.forked_by.is_some(),
         sessions: worker.sessions.len() as u64,
         served: worker.served.into(),
         age_seconds: worker.born.elapsed().as_secs(),
@@ -260,6 +295,7 @@ fn call_status(call: RunningCall) -> CallStatus {
 fn plugin_list(sums: Sums) -> Vec<PluginStatus> {
     let nanoseconds = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
     let mut list: Vec<PluginStatus> = sums
+        .plugins
         .into_iter()
         .map(|((plugin, hook), sum)| PluginStatus {
             plugin,

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::super::LoadFacts;
 use super::super::generation::Generation;
-use super::super::message::{FromZygote, PROTOCOL};
+use super::super::message::{FromZygote, PROTOCOL, ToWorker};
 use super::super::start::ServeError;
 use super::super::workers::Worker;
 use super::upgrading::Succession;
@@ -115,6 +115,10 @@ impl Supervisor<'_> {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");
                         self.counters.workers_forked += 1;
+                        if self.shares() {
+                            // One that cannot be told is dying already.
+                            let _ = new.tell(&ToWorker::Shared { long: self.long }, None);
+                        }
                         self.workers.add(worker, new);
                     }
                     Err(error) => tracing::error!("cannot watch worker {pid}: {error}"),
@@ -146,6 +150,8 @@ impl Supervisor<'_> {
             return Ok(());
         }
         let old = self.current.replace(number);
+        // What other plugins took says nothing about these.
+        self.forget_long();
         self.workers
             .dismiss_all(false, |worker| worker.generation != number);
         if let Some(old) = old {

@@ -4,7 +4,9 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod leaving;
 mod loading;
+mod long;
 mod placement;
 mod stopping;
 mod upgrading;
@@ -28,14 +30,15 @@ use super::control::{Asked, Counters};
 use super::detach::Detached;
 use super::generation::Generation;
 use super::listen::{Bound, Connection, Listener, Places};
-use super::message::{FromWorker, FromZygote, ProcessEnd};
+use super::message::{FromZygote, ProcessEnd};
 use super::notify::Notify;
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
 use super::rate::Rates;
 use super::start::{Begun, ServeError, Settings, ZygoteCommand};
 use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
-use super::workers::{Damper, Workers};
+use super::workers::{Damper, Word, Workers};
+use leaving::Leaving;
 use stopping::{LAST_GRACE, Stop};
 use upgrading::Succession;
 use watchdog::Watchdog;
@@ -55,7 +58,7 @@ pub(super) enum Event {
     },
     Worker {
         worker: u64,
-        message: FromWorker,
+        word: Word,
     },
     LinkClosed {
         worker: u64,
@@ -68,7 +71,7 @@ pub(super) enum Event {
     WorkerGone {
         worker: u64,
         end: Option<ProcessEnd>,
-        last_words: Vec<FromWorker>,
+        last_words: Vec<Word>,
     },
     Stop,
     Reload,
@@ -87,6 +90,7 @@ pub(super) enum Event {
 struct Client {
     connection: Connection,
     counted: Counted,
+    since: Instant,
 }
 
 struct Session {
@@ -133,6 +137,12 @@ pub(super) struct Supervisor<'a> {
     sessions: HashMap<u64, Session>,
     next_session: u64,
     waiting: VecDeque<Client>,
+    /// When to look again for a worker that can take those.
+    look_again: Option<Instant>,
+    leaving: Leaving,
+    /// The hooks that are seen to run long, a bit for each.
+    long: u64,
+    look_for_long: Instant,
     forks: Damper,
     zygotes: Damper,
     /// The service ends: how far that has gone, and when the next step is due.
@@ -179,8 +189,13 @@ impl<'a> Supervisor<'a> {
             watchdog: Watchdog::default(),
             past: Sums::default(),
             sessions: HashMap::new(),
-            next_session: 0,
+            // 0 is nobody.
+            next_session: 1,
             waiting: VecDeque::new(),
+            look_again: None,
+            leaving: Leaving::default(),
+            long: 0,
+            look_for_long: Instant::now(),
             forks: Damper::default(),
             zygotes: Damper::default(),
             stop: None,
@@ -233,7 +248,7 @@ impl<'a> Supervisor<'a> {
         };
         // One that does not end is killed when its generation is dropped.
         let _ = tokio::time::timeout(LAST_GRACE, gone).await;
-        self.say_drained().await;
+        self.say_last_words().await;
         Ok(())
     }
 
@@ -249,7 +264,7 @@ impl<'a> Supervisor<'a> {
     fn handle(&mut self, event: Event) -> Result<(), ServeError> {
         match event {
             Event::Connection(connection) => self.admit(connection),
-            Event::Worker { worker, message } => self.worker_says(worker, message),
+            Event::Worker { worker, word } => self.worker_says(worker, word),
             Event::LinkClosed { worker } => self.workers.link_closed(worker),
             Event::WorkerEnded { worker } => self.worker_ended(worker, None),
             Event::WorkerGone {
@@ -274,7 +289,14 @@ impl<'a> Supervisor<'a> {
                 }
             }
             Event::Control(asked) => self.asked(asked),
-            Event::Upgrade => self.upgrade(),
+            Event::Upgrade => {
+                if let Err(problem) = self.may_upgrade() {
+                    tracing::warn!("not a time to upgrade: {problem}");
+                } else {
+                    // It has logged what went wrong.
+                    let _ = self.upgrade();
+                }
+            }
             Event::Retire => self.retire(),
             Event::Successor(word) => self.successor_says(word),
             Event::Predecessor(word) => self.predecessor_says(word),
@@ -289,7 +311,12 @@ impl<'a> Supervisor<'a> {
             return Some(stop.next);
         }
         let watch = self.watchdog.wake_at(!self.sessions.is_empty());
-        let waits = [self.zygotes.wake_at(), self.forks.wake_at(), watch];
+        let waits = [
+            self.zygotes.wake_at(),
+            self.forks.wake_at(),
+            watch,
+            self.look_again,
+        ];
         waits.into_iter().flatten().min()
     }
 
@@ -301,6 +328,10 @@ impl<'a> Supervisor<'a> {
             return;
         }
         self.watch_calls();
+        if self.look_again.is_some_and(|again| again <= Instant::now()) {
+            self.look_again = None;
+            self.place_waiting();
+        }
         if self.zygotes.try_again() {
             self.restart_zygote();
         }

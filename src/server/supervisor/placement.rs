@@ -10,14 +10,20 @@ use std::time::{Duration, Instant};
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
+use super::super::workers::{LONG, Word};
 use super::stopping::STOPPING;
 use super::upgrading::Succession;
 use super::{Client, Event, Session, Supervisor, watching};
+use crate::hook::Hook;
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
 /// A worker that dies younger than this without a session done died at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
+
+/// How long clients wait that no worker can take, until the workers are looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const CONNECT: u8 = Hook::Connect as u8;
 
 const TOO_MANY: &str = "421 4.7.0 Too many connections from your address, try again later\r\n";
 const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
@@ -47,6 +53,7 @@ impl Supervisor<'_> {
                 self.waiting.push_back(Client {
                     connection,
                     counted,
+                    since: Instant::now(),
                 });
                 self.place_waiting();
             }
@@ -58,56 +65,129 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Gives waiting clients to idle workers, and sees to it that there will be enough of those.
+    /// Gives waiting clients to workers, and sees to it that there will be enough of those.
     pub(super) fn place_waiting(&mut self) {
-        while self.workers.idle() > 0
-            && let Some(Client {
-                connection,
-                counted,
-            }) = self.waiting.pop_front()
+        self.look_again = None;
+        while !self.waiting.is_empty()
+            && let Some(worker) = self.next_worker()
+            && let Some(client) = self.waiting.pop_front()
         {
-            let Connection {
+            self.give(worker, client);
+        }
+        self.fork_workers();
+        if !self.waiting.is_empty() && self.shares() {
+            // That a plugin's call is over makes no event.
+            self.look_again = Some(Instant::now() + LOOK_AGAIN);
+        }
+        if self.succession == Succession::Over && self.waiting.is_empty() {
+            self.workers.dismiss_all(false, |_| true);
+        }
+    }
+
+    /// The worker for the client that waits longest.
+    fn next_worker(&mut self) -> Option<u64> {
+        let idle = self.workers.next_idle();
+        if idle.is_some() || !self.shares() || self.can_spread() {
+            return idle;
+        }
+        // Perl code that runs now may be at the beginning of a long hook: that shows soon.
+        let client = self.waiting.front()?;
+        let longer = match client.since.elapsed() < LONG {
+            true => Duration::ZERO,
+            false => LONG,
+        };
+        let most = self.settings.sessions_per_worker as usize;
+        self.workers.least_loaded(most, longer)
+    }
+
+    /// Whether workers may have several sessions.
+    pub(super) fn shares(&self) -> bool {
+        self.settings.sessions_per_worker > 1
+    }
+
+    /// Whether a session that waits gets a worker of its own soon.
+    fn can_spread(&self) -> bool {
+        let Some(number) = self.current else {
+            return false;
+        };
+        let starting = self
+            .generations
+            .get(&number)
+            .map_or(0, |generation| generation.starting());
+        !self.forks.holds_back() && (starting > 0 || self.workers.shared_of(number) < self.most())
+    }
+
+    /// How many workers there may be, without those forked for one session.
+    fn most(&self) -> usize {
+        if self.shares() {
+            let workers = self.settings.workers as usize;
+            // The first hook of a session is seen to run long: sharing would only make the worker
+            // fork for it.
+            let long = self.long >> CONNECT & 1 == 1;
+            // Without a worker that waits for its clients, all are in plugins that run long.
+            let stuck = || self.workers.least_loaded(usize::MAX, LONG).is_none();
+            return match !self.waiting.is_empty() && (long || stuck()) {
+                true => workers + self.free_processes(0),
+                false => workers,
+            };
+        }
+        match self.settings.limit_connections {
+            0 => usize::MAX,
+            limit => limit as usize,
+        }
+    }
+
+    /// How many processes beyond the workers there may still be, with so many workers.
+    pub(super) fn free_processes(&self, workers: usize) -> usize {
+        let used = self.workers.forked() + self.leaving.starting();
+        let beyond = workers.saturating_sub(self.settings.workers as usize);
+        (self.settings.extra_processes as usize).saturating_sub(used + beyond)
+    }
+
+    fn give(&mut self, worker: u64, client: Client) {
+        let Client {
+            connection,
+            counted,
+            since,
+        } = client;
+        let Connection {
+            socket,
+            peer,
+            local,
+            permit,
+        } = connection;
+        let session = self.next_session;
+        self.next_session += 1;
+        let given = Assignment {
+            session,
+            peer,
+            local,
+            open: u32::try_from(self.sessions.len()).unwrap_or(u32::MAX),
+            limit: self.settings.limit_connections,
+            max_from_ip: self.settings.max_from_ip,
+            child_addrs: self.child_addrs(peer.ip()),
+        };
+        if self.workers.assign(worker, given, socket.as_fd()) {
+            let entry = Session {
+                socket: Some(socket),
+                ip: peer.ip(),
+                counted,
+                permit,
+                since: Instant::now(),
+            };
+            self.sessions.insert(session, entry);
+        } else {
+            let connection = Connection {
                 socket,
                 peer,
                 local,
                 permit,
-            } = connection;
-            let session = self.next_session;
-            self.next_session += 1;
-            let given = Assignment {
-                session,
-                peer,
-                local,
-                open: u32::try_from(self.sessions.len()).unwrap_or(u32::MAX),
-                limit: self.settings.limit_connections,
-                max_from_ip: self.settings.max_from_ip,
-                child_addrs: self.child_addrs(peer.ip()),
             };
-            if self.workers.assign(given, socket.as_fd()).is_some() {
-                let entry = Session {
-                    socket: Some(socket),
-                    ip: peer.ip(),
-                    counted,
-                    permit,
-                    since: Instant::now(),
-                };
-                self.sessions.insert(session, entry);
-            } else {
-                let connection = Connection {
-                    socket,
-                    peer,
-                    local,
-                    permit,
-                };
-                self.waiting.push_front(Client {
-                    connection,
-                    counted,
-                });
-            }
-        }
-        self.fork_workers();
-        if self.succession == Succession::Over && self.waiting.is_empty() {
-            self.workers.dismiss_all(false, |_| true);
+            self.waiting.push_front(Client {
+                connection,
+                counted,
+                since,
+            });
         }
     }
 
@@ -130,6 +210,7 @@ impl Supervisor<'_> {
             return;
         }
         let Some(number) = self.current else { return };
+        let most = self.most();
         let Some(generation) = self.generations.get_mut(&number) else {
             return;
         };
@@ -143,11 +224,7 @@ impl Supervisor<'_> {
         if missing == 0 {
             return;
         }
-        let most = match self.settings.limit_connections {
-            0 => usize::MAX,
-            limit => limit as usize,
-        };
-        let room = most.saturating_sub(self.workers.of(number) + starting);
+        let room = most.saturating_sub(self.workers.shared_of(number) + starting);
         for _ in 0..missing
             .min(room)
             .min(FORKS_AT_A_TIME.saturating_sub(starting))
@@ -162,8 +239,13 @@ impl Supervisor<'_> {
         }
     }
 
-    pub(super) fn worker_says(&mut self, number: u64, message: FromWorker) {
+    pub(super) fn worker_says(&mut self, number: u64, (message, descriptor): Word) {
         match message {
+            FromWorker::Asks { session, must } => self.asks_to_leave(number, session, must),
+            FromWorker::Left { session, pid } => {
+                self.has_left(number, session, pid, descriptor);
+            }
+            FromWorker::Stayed { session } => self.has_stayed(session),
             FromWorker::Secured { session } => {
                 if let Some(session) = self.sessions.get_mut(&session) {
                     session.socket = None;
@@ -184,13 +266,17 @@ impl Supervisor<'_> {
                 }
                 let old = current.is_some_and(|current| current != worker.generation);
                 let worn = worker.served.saturating_add(1) >= self.settings.sessions_per_life;
-                let surplus = total > kept && idle >= spare && self.waiting.is_empty();
+                let surplus = total > kept
+                    && idle >= spare
+                    && self.waiting.is_empty()
+                    && worker.sessions.len() == 1;
                 if self.sessions.remove(&session).is_some() {
                     self.counters.sessions_done += 1;
                 }
                 self.forks.well();
                 self.workers
                     .release(number, session, reuse && !old && !worn && !surplus);
+                self.let_leave();
                 self.place_waiting();
             }
         }
@@ -213,7 +299,7 @@ impl Supervisor<'_> {
         &mut self,
         number: u64,
         end: Option<ProcessEnd>,
-        last_words: Vec<FromWorker>,
+        last_words: Vec<Word>,
     ) {
         for message in last_words {
             self.worker_says(number, message);
@@ -222,10 +308,12 @@ impl Supervisor<'_> {
             return;
         };
         watching::add(&mut self.past, &worker);
+        self.gone_with_sessions(number, &worker);
         let pid = worker.pid;
         let how = match end {
             Some(ProcessEnd::Status(status)) => format!("ended with status {status}"),
             Some(ProcessEnd::Signal(signal)) => format!("was killed by signal {signal}"),
+            None if worker.forked_by.is_some() => "ended".to_string(),
             None => "ended after its zygote".to_string(),
         };
         if end.is_none() {
@@ -262,6 +350,7 @@ impl Supervisor<'_> {
             tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
         }
         self.drop_unused(worker.generation);
+        self.let_leave();
         self.place_waiting();
     }
 }

@@ -6,6 +6,7 @@
 use std::time::{Duration, Instant};
 
 use super::super::clients::refuse;
+use super::super::listen::BACKLOG;
 use super::super::workers::Workers;
 use super::Supervisor;
 use super::upgrading::Succession;
@@ -64,7 +65,9 @@ impl Supervisor<'_> {
         if self.succession != Succession::Over {
             // One that is not ready yet ends with this.
             self.successor = None;
+            self.upgrade_is_over(Err("the service is stopping"));
         }
+        self.refuse_backlog();
         self.close_listeners();
         self.bound.clear();
         for client in self.waiting.drain(..) {
@@ -83,6 +86,22 @@ impl Supervisor<'_> {
         self.notify
             .stopping(&format!("Stopping: {open} open sessions"));
         self.enter(Stage::Drains, limit);
+    }
+
+    /// Tells those who wait in the kernel for a place; closing the listening sockets would reset
+    /// their connections. Only so many: others may come as fast as these are told.
+    fn refuse_backlog(&mut self) {
+        self.acceptors
+            .drain(..)
+            .for_each(|acceptor| acceptor.abort());
+        for listener in &self.listeners {
+            let waiting = std::iter::from_fn(|| listener.take_waiting());
+            for socket in waiting.take(BACKLOG.into()) {
+                self.counters.connections += 1;
+                self.counters.refused_stopping += 1;
+                refuse(&socket, STOPPING);
+            }
+        }
     }
 
     /// Accepts no more.

@@ -23,13 +23,26 @@ pub(super) enum Succession {
 }
 
 impl Supervisor<'_> {
+    /// Whether this process can be replaced now.
+    pub(super) fn may_upgrade(&self) -> Result<(), String> {
+        let problem = match self.succession {
+            _ if self.stop.is_some() => "the service is stopping",
+            Succession::Over => "another process serves since an upgrade",
+            Succession::Follows => "the last upgrade is not over; try again when it is",
+            Succession::None if self.listeners.is_empty() => {
+                "the plugins are still being loaded; try again when that is done"
+            }
+            Succession::None if self.successor.is_some() => {
+                "already upgrading; try again when that is done"
+            }
+            Succession::None => return Ok(()),
+        };
+        Err(problem.to_owned())
+    }
+
     /// Starts the program that is on disk now; it has what it needs to serve beside this one.
-    pub(super) fn upgrade(&mut self) {
-        let serves = self.stop.is_none() && self.succession == Succession::None;
-        if !serves || self.listeners.is_empty() || self.successor.is_some() {
-            tracing::warn!("not a time to upgrade: starting, stopping or upgrading already");
-            return;
-        }
+    pub(super) fn upgrade(&mut self) -> Result<(), String> {
+        self.may_upgrade()?;
         let program = crate::config::program_path();
         tracing::info!("upgrading: starting {}", program.display());
         self.notify.reloading("Upgrading");
@@ -46,16 +59,21 @@ impl Supervisor<'_> {
             self.events.clone(),
         );
         match started {
-            Ok(successor) => self.successor = Some(successor),
+            Ok(successor) => {
+                self.successor = Some(successor);
+                Ok(())
+            }
             Err(error) => {
                 let why = format!("cannot start {}: {error}", program.display());
                 self.upgrade_failed(&why);
+                Err(why)
             }
         }
     }
 
     fn upgrade_failed(&mut self, why: &str) {
         self.successor = None;
+        self.upgrade_is_over(Err(why));
         tracing::error!("upgrade failed, this process goes on: {}", why.trim_end());
         let line = why.lines().next().unwrap_or_default();
         self.notify.ready(&format!("Upgrade failed: {line}"));
@@ -83,6 +101,7 @@ impl Supervisor<'_> {
                 tracing::info!(
                     "upgraded: process {pid} serves new clients, {open} open sessions go on here"
                 );
+                self.upgrade_is_over(Ok(pid));
                 self.notify.main_pid(pid);
                 // What else there is to tell is for the new process to tell.
                 self.notify.fall_silent();

@@ -50,6 +50,7 @@ impl Supervisor<'_> {
             return;
         }
         self.watchdog.next = None;
+        self.look_for_long();
         let (now, workers) = (now(), &self.workers);
         let told = &mut self.watchdog.told;
         told.retain(|worker, _| workers.iter().any(|(number, _)| number == *worker));
@@ -57,7 +58,13 @@ impl Supervisor<'_> {
             // The outermost one: with it end all that it has called.
             let overdue = |call: &Running| Some((*call, call.overdue(now)?));
             let running = worker.page().running();
-            let Some((call, over)) = running.iter().find_map(overdue) else {
+            let perl = |call: &&Running| !call.place.native;
+            // A native plugin's ends by itself, as soon as no Perl code keeps it from that.
+            let found = match running.iter().any(|call| perl(&call)) {
+                true => running.iter().filter(perl).find_map(overdue),
+                false => running.iter().find_map(overdue),
+            };
+            let Some((call, over)) = found else {
                 continue;
             };
             let before = told

@@ -8,10 +8,15 @@ use std::time::Duration;
 use super::super::Names;
 use super::super::workers::Worker;
 use super::Supervisor;
-use crate::watch::{Place, Sum, now};
+use crate::watch::{Place, QueueCounts, Sum, now};
 
-/// What plugins did, by plugin and hook.
-pub(in crate::server) type Sums = BTreeMap<(String, String), Sum>;
+/// What has happened in workers.
+#[derive(Debug, Clone, Default)]
+pub(in crate::server) struct Sums {
+    /// What plugins did, by plugin and hook.
+    pub(in crate::server) plugins: BTreeMap<(String, String), Sum>,
+    pub(in crate::server) queue: QueueCounts,
+}
 
 /// A plugin call that runs now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,12 +47,13 @@ pub(super) fn named(names: &Names, place: Place) -> (String, String) {
     )
 }
 
-/// Adds what the plugins of a worker did.
+/// Adds what has happened in a worker.
 pub(super) fn add(sums: &mut Sums, worker: &Worker) {
     for (place, sum) in worker.page().sums() {
-        let entry = sums.entry(named(&worker.names, place)).or_default();
-        entry.add(&sum);
+        let name = named(&worker.names, place);
+        sums.plugins.entry(name).or_default().add(&sum);
     }
+    sums.queue.add(worker.page().queue_counts());
 }
 
 impl Supervisor<'_> {
@@ -72,7 +78,16 @@ impl Supervisor<'_> {
         running
     }
 
-    /// What plugins did since the service started, also in workers that have ended.
+    /// What became of messages since the service started.
+    pub(in crate::server) fn queue_counts(&self) -> QueueCounts {
+        let mut counts = self.past.queue;
+        for (_, worker) in self.workers.iter() {
+            counts.add(worker.page().queue_counts());
+        }
+        counts
+    }
+
+    /// What has happened since the service started, also in workers that have ended.
     pub(in crate::server) fn sums(&self) -> Sums {
         let mut sums = self.past.clone();
         for (_, worker) in self.workers.iter() {

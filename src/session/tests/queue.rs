@@ -169,3 +169,36 @@ fn queue_post_has_a_fresh_transaction_and_the_reset_the_old_one() {
         .talk(&after(4, &[MESSAGE]));
     assert_eq!(seen.reply(5), "250 Queued! x");
 }
+
+#[test]
+fn what_became_of_a_message_is_counted_by_the_verdict_that_had_the_last_word() {
+    let page: &'static crate::watch::Page = Box::leak(crate::watch::Page::empty());
+    crate::watch::attach(page);
+    let counts = || -> Vec<u64> { page.queue_counts().iter().map(|(_, count)| count).collect() };
+    let rows = [
+        (Hook::Queue, Code::Ok, 0),
+        (Hook::Queue, Code::DenySoft, 1),
+        (Hook::Queue, Code::DenySoftDisconnect, 1),
+        (Hook::Queue, other(), 1),
+        (Hook::Queue, Code::Deny, 2),
+        (Hook::Queue, Code::Declined, 3),
+        (Hook::Queue, Code::Done, 4),
+        (Hook::QueuePre, Code::DenySoft, 1),
+        (Hook::QueuePre, Code::Deny, 2),
+        (Hook::QueuePre, Code::Done, 4),
+    ];
+    for (hook, code, outcome) in rows {
+        let mut expected = counts();
+        expected[outcome] += 1;
+        server()
+            .on(Hook::Rcpt, Code::Ok, "")
+            .on(hook, code.clone(), "")
+            .talk(&after(4, &[MESSAGE]));
+        assert_eq!(counts(), expected, "{hook:?} {code:?}");
+    }
+    let before = counts();
+    mail_server()
+        .on(Hook::DataPost, Code::Deny, "")
+        .talk(&after(4, &[MESSAGE]));
+    assert_eq!(counts(), before, "it never came to the queue");
+}

@@ -1,0 +1,25 @@
+//! Something that happens once in a session, and may be waited for.
+
+use std::cell::Cell;
+
+/// See the module's description.
+#[derive(Default)]
+pub struct Flag {
+    set: Cell<bool>,
+    notify: tokio::sync::Notify,
+}
+
+impl Flag {
+    pub fn set(&self) {
+        self.set.set(true);
+        self.notify.notify_waiters();
+    }
+
+    /// Returns at once where it has happened.
+    pub async fn wait(&self) {
+        let told = self.notify.notified();
+        if !self.set.get() {
+            told.await;
+        }
+    }
+}

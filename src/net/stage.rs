@@ -1,0 +1,130 @@
+//! Whose turn it is: the session that Perl code runs for in this worker, with its client on
+//! descriptors 0 and 1. A session keeps its turn while it waits for its client, until another one
+//! has Perl work to do; where a worker has one session, nothing changes hands.
+
+use std::cell::RefCell;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+
+use super::pump::Exited;
+use super::session::Session;
+use super::transport::release_stdio;
+use crate::perl::call::Unwind;
+use crate::perl::host::Host;
+use crate::perl::port::Port;
+use crate::perl::stdio;
+use crate::perl::turn::Belongings;
+
+/// See the module's description. One per worker.
+pub struct Stage {
+    host: Rc<Host>,
+    /// What Perl code sees where no session has its turn.
+    idle: Rc<dyn Port>,
+    /// What is on descriptors 0 and 1 then.
+    null: OwnedFd,
+    on: RefCell<Option<Rc<Session>>>,
+}
+
+impl Stage {
+    /// No session has begun yet.
+    pub fn new(host: &Rc<Host>, null: OwnedFd) -> Stage {
+        Stage {
+            host: host.clone(),
+            idle: host.port(),
+            null,
+            on: RefCell::default(),
+        }
+    }
+
+    /// A stage in a process that was forked from this one, where a session goes on alone.
+    pub fn alone(other: &Stage, null: OwnedFd) -> Stage {
+        Stage {
+            host: other.host.clone(),
+            idle: other.idle.clone(),
+            null,
+            on: RefCell::default(),
+        }
+    }
+
+    /// This session has its turn already.
+    pub fn put_on(&self, session: &Rc<Session>) {
+        self.on.replace(Some(session.clone()));
+    }
+
+    /// Whether it is this session's turn.
+    pub fn is_on(&self, session: &Session) -> bool {
+        let on = self.on.borrow();
+        on.as_ref().is_some_and(|on| on.id == session.id)
+    }
+
+    /// A session begins, and has its turn.
+    pub fn begin(&self, session: &Rc<Session>, port: Rc<dyn Port>) -> Result<(), Unwind> {
+        self.clear()?;
+        take_stdio(session)?;
+        self.host.begin_session(port, &session.environment())?;
+        self.on.replace(Some(session.clone()));
+        Ok(())
+    }
+
+    /// It is this session's turn.
+    pub fn enter(&self, session: &Rc<Session>) -> Result<(), Unwind> {
+        if self.is_on(session) {
+            return Ok(());
+        }
+        self.clear()?;
+        take_stdio(session)?;
+        if let Some(belongings) = session.belongings.take() {
+            self.host.begin_turn(belongings, &session.environment())?;
+        }
+        self.on.replace(Some(session.clone()));
+        Ok(())
+    }
+
+    /// It is no session's turn.
+    pub fn clear(&self) -> Result<(), Unwind> {
+        let Some(session) = self.on.take() else {
+            return Ok(());
+        };
+        let belongings = self.take_from(&session)?;
+        session.belongings.replace(Some(belongings));
+        Ok(())
+    }
+
+    /// What the session has left behind that went on elsewhere.
+    pub fn leave(&self, session: &Session) -> Result<Option<Belongings>, Unwind> {
+        if !self.is_on(session) {
+            return Ok(session.belongings.take());
+        }
+        self.on.take();
+        self.take_from(session).map(Some)
+    }
+
+    fn take_from(&self, session: &Session) -> Result<Belongings, Unwind> {
+        let belongings = self.host.end_turn(self.idle.clone())?;
+        session.set_changed(belongings.changed());
+        release_stdio(&self.null).map_err(|_| Unwind::Exited(0))?;
+        Ok(belongings)
+    }
+
+    /// The session, whose turn it is, has ended.
+    pub fn end(&self, session: &Session) -> Result<(), Exited> {
+        debug_assert!(self.is_on(session));
+        self.on.take();
+        let ended = self.host.end_session(self.idle.clone());
+        let released = release_stdio(&self.null);
+        match (ended, released) {
+            (Ok(()), Ok(())) => Ok(()),
+            _ => Err(Exited),
+        }
+    }
+}
+
+fn take_stdio(session: &Session) -> Result<(), Unwind> {
+    let outcome = session.transport.take_stdio();
+    // What a plugin of the session printed before is out; a descriptor that cannot be had leaves
+    // no way to serve the client.
+    outcome.map_err(|_| {
+        stdio::flush();
+        Unwind::Exited(0)
+    })
+}
