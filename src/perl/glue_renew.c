@@ -102,12 +102,14 @@ static int renew_hash(pTHX_ HV *copy, HV *then, struct renewing *r) {
                 known++;
                 continue;
             }
-            if (value == &PL_sv_placeholder || !is_simple(value, r))
-                return 0;
             /* The hooks' own keys stay where they were put, undefined. */
-            if (r->depth > 1 || SvOK(value) || !cp_is_local_key(HeKEY_hek(entry)))
-                (void)hv_delete(copy, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry),
-                                G_DISCARD);
+            if (r->depth == 1 && !SvOK(value) && SvREFCNT(value) == 1 &&
+                cp_is_local_key(HeKEY_hek(entry)))
+                continue;
+            if (r->same_only || value == &PL_sv_placeholder || !is_simple(value, r))
+                return 0;
+            (void)hv_delete(copy, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry),
+                            G_DISCARD);
         }
     return known == HvUSEDKEYS(then);
 }
