@@ -23,7 +23,8 @@ impl Session {
     }
 
     async fn pre_connection(&self) -> Flow {
-        let Some(neighbours) = &self.state.neighbours else {
+        // There may be thousands of them: they are not kept for the session's life.
+        let Some(neighbours) = self.state.neighbours.take() else {
             return Ok(());
         };
         let connection = self.connection();
@@ -41,7 +42,7 @@ impl Session {
             Arg::from("max_conn_ip"),
             Arg::Int(neighbours.max_conn_ip),
             Arg::from("child_addrs"),
-            Arg::List(neighbours.child_addrs.clone()),
+            Arg::List(neighbours.child_addrs),
         ];
         let verdict = self.hook(Hook::PreConnection, args).await;
         let (code, default) = match verdict.code {

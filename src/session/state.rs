@@ -47,7 +47,7 @@ pub struct State {
     pub connection: RefCell<Rc<Shown<Connection>>>,
     pub transaction: RefCell<Rc<Shown<Transaction>>>,
     /// `None` where pre-connection does not run (inetd, tcpserver).
-    pub neighbours: Option<Neighbours>,
+    pub neighbours: RefCell<Option<Neighbours>>,
     /// Bytes read from the client and not consumed.
     pub input: RefCell<InputBuffer>,
     /// The authenticated user and mechanism, as plugins read them.
@@ -93,7 +93,7 @@ impl State {
             settings,
             connection: RefCell::new(Rc::new(Shown::new(connection))),
             transaction: RefCell::new(Rc::new(Shown::new(transaction))),
-            neighbours,
+            neighbours: RefCell::new(neighbours),
             input: RefCell::default(),
             auth_user: RefCell::default(),
             auth_mechanism: RefCell::default(),
