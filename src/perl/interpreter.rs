@@ -41,10 +41,12 @@ pub fn run(words: Vec<OsString>) -> i32 {
     argv.push(std::ptr::null_mut());
     let count = i32::try_from(words.len()).unwrap_or(0);
     // PERL_SIGNALS=unsafe would let a signal handler run inside any function of perl's or ours.
+    // The allocator has read its setting, which is not for the programs that plugins run.
     // SAFETY: called once, on the main thread, before any other thread exists; argv is
     // null-terminated and outlives the interpreter, as perl keeps pointers into it.
     let status = unsafe {
         std::env::remove_var("PERL_SIGNALS");
+        std::env::remove_var("MIMALLOC_ALLOW_THP");
         sys::cp_start(count, argv.as_mut_ptr())
     };
     std::mem::forget((words, argv));
