@@ -114,7 +114,9 @@ pub async fn drive_on(
                 Answer::Values(cipher.into_iter().map(Some).collect())
             }
             Step::LookUpClient => {
-                session.look_up_client().await;
+                // Boxed, as are others that are rare and large: a session's own future has room
+                // for the largest.
+                Box::pin(session.look_up_client()).await;
                 Answer::Done
             }
             Step::TransactionEnded => {

@@ -18,7 +18,6 @@ mod rdns;
 mod scripted;
 mod session;
 mod stage;
-mod standard;
 mod stream;
 mod transport;
 mod worker;

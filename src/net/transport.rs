@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use tokio::io::Interest;
 
-use super::standard;
 use super::stream::End;
 use crate::perl::{Sv, stdio};
 use crate::session::ReadEvent;
@@ -20,6 +19,8 @@ use crate::watch;
 /// asked for.
 const SMALL_BLOCK: usize = 4 * 1024;
 const LARGE_BLOCK: usize = 128 * 1024;
+/// Bytes of replies for which a client keeps its room.
+const SMALL_OUT: usize = 256;
 /// How long a reply that Perl code sends may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -68,7 +69,6 @@ impl Transport {
 
     /// The client is on descriptors 0 and 1 from now on.
     pub fn take_stdio(&self) -> io::Result<()> {
-        standard::keep();
         rustix::stdio::dup2_stdin(self.input.descriptor())?;
         rustix::stdio::dup2_stdout(self.output.descriptor())?;
         Ok(())
@@ -110,7 +110,12 @@ impl Transport {
             let tail = input.tail();
             let asked = self.block.get();
             tail.reserve(asked);
-            let got = end.read_into(tail)?;
+            let got = end.read_into(tail).inspect_err(|_| {
+                // A client that is waited for costs no room.
+                if tail.is_empty() {
+                    *tail = Vec::new();
+                }
+            })?;
             self.block.set(if got >= asked {
                 LARGE_BLOCK
             } else {
@@ -160,9 +165,11 @@ impl Transport {
         if sent.is_err() {
             self.gone.set(true);
         }
-        // The buffer's room serves the next replies.
-        out.clear();
-        self.out.replace(out);
+        // The buffer's room serves the next replies, unless they were long.
+        if out.capacity() <= SMALL_OUT {
+            out.clear();
+            self.out.replace(out);
+        }
     }
 
     /// Sends what there is room for at once.

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::rc::Rc;
 
 use tokio::task::JoinSet;
@@ -173,7 +172,8 @@ impl Worker {
 
     async fn converse(self: &Rc<Self>, session: &Rc<Session>, halted: Halted) -> Ended {
         let exit = Apart(self.clone());
-        let mut conversation = pin!(drive_on(session.clone(), halted, Some(&exit)));
+        // Boxed, as a future that is pinned in its place takes that place twice.
+        let mut conversation = Box::pin(drive_on(session.clone(), halted, Some(&exit)));
         let watched = poll_fn(|context| {
             let polled = conversation.as_mut().poll(context);
             session.keep_dropped();

@@ -23,6 +23,7 @@ impl Session {
     }
 
     async fn pre_connection(&self) -> Flow {
+        // There may be thousands of them: they are not kept for the session's life.
         let Some(neighbours) = self.state.neighbours.take() else {
             return Ok(());
         };

@@ -46,8 +46,7 @@ pub struct State {
     pub settings: Rc<Settings>,
     pub connection: RefCell<Rc<Shown<Connection>>>,
     pub transaction: RefCell<Rc<Shown<Transaction>>>,
-    /// `None` where pre-connection does not run (inetd, tcpserver), and once it has: thousands of
-    /// sessions that each kept the addresses of all the others would have no room for more.
+    /// `None` where pre-connection does not run (inetd, tcpserver).
     pub neighbours: RefCell<Option<Neighbours>>,
     /// Bytes read from the client and not consumed.
     pub input: RefCell<InputBuffer>,
