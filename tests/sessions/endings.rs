@@ -84,10 +84,9 @@ fn a_plugin_that_closes_stdin_loses_no_command_that_was_read_ahead() {
 }
 
 #[test]
-fn a_plugin_that_closes_all_handles_costs_its_worker_and_no_line_of_the_log() {
+fn a_plugin_that_closes_all_handles_costs_no_line_of_the_log() {
     let server = Server::start_with_one_worker(&[RUNNER, TAKER]);
     let mut client = server.connect();
-    let worker = client.run("$$");
     client.expect("RUN close STDIN; close STDOUT; close STDERR; 7", "250 7");
     client.expect("NOOP and", "250");
     server.wait_for("dispatching NOOP and");
@@ -101,7 +100,6 @@ fn a_plugin_that_closes_all_handles_costs_its_worker_and_no_line_of_the_log() {
     client.expect("QUIT", "221");
     assert_eq!(client.rest(), "");
     let mut next = server.connect();
-    assert_ne!(next.run("$$"), worker);
     next.expect("MAIL FROM:<a@b.example>", "503");
     next.expect("QUIT", "221");
     assert_eq!(next.rest(), "");
