@@ -5,10 +5,11 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_interrupt.c",
+    "src/perl/glue_local.c",
     "src/perl/glue_renew.c",
     "src/perl/glue_require.c",
     "src/perl/glue_values.c",

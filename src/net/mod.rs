@@ -5,6 +5,7 @@
 
 mod access;
 mod apart;
+mod bell;
 mod driver;
 mod engine;
 mod flag;

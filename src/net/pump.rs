@@ -12,6 +12,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
+use super::bell::Bell;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
@@ -53,6 +54,7 @@ pub struct Pump {
     local: LocalSet,
     requests: RefCell<VecDeque<Request>>,
     waker: RefCell<Option<Waker>>,
+    bell: Bell,
     /// The pump's own future is being polled: what it asks for is found right afterwards, and
     /// nobody has to be woken.
     polling: Cell<bool>,
@@ -71,6 +73,7 @@ impl Pump {
             local: LocalSet::new(),
             requests: RefCell::default(),
             waker: RefCell::default(),
+            bell: Bell::new(),
             polling: Cell::new(false),
             wake: OnceCell::new(),
         }))
@@ -150,7 +153,16 @@ impl Pump {
                 }
             }
         });
-        self.runtime.block_on(self.local.run_until(next))
+        let mut all = pin!(self.local.run_until(next));
+        let mut looks_around = self.bell.is_time_to_look_around();
+        self.runtime.block_on(poll_fn(|context| {
+            if std::mem::take(&mut looks_around) {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            self.bell
+                .poll(context, |context| all.as_mut().poll(context))
+        }))
     }
 
     fn take(&self, session: Option<u64>) -> Option<Request> {

@@ -244,14 +244,18 @@ impl Host {
                 .flatten()
                 .unwrap_or_default();
             if self.is_logged(LOGDEBUG) {
-                let mut line = b"Plugin ".to_vec();
-                line.extend_from_slice(name);
-                line.extend_from_slice(b", hook ");
-                line.extend_from_slice(hook.name().as_bytes());
-                line.extend_from_slice(b" returned ");
-                line.extend_from_slice(verdict.code.name().unwrap_or_default().as_bytes());
-                line.extend_from_slice(b", ");
-                line.extend_from_slice(&text);
+                let code = verdict.code.name().unwrap_or_default();
+                let line = [
+                    &b"Plugin "[..],
+                    name,
+                    b", hook ",
+                    hook.name().as_bytes(),
+                    b" returned ",
+                    code.as_bytes(),
+                    b", ",
+                    &text,
+                ]
+                .concat();
                 self.log(LOGDEBUG, None, None, &[Sv::bytes(&line)])?;
             }
             let after = if verdict.code.is_denial() {

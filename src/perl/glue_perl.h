@@ -29,7 +29,9 @@ int cp_is_session_key(SV *sv);
 /* The entry of a key from cp_new_key, where it is found without asking perl; NULL says nothing. */
 HE *cp_find_entry(HV *hash, SV *key);
 
-/* Whether a key is one that a plugin object has for the time of a hook. */
+/* Gives a plugin object the keys that it has for the time of a hook, until the present scope is
+ * left; and whether a key is one of them. */
+void cp_localize(pTHX_ HV *plugin, SV *qp, SV *hook);
 int cp_is_local_key(HEK *key);
 
 /* Containers that were made. */

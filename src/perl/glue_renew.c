@@ -1,6 +1,6 @@
 /*
  * A session's copy of a plugin object's contents, made fit for the next session: plain values that
- * the session has changed are set back. Wherever more has changed, or something else may hold on to
+ * the session has changed are set back, those that it has added are removed. Wherever more has changed, or something else may hold on to
  * a part of the copy, it gives up, and the next session gets a new copy. No Perl code runs here.
  */
 #include "glue_perl.h"
@@ -54,6 +54,35 @@ static int renew_value(pTHX_ SV *copy, SV *then, struct renewing *r) {
     return 1;
 }
 
+/* Whether freeing a value of the copy's frees nothing but texts and numbers. */
+static int is_simple(SV *value, struct renewing *r) {
+    int simple = 1;
+    if (r->left-- == 0 || SvREFCNT(value) != 1 || SvMAGICAL(value) || SvOBJECT(value))
+        return 0;
+    if (SvTYPE(value) == SVt_PVAV) {
+        for (SSize_t i = 0; simple && i <= AvFILLp((AV *)value); i++)
+            simple = !AvARRAY((AV *)value)[i] || is_simple(AvARRAY((AV *)value)[i], r);
+        return simple;
+    }
+    if (SvTYPE(value) == SVt_PVHV) {
+        HV *hash = (HV *)value;
+        for (STRLEN i = 0; HvARRAY(hash) && i <= HvMAX(hash); i++)
+            for (HE *entry = HvARRAY(hash)[i]; simple && entry; entry = HeNEXT(entry))
+                simple = is_simple(HeVAL(entry), r);
+        return simple && !sv_get_backrefs(value);
+    }
+    if (SvTYPE(value) > SVt_PVMG)
+        return 0;
+    if (!SvROK(value))
+        return 1;
+    if (SvWEAKREF(value) || r->depth == DEEPEST || !cp_is_plain_container(SvRV(value)))
+        return 0;
+    r->depth++;
+    simple = is_simple(SvRV(value), r);
+    r->depth--;
+    return simple;
+}
+
 static SV *value_of(HV *hash, HEK *key) {
     HE *entry = HvARRAY(hash) ? HvARRAY(hash)[HEK_HASH(key) & HvMAX(hash)] : NULL;
     while (entry && HeKEY_hek(entry) != key)
@@ -64,15 +93,23 @@ static SV *value_of(HV *hash, HEK *key) {
 static int renew_hash(pTHX_ HV *copy, HV *then, struct renewing *r) {
     STRLEN known = 0;
     for (STRLEN i = 0; HvARRAY(copy) && i <= HvMAX(copy); i++)
-        for (HE *entry = HvARRAY(copy)[i]; entry; entry = HeNEXT(entry)) {
-            SV *value = value_of(then, HeKEY_hek(entry));
+        for (HE *entry = HvARRAY(copy)[i], *next; entry; entry = next) {
+            SV *value = HeVAL(entry), *other = value_of(then, HeKEY_hek(entry));
+            next = HeNEXT(entry);
+            if (other) {
+                if (!renew_value(aTHX_ value, other, r))
+                    return 0;
+                known++;
+                continue;
+            }
             /* The hooks' own keys stay where they were put, undefined. */
-            if (!value && r->depth == 1 && !SvOK(HeVAL(entry)) && SvREFCNT(HeVAL(entry)) == 1 &&
+            if (r->depth == 1 && !SvOK(value) && SvREFCNT(value) == 1 &&
                 cp_is_local_key(HeKEY_hek(entry)))
                 continue;
-            if (!value || !renew_value(aTHX_ HeVAL(entry), value, r))
+            if (r->same_only || value == &PL_sv_placeholder || !is_simple(value, r))
                 return 0;
-            known++;
+            (void)hv_delete(copy, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry),
+                            G_DISCARD);
         }
     return known == HvUSEDKEYS(then);
 }

@@ -195,10 +195,18 @@ cp_sv *cp_copy_as_key(cp_sv *value) {
                                                   : cp_copy(value);
 }
 
+/* Whether what is in a hash is all there is to its keys: some kinds of magic ask code. */
+static int has_own_keys(HV *hash) {
+    for (MAGIC *mg = SvMAGICAL((SV *)hash) ? SvMAGIC((SV *)hash) : NULL; mg; mg = mg->mg_moremagic)
+        if (mg->mg_type != PERL_MAGIC_ext && mg->mg_type != PERL_MAGIC_overload_table)
+            return 0;
+    return HvSHAREKEYS(hash);
+}
+
 /* Hashes that share keys have the same copy of a key, so that its address tells whether it is the
  * one. A key that was once written as UTF-8 has a copy of its own: perl knows. */
 HE *cp_find_entry(HV *hash, SV *key) {
-    if (SvMAGICAL((SV *)hash) || !HvSHAREKEYS(hash) || !HvARRAY(hash))
+    if (!has_own_keys(hash) || !HvARRAY(hash))
         return NULL;
     HEK *hek = SvSHARED_HEK_FROM_PV(SvPVX_const(key));
     HE *entry = HvARRAY(hash)[HEK_HASH(hek) & HvMAX(hash)];
@@ -213,7 +221,7 @@ cp_sv *cp_hash_find(cp_sv *hash, cp_sv *key) {
     HE *entry = cp_find_entry(hv, SV(key));
     if (entry)
         return CP(HeVAL(entry));
-    if (!SvMAGICAL(SV(hv)) && HvSHAREKEYS(hv) && !HvHASKFLAGS(hv))
+    if (has_own_keys(hv) && !HvHASKFLAGS(hv))
         return NULL;
     return cp_hash_get(hash, SvPVX(SV(key)), SvCUR(SV(key)));
 }

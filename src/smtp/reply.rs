@@ -34,9 +34,13 @@ impl Reply {
         std::iter::from_fn(move || {
             let text = lines.next()?;
             // Three digits whatever a plugin asked for, so that the client's parser holds.
-            let mut line = format!("{:03}", self.code % 1000).into_bytes();
+            let digit = |unit| b'0' + (self.code / unit % 10) as u8;
+            let mut line = Vec::with_capacity(4 + text.len());
+            line.extend([digit(100), digit(10), digit(1)]);
             line.push(if lines.peek().is_some() { b'-' } else { b' ' });
-            line.extend(text.iter().copied().filter(|byte| *byte != b'\r'));
+            for part in text.split(|byte| *byte == b'\r') {
+                line.extend_from_slice(part);
+            }
             Some(line)
         })
     }

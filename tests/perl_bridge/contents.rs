@@ -20,6 +20,7 @@ cases![
     a_cycle_in_the_contents_goes_with_the_session,
     what_somebody_else_keeps_of_a_cycle_stays_whole,
     a_local_around_the_first_hook_call_is_not_in_what_was_loaded,
+    what_a_session_has_left_as_it_was_serves_the_next,
 ];
 
 /// What `text` makes of `$self` in a session of its own.
@@ -192,4 +193,65 @@ fn a_session_leaves_no_values_behind(bridge: &Bridge) {
     let before = many(bridge, 50);
     let after = many(bridge, 1000);
     assert!(after <= before + 20, "{before} values, then {after}");
+}
+
+fn what_a_session_has_left_as_it_was_serves_the_next(bridge: &Bridge) {
+    let text = r#"
+        { package Small; sub method { $main::said = $main::touch->($_[0]); main::OK() } }
+        { package Told; sub DESTROY { $main::ended++ } }
+        my $self = bless {number => 1, list => ['a', [2]], hash => {key => 'value'}}, 'Small';
+        our $code = sub { DECLINED };
+        Camelpost::own_hook($code, $self, 'method', 'mail');
+        our $ended = 0;
+        1"#;
+    assert_eq!(bridge.perl(text), "1");
+    let session = |text: &str| {
+        bridge.perl(&format!(
+            "our $touch = sub {{ my $self = shift; {text} }}; 1"
+        ));
+        bridge.session(|| {
+            // The table of hooks is put back after each session.
+            bridge.perl("our ($code, $said); hook(mail => $code); undef $said; 1");
+            bridge.run(Hook::Mail).unwrap();
+            bridge.perl("our $said")
+        })
+    };
+    let state = "my @state = ($self->{number}, join('', sort keys %$self), $self->{list}[0], \
+        scalar @{$self->{list}}, $self->{list}[1][0], join '', %{$self->{hash}});";
+    let pristine = "1 _hook_qphashlistnumber a 2 2 keyvalue";
+    let look = format!("{state} qq{{@state}}");
+    let place = "0 + $self->{list}";
+    assert_eq!(session(&look), pristine);
+    let before = session(place);
+    // Plain values are set back, and what is new goes.
+    for change in [
+        "$self->{number} = 'text'",
+        "$self->{number} .= 'x'; $self->{list}[0] = 5; $self->{hash}{key}++",
+        "$self->{new} = 1; $self->{hash}{new} = [1, {2, 3}]",
+        "my $seen = $self->{number} . ''",
+    ] {
+        session(&format!("{change}; 1"));
+        assert_eq!(session(&look), pristine, "after {change}");
+        assert_eq!(session(place), before, "after {change}");
+    }
+    // Where a part of it is somebody else's, has gone or is another, it does not come again.
+    for change in [
+        "our $kept = $self->{list}; push @$kept, 1",
+        "our $kept = \\$self->{number}; $$kept = 9",
+        "our $kept = $self->{hash}; Scalar::Util::weaken($kept); $$kept{more} = bless [], 'Told'",
+        "delete $self->{number}",
+        "push @{$self->{list}}, 3",
+        "$self->{list} = {}",
+        "$self->{hash} = $self->{list}",
+        "$self->{new} = bless [], 'Told'",
+        "$self->{new} = [bless [], 'Told']",
+        "$self->{list}[1] = bless [], 'Told'",
+        "%$self = ()",
+    ] {
+        session(&format!("{change}; 1"));
+        assert_eq!(session(&look), pristine, "after {change}");
+        bridge.perl("our $kept; push @$kept, 1 if ref $kept eq 'ARRAY'; 1");
+        assert_eq!(session(&look), pristine, "after {change}, later");
+    }
+    assert_eq!(bridge.perl("our $kept = undef; our $ended"), "4");
 }
