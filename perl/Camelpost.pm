@@ -117,8 +117,10 @@ sub obey {
 # The process state of a session: taken once, before the worker's first, and put
 # back after one that has changed it.
 my %noted;
+my $table;    # of hooks
 
 sub note_state {
+    $table = $Qpsmtpd::hooks;
     %noted = %{take_state()};
     return;
 }
@@ -153,6 +155,7 @@ sub _put_hooks {
 }
 
 sub restore_state {
+    $Qpsmtpd::hooks = $table;
     put_state(\%noted);
     select STDOUT;
     return;

@@ -9,6 +9,7 @@ mod control_table;
 mod flavour;
 mod getopt;
 mod service;
+mod size;
 mod top;
 
 use std::ffi::OsString;
@@ -55,7 +56,7 @@ struct CommandLine {
 #[derive(Debug, Subcommand)]
 enum Subcommands {
     /// Receive mail: listen and run the plugins of a config directory.
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Run a Perl program with the Qpsmtpd:: modules of this server; options as perl has them.
     ///
     /// Session objects (of a class that inherits from Qpsmtpd::SMTP) have sessions of their own,
@@ -337,6 +338,7 @@ pub fn run<E: Engine>(
                 sessions_per_worker: args.sessions_per_worker,
                 extra_processes: args.extra_processes,
                 sessions_per_life: args.sessions_per_life,
+                memory: args.service.memory(&given),
                 pid_file: args.pid_file,
                 detach: args.detach,
                 lower_nice: 0,

@@ -14,8 +14,12 @@ mod endings;
 mod isolation;
 #[path = "sessions/leftovers.rs"]
 mod leftovers;
+#[path = "sessions/memory.rs"]
+mod memory;
 #[path = "sessions/plugins.rs"]
 mod plugins;
+#[path = "sessions/quarantine.rs"]
+mod quarantine;
 #[path = "sessions/queue_outcomes.rs"]
 mod queue_outcomes;
 #[path = "sessions/settings.rs"]

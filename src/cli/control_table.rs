@@ -73,18 +73,38 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
     };
     writeln!(
         text,
-        "workers     {} ({} kept, {} spare); forked: {}, failed: {}; ended: {ends}",
+        "workers     {} ({} kept, {} spare); forked: {}, failed: {}; ended: {ends}; \
+         over their memory: {} replaced, {} killed",
         status.workers.len(),
         limits.workers,
         limits.spare_workers,
         counters.workers_forked,
-        counters.forks_failed
+        counters.forks_failed,
+        counters.memory_replaced,
+        counters.memory_killed
     )?;
     writeln!(
         text,
         "loads       {}, failed: {}; ends of a zygote: {}",
         counters.loads, counters.loads_failed, counters.zygote_ends
     )?;
+    for one in &status.quarantined {
+        let time = match one.seconds_left {
+            Some(seconds) => format!("for {}", time(seconds)),
+            None => "until a reload".to_owned(),
+        };
+        writeln!(
+            text,
+            "quarantine  {} is not called {time}: it failed {} times in a row in {}{}",
+            one.plugin,
+            one.failures,
+            one.hook,
+            match status.generation == Some(one.generation) {
+                true => String::new(),
+                false => format!(" (generation {})", one.generation),
+            }
+        )?;
+    }
     if !status.workers.is_empty() {
         writeln!(
             text,
@@ -141,8 +161,8 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         if number == 0 {
             writeln!(
                 text,
-                "\n{:>12} {:>10} {:>12} {:>6} {:>6} HOOK PLUGIN VERDICTS",
-                "SECONDS", "CALLS", "MEAN", "DIED", "LATE"
+                "\n{:>12} {:>10} {:>12} {:>6} {:>6} {:>6} HOOK PLUGIN VERDICTS",
+                "SECONDS", "CALLS", "MEAN", "DIED", "LATE", "ENDED"
             )?;
         }
         let verdicts: Vec<String> = one
@@ -153,12 +173,13 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         let mean = one.nanoseconds.checked_div(one.calls).unwrap_or(0);
         writeln!(
             text,
-            "{:>12.3} {:>10} {:>9.3} ms {:>6} {:>6} {} {}{}",
+            "{:>12.3} {:>10} {:>9.3} ms {:>6} {:>6} {:>6} {} {}{}",
             one.nanoseconds as f64 / 1e9,
             one.calls,
             mean as f64 / 1e6,
             one.died,
             one.late,
+            one.ended,
             one.hook,
             one.plugin,
             verdicts.concat()

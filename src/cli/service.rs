@@ -7,7 +7,8 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
 
 use super::Serve;
-use crate::server::{Rate, ServiceSettings};
+use super::size::Size;
+use crate::server::{MemoryLimits, Rate, ServiceSettings};
 
 const UPGRADE: u32 = 120;
 
@@ -26,7 +27,29 @@ pub struct ServiceArgs {
     /// Upgrading (USR2), give the new process this many seconds to load everything.
     #[arg(long, value_name = "SECONDS", default_value_t = UPGRADE, value_parser = clap::value_parser!(u32).range(1..))]
     upgrade_timeout: u32,
+
+    /// Replace a worker process that has taken more memory than this for itself when its sessions
+    /// have ended: a number of bytes, or with K, M or G. 0: any amount.
+    #[arg(long, value_name = "SIZE", default_value_t = WORKER_MEMORY)]
+    worker_memory: Size,
+
+    /// Kill a worker process that has taken more than this: a plugin in it grows without end. Its
+    /// clients get a 421. 0: any amount. Default: 1G, and at least four times --worker-memory.
+    #[arg(long, value_name = "SIZE")]
+    worker_memory_max: Option<Size>,
 }
+
+/// Fresh workers with the bundled plugins grow to some 5 MB, and one that is replaced costs a
+/// fork: what stays after a large message may go at once.
+const WORKER_MEMORY: Size = Size(64 << 20);
+/// Some copies of a message of the largest size that is usual (50 MB) fit in.
+const WORKER_MEMORY_MAX: Size = Size(1 << 30);
+
+/// What the original's daemons get.
+pub const MEMORY: MemoryLimits = MemoryLimits {
+    replace: WORKER_MEMORY.0,
+    kill: WORKER_MEMORY_MAX.0,
+};
 
 impl ServiceArgs {
     /// `given`: what was on the command line.
@@ -36,6 +59,22 @@ impl ServiceArgs {
             upgrade: Duration::from_secs(self.upgrade_timeout.into()),
             max_rate: self.max_rate,
             ports_named: given.has("port"),
+        }
+    }
+
+    /// What a worker may take. Where only one of the limits is given, the other makes room for it.
+    pub fn memory(&self, given: &Given<'_>) -> MemoryLimits {
+        let replace = self.worker_memory.0;
+        match self.worker_memory_max {
+            None => MemoryLimits {
+                replace,
+                kill: WORKER_MEMORY_MAX.0.max(replace.saturating_mul(4)),
+            },
+            Some(Size(kill)) if kill > 0 && !given.has("worker_memory") => MemoryLimits {
+                replace: replace.min(kill),
+                kill,
+            },
+            Some(Size(kill)) => MemoryLimits { replace, kill },
         }
     }
 }
@@ -79,6 +118,17 @@ pub fn contradiction(serve: &Serve, given: &Given<'_>) -> Option<String> {
              --limit-connections allows in all: lower the one or raise the other"
         ));
     }
+    let replace = serve.service.worker_memory;
+    if let Some(kill) = serve.service.worker_memory_max
+        && given.has("worker_memory")
+        && kill.0 > 0
+        && replace > kill
+    {
+        return Some(format!(
+            "--worker-memory {replace} is more than --worker-memory-max {kill}, at which a worker is \
+             killed: lower the one or raise the other"
+        ));
+    }
     if given.has("workers") && given.has("spare_workers") && spare >= serve.workers {
         return Some(format!(
             "--spare-workers {spare} leaves none of the --workers {} for a session: --workers \
@@ -95,7 +145,7 @@ mod tests {
     use super::*;
     use clap::{CommandFactory, FromArgMatches};
 
-    fn line(words: &str) -> Option<String> {
+    fn with<T>(words: &str, then: impl FnOnce(&Serve, &Given<'_>) -> T) -> T {
         let words = format!("camelpost serve {words}");
         let matches = CommandLine::command().get_matches_from(words.split_whitespace());
         let Ok(CommandLine {
@@ -104,7 +154,28 @@ mod tests {
         else {
             panic!("not serve")
         };
-        contradiction(&serve, &Given(matches.subcommand_matches("serve")))
+        then(&serve, &Given(matches.subcommand_matches("serve")))
+    }
+
+    fn line(words: &str) -> Option<String> {
+        with(words, contradiction)
+    }
+
+    #[test]
+    fn a_limit_of_memory_that_is_given_alone_moves_the_other_one() {
+        let limits = |words: &str| {
+            let limits = with(words, |serve, given| serve.service.memory(given));
+            (limits.replace >> 20, limits.kill >> 20)
+        };
+        assert_eq!(limits(""), (64, 1024));
+        assert_eq!(limits("--worker-memory 500M"), (500, 2000));
+        assert_eq!(limits("--worker-memory 0"), (0, 1024));
+        assert_eq!(limits("--worker-memory-max 32M"), (32, 32));
+        assert_eq!(limits("--worker-memory-max 0"), (64, 0));
+        assert_eq!(
+            limits("--worker-memory 10M --worker-memory-max 20M"),
+            (10, 20)
+        );
     }
 
     #[test]
@@ -118,6 +189,10 @@ mod tests {
             (
                 "--workers 4 --spare-workers 4",
                 ["--spare-workers 4", "--workers 4"],
+            ),
+            (
+                "--worker-memory 2G --worker-memory-max 1G",
+                ["--worker-memory 2G", "--worker-memory-max 1G"],
             ),
         ] {
             let found = line(words).unwrap();
@@ -137,6 +212,9 @@ mod tests {
             "--workers 1",
             "--workers 3 --spare-workers 2",
             "-c 5 -m 0",
+            "--worker-memory 2G",
+            "--worker-memory-max 10M",
+            "--worker-memory 1G --worker-memory-max 0",
         ] {
             assert_eq!(line(words), None, "{words}");
         }

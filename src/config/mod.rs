@@ -21,7 +21,7 @@ pub use dir::{ConfigDir, Lines};
 pub use error::{ConfigError, Place, reason};
 pub use host::{home, hostname, program_dir, program_path};
 pub use plugin_line::PluginLine;
-pub use plugin_settings::{OnError, PluginSetting, PluginSettings, table_name};
+pub use plugin_settings::{OnError, PluginSetting, PluginSettings, Quarantine, table_name};
 pub use read::Entry;
 pub use settings::{CoreSettings, Profile};
 pub use spool::SpoolDir;

@@ -14,9 +14,10 @@ const FILE: &str = "plugin_settings";
 const DEFAULT_TIMEOUT: u32 = 120;
 /// A limit of more than a month is none.
 const MAX_TIMEOUT: u64 = 3_000_000;
+const MAX_FAILURES: u64 = 1_000_000;
 
-const WORDS: &str = "NAME timeout SECONDS, NAME on_error skip, defer or deny, or NAME isolate, \
-                     where NAME is a plugin's name as in the file plugins, or * for all";
+const WORDS: &str = "NAME timeout SECONDS, NAME on_error skip, defer or deny, \
+                     NAME quarantine FAILURES [SECONDS], or NAME isolate, where NAME is a plugin's name as in the file plugins, or * for all";
 
 /// What the failure of a plugin's call means for the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +39,17 @@ pub struct PluginSetting {
     pub on_error: Option<OnError>,
     /// A worker in which it ran serves no other session.
     pub isolate: bool,
+    /// `None`: it is always called.
+    pub quarantine: Option<Quarantine>,
+}
+
+/// When a plugin is not called for some time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quarantine {
+    /// As many failures of one of its hooks in a row.
+    pub failures: u32,
+    /// 0: until a reload.
+    pub seconds: u32,
 }
 
 /// See the module's description.
@@ -54,6 +66,7 @@ struct Given {
     timeout: Option<(u32, Option<Place>)>,
     on_error: Option<(OnError, Option<Place>)>,
     isolate: Option<((), Option<Place>)>,
+    quarantine: Option<(Quarantine, Option<Place>)>,
 }
 
 impl PluginSettings {
@@ -75,11 +88,16 @@ impl PluginSettings {
         let own = self.named.get(name);
         let value = |of: fn(&Given) -> Option<u32>| own.and_then(of).or_else(|| of(&self.all));
         let on_error = |given: &Given| given.on_error.as_ref().map(|(value, _)| *value);
+        let quarantine = |given: &Given| given.quarantine.as_ref().map(|(value, _)| *value);
         PluginSetting {
             timeout: value(|given| given.timeout.as_ref().map(|(value, _)| *value))
                 .unwrap_or(DEFAULT_TIMEOUT),
             on_error: own.and_then(on_error).or_else(|| on_error(&self.all)),
             isolate: self.all.isolate.is_some() || own.is_some_and(|own| own.isolate.is_some()),
+            quarantine: own
+                .and_then(quarantine)
+                .or_else(|| quarantine(&self.all))
+                .filter(|quarantine| quarantine.failures > 0),
         }
     }
 
@@ -110,9 +128,7 @@ impl PluginSettings {
         let place = Some(entry.place.clone());
         let first = match words {
             [b"timeout", seconds] => {
-                let seconds = digits(seconds, 10).filter(|seconds| *seconds <= MAX_TIMEOUT);
-                let seconds = seconds.and_then(|seconds| u32::try_from(seconds).ok());
-                let seconds = seconds.ok_or_else(|| ConfigError::Value {
+                let seconds = number(seconds, MAX_TIMEOUT).ok_or_else(|| ConfigError::Value {
                     place: entry.place.clone(),
                     name: "timeout".to_owned(),
                     found: entry.text.escape_ascii().to_string(),
@@ -123,6 +139,23 @@ impl PluginSettings {
             [b"on_error", b"skip"] => once(&mut given.on_error, OnError::Skip, place),
             [b"on_error", b"defer"] => once(&mut given.on_error, OnError::Defer, place),
             [b"on_error", b"deny"] => once(&mut given.on_error, OnError::Deny, place),
+            [b"quarantine", failures, rest @ ..] if rest.len() < 2 => {
+                let failures = number(failures, MAX_FAILURES);
+                let seconds = rest
+                    .first()
+                    .map_or(Some(0), |word| number(word, MAX_TIMEOUT));
+                let quarantine = failures
+                    .zip(seconds)
+                    .map(|(failures, seconds)| Quarantine { failures, seconds })
+                    .ok_or_else(|| ConfigError::Value {
+                        place: entry.place.clone(),
+                        name: "quarantine".to_owned(),
+                        found: entry.text.escape_ascii().to_string(),
+                        allowed: "NAME quarantine FAILURES [SECONDS], FAILURES 1 to 1000000 or 0 for \
+                                  never, SECONDS 1 to 3000000 or none for until a reload",
+                    })?;
+                once(&mut given.quarantine, quarantine, place)
+            }
             [b"isolate"] => once(&mut given.isolate, (), place),
             _ => return Err(not_understood()),
         };
@@ -135,6 +168,11 @@ impl PluginSettings {
             }),
         }
     }
+}
+
+fn number(word: &[u8], most: u64) -> Option<u32> {
+    let number = digits(word, 10).filter(|number| *number <= most)?;
+    u32::try_from(number).ok()
 }
 
 /// Sets what was not set; else gives the place where it was.

@@ -4,6 +4,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -167,6 +168,7 @@ impl Body {
             .create_new(true)
             .mode(0o600)
             .open(&path)
+            .and_then(above_standard)
             .map_err(fail("create"))?;
         let written = file.write_all(&self.memory);
         self.file = Some(SpoolFile {
@@ -286,6 +288,15 @@ impl SpoolFile {
                 return Ok(bytes);
             }
         }
+    }
+}
+
+/// Where a plugin has closed one of the descriptors 0 to 2, the file gets its number, and what goes
+/// to the client or to the log would go into the message.
+fn above_standard(file: File) -> std::io::Result<File> {
+    match file.as_raw_fd() {
+        0..3 => Ok(rustix::io::fcntl_dupfd_cloexec(&file, 3)?.into()),
+        _ => Ok(file),
     }
 }
 

@@ -1,12 +1,14 @@
 //! What the processes run: loads config and plugins in the zygote, and is a worker's life.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::load::{self, Found};
 use super::{inetd, native, worker};
 use crate::hook::Hook;
-use crate::plugin::Registry;
+use crate::plugin::{Guards, Registry};
 use crate::server::{Engine, LoadFacts, Names, OneSessionError, WorkerLink};
+use crate::watch::Rule;
 
 /// The SMTP service.
 pub struct SmtpEngine {
@@ -39,17 +41,17 @@ impl Engine for SmtpEngine {
     }
 
     fn names(&self, loaded: &Found) -> Names {
-        let guards = match loaded {
-            Found::Perl(loaded) => loaded.host.guards.get(),
-            Found::Native(loaded) => Some(&loaded.plugins.guards),
-        };
         Names {
-            plugins: guards.map_or_else(Vec::new, |guards| guards.names().to_vec()),
+            plugins: guards(loaded).map_or_else(Vec::new, |guards| guards.names().to_vec()),
             hooks: Hook::ALL
                 .iter()
                 .map(|hook| hook.name().to_owned())
                 .collect(),
         }
+    }
+
+    fn quarantine_rules(&self, loaded: &Found) -> Vec<Rule> {
+        guards(loaded).map_or_else(Vec::new, |guards| guards.rules())
     }
 
     fn before_fork(&self, loaded: &mut Found) {
@@ -85,5 +87,12 @@ impl Engine for SmtpEngine {
 
     fn one_session(&self) -> Result<i32, OneSessionError> {
         inetd::serve(self)
+    }
+}
+
+fn guards(loaded: &Found) -> Option<&Rc<Guards>> {
+    match loaded {
+        Found::Perl(loaded) => loaded.host.guards.get(),
+        Found::Native(loaded) => Some(&loaded.plugins.guards),
     }
 }

@@ -15,6 +15,7 @@ use crate::perl::port::{AuthFact, Own, Port};
 use crate::perl::{Sv, interpreter, stdio};
 use crate::session::{self, Machine, Outcome};
 use crate::smtp::Reply;
+use crate::watch;
 
 /// A session in Perl's hands. Weak, since the host keeps it and the session keeps the host.
 pub struct SessionPort(pub Weak<Session>);
@@ -49,6 +50,12 @@ fn unwind(left: Left) -> Unwind {
         Left::Exited => Unwind::Exited(0),
         Left::Interrupted => Unwind::Died(Sv::bytes(b"Interrupted: it has taken too long\n")),
     }
+}
+
+/// A session that is over in order leaves the Perl code that has ended it as an exit does.
+fn left() -> Unwind {
+    watch::excuse_exit();
+    Unwind::Exited(0)
 }
 
 impl Port for SessionPort {
@@ -153,7 +160,7 @@ impl Port for SessionPort {
         match self.nested(&session, machine)? {
             Outcome::Returned(verdict) => Ok(verdict),
             Outcome::Closed => Ok(Verdict::new(Code::Done)),
-            Outcome::Disconnected => Err(Unwind::Exited(0)),
+            Outcome::Disconnected => Err(left()),
         }
     }
 
@@ -184,13 +191,13 @@ impl Port for SessionPort {
     fn disconnect(&self) -> Result<(), Unwind> {
         let session = self.session()?;
         let _ = self.nested(&session, session::disconnect(session.state.clone()));
-        Err(Unwind::Exited(0))
+        Err(left())
     }
 
     fn dispatch(&self, line: Vec<u8>) -> Result<(), Unwind> {
         let session = self.session()?;
         match self.nested(&session, session::dispatch(session.state.clone(), line))? {
-            Outcome::Disconnected | Outcome::Closed => Err(Unwind::Exited(0)),
+            Outcome::Disconnected | Outcome::Closed => Err(left()),
             Outcome::Returned(_) => Ok(()),
         }
     }
@@ -198,7 +205,7 @@ impl Port for SessionPort {
     fn run_own(&self, own: Own) -> Result<Option<Vec<u8>>, Unwind> {
         let session = self.session()?;
         match self.nested(&session, own::machine(session.state.clone(), own))? {
-            Outcome::Disconnected | Outcome::Closed => Err(Unwind::Exited(0)),
+            Outcome::Disconnected | Outcome::Closed => Err(left()),
             Outcome::Returned(verdict) => Ok(own::text_of(verdict)),
         }
     }

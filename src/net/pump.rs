@@ -306,6 +306,7 @@ mod tests {
                 native: false,
             },
             1,
+            false,
         );
         let (call, wake) = (begin(&spot), descriptor.get().unwrap());
         let serial = page.running()[0].serial;

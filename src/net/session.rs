@@ -20,10 +20,9 @@ use crate::hook::{HookCall, Verdict};
 use crate::mail::Shown;
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
-use crate::perl::log::LOGCRIT;
 use crate::perl::turn::Belongings;
 use crate::perl::{Chain, Dropped, Progress, Sv, any_dropped, release_dropped, stdio};
-use crate::plugin::{Loaded as Natives, TooLate, lateness};
+use crate::plugin::Loaded as Natives;
 use crate::session::{ReadEvent, State};
 use crate::watch;
 
@@ -300,18 +299,29 @@ impl Session {
                 }
             }
         };
+        stdio::end_alarm();
         if outcome.is_ok() {
             stdio::flush();
-            if !self.taken.get() && stdio::taken() {
+            let closed = stdio::closed();
+            if !closed && !self.taken.get() && stdio::taken() {
                 self.hand_over();
             } else if lent || self.state.input.borrow().is_empty() {
                 self.take_input_back();
+            }
+            if closed && !self.mend() {
+                return Err(Exited);
             }
             if let Err(Unwind::Exited(_)) = release_dropped() {
                 return Err(Exited);
             }
         }
         outcome
+    }
+
+    /// A plugin has closed a handle that others find open. False where that cannot be undone.
+    fn mend(&self) -> bool {
+        self.host.restore_stderr().is_ok()
+            && (self.taken.get() || (self.transport.take_stdio().is_ok() && stdio::fresh().is_ok()))
     }
 
     /// A plugin has taken the client over. What the client sent before the handshake was not
@@ -437,13 +447,9 @@ impl Session {
         watch::set_session(self.id);
         match guard.run(handler.call(&access, call)).await {
             Ok(verdict) => verdict,
-            Err(TooLate) => {
-                self.log(
-                    LOGCRIT,
-                    None,
-                    None,
-                    lateness(name, hook, &guard).into_bytes(),
-                );
+            Err(unanswered) => {
+                let (level, text) = unanswered.told(name, hook, &guard);
+                self.log(level, None, None, text.into_bytes());
                 guard.on_lateness().unwrap_or_else(Verdict::declined)
             }
         }

@@ -59,7 +59,7 @@ impl Stage {
 
     /// A session begins, and has its turn.
     pub fn begin(&self, session: &Rc<Session>, port: Rc<dyn Port>) -> Result<(), Unwind> {
-        self.clear()?;
+        self.set_aside()?;
         take_stdio(session)?;
         self.host.begin_session(port, &session.environment())?;
         self.on.replace(Some(session.clone()));
@@ -71,7 +71,7 @@ impl Stage {
         if self.is_on(session) {
             return Ok(());
         }
-        self.clear()?;
+        self.set_aside()?;
         take_stdio(session)?;
         if let Some(belongings) = session.belongings.take() {
             self.host.begin_turn(belongings, &session.environment())?;
@@ -82,6 +82,12 @@ impl Stage {
 
     /// It is no session's turn.
     pub fn clear(&self) -> Result<(), Unwind> {
+        self.set_aside()?;
+        self.release_stdio()
+    }
+
+    /// The same where another session is next, whose client comes to descriptors 0 and 1.
+    fn set_aside(&self) -> Result<(), Unwind> {
         let Some(session) = self.on.take() else {
             return Ok(());
         };
@@ -96,14 +102,19 @@ impl Stage {
             return Ok(session.belongings.take());
         }
         self.on.take();
-        self.take_from(session).map(Some)
+        let belongings = self.take_from(session)?;
+        self.release_stdio()?;
+        Ok(Some(belongings))
     }
 
     fn take_from(&self, session: &Session) -> Result<Belongings, Unwind> {
         let belongings = self.host.end_turn(self.idle.clone())?;
         session.set_changed(belongings.changed());
-        release_stdio(&self.null).map_err(|_| Unwind::Exited(0))?;
         Ok(belongings)
+    }
+
+    fn release_stdio(&self) -> Result<(), Unwind> {
+        release_stdio(&self.null).map_err(|_| Unwind::Exited(0))
     }
 
     /// The session, whose turn it is, has ended.

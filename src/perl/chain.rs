@@ -7,15 +7,15 @@ use std::rc::Rc;
 use super::call::{Unwind, call_hook, stringify};
 use super::contents::Owner;
 use super::host::{self, Host};
-use super::log::{LOGCRIT, LOGDEBUG, LOGERROR};
+use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::object;
 use super::sys;
 use super::value::{PerlValue, Sv};
 use super::xs::{FIRST_NATIVE, Frame, Raise};
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Note, Notes};
-use crate::plugin::{Guard, lateness};
-use crate::watch::{self, Call};
+use crate::plugin::{Guard, lateness, quarantined};
+use crate::watch::{self, Call, End};
 
 /// A chain on its way.
 pub struct Chain {
@@ -147,9 +147,16 @@ impl Host {
             return Ok(None);
         }
         let guard = self.guard(owner.as_deref(), hook, || name.to_vec());
+        if let Some(guard) = guard.as_deref().filter(|guard| guard.is_quarantined()) {
+            if !chain.quiet {
+                let text = quarantined(name, hook);
+                self.log(LOGINFO, None, None, &[Sv::bytes(text.as_bytes())])?;
+            }
+            return Ok(guard.on_lateness().filter(|_| !chain.quiet));
+        }
         let running = guard.as_deref().map(Guard::begin);
         let outcome = call_hook(&entry.code, owner.as_deref(), &mut args);
-        let late = end(running, matches!(outcome, Err(Unwind::Died(_))));
+        let late = end(running, outcome.as_ref().err(), hook, || name.to_vec());
         if let Some(guard) = guard.as_deref().filter(|_| late)
             && !matches!(outcome, Err(Unwind::Exited(_)))
         {
@@ -354,10 +361,29 @@ impl Host {
 
 /// A call is over; says whether it had to end. Then the process serves nobody else: what the
 /// interrupt has left half done is not to be met by another session.
-pub(super) fn end(running: Option<Call<'_>>, died: bool) -> bool {
+pub(super) fn end(
+    running: Option<Call<'_>>,
+    unwound: Option<&Unwind>,
+    hook: Hook,
+    name: impl FnOnce() -> Vec<u8>,
+) -> bool {
     let Some(call) = running else { return false };
     let late = call.is_interrupted();
-    call.end(died && !late, late);
+    let exited = call.end(match unwound {
+        Some(Unwind::Exited(_)) => End::Exited,
+        _ if late => End::Late,
+        Some(Unwind::Died(_)) => End::Died,
+        None => End::Returned,
+    });
+    if exited {
+        // Past the logging plugins: no Perl code runs before its process is left.
+        let name = name();
+        let name = String::from_utf8_lossy(&name);
+        tracing::error!(
+            "plugin {name} running the {} hook has called exit",
+            hook.name()
+        );
+    }
     if late {
         super::interrupt::calm();
         watch::wear_out();

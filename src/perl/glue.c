@@ -52,6 +52,7 @@ int cp_start(int argc, char **argv) {
     dTHXa(cp_perl);
     perl_construct(my_perl);
     cp_watch_require();
+    cp_watch_alarm();
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;

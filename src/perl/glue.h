@@ -111,7 +111,10 @@ void cp_note_state(void);
 /* Whether any of them is another than was noted; the variables in %ENV that each session sets
  * are not looked at. */
 int cp_state_differs(void);
-void cp_restore_signal_mask(void);
+/* The signal mask, and the signals that are the host's, as they were noted. */
+void cp_restore_signals(void);
+/* Cancels an alarm that Perl code has set and left. */
+void cp_end_alarm(void);
 /* Sets a variable of the environment, in %ENV too. For a few names that are set again and again:
  * what perl allocates for an assignment to %ENV is never freed. */
 void cp_set_variable(const char *name, const char *value, size_t length);
@@ -225,9 +228,13 @@ void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit);
 
 /* ---- the client on STDIN and STDOUT ---- */
 
-/* Makes *STDIN and *STDOUT fresh handles on descriptors 0 and 1. What a plugin has put in their
+/* Makes *STDIN, *STDOUT and *STDERR fresh handles on descriptors 0, 1 and 2. What a plugin has put in their
  * place is released, which may exit: an outcome. */
 int cp_fresh_stdio(void);
+/* The same for *STDERR alone. */
+int cp_fresh_stderr(void);
+/* Whether a plugin has closed one of the three. */
+int cp_stdio_closed(void);
 /* Whether a plugin has put another handle in the place of *STDIN or *STDOUT. */
 /* The handle in the place of STDIN (0) or STDOUT (1): a new reference, or null. */
 cp_sv *cp_stdio_in_place(int fd);

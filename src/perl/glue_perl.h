@@ -49,6 +49,9 @@ void cp_free_cycles_with(pTHX_ SV *owner, const cp_made *made);
 /* From then on, code that is compiled finds the host's modules. */
 void cp_watch_require(void);
 
+/* From then on, code that is compiled says when it sets an alarm. */
+void cp_watch_alarm(void);
+
 #define SV(value) ((SV *)(value))
 #define CP(value) ((cp_sv *)(value))
 

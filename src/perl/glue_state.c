@@ -5,6 +5,7 @@
  */
 #include "glue_perl.h"
 #include <signal.h>
+#include <unistd.h>
 
 static HV *noted_env;
 static HV *noted_signals;
@@ -12,6 +13,10 @@ static SV *noted_variables[4]; /* $/ $\ $, $0 */
 static GV *noted_handle;
 static UV noted_hooks;
 static sigset_t noted_mask;
+
+/* Signals of the host's own, which perl does not know: after a `local` it makes them the system's. */
+static const int own_signals[] = {SIGPIPE, SIGURG};
+static struct sigaction noted_actions[C_ARRAY_LENGTH(own_signals)];
 
 static SV *variable(pTHX_ int which) {
     SV *sv = which == 0   ? PL_rs
@@ -136,6 +141,8 @@ void cp_note_state(void) {
     noted_handle = PL_defoutgv;
     noted_hooks = hooks_now(aTHX);
     sigprocmask(SIG_SETMASK, NULL, &noted_mask);
+    for (size_t i = 0; i < C_ARRAY_LENGTH(own_signals); i++)
+        sigaction(own_signals[i], NULL, &noted_actions[i]);
 }
 
 int cp_state_differs(void) {
@@ -148,7 +155,37 @@ int cp_state_differs(void) {
            differs(aTHX_ noted_env, GvHVn(PL_envgv), is_lasting);
 }
 
-void cp_restore_signal_mask(void) { sigprocmask(SIG_SETMASK, &noted_mask, NULL); }
+void cp_restore_signals(void) {
+    sigprocmask(SIG_SETMASK, &noted_mask, NULL);
+    for (size_t i = 0; i < C_ARRAY_LENGTH(own_signals); i++) {
+        struct sigaction now;
+        if (!sigaction(own_signals[i], NULL, &now) &&
+            now.sa_handler != noted_actions[i].sa_handler)
+            sigaction(own_signals[i], &noted_actions[i], NULL);
+    }
+}
+
+static int alarm_set;
+static Perl_ppaddr_t perl_alarm;
+
+static OP *pp_alarm_noted(pTHX) {
+    alarm_set = 1;
+    return perl_alarm(aTHX);
+}
+
+void cp_watch_alarm(void) {
+    if (!perl_alarm) {
+        perl_alarm = PL_ppaddr[OP_ALARM];
+        PL_ppaddr[OP_ALARM] = pp_alarm_noted;
+    }
+}
+
+void cp_end_alarm(void) {
+    if (alarm_set) {
+        alarm_set = 0;
+        alarm(0);
+    }
+}
 
 /* The texts NAME=VALUE that are in this process's environment, each in a block of its own. */
 static char *variables[8];

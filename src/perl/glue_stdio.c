@@ -10,6 +10,8 @@
 /* The handles that a session starts with: *STDIN and *STDOUT may be given others by a plugin. */
 static IO *client_in;
 static IO *client_out;
+/* Where warnings go, and what programs that plugins run complain to. */
+static IO *own_err;
 
 static GV *stdout_gv;
 
@@ -50,15 +52,32 @@ static IO *give_handle(pTHX_ GV *gv, IO *mine, int fd, const char *mode) {
     return mine;
 }
 
+static int fresh_err(pTHX) {
+    if (PL_stderrgv)
+        own_err = give_handle(aTHX_ PL_stderrgv, own_err, 2, "w");
+    return CP_OK;
+}
+
+int cp_fresh_stderr(void) { return cp_guard(fresh_err); }
+
 static int fresh(pTHX) {
     if (!stdout_gv)
         stdout_gv = gv_fetchpv("STDOUT", GV_ADD | GV_NOTQUAL, SVt_PVIO);
     client_in = give_handle(aTHX_ PL_stdingv, client_in, 0, "r");
     client_out = give_handle(aTHX_ stdout_gv, client_out, 1, "w");
-    return CP_OK;
+    return fresh_err(aTHX);
 }
 
 int cp_fresh_stdio(void) { return cp_guard(fresh); }
+
+int cp_stdio_closed(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return client_in && (!GvIOp(PL_stdingv) || !GvIOp(stdout_gv) ||
+                         (GvIOp(PL_stdingv) == client_in && !IoIFP(client_in)) ||
+                         (GvIOp(stdout_gv) == client_out && !IoOFP(client_out)) ||
+                         (own_err && GvIOp(PL_stderrgv) == own_err && !IoOFP(own_err)));
+}
 
 int cp_stdio_taken(void) {
     dTHXa(cp_perl);

@@ -153,9 +153,15 @@ impl Host {
             let guard = self.guard(owner.as_deref(), Hook::Logging, || {
                 name().unwrap_or_default()
             });
+            if guard.as_deref().is_some_and(Guard::is_quarantined) {
+                continue;
+            }
             let running = guard.as_deref().map(Guard::begin);
             let outcome = call_hook_for_code(&code, owner.as_deref(), &mut args);
-            end(running, matches!(outcome, Err(Unwind::Died(_))));
+            let unwound = outcome.as_ref().err();
+            end(running, unwound, Hook::Logging, || {
+                name().unwrap_or_default()
+            });
             match outcome {
                 // What dies, or returns undef, is passed over; saying so would not end.
                 Ok(None) | Err(Unwind::Died(_)) => {}

@@ -8,6 +8,7 @@ mod config_hook;
 mod contents;
 pub mod grammar;
 pub mod host;
+mod identity;
 mod idle;
 pub mod interpreter;
 pub mod interrupt;
@@ -20,6 +21,7 @@ pub mod port;
 mod process_state;
 pub mod scripted;
 mod session;
+mod stderr;
 pub mod stdio;
 #[rustfmt::skip]
 mod sys;

@@ -11,8 +11,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::{WaitOptions, umask};
 
 use super::call::{Unwind, Want, call_function};
-use super::sys;
 use super::value::Sv;
+use super::{identity, stderr, sys};
+use crate::watch;
 
 /// What was noted before a worker's first session.
 struct Noted {
@@ -40,6 +41,8 @@ impl Changes {
 #[derive(Default)]
 pub struct ProcessState {
     noted: OnceCell<Noted>,
+    identity: identity::Noted,
+    stderr: stderr::Noted,
 }
 
 impl ProcessState {
@@ -51,6 +54,8 @@ impl ProcessState {
         call_function("Camelpost::note_state", &[], Want::Void)?;
         // SAFETY: the interpreter runs, and no Perl code runs now.
         unsafe { sys::cp_note_state() }
+        self.identity.note();
+        self.stderr.note();
         let mask = umask(Mode::empty());
         umask(mask);
         let _ = self.noted.set(Noted {
@@ -59,6 +64,20 @@ impl ProcessState {
             identity: working_directory(),
         });
         Ok(())
+    }
+
+    pub fn restore_stderr(&self) {
+        self.stderr.restore();
+    }
+
+    /// A session is over: where it has made something else of the process, that serves no other.
+    pub fn check_identity(&self) {
+        if !watch::is_worn()
+            && let Some(what) = self.identity.changed()
+        {
+            watch::wear_out();
+            tracing::warn!("a plugin has changed {what}: this worker serves no other session");
+        }
     }
 
     /// The variables of the connection that the inetd flavours had.
@@ -115,11 +134,13 @@ impl ProcessState {
     pub fn restore(&self) -> Result<(), Unwind> {
         // A timer of the session's must not end a later one.
         super::stdio::cancel_alarm();
+        self.stderr.restore();
         // SAFETY: the interpreter runs, and no Perl code runs now.
-        unsafe { sys::cp_restore_signal_mask() }
         if self.differs() {
             call_function("Camelpost::restore_state", &[], Want::Void)?;
         }
+        // SAFETY: as above. Last, as perl makes a handler that goes the system's.
+        unsafe { sys::cp_restore_signals() }
         if let Some(noted) = self.noted.get() {
             umask(noted.umask);
             if working_directory() != noted.identity

@@ -45,7 +45,14 @@ impl Host {
         drop(ended);
         self.contents.end_session();
         super::value::release_dropped()?;
+        self.process_state.check_identity();
         self.process_state.restore()
+    }
+
+    /// STDERR is what it was.
+    pub fn restore_stderr(&self) -> Result<(), Unwind> {
+        self.process_state.restore_stderr();
+        stdio::fresh_stderr()
     }
 
     /// No session is open: children that plugins have left behind are nobody's.

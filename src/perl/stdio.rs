@@ -1,4 +1,4 @@
-//! The client on Perl's STDIN and STDOUT: fresh handles at a session's start, bytes that were
+//! The client on Perl's STDIN and STDOUT, and the process's own STDERR: fresh handles at a session's start, bytes that were
 //! read ahead lent to STDIN for a call and taken back after it.
 
 use std::os::fd::{AsFd, IntoRawFd};
@@ -7,11 +7,23 @@ use super::call::{Unwind, Want, call_function};
 use super::sys;
 use super::value::Sv;
 
-/// *STDIN and *STDOUT are handles on descriptors 0 and 1 with empty buffers. What a plugin has
+/// *STDIN, *STDOUT and *STDERR are handles on descriptors 0, 1 and 2 with empty buffers. What a plugin has
 /// put in their place is released.
 pub fn fresh() -> Result<(), Unwind> {
     // SAFETY: the interpreter runs; exiting ends in the outcome.
     Unwind::check_exit(unsafe { sys::cp_fresh_stdio() })
+}
+
+/// The same for *STDERR alone.
+pub(super) fn fresh_stderr() -> Result<(), Unwind> {
+    // SAFETY: as above.
+    Unwind::check_exit(unsafe { sys::cp_fresh_stderr() })
+}
+
+/// Whether a plugin has closed one of them: what is opened next would get its descriptor.
+pub fn closed() -> bool {
+    // SAFETY: compares pointers.
+    unsafe { sys::cp_stdio_closed() != 0 }
 }
 
 /// Whether a plugin has put another handle in the place of *STDIN or *STDOUT (plugin `tls`).
@@ -92,7 +104,13 @@ pub fn client_handle(socket: impl AsFd) -> Option<Sv> {
     made.into_iter().next().filter(Sv::is_defined)
 }
 
-/// Cancels a pending alarm.
+/// Cancels an alarm that a plugin has left pending, as qpsmtpd's own does when it reads on.
+pub fn end_alarm() {
+    // SAFETY: sets this process's timer only.
+    unsafe { sys::cp_end_alarm() }
+}
+
+/// Cancels a pending alarm, whoever has set it.
 pub fn cancel_alarm() {
     // SAFETY: sets this process's timer only.
     unsafe {

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
-use crate::watch::{self, Call, Place, Spot};
+use crate::watch::{self, Call, End, Place, Rule, Spot};
 
 /// What holds for the calls of one plugin in one hook.
 #[derive(Debug)]
@@ -27,6 +27,14 @@ impl Guard {
             watch::wear_out();
         }
         watch::begin(&self.spot)
+    }
+
+    /// Whether the plugin has failed too often in a row: it is not called, and [`on_lateness`]
+    /// stands in for it.
+    ///
+    /// [`on_lateness`]: Guard::on_lateness
+    pub fn is_quarantined(&self) -> bool {
+        watch::is_out(&self.spot)
     }
 
     /// The plugin's verdict, for the sums.
@@ -50,24 +58,56 @@ impl Guard {
         (limit > 0).then(|| Duration::from_millis(limit.into()))
     }
 
-    /// Runs a native plugin's call for as long as it may take. `Err`: its time was over.
-    pub async fn run(&self, called: impl Future<Output = Verdict>) -> Result<Verdict, TooLate> {
+    /// Runs a native plugin's call for as long as it may take, unless it is not to be called.
+    pub async fn run(&self, called: impl Future<Output = Verdict>) -> Result<Verdict, Unanswered> {
+        if self.is_quarantined() {
+            return Err(Unanswered::Quarantined);
+        }
         let call = self.begin();
         let verdict = match self.limit() {
             Some(limit) => tokio::time::timeout(limit, called).await.ok(),
             None => Some(called.await),
         };
-        call.end(false, verdict.is_none());
+        call.end(match verdict {
+            Some(_) => End::Returned,
+            None => End::Late,
+        });
         if let Some(verdict) = &verdict {
             self.gave(&verdict.code);
         }
-        verdict.ok_or(TooLate)
+        verdict.ok_or(Unanswered::TooLate)
     }
 }
 
-/// A call's time was over.
+/// Why a native plugin has given no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooLate;
+pub enum Unanswered {
+    TooLate,
+    Quarantined,
+}
+
+impl Unanswered {
+    /// The line for the log, with its level.
+    pub fn told(self, plugin: &[u8], hook: Hook, guard: &Guard) -> (u8, String) {
+        match self {
+            Unanswered::TooLate => (LOGCRIT, lateness(plugin, hook, guard)),
+            Unanswered::Quarantined => (LOGINFO, quarantined(plugin, hook)),
+        }
+    }
+}
+
+const LOGCRIT: u8 = 2;
+const LOGINFO: u8 = 6;
+
+/// The words for the log where a plugin is not called.
+pub fn quarantined(plugin: &[u8], hook: Hook) -> String {
+    format!(
+        "plugin {} is in quarantine, the {} hook goes on without it (plugin_settings: quarantine, \
+         on_error)",
+        String::from_utf8_lossy(plugin),
+        hook.name()
+    )
+}
 
 /// The words for the log.
 pub fn lateness(plugin: &[u8], hook: Hook, guard: &Guard) -> String {
@@ -121,6 +161,19 @@ impl Guards {
         &self.plugins
     }
 
+    /// When plugins are put into quarantine.
+    pub fn rules(&self) -> Vec<Rule> {
+        let rule = |(plugin, name): (u16, &String)| {
+            let quarantine = self.settings.of(name.as_bytes()).quarantine?;
+            Some(Rule {
+                plugin,
+                failures: quarantine.failures,
+                seconds: quarantine.seconds,
+            })
+        };
+        (0..).zip(&self.plugins).filter_map(rule).collect()
+    }
+
     /// Whether a process that has called the plugin is to serve one session only.
     pub fn isolates(&self, name: &[u8]) -> bool {
         self.settings.of(name).isolate
@@ -145,7 +198,11 @@ impl Guards {
         };
         let setting = self.settings.of(name);
         let guard = Rc::new(Guard {
-            spot: Spot::new(place, setting.timeout.saturating_mul(1000)),
+            spot: Spot::new(
+                place,
+                setting.timeout.saturating_mul(1000),
+                setting.quarantine.is_some(),
+            ),
             on_error: setting.on_error,
             isolate: setting.isolate,
         });
@@ -165,13 +222,13 @@ mod tests {
             native: true,
         };
         Guard {
-            spot: Spot::new(place, milliseconds),
+            spot: Spot::new(place, milliseconds, false),
             on_error: None,
             isolate: false,
         }
     }
 
-    fn run(guard: &Guard, called: impl Future<Output = Verdict>) -> Result<Verdict, TooLate> {
+    fn run(guard: &Guard, called: impl Future<Output = Verdict>) -> Result<Verdict, Unanswered> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_time()
             .build()
@@ -184,11 +241,37 @@ mod tests {
         let page = Box::leak(crate::watch::Page::empty());
         watch::attach(page);
         let guard = guard(5);
-        assert_eq!(run(&guard, std::future::pending()).err(), Some(TooLate));
+        let ended = run(&guard, std::future::pending());
+        assert_eq!(ended.err(), Some(Unanswered::TooLate));
         assert_eq!(guard.on_lateness().unwrap().code, Code::DenySoft);
         assert_eq!(page.running(), []);
         let sums: Vec<_> = page.sums().map(|(_, sum)| (sum.calls, sum.late)).collect();
         assert_eq!(sums, [(1, 1)]);
+    }
+
+    #[test]
+    fn a_native_plugin_that_is_late_too_often_is_not_called() {
+        watch::attach(Box::leak(crate::watch::Page::empty()));
+        let ledger: &'static crate::watch::Ledger = Box::leak(crate::watch::Ledger::empty());
+        ledger.set(Rule {
+            plugin: 0,
+            failures: 2,
+            seconds: 0,
+        });
+        watch::attach_ledger(ledger);
+        let guard = Guard {
+            spot: Spot::new(guard(5).spot.place, 5, true),
+            ..guard(5)
+        };
+        for _ in 0..2 {
+            let ended = run(&guard, std::future::pending());
+            assert_eq!(ended.err(), Some(Unanswered::TooLate));
+        }
+        let never = async { panic!("it is called") };
+        assert_eq!(run(&guard, never).err(), Some(Unanswered::Quarantined));
+        let (level, told) = Unanswered::Quarantined.told(b"native/x", Hook::Rcpt, &guard);
+        assert_eq!(level, 6);
+        assert!(told.starts_with("plugin native/x is in quarantine, the rcpt hook"));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod guard;
 mod registry;
 
 pub use context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
-pub use guard::{Guard, Guards, TooLate, lateness};
+pub use guard::{Guard, Guards, Unanswered, lateness, quarantined};
 pub use registry::{Handler, Hooks, Loaded, PluginArgs, PluginError, Registry};
 
 use crate::config::ConfigDir;

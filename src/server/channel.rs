@@ -111,7 +111,7 @@ impl Channel {
         let mut descriptor = None;
         for message in control.drain() {
             if let RecvAncillaryMessage::ScmRights(descriptors) = message {
-                descriptor = descriptors.last();
+                descriptor = descriptors.last().map(above_standard);
             }
         }
         if got.bytes == 0 {
@@ -127,6 +127,15 @@ impl Channel {
     pub(super) fn shut(&self) {
         // An error means that it has ended already.
         let _ = shutdown(&self.0, Shutdown::Both);
+    }
+}
+
+/// Where a plugin has closed one of the descriptors 0 to 2, what is received gets its number, and is
+/// then taken for another client's stream, or for the log.
+fn above_standard(descriptor: OwnedFd) -> OwnedFd {
+    match descriptor.as_raw_fd() {
+        0..3 => rustix::io::fcntl_dupfd_cloexec(&descriptor, 3).unwrap_or(descriptor),
+        _ => descriptor,
     }
 }
 

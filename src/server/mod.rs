@@ -13,6 +13,7 @@ mod clients;
 mod control;
 mod detach;
 mod generation;
+mod ledger;
 mod listen;
 mod message;
 mod metrics;
@@ -32,7 +33,7 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
+    QuarantineStatus, SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
@@ -46,6 +47,7 @@ pub use start::{
     ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
     serve,
 };
+pub use supervisor::MemoryLimits;
 pub use worker::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 
@@ -79,6 +81,11 @@ pub trait Engine {
     /// The names of what its workers write to their pages.
     fn names(&self, _loaded: &Self::Loaded) -> Names {
         Names::default()
+    }
+
+    /// Which plugins are not called for some time when they have failed too often.
+    fn quarantine_rules(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Rule> {
+        Vec::new()
     }
 
     /// Called in the zygote before each fork: buffered output would be written twice.

@@ -14,7 +14,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use super::channel::Channel;
-use crate::watch::Page;
+use crate::watch::{Ledger, Page};
 
 /// A user of this machine, as the user database gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -272,16 +272,37 @@ pub fn wake_by_interrupt(
     unsafe { AsyncFd::register_with_interest(wake, Interest::READABLE) }.map_err(io::Error::from)
 }
 
-/// A worker's page in this process's memory, until it is dropped.
-pub struct SharedPage(std::ptr::NonNull<Page>);
+/// What may lie in memory that processes share: atomics only, for which all bytes are valid, and
+/// zeroed memory is a value to begin with.
+pub trait Sharable: Sync + 'static {
+    /// The name of the memory, for those who look at a process.
+    const NAME: &'static str;
+}
 
-impl SharedPage {
-    /// Memory for a new page, of a size that nobody can change.
+impl Sharable for Page {
+    const NAME: &'static str = "camelpost-page";
+}
+
+impl Sharable for Ledger {
+    const NAME: &'static str = "camelpost-ledger";
+}
+
+/// Shared memory as this process has it mapped, until it is dropped.
+pub struct Shared<T: Sharable>(std::ptr::NonNull<T>);
+
+/// A worker's page.
+pub type SharedPage = Shared<Page>;
+
+/// What the workers of a generation share.
+pub type SharedLedger = Shared<Ledger>;
+
+impl<T: Sharable> Shared<T> {
+    /// New memory, of a size that nobody can change.
     pub fn create() -> io::Result<OwnedFd> {
         use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
-        let memory = memfd_create("camelpost-page", flags)?;
-        ftruncate(&memory, size_of::<Page>() as u64)?;
+        let memory = memfd_create(T::NAME, flags)?;
+        ftruncate(&memory, size_of::<T>() as u64)?;
         fcntl_add_seals(
             &memory,
             SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
@@ -290,53 +311,55 @@ impl SharedPage {
     }
 
     /// Maps what `create` made, here or in another process.
-    pub fn map(memory: &OwnedFd) -> io::Result<SharedPage> {
+    pub fn map(memory: &OwnedFd) -> io::Result<Shared<T>> {
         use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
         use rustix::mm::{MapFlags, ProtFlags, mmap};
         let sealed = fcntl_get_seals(memory)?.contains(SealFlags::SHRINK);
-        if !sealed || fstat(memory)?.st_size != size_of::<Page>() as i64 {
-            return Err(io::Error::other("this is no page for a worker"));
+        if !sealed || fstat(memory)?.st_size != size_of::<T>() as i64 {
+            let problem = format!("this is no memory of the kind {}", T::NAME);
+            return Err(io::Error::other(problem));
         }
         let (access, shared) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::SHARED);
         // SAFETY: a new mapping at an address that the kernel chooses.
         let memory = unsafe {
             mmap(
                 std::ptr::null_mut(),
-                size_of::<Page>(),
+                size_of::<T>(),
                 access,
                 shared,
                 memory,
                 0,
             )?
         };
-        let page = std::ptr::NonNull::new(memory.cast());
-        page.map(SharedPage)
+        let shared = std::ptr::NonNull::new(memory.cast());
+        shared
+            .map(Shared)
             .ok_or_else(|| io::Error::other("mapped at address 0"))
     }
 
-    /// The page for the rest of the process's life.
-    pub fn keep(self) -> &'static Page {
-        let page = self.0;
+    /// The memory for the rest of the process's life.
+    pub fn keep(self) -> &'static T {
+        let shared = self.0;
         std::mem::forget(self);
         // SAFETY: as in `deref`; the mapping is never undone.
-        unsafe { page.as_ref() }
+        unsafe { shared.as_ref() }
     }
 }
 
-impl std::ops::Deref for SharedPage {
-    type Target = Page;
+impl<T: Sharable> std::ops::Deref for Shared<T> {
+    type Target = T;
 
-    fn deref(&self) -> &Page {
-        // SAFETY: the mapping has a page's size, which its seals keep, and begins at a multiple
-        // of the system's page size; a Page is atomics only, for which all bytes are valid, so
+    fn deref(&self) -> &T {
+        // SAFETY: the mapping has the type's size, which its seals keep, and begins at a multiple
+        // of the system's page size; a Sharable is atomics only, for which all bytes are valid, so
         // that another process may write to it at any time.
         unsafe { self.0.as_ref() }
     }
 }
 
-impl Drop for SharedPage {
+impl<T: Sharable> Drop for Shared<T> {
     fn drop(&mut self) {
         // SAFETY: `map` has made this mapping, and references to it end with `self`.
-        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<Page>()) };
+        let _ = unsafe { rustix::mm::munmap(self.0.as_ptr().cast(), size_of::<T>()) };
     }
 }

@@ -20,7 +20,7 @@ use super::notify::Notify;
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
 use super::rate::Rate;
-use super::supervisor::Supervisor;
+use super::supervisor::{MemoryLimits, Supervisor};
 use super::upgrade::{Line, Predecessor};
 use super::{activation, detach, process, upgrade};
 
@@ -47,6 +47,8 @@ pub struct Settings {
     pub spare_workers: u32,
     /// Sessions after which a worker is replaced.
     pub sessions_per_life: u32,
+    /// What a worker may take for itself.
+    pub memory: MemoryLimits,
     pub pid_file: Option<PathBuf>,
     pub detach: bool,
     /// How much to lower the nice level of the supervisor alone; needs root.

@@ -9,13 +9,14 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, waitpid,
+    Pid, PidfdFlags, Signal, WaitOptions, pidfd_open, set_parent_process_death_signal, wait,
+    waitpid,
 };
 
 use super::channel::{Channel, Received, Wait};
 use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
 use super::worker::WorkerLink;
-use super::{Engine, process, progress};
+use super::{Engine, ledger, process, progress};
 
 struct Child {
     worker: u64,
@@ -76,7 +77,16 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         protocol: PROTOCOL,
         facts,
     };
-    if control.send(&names.encode(), None, Wait::Yes).is_err() {
+    let ledger = match ledger::make(&engine.quarantine_rules(&loaded)) {
+        Ok(ledger) => ledger,
+        Err(error) => {
+            let message = format!("camelpost: cannot make memory for the quarantine: {error}");
+            let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
+            return 1;
+        }
+    };
+    let ledger = ledger.as_ref().map(AsFd::as_fd);
+    if control.send(&names.encode(), ledger, Wait::Yes).is_err() {
         return 1;
     }
     if control.send(&ready.encode(), None, Wait::Yes).is_err() {
@@ -227,7 +237,8 @@ fn reap(
     children: &mut Vec<Child>,
     chores: &mut impl FnMut(Chore),
 ) -> io::Result<()> {
-    while let Ok(Some((pid, status))) = waitpid(None, WaitOptions::NOHANG) {
+    // Any child: a plugin may have put its worker into a process group of its own.
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
         let Some(place) = children.iter().position(|child| child.pid == pid) else {
             continue;
         };

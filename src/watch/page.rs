@@ -73,7 +73,8 @@ pub(super) struct Row {
     pub place: AtomicU32,
     pub died: AtomicU32,
     pub late: AtomicU32,
-    pub unused: AtomicU32,
+    /// Calls in which the process was to end, by exit.
+    pub exited: AtomicU32,
     pub calls: AtomicU64,
     pub nanoseconds: AtomicU64,
     pub buckets: [AtomicU32; BUCKETS],
@@ -123,7 +124,7 @@ impl Page {
             place: AtomicU32::new(0),
             died: AtomicU32::new(0),
             late: AtomicU32::new(0),
-            unused: AtomicU32::new(0),
+            exited: AtomicU32::new(0),
             calls: AtomicU64::new(0),
             nanoseconds: AtomicU64::new(0),
             buckets: std::array::from_fn(|_| AtomicU32::new(0)),

@@ -13,6 +13,8 @@ pub struct Sum {
     pub died: u64,
     /// Those whose time was over.
     pub late: u64,
+    /// Those that have ended the process: by exit, or because it crashed or was killed.
+    pub ended: u64,
     pub time: Duration,
     /// How many calls took less than [`upper_bound`] of the class, and not less than that of the
     /// class before.
@@ -39,6 +41,7 @@ impl Sum {
         self.calls += other.calls;
         self.died += other.died;
         self.late += other.late;
+        self.ended += other.ended;
         self.time += other.time;
         for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
             *mine += theirs;
@@ -81,6 +84,7 @@ impl Row {
             calls: self.calls.load(Ordering::Relaxed),
             died: self.died.load(Ordering::Relaxed).into(),
             late: self.late.load(Ordering::Relaxed).into(),
+            ended: self.exited.load(Ordering::Relaxed).into(),
             time: Duration::from_nanos(self.nanoseconds.load(Ordering::Relaxed)),
             buckets: std::array::from_fn(|at| self.buckets[at].load(Ordering::Relaxed).into()),
             verdicts: std::array::from_fn(|at| self.verdicts[at].load(Ordering::Relaxed).into()),

@@ -4,6 +4,7 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::ledger::Ledger;
 use super::now;
 use super::page::{Page, Place, ROWS, Row, SLOTS, VERDICTS};
 use super::queue::QueueOutcome;
@@ -24,6 +25,9 @@ thread_local! {
     static BEFORE: Cell<Option<&'static Writer>> = const { Cell::new(None) };
     /// What ran here may have left something behind that no other session is to meet.
     static WORN: Cell<bool> = const { Cell::new(false) };
+    static LEDGER: Cell<Option<&'static Ledger>> = const { Cell::new(None) };
+    /// An exit is on its way: what it leaves has not called it.
+    static EXITING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// A place that calls are written down for, as the worker holds it.
@@ -32,6 +36,8 @@ pub struct Spot {
     pub place: Place,
     /// A call's time in milliseconds; 0: any.
     pub limit: u32,
+    /// Its failures in a row are counted.
+    counted: bool,
     /// Its row in the page, once it has one.
     row: Cell<u32>,
 }
@@ -39,10 +45,11 @@ pub struct Spot {
 const NO_ROW: u32 = u32::MAX;
 
 impl Spot {
-    pub fn new(place: Place, limit: u32) -> Spot {
+    pub fn new(place: Place, limit: u32, counted: bool) -> Spot {
         Spot {
             place,
             limit,
+            counted,
             row: Cell::new(NO_ROW),
         }
     }
@@ -70,11 +77,42 @@ pub fn attach(page: &'static Page) {
     WRITER.set(Some(Box::leak(Box::new(writer))));
     // What ran in the process that this one was forked from does not count.
     WORN.set(false);
+    EXITING.set(false);
 }
 
 /// The page is another process's from now on.
 pub fn detach() {
+    // The ledger is only read without a writer.
     BEFORE.set(WRITER.take());
+}
+
+/// What exits from here on does so because its session is over in order.
+pub fn excuse_exit() {
+    EXITING.set(true);
+}
+
+/// From now on this process, and those forked from it, count failures in this ledger.
+pub fn attach_ledger(ledger: &'static Ledger) {
+    LEDGER.set(Some(ledger));
+}
+
+/// Whether the plugin of this place has failed too often in a row and is not called for now.
+pub fn is_out(spot: &Spot) -> bool {
+    spot.counted
+        && LEDGER
+            .get()
+            .is_some_and(|ledger| ledger.is_out(spot.place.plugin, now))
+}
+
+/// How a call has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Returned,
+    Died,
+    /// Its time was over.
+    Late,
+    /// It has called exit.
+    Exited,
 }
 
 /// Plugins run for this session from now on.
@@ -113,6 +151,8 @@ impl std::fmt::Debug for Writer {
 /// A plugin is called. Where the process has no page, and where too many calls run, nothing is
 /// written.
 pub fn begin(spot: &Spot) -> Call<'_> {
+    // An exit that was on its way has arrived.
+    EXITING.set(false);
     let writer = WRITER.get().filter(|writer| writer.taken.get() != u32::MAX);
     let mut call = Call {
         spot,
@@ -148,21 +188,36 @@ impl Call<'_> {
         })
     }
 
-    /// The call is over; `died` or too `late`.
-    pub fn end(self, died: bool, late: bool) {
-        let Some(writer) = self.writer else { return };
+    /// The call is over. Says whether it was this one that has called exit.
+    pub fn end(self, end: End) -> bool {
+        let Some(writer) = self.writer else {
+            return false;
+        };
+        // What an exit leaves on its way out has not called it.
+        let exited = end == End::Exited && !EXITING.replace(true);
+        if self.spot.counted
+            && let Some(ledger) = LEDGER.get()
+        {
+            match end {
+                End::Returned => ledger.succeeded(self.spot.place),
+                End::Late => ledger.failed(self.spot.place, now()),
+                End::Exited if exited => ledger.failed(self.spot.place, now()),
+                End::Exited | End::Died => {}
+            }
+        }
         if let Some(row) = writer.row(self.spot) {
             let took = now().saturating_sub(self.since);
             add(&row.calls, 1);
             add(&row.nanoseconds, took);
             count(&row.buckets[bucket(took)]);
-            if died {
-                count(&row.died);
-            }
-            if late {
-                count(&row.late);
+            match end {
+                End::Died => count(&row.died),
+                End::Late => count(&row.late),
+                End::Exited if exited => count(&row.exited),
+                End::Exited | End::Returned => {}
             }
         }
+        exited
     }
 }
 
@@ -243,7 +298,7 @@ mod tests {
             hook: 3,
             native: false,
         };
-        Spot::new(place, 2000)
+        Spot::new(place, 2000, false)
     }
 
     /// Each test has a thread, and so a writer, of its own.
@@ -265,10 +320,10 @@ mod tests {
         assert_eq!(running[0].place, outer.place);
         assert_eq!((running[1].place, running[1].session), (inner.place, 7));
         assert_eq!(running[1].limit, Some(Duration::from_secs(2)));
-        second.end(true, false);
-        first.end(false, false);
+        second.end(End::Died);
+        first.end(End::Returned);
         assert_eq!(page.running(), []);
-        begin(&outer).end(false, true);
+        begin(&outer).end(End::Late);
         let sums: Vec<_> = page.sums().collect();
         assert_eq!(sums.len(), 2);
         let of = |place| &sums.iter().find(|(p, _)| *p == place).unwrap().1;
@@ -282,7 +337,7 @@ mod tests {
         let page = page();
         let spot = spot(0);
         for name in ["DENY", "DECLINED", "DENY", "YIELD", ""] {
-            begin(&spot).end(false, false);
+            begin(&spot).end(End::Returned);
             count_verdict(&spot, name);
         }
         let (_, sum) = page.sums().next().unwrap();
@@ -322,12 +377,12 @@ mod tests {
     fn what_is_counted_after_a_fork_goes_to_the_rows_of_the_new_page() {
         let before = page();
         let (one, other) = (spot(0), spot(1));
-        begin(&one).end(false, false);
-        begin(&other).end(false, false);
+        begin(&one).end(End::Returned);
+        begin(&other).end(End::Returned);
         detach();
         let after = page();
-        begin(&other).end(false, false);
-        begin(&spot(2)).end(false, false);
+        begin(&other).end(End::Returned);
+        begin(&spot(2)).end(End::Returned);
         let calls = |page: &'static Page| {
             let sums = page.sums().map(|(place, sum)| (place.plugin, sum.calls));
             sums.filter(|(_, calls)| *calls > 0).collect::<Vec<_>>()
@@ -352,9 +407,38 @@ mod tests {
         let page = page();
         let spots: Vec<_> = (0..ROWS + 5).map(|at| spot(at as u16)).collect();
         for _ in 0..2 {
-            spots.iter().for_each(|spot| begin(spot).end(false, false));
+            for spot in &spots {
+                begin(spot).end(End::Returned);
+            }
         }
         assert_eq!(page.sums().count(), ROWS);
         assert!(page.sums().all(|(_, sum)| sum.calls == 2));
+    }
+
+    #[test]
+    fn failures_are_counted_where_that_is_asked_for_and_an_exit_once() {
+        use super::super::ledger::Rule;
+        page();
+        let ledger: &'static Ledger = Box::leak(Ledger::empty());
+        attach_ledger(ledger);
+        let place = spot(0).place;
+        ledger.set(Rule {
+            plugin: 0,
+            failures: 2,
+            seconds: 0,
+        });
+        let (counted, other) = (Spot::new(place, 0, true), spot(0));
+        for _ in 0..3 {
+            begin(&other).end(End::Late);
+        }
+        begin(&counted).end(End::Late);
+        begin(&counted).end(End::Returned);
+        let (outer, inner) = (begin(&counted), begin(&counted));
+        inner.end(End::Exited);
+        outer.end(End::Exited);
+        begin(&counted).end(End::Died);
+        assert!(!is_out(&counted));
+        begin(&counted).end(End::Late);
+        assert!(is_out(&counted) && !is_out(&other));
     }
 }

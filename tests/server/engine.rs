@@ -169,12 +169,12 @@ fn call(config: &Path) {
         hook: 1,
         native: false,
     };
-    let spot = Spot::new(place, 60_000);
+    let spot = Spot::new(place, 60_000, false);
     let call = watch::begin(&spot);
     while config.join("wait").exists() {
         std::thread::sleep(Duration::from_millis(1));
     }
-    call.end(true, false);
+    call.end(watch::End::Died);
     watch::count_verdict(&spot, "DENY");
 }
 

@@ -176,6 +176,12 @@ impl Server {
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
     }
 
+    /// Tells the service to stop once its sessions have ended.
+    pub fn stop(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
     /// The process that has loaded the plugins.
     pub fn zygote(&self) -> rustix::process::Pid {
         let pid = self.child.id();
@@ -183,6 +189,12 @@ impl Server {
         let children = fs::read_to_string(children).unwrap();
         let first = children.split_whitespace().next().unwrap();
         rustix::process::Pid::from_raw(first.parse().unwrap()).unwrap()
+    }
+
+    /// The log so far.
+    pub fn lines(&self) -> Vec<String> {
+        let log = self.log.lock();
+        log.unwrap_or_else(|error| error.into_inner()).clone()
     }
 
     /// How many lines of the log have this text.
@@ -240,11 +252,7 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         if thread::panicking() {
-            let log = self.log.lock();
-            eprintln!(
-                "{}",
-                log.unwrap_or_else(|error| error.into_inner()).join("\n")
-            );
+            eprintln!("{}", self.lines().join("\n"));
         }
         // Killing the supervisor takes zygote and idle workers along.
         let _ = self.child.kill();
@@ -321,6 +329,15 @@ impl Client {
         match reply.strip_prefix("250 ") {
             Some(value) => value.to_owned(),
             None => panic!("{perl}: {reply:?}"),
+        }
+    }
+
+    /// Whether the server ends the connection, after nothing more.
+    pub fn is_closed(&mut self) -> bool {
+        match self.0.read(&mut [0; 1]) {
+            Ok(got) => got == 0,
+            // A server that died may leave a reset behind.
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
         }
     }
 

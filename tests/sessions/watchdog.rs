@@ -124,3 +124,15 @@ fn on_error_says_what_it_means_for_the_session() {
     let denied = reply_where("deny", "loop");
     assert!(denied.starts_with("550 "), "{denied}");
 }
+
+#[test]
+fn a_call_that_takes_too_long_while_the_service_stops_is_interrupted_too() {
+    let server = stuck("1");
+    let mut client = server.connect();
+    client.run("'a plugin that runs'");
+    server.stop();
+    server.wait_for("stopping: 1 open sessions");
+    let reply = ask(&mut client, "loop");
+    assert!(reply.starts_with("450 "), "{reply}");
+    client.expect("QUIT", "221");
+}

@@ -235,6 +235,7 @@ fn difference(now: &PluginStatus, before: &PluginStatus) -> PluginStatus {
         calls: now.calls.saturating_sub(before.calls),
         died: now.died.saturating_sub(before.died),
         late: now.late.saturating_sub(before.late),
+        ended: now.ended.saturating_sub(before.ended),
         nanoseconds: now.nanoseconds.saturating_sub(before.nanoseconds),
         verdicts: (now.verdicts.iter())
             .map(|(name, count)| (name.clone(), count.saturating_sub(earlier(name))))

@@ -38,6 +38,7 @@ fn without_the_file_a_call_may_take_two_minutes() {
         timeout: 120,
         on_error: None,
         isolate: false,
+        quarantine: None,
     };
     assert_eq!(settings.of(b"rcpt_ok"), setting);
 }
@@ -94,11 +95,13 @@ fn what_is_not_understood_is_refused_with_file_and_line() {
         "rcpt_ok timeout 5 6",
         "rcpt_ok on_error ignore",
         "rcpt_ok isolate yes",
+        "rcpt_ok quarantine",
+        "rcpt_ok quarantine 1 2 3",
     ] {
         let error = load(line).unwrap_err();
         let expected = format!(
             "DIR/plugin_settings:1: the line is \"{line}\"; it must be NAME timeout SECONDS, NAME \
-             on_error skip, defer or deny, or NAME isolate, where NAME is a plugin's name as in the \
+             on_error skip, defer or deny, NAME quarantine FAILURES [SECONDS], or NAME isolate, where NAME is a plugin's name as in the \
              file plugins, or * for all"
         );
         assert_eq!(error, expected);
@@ -106,6 +109,20 @@ fn what_is_not_understood_is_refused_with_file_and_line() {
     for seconds in ["soon", "-1", "1.5", "99999999999"] {
         let error = load(&format!("* timeout {seconds}")).unwrap_err();
         assert!(error.contains("1 to 3000000, or 0 for any time"), "{error}");
+    }
+}
+
+#[test]
+fn quarantine_takes_a_count_and_perhaps_a_time_and_zero_is_never() {
+    let settings = load("* quarantine 3\nrcpt_ok quarantine 5 600\nMy::Own quarantine 0").unwrap();
+    let of = |name: &[u8]| settings.of(name).quarantine;
+    let quarantine = |failures, seconds| Some(Quarantine { failures, seconds });
+    assert_eq!(of(b"native/x"), quarantine(3, 0));
+    assert_eq!(of(b"rcpt_ok"), quarantine(5, 600));
+    assert_eq!(of(b"My::Own"), None);
+    for words in ["x", "-1", "1 soon", "1000001", "1 99999999999"] {
+        let error = load(&format!("* quarantine {words}")).unwrap_err();
+        assert!(error.contains("FAILURES 1 to 1000000"), "{error}");
     }
 }
 

@@ -7,9 +7,9 @@ use std::rc::Rc;
 use super::session::Session;
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
-use crate::perl::log::{LOGCRIT, LOGDEBUG, LOGERROR};
+use crate::perl::log::{LOGDEBUG, LOGERROR};
 use crate::perl::split_lines;
-use crate::plugin::{SessionAccess, TooLate, lateness};
+use crate::plugin::SessionAccess;
 use crate::watch;
 
 impl Session {
@@ -28,12 +28,9 @@ impl Session {
             watch::set_session(self.id);
             let verdict = match guard.run(handler.call(self, call)).await {
                 Ok(verdict) => verdict,
-                Err(TooLate) => {
-                    plugins.log(
-                        LOGCRIT,
-                        None,
-                        lateness(name.as_bytes(), hook, &guard).as_bytes(),
-                    );
+                Err(unanswered) => {
+                    let (level, text) = unanswered.told(name.as_bytes(), hook, &guard);
+                    plugins.log(level, None, text.as_bytes());
                     guard.on_lateness().unwrap_or_else(Verdict::declined)
                 }
             };

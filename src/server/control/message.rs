@@ -105,6 +105,9 @@ pub struct Status {
     #[serde(default)]
     pub queue_outcomes: BTreeMap<String, u64>,
     pub workers: Vec<WorkerStatus>,
+    /// Plugins that are not called, as they have failed too often in a row.
+    #[serde(default)]
+    pub quarantined: Vec<QuarantineStatus>,
     /// Where they were asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sessions: Option<Vec<SessionStatus>>,
@@ -127,6 +130,11 @@ pub struct Limits {
     #[serde(default)]
     pub extra_processes: u32,
     pub sessions_per_life: u32,
+    /// Bytes that a worker may take before it is replaced, and before it is killed.
+    #[serde(default)]
+    pub worker_memory: u64,
+    #[serde(default)]
+    pub worker_memory_max: u64,
 }
 
 /// Counted since the daemon's start.
@@ -158,6 +166,15 @@ pub struct Counters {
     pub loads_failed: u64,
     /// Processes that hold what was loaded and ended without being told to.
     pub zygote_ends: u64,
+    /// How often a plugin was put into quarantine.
+    #[serde(default)]
+    pub quarantines: u64,
+    /// Workers that were replaced because of the memory that they had taken.
+    #[serde(default)]
+    pub memory_replaced: u64,
+    /// Workers that were killed because of it.
+    #[serde(default)]
+    pub memory_killed: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -205,12 +222,28 @@ pub struct PluginStatus {
     pub died: u64,
     /// Those whose time was over.
     pub late: u64,
+    /// Those that have ended their process: by exit, or because it crashed or was killed.
+    #[serde(default)]
+    pub ended: u64,
     /// All of them together; a call within another counts for both.
     pub nanoseconds: u64,
     /// By qpsmtpd's names, as far as they were given; calls that died or were late gave none.
     pub verdicts: BTreeMap<String, u64>,
     /// How many took less than a time, and not less than the one before.
     pub durations: Vec<DurationClass>,
+}
+
+/// A plugin that is not called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantineStatus {
+    pub generation: u64,
+    pub plugin: String,
+    /// The hook in which it failed.
+    pub hook: String,
+    /// As often in a row.
+    pub failures: u64,
+    /// When it is called again; none: after a reload.
+    pub seconds_left: Option<u64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -68,6 +68,7 @@ pub(super) fn metrics(status: &Status) -> String {
     queue(&mut page, status);
     workers(&mut page, status);
     loads(&mut page, status);
+    quarantine(&mut page, status);
     plugins(&mut page, status.plugins.as_deref().unwrap_or_default());
     page.0
 }
@@ -180,6 +181,16 @@ fn workers(page: &mut Page, status: &Status) {
         "Workers that could not be started.",
         counters.forks_failed,
     );
+    page.by(
+        "camelpost_workers_over_memory_total",
+        "counter",
+        "Workers that have taken more memory than they may.",
+        "outcome",
+        &[
+            ("replaced", counters.memory_replaced),
+            ("killed", counters.memory_killed),
+        ],
+    );
     let ends = "camelpost_worker_ends_total";
     page.metric(
         ends,
@@ -221,15 +232,35 @@ fn loads(page: &mut Page, status: &Status) {
     );
 }
 
+fn quarantine(page: &mut Page, status: &Status) {
+    page.one(
+        "camelpost_plugin_quarantines_total",
+        "counter",
+        "How often a plugin was put into quarantine.",
+        status.counters.quarantines,
+    );
+    let name = "camelpost_plugin_quarantined";
+    page.metric(name, "gauge", "Plugins that are not called, each with 1.");
+    for one in &status.quarantined {
+        let generation = one.generation.to_string();
+        let labels = [
+            ("plugin", one.plugin.as_str()),
+            ("hook", one.hook.as_str()),
+            ("generation", generation.as_str()),
+        ];
+        page.sample(name, &labels, 1);
+    }
+}
+
 fn plugins(page: &mut Page, plugins: &[PluginStatus]) {
     let failed = "camelpost_plugin_calls_failed_total";
     page.metric(
         failed,
         "counter",
-        "Plugin calls that died, and those whose time was over.",
+        "Plugin calls that died, whose time was over, and that have ended their process.",
     );
     for one in plugins {
-        for (how, count) in [("died", one.died), ("late", one.late)] {
+        for (how, count) in [("died", one.died), ("late", one.late), ("ended", one.ended)] {
             let labels = [
                 ("plugin", one.plugin.as_str()),
                 ("hook", one.hook.as_str()),
@@ -294,6 +325,7 @@ mod tests {
             calls: 6,
             died: 1,
             late: 2,
+            ended: 3,
             nanoseconds: 1_500_000_000,
             verdicts: [("DENY".to_owned(), 3)].into(),
             durations: vec![
@@ -308,6 +340,7 @@ mod tests {
         for line in [
             format!("camelpost_plugin_verdicts_total{{{of},verdict=\"DENY\"}} 3"),
             format!("camelpost_plugin_calls_failed_total{{{of},how=\"late\"}} 2"),
+            format!("camelpost_plugin_calls_failed_total{{{of},how=\"ended\"}} 3"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000001024\"}} 1"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"0.000004096\"}} 3"),
             format!("camelpost_plugin_call_seconds_bucket{{{of},le=\"+Inf\"}} 6"),

@@ -227,6 +227,8 @@ impl Supervisor<'_> {
                 sessions_per_worker: self.settings.sessions_per_worker,
                 extra_processes: self.settings.extra_processes,
                 sessions_per_life: self.settings.sessions_per_life,
+                worker_memory: self.settings.memory.replace,
+                worker_memory_max: self.settings.memory.kill,
             },
             open_sessions: self.sessions.len() as u64,
             waiting_clients: self.waiting.len() as u64,
@@ -237,6 +239,7 @@ impl Supervisor<'_> {
                 .map(|(outcome, count)| (outcome.name().to_owned(), count))
                 .collect(),
             workers,
+            quarantined: self.quarantine_list(),
             sessions: with_sessions.then(|| self.session_list()),
             plugins: with_plugins.then(|| plugin_list(self.sums())),
         }
@@ -303,6 +306,7 @@ fn plugin_list(sums: Sums) -> Vec<PluginStatus> {
             calls: sum.calls,
             died: sum.died,
             late: sum.late,
+            ended: sum.ended,
             nanoseconds: nanoseconds(sum.time),
             verdicts: (VERDICTS.into_iter().zip(sum.verdicts))
                 .filter(|(_, count)| *count > 0)

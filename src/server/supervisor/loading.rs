@@ -98,7 +98,13 @@ impl Supervisor<'_> {
                     ),
                 );
             }
-            FromZygote::Names { names } => generation.names = std::rc::Rc::new(names),
+            FromZygote::Names { names } => {
+                let names = Rc::new(names);
+                generation.names = names.clone();
+                if let Some(memory) = descriptor {
+                    self.take_ledger(number, names, &memory);
+                }
+            }
             // Heard where it is received.
             FromZygote::Loading { .. } => {}
             FromZygote::Failed { message } => return self.load_failed(number, message),
@@ -115,6 +121,7 @@ impl Supervisor<'_> {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");
                         self.counters.workers_forked += 1;
+                        self.memory.forked(number, pid);
                         if self.shares() {
                             // One that cannot be told is dying already.
                             let _ = new.tell(&ToWorker::Shared { long: self.long }, None);

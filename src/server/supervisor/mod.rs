@@ -7,7 +7,9 @@ mod control;
 mod leaving;
 mod loading;
 mod long;
+mod memory;
 mod placement;
+mod quarantine;
 mod stopping;
 mod upgrading;
 mod watchdog;
@@ -39,10 +41,14 @@ use super::start::{Begun, ServeError, Settings, ZygoteCommand};
 use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use super::workers::{Damper, Word, Workers};
 use leaving::Leaving;
+use memory::Memory;
+use quarantine::Quarantines;
 use stopping::{LAST_GRACE, Stop};
 use upgrading::Succession;
 use watchdog::Watchdog;
 use watching::Sums;
+
+pub use memory::MemoryLimits;
 
 /// What the supervisor reacts to.
 pub(super) enum Event {
@@ -132,9 +138,13 @@ pub(super) struct Supervisor<'a> {
     workers: Workers,
     next_worker: u64,
     watchdog: Watchdog,
+    quarantines: Quarantines,
+    memory: Memory,
     /// What plugins did in workers that have ended.
     past: Sums,
     sessions: HashMap<u64, Session>,
+    /// How many of them each address has.
+    addresses: HashMap<IpAddr, u32>,
     next_session: u64,
     waiting: VecDeque<Client>,
     /// When to look again for a worker that can take those.
@@ -187,8 +197,11 @@ impl<'a> Supervisor<'a> {
             workers: Workers::default(),
             next_worker: 0,
             watchdog: Watchdog::default(),
+            quarantines: Quarantines::default(),
+            memory: Memory::default(),
             past: Sums::default(),
             sessions: HashMap::new(),
+            addresses: HashMap::new(),
             // 0 is nobody.
             next_session: 1,
             waiting: VecDeque::new(),
@@ -307,27 +320,33 @@ impl<'a> Supervisor<'a> {
 
     /// When `time_is_up` must be called next.
     fn next_time(&mut self) -> Option<Instant> {
-        if let Some(stop) = &self.stop {
-            return Some(stop.next);
-        }
         let watch = self.watchdog.wake_at(!self.sessions.is_empty());
+        let memory = self.memory.wake_at(!self.sessions.is_empty());
+        if let Some(stop) = &self.stop {
+            let waits = [Some(stop.next), watch, memory];
+            return waits.into_iter().flatten().min();
+        }
         let waits = [
             self.zygotes.wake_at(),
             self.forks.wake_at(),
+            self.quarantines.wake_at(),
             watch,
+            memory,
             self.look_again,
         ];
         waits.into_iter().flatten().min()
     }
 
     fn time_is_up(&mut self) {
+        self.watch_calls();
+        self.watch_memory();
+        self.look_at_quarantines();
         if let Some(stop) = &self.stop {
             if stop.next <= Instant::now() {
                 self.stop_harder();
             }
             return;
         }
-        self.watch_calls();
         if self.look_again.is_some_and(|again| again <= Instant::now()) {
             self.look_again = None;
             self.place_waiting();

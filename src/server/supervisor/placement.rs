@@ -18,11 +18,14 @@ use crate::hook::Hook;
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
-/// A worker that dies younger than this without a session done died at once.
+/// A worker that dies younger than this without a session died at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long clients wait that no worker can take, until the workers are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// Of the open sessions' addresses, so many are passed to a plugin that counts them, or as many as
+/// one address may have and one more: each costs it time.
+const MANY_ADDRS: usize = 256;
 const CONNECT: u8 = Hook::Connect as u8;
 
 const TOO_MANY: &str = "421 4.7.0 Too many connections from your address, try again later\r\n";
@@ -175,7 +178,7 @@ impl Supervisor<'_> {
                 permit,
                 since: Instant::now(),
             };
-            self.sessions.insert(session, entry);
+            self.open_session(session, entry);
         } else {
             let connection = Connection {
                 socket,
@@ -197,11 +200,31 @@ impl Supervisor<'_> {
         if !self.facts.hooks_pre_connection {
             return Vec::new();
         }
-        let mut addresses: Vec<IpAddr> = self.sessions.values().map(|other| other.ip).collect();
-        if addresses.len() > MAX_CHILD_ADDRS {
-            addresses.sort_by_key(|other| *other != ip);
-        }
+        let same = self.addresses.get(&ip).copied().unwrap_or_default() as usize;
+        let most = MANY_ADDRS
+            .max(self.settings.max_from_ip as usize + 1)
+            .min(MAX_CHILD_ADDRS);
+        let mut addresses = vec![ip; same.min(most)];
+        let others = self.sessions.values().map(|other| other.ip);
+        let others = others.filter(|other| *other != ip);
+        addresses.extend(others.take(most - addresses.len()));
         addresses
+    }
+
+    fn open_session(&mut self, number: u64, session: Session) {
+        *self.addresses.entry(session.ip).or_default() += 1;
+        self.sessions.insert(number, session);
+    }
+
+    fn close_session(&mut self, number: u64) -> Option<Session> {
+        let session = self.sessions.remove(&number)?;
+        if let Some(count) = self.addresses.get_mut(&session.ip) {
+            *count -= 1;
+            if *count == 0 {
+                self.addresses.remove(&session.ip);
+            }
+        }
+        Some(session)
     }
 
     /// Asks for as many workers as clients wait for, and the spare ones.
@@ -270,10 +293,13 @@ impl Supervisor<'_> {
                     && idle >= spare
                     && self.waiting.is_empty()
                     && worker.sessions.len() == 1;
-                if self.sessions.remove(&session).is_some() {
+                if self.close_session(session).is_some() {
                     self.counters.sessions_done += 1;
                 }
                 self.forks.well();
+                if !reuse {
+                    self.look_at_quarantines();
+                }
                 self.workers
                     .release(number, session, reuse && !old && !worn && !surplus);
                 self.let_leave();
@@ -308,8 +334,17 @@ impl Supervisor<'_> {
             return;
         };
         watching::add(&mut self.past, &worker);
+        let culprit = match self.is_killing() {
+            true => None,
+            false => self.blame(&worker),
+        };
+        self.look_at_quarantines();
         self.gone_with_sessions(number, &worker);
         let pid = worker.pid;
+        let running = match culprit {
+            Some((plugin, hook)) => format!(" (plugin {plugin} was running the {hook} hook)"),
+            None => String::new(),
+        };
         let how = match end {
             Some(ProcessEnd::Status(status)) => format!("ended with status {status}"),
             Some(ProcessEnd::Signal(signal)) => format!("was killed by signal {signal}"),
@@ -322,7 +357,7 @@ impl Supervisor<'_> {
         }
         let mut served_someone = false;
         for session in &worker.sessions {
-            let Some(session) = self.sessions.remove(session) else {
+            let Some(session) = self.close_session(*session) else {
                 continue;
             };
             served_someone = true;
@@ -330,11 +365,15 @@ impl Supervisor<'_> {
             let ip = session.ip;
             match session.socket {
                 Some(socket) => {
-                    tracing::error!("worker {pid} {how} in a session; its client {ip} got a 421");
+                    tracing::error!(
+                        "worker {pid} {how} in a session; its client {ip} got a 421{running}"
+                    );
                     refuse(&socket, WORKER_DIED);
                     tokio::task::spawn_local(linger(socket, (session.permit, session.counted)));
                 }
-                None => tracing::error!("worker {pid} {how} in the TLS session of {ip}"),
+                None => {
+                    tracing::error!("worker {pid} {how} in the TLS session of {ip}{running}");
+                }
             }
         }
         let in_order = worker.dismissed && matches!(end, Some(ProcessEnd::Status(0)) | None);
@@ -342,10 +381,10 @@ impl Supervisor<'_> {
         if in_order || (self.is_killing() && !served_someone) {
             tracing::debug!("cleaning up after {pid}");
         } else if !served_someone {
-            tracing::error!("idle worker {pid} {how}");
+            tracing::error!("idle worker {pid} {how}{running}");
         }
         let unasked = !in_order && self.stop.is_none();
-        if unasked && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
+        if unasked && !served_someone && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
             let wait = self.forks.failed();
             tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
         }

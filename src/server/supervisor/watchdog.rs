@@ -67,37 +67,33 @@ impl Supervisor<'_> {
             let Some((call, over)) = found else {
                 continue;
             };
-            let before = told
-                .get(&number)
-                .filter(|(serial, _)| *serial == call.serial);
-            let before = before.map(|(_, told)| *told);
             let kill = over >= LAST;
+            let now_told = match kill {
+                true => Told::Killed,
+                false => Told::Interrupted,
+            };
+            let tells = kill || !call.place.native;
+            let told_now = Some((call.serial, now_told));
+            if tells && told.insert(number, (call.serial, now_told)) != told_now {
+                let (plugin, hook) = named(&worker.names, call.place);
+                let (pid, age) = (worker.pid, call.age(now).as_secs());
+                match now_told {
+                    Told::Interrupted => tracing::error!(
+                        "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
+                         {age} s, interrupting it"
+                    ),
+                    Told::Killed => tracing::error!(
+                        "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
+                         {age} s and does not let itself be interrupted, killing the worker"
+                    ),
+                }
+            }
+            // Only now: what the worker says of it comes after.
             if kill {
                 worker.signal(Signal::KILL);
             } else if !call.place.native {
                 worker.page().interrupt(call.serial);
                 worker.signal(INTERRUPT);
-            }
-            let now_told = if kill {
-                Told::Killed
-            } else {
-                Told::Interrupted
-            };
-            if before == Some(now_told) || (call.place.native && !kill) {
-                continue;
-            }
-            told.insert(number, (call.serial, now_told));
-            let (plugin, hook) = named(&worker.names, call.place);
-            let (pid, age) = (worker.pid, call.age(now).as_secs());
-            match now_told {
-                Told::Interrupted => tracing::error!(
-                    "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
-                     {age} s, interrupting it"
-                ),
-                Told::Killed => tracing::error!(
-                    "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
-                     {age} s and does not let itself be interrupted, killing the worker"
-                ),
             }
         }
     }

@@ -1,0 +1,28 @@
+//! The zygote's side of the ledger: makes it where a plugin may be put into quarantine. Its workers
+//! inherit the mapping; the supervisor gets the memory.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::process::SharedLedger;
+use crate::watch::{self, Rule};
+
+/// Makes the ledger of this generation for these rules. `None` where there are none.
+pub(super) fn make(rules: &[Rule]) -> io::Result<Option<OwnedFd>> {
+    if rules.is_empty() {
+        return Ok(None);
+    }
+    let memory = SharedLedger::create()?;
+    let ledger = SharedLedger::map(&memory)?.keep();
+    let left_out = rules.iter().filter(|rule| !ledger.set(**rule)).count();
+    if left_out > 0 {
+        tracing::warn!(
+            "there are too many plugins: {left_out} of them, the last to be loaded, cannot be put \
+             into quarantine"
+        );
+    }
+    watch::attach_ledger(ledger);
+    Ok(Some(memory))
+}

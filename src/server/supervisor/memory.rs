@@ -1,0 +1,173 @@
+//! The memory of workers: one that has grown is replaced when its sessions have ended, and one that
+//! grows without end is killed. What its clients are told then is placement's.
+//!
+//! Counted is what a worker has taken for itself since its fork: its anonymous pages less those that
+//! its zygote had. The kernel keeps these numbers; asking for them walks no page tables and waits for
+//! no lock that a worker holds.
+
+#![forbid(unsafe_code)]
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use rustix::process::Signal;
+
+use super::Supervisor;
+use super::quarantine::culprit;
+use super::watching::named;
+
+/// How often all workers are looked at, and how often those in which a plugin runs.
+const ALL: Duration = Duration::from_secs(1);
+const BUSY: Duration = Duration::from_millis(250);
+/// How often while one is above half of the hard limit: what grows quickly is to be caught in time.
+const CLOSE: Duration = Duration::from_millis(20);
+
+/// Limits in bytes; 0 is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MemoryLimits {
+    /// Above it a worker is replaced when its sessions have ended.
+    pub replace: u64,
+    /// Above it a worker is killed.
+    pub kill: u64,
+}
+
+#[derive(Default)]
+pub(super) struct Memory {
+    /// What a fresh worker has, by generation.
+    fresh: HashMap<u64, u64>,
+    /// Workers of which the log has told that they are replaced.
+    replaced: HashSet<u64>,
+    killed: HashSet<u64>,
+    next: Option<Instant>,
+    next_of_all: Option<Instant>,
+}
+
+impl Memory {
+    /// A worker was forked just now.
+    pub(super) fn forked(&mut self, generation: u64, pid: i32) {
+        if !self.fresh.contains_key(&generation)
+            && let Some(bytes) = anonymous(pid)
+        {
+            self.fresh.insert(generation, bytes);
+        }
+    }
+
+    /// When to look next; not at all where no session is open.
+    pub(super) fn wake_at(&mut self, sessions: bool) -> Option<Instant> {
+        match sessions {
+            true => Some(*self.next.get_or_insert_with(|| Instant::now() + BUSY)),
+            false => None,
+        }
+    }
+}
+
+impl Supervisor<'_> {
+    /// Looks at the workers, if it is time to.
+    pub(super) fn watch_memory(&mut self) {
+        let MemoryLimits { replace, kill } = self.settings.memory;
+        let now = Instant::now();
+        let memory = &mut self.memory;
+        if memory.next.is_none_or(|next| next > now) {
+            return;
+        }
+        memory.next = None;
+        if replace == 0 && kill == 0 {
+            return;
+        }
+        let all = memory.next_of_all.is_none_or(|next| next <= now);
+        if all {
+            memory.next_of_all = Some(now + ALL);
+            let (workers, generations) = (&self.workers, &self.generations);
+            let lives = |number: &u64| workers.iter().any(|(other, _)| other == *number);
+            memory.replaced.retain(lives);
+            memory.killed.retain(lives);
+            let used = |number: &u64, _: &mut u64| {
+                generations.contains_key(number) || workers.of(*number) > 0
+            };
+            memory.fresh.retain(used);
+        }
+        let mut grown = HashSet::new();
+        for (number, worker) in self.workers.iter() {
+            let running = worker.page().running();
+            if !all && running.is_empty() {
+                continue;
+            }
+            let Some(bytes) = anonymous(worker.pid) else {
+                continue;
+            };
+            let fresh = memory.fresh.get(&worker.generation).copied();
+            let taken = bytes.saturating_sub(fresh.unwrap_or(0));
+            let (pid, megabytes) = (worker.pid, taken >> 20);
+            if kill > 0 && taken > kill && memory.killed.insert(number) {
+                worker.signal(Signal::KILL);
+                self.counters.memory_killed += 1;
+                let who = match culprit(&running) {
+                    Some(call) => {
+                        let (plugin, hook) = named(&worker.names, call.place);
+                        format!("plugin {plugin} running the {hook} hook in worker {pid}")
+                    }
+                    None => format!("worker {pid}"),
+                };
+                tracing::error!(
+                    "{who} has taken {megabytes} MiB, more than the {} of --worker-memory-max, \
+                     killing the worker",
+                    kill >> 20
+                );
+            }
+            if memory.killed.contains(&number) {
+                continue;
+            }
+            if kill > 0 && taken > kill / 2 && !running.is_empty() {
+                memory.next = Some(now + CLOSE);
+            }
+            if replace > 0 && taken > replace && memory.replaced.insert(number) {
+                grown.insert(pid);
+                self.counters.memory_replaced += 1;
+                tracing::info!(
+                    "worker {pid} has taken {megabytes} MiB, more than the {} of --worker-memory: \
+                     it is replaced when its sessions have ended",
+                    replace >> 20
+                );
+            }
+        }
+        if !grown.is_empty() {
+            self.workers
+                .dismiss_all(false, |worker| grown.contains(&worker.pid));
+        }
+    }
+}
+
+/// A process's resident pages that no file backs.
+fn anonymous(pid: i32) -> Option<u64> {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).ok()?;
+    let pages = not_of_files(&statm)?;
+    Some(pages.saturating_mul(rustix::param::page_size() as u64))
+}
+
+/// The second number, resident, less the third, those of them that files back.
+fn not_of_files(statm: &str) -> Option<u64> {
+    let mut numbers = statm.split_whitespace().skip(1).map(str::parse::<u64>);
+    let resident = numbers.next()?.ok()?;
+    Some(resident.saturating_sub(numbers.next()?.ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counted_is_what_no_file_backs() {
+        assert_eq!(not_of_files("100 25 10 1 0 20 0\n"), Some(15));
+        assert_eq!(not_of_files("100 25"), None);
+        assert_eq!(not_of_files("a b c"), None);
+    }
+
+    #[test]
+    fn what_this_process_takes_is_seen() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let before = anonymous(pid).unwrap();
+        let taken = vec![1u8; 64 << 20];
+        assert!(anonymous(pid).unwrap() > before + (48 << 20));
+        drop(taken);
+    }
+}
