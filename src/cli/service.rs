@@ -129,6 +129,15 @@ pub fn contradiction(serve: &Serve, given: &Given<'_>) -> Option<String> {
              killed: lower the one or raise the other"
         ));
     }
+    let capacity = serve.workers.saturating_mul(serve.sessions_per_worker);
+    let shared = given.has("workers") || given.has("sessions_per_worker");
+    if limited && shared && serve.sessions_per_worker > 1 && all > capacity {
+        return Some(format!(
+            "--limit-connections {all} is more than the {capacity} sessions of --workers {} with \
+             --sessions-per-worker {}: lower the one or raise the others",
+            serve.workers, serve.sessions_per_worker
+        ));
+    }
     if given.has("workers") && given.has("spare_workers") && spare >= serve.workers {
         return Some(format!(
             "--spare-workers {spare} leaves none of the --workers {} for a session: --workers \
@@ -191,6 +200,14 @@ mod tests {
                 ["--spare-workers 4", "--workers 4"],
             ),
             (
+                "-c 801 --workers 4",
+                ["--limit-connections 801", "--sessions-per-worker 200"],
+            ),
+            (
+                "-c 100 --workers 4 --sessions-per-worker 20",
+                ["--limit-connections 100", "--sessions-per-worker 20"],
+            ),
+            (
                 "--worker-memory 2G --worker-memory-max 1G",
                 ["--worker-memory 2G", "--worker-memory-max 1G"],
             ),
@@ -212,6 +229,9 @@ mod tests {
             "--workers 1",
             "--workers 3 --spare-workers 2",
             "-c 5 -m 0",
+            "-c 7000",
+            "-c 100 --sessions-per-worker 1",
+            "-c 800 --workers 4",
             "--worker-memory 2G",
             "--worker-memory-max 10M",
             "--worker-memory 1G --worker-memory-max 0",

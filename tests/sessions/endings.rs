@@ -84,6 +84,28 @@ fn a_plugin_that_closes_stdin_loses_no_command_that_was_read_ahead() {
 }
 
 #[test]
+fn a_plugin_that_closes_all_handles_costs_no_line_of_the_log() {
+    let server = Server::start_with_one_worker(&[RUNNER, TAKER]);
+    let mut client = server.connect();
+    client.expect("RUN close STDIN; close STDOUT; close STDERR; 7", "250 7");
+    client.expect("NOOP and", "250");
+    server.wait_for("dispatching NOOP and");
+    client.expect("HELO there", "250");
+    client.expect("MAIL FROM:<a@b.example>", "250");
+    client.expect("RCPT TO:<c@mx.example>", "250");
+    client.expect("DATA", "354");
+    // In the spool: its file must not be given one of their numbers.
+    client.send(&b"a line of sixteen\r\n".repeat(1000));
+    client.expect(".", "250 Taken");
+    client.expect("QUIT", "221");
+    assert_eq!(client.rest(), "");
+    let mut next = server.connect();
+    next.expect("MAIL FROM:<a@b.example>", "503");
+    next.expect("QUIT", "221");
+    assert_eq!(next.rest(), "");
+}
+
+#[test]
 fn a_worker_that_crashes_takes_only_its_client_along() {
     let server = Server::start(&[RUNNER]);
     let mut other = server.connect();

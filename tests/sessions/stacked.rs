@@ -343,8 +343,8 @@ fn a_hook_that_is_seen_to_run_long_is_run_in_a_process_of_its_own() {
 fn a_client_that_comes_while_all_workers_run_perl_gets_another_one() {
     let waiter = (
         "waiter",
-        "sub hook_noop { $_[0]->log(LOGERROR, 'waits for the test'); \
-         select undef, undef, undef, 0.02 until -e '@ROOT@/go'; return DECLINED }",
+        "sub hook_noop { mkdir '@ROOT@/runs'; select undef, undef, undef, 0.02 until -e '@ROOT@/go'; \
+           return DECLINED }",
     );
     let server = start(&[waiter, RUNNER], &[]);
     std::fs::write(
@@ -358,7 +358,7 @@ fn a_client_that_comes_while_all_workers_run_perl_gets_another_one() {
     let mut one = server.connect();
     let worker = one.run("$$");
     one.send(b"NOOP\r\n");
-    server.wait_for("waits for the test");
+    until("the hook runs", || server.dir.path().join("runs").exists());
     let mut other = server.connect();
     assert_ne!(other.run("$$"), worker);
     std::fs::write(server.dir.path().join("go"), "").unwrap();

@@ -97,6 +97,17 @@ fn what_comes_to_no_safe_point_is_killed_and_the_client_gets_a_421() {
 }
 
 #[test]
+fn what_takes_too_long_is_interrupted_while_the_service_drains_too() {
+    let server = stuck("1");
+    let mut client = server.connect();
+    server.stop();
+    server.wait_for("open sessions may go on for 30 seconds");
+    let reply = ask(&mut client, "sleep");
+    assert!(reply.starts_with("450 "), "{reply}");
+    client.expect("QUIT", "221");
+}
+
+#[test]
 fn zero_is_any_time() {
     let server = stuck("0");
     let mut client = server.connect();

@@ -17,7 +17,7 @@ use crate::plugins::{CLOSE, HOOKS, WAYS};
 use crate::random::Random;
 
 /// A reply that takes longer never comes.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// What all clients of a run share.
 pub struct World {
@@ -303,7 +303,7 @@ impl Visit<'_> {
     async fn flood(&mut self, random: &mut Random) -> Result<(), Broken> {
         let block = b"NOOP\r\n".repeat(1000);
         let until_stuck = async {
-            for _ in 0..300 {
+            for _ in 0..100 {
                 if self.stream.write_all(&block).await.is_err() {
                     break;
                 }

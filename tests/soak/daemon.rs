@@ -61,7 +61,7 @@ impl Daemon {
             ("spool_dir", format!("{}\n", path("spool").display())),
             ("me", "mx.example\n".to_owned()),
             ("size_threshold", "10000\n".to_owned()),
-            ("loglevel", "6\n".to_owned()),
+            ("loglevel", "4\n".to_owned()),
             (
                 "plugin_settings",
                 "* timeout 1\nsoak_sink timeout 60\n".to_owned(),
@@ -105,7 +105,7 @@ impl Daemon {
         // Its own file would have the limit of the spool's.
         let (mut stderr, mut log) = (child.stderr.take(), File::create(path("log")).unwrap());
         thread::spawn(move || stderr.as_mut().map(|stderr| io::copy(stderr, &mut log)));
-        let address = listening(&mut child, &path("log"));
+        let address = listening(&mut child, dir.path());
         let root = PathBuf::from(format!("/proc/{}/root", child.id()));
         let spool = File::open(root.join(spool.trim_start_matches('/'))).unwrap();
         Daemon {
@@ -135,13 +135,7 @@ impl Daemon {
 
     /// Runs a command of the program's own on the control socket.
     pub fn command(&self, words: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_camelpost"))
-            .args(words)
-            .arg("--control")
-            .arg(self.path("control"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
+        ask(&self.path("control"), words)
     }
 
     pub fn status(&self) -> Result<Value, String> {
@@ -255,23 +249,35 @@ pub fn plugin_lines(dir: &Path) -> String {
     format!("soak_faulty\nsoak_sink {}/sink\n", dir.display())
 }
 
-fn listening(child: &mut Child, log: &Path) -> SocketAddr {
+/// Asks the service where it listens, once it does.
+fn listening(child: &mut Child, dir: &Path) -> SocketAddr {
     let end = Instant::now() + PATIENCE;
     loop {
-        let text = fs::read_to_string(log).unwrap();
-        let line = text.lines().find(|line| line.contains("Listening on "));
-        if let Some(line) = line
-            && text.contains("Running as user ")
+        let status = ask(&dir.join("control"), &["status", "--json"]);
+        if let Ok(status) = serde_json::from_slice::<Value>(&status.stdout)
+            && let Some(address) = status["listening"][0].as_str()
         {
-            return line.rsplit(' ').next().unwrap().parse().unwrap();
+            return address.parse().unwrap();
         }
         let ended = child.try_wait().unwrap();
+        let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
         assert!(
             ended.is_none() && Instant::now() < end,
-            "not started: {text}"
+            "not started: {log}"
         );
-        sleep(Duration::from_millis(20));
+        sleep(Duration::from_millis(50));
     }
+}
+
+/// Runs one of the program's commands for the control socket.
+fn ask(control: &Path, words: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_camelpost"))
+        .args(words)
+        .arg("--control")
+        .arg(control)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
 }
 
 /// What a process holds.

@@ -52,12 +52,13 @@ enum Ending {
 
 #[test]
 fn nothing_acknowledged_is_lost_with_a_session_for_each_worker() {
-    soak(&["--limit-connections", "50"], Ending::Signal);
+    let options = ["--sessions-per-worker", "1", "--limit-connections", "50"];
+    soak(&options, Ending::Signal);
 }
 
 #[test]
-fn nothing_acknowledged_is_lost_with_all_the_defaults() {
-    soak(&[], Ending::Command);
+fn nothing_acknowledged_is_lost_where_sessions_share_workers() {
+    soak(&["--workers", "4"], Ending::Command);
 }
 
 fn soak(options: &[&str], ending: Ending) {
