@@ -11,6 +11,7 @@ mod engine;
 mod flag;
 mod inetd;
 mod load;
+mod log;
 mod native;
 mod own;
 mod port;

@@ -2,7 +2,6 @@
 //! may run. Everything that needs Perl goes through the pump.
 
 use std::cell::{Cell, RefCell};
-use std::io::Write;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use super::access::Access;
 use super::driver::Answers;
 use super::flag::Flag;
 use super::load::Loaded;
+use super::log::LogLine;
 use super::own::InPerl;
 use super::pump::{Exited, Pump};
 use super::rdns;
@@ -28,14 +28,6 @@ use crate::watch;
 
 /// How long replies may wait for a client that does not read them before a plugin runs.
 pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
-
-/// A line that waits for the session's next Perl work.
-struct LogLine {
-    level: u8,
-    hook: Option<&'static str>,
-    plugin: Option<String>,
-    text: Vec<u8>,
-}
 
 /// What is still to be done for a client that has just come.
 pub struct Arrival {
@@ -63,7 +55,7 @@ pub struct Session {
     pub pump: Rc<Pump>,
     pub natives: Rc<Natives>,
     pub arrival: Arrival,
-    log: RefCell<Vec<LogLine>>,
+    pub(super) log: RefCell<Vec<LogLine>>,
     /// A plugin has put handles of its own in the place of STDIN and STDOUT: all traffic goes
     /// through them.
     taken: Cell<bool>,
@@ -485,50 +477,6 @@ impl Session {
                     .unwrap_or_default()
             }
         }
-    }
-
-    /// Writes a log line now where no Perl logging plugin wants it, else at the next Perl work.
-    pub fn log(
-        &self,
-        level: u8,
-        hook: Option<&'static str>,
-        plugin: Option<String>,
-        text: Vec<u8>,
-    ) {
-        if !self.is_here() || self.host.log_is_perl() {
-            self.log.borrow_mut().push(LogLine {
-                level,
-                hook,
-                plugin,
-                text,
-            });
-        } else if self.host.is_logged(level) {
-            let mut line = std::process::id().to_string().into_bytes();
-            match (&plugin, hook) {
-                (Some(plugin), Some(hook)) => {
-                    line.extend_from_slice(format!(" ({hook}) {plugin}:").as_bytes());
-                }
-                (Some(plugin), None) => line.extend_from_slice(format!(" {plugin}:").as_bytes()),
-                _ => {}
-            }
-            line.push(b' ');
-            line.extend_from_slice(&text);
-            line.push(b'\n');
-            let _ = std::io::stderr().write_all(&line);
-        }
-    }
-
-    /// Hands the waiting lines to the logging plugins.
-    pub fn flush_log(&self) -> Result<(), Unwind> {
-        if self.log.borrow().is_empty() {
-            return Ok(());
-        }
-        for line in self.log.take() {
-            let plugin = line.plugin.as_ref().map(|plugin| plugin.as_bytes());
-            self.host
-                .log(line.level, line.hook, plugin, &[Sv::bytes(&line.text)])?;
-        }
-        Ok(())
     }
 
     /// Whether Perl work waits that must be done before the transaction or connection ends.

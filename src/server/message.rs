@@ -4,9 +4,10 @@
 
 #![forbid(unsafe_code)]
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 
-use super::{LoadFacts, Names, channel::MAX_MESSAGE};
+use super::wire::{Reader, Writer};
+use super::{LoadFacts, Names};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
 pub const PROTOCOL: u32 = 4;
@@ -109,93 +110,6 @@ pub(super) struct Assignment {
 pub(super) enum ProcessEnd {
     Status(i32),
     Signal(i32),
-}
-
-struct Writer(Vec<u8>);
-
-impl Writer {
-    fn new(tag: u8) -> Writer {
-        Writer(vec![tag])
-    }
-    fn u8(mut self, value: u8) -> Writer {
-        self.0.push(value);
-        self
-    }
-    fn u32(mut self, value: u32) -> Writer {
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-    fn i32(mut self, value: i32) -> Writer {
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-    fn u64(mut self, value: u64) -> Writer {
-        self.0.extend(value.to_le_bytes());
-        self
-    }
-    fn ip(mut self, value: IpAddr) -> Writer {
-        match value {
-            IpAddr::V4(ip) => {
-                self.0.push(4);
-                self.0.extend(ip.octets());
-            }
-            IpAddr::V6(ip) => {
-                self.0.push(6);
-                self.0.extend(ip.octets());
-            }
-        }
-        self
-    }
-    /// The last field: as much of a text as fits.
-    fn text(mut self, value: &str) -> Vec<u8> {
-        let mut end = value.len().min(MAX_MESSAGE - self.0.len());
-        while !value.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.0.extend(&value.as_bytes()[..end]);
-        self.0
-    }
-    fn address(self, value: SocketAddr) -> Writer {
-        let mut writer = self.ip(value.ip());
-        writer.0.extend(value.port().to_le_bytes());
-        writer
-    }
-}
-
-struct Reader<'a>(&'a [u8]);
-
-impl Reader<'_> {
-    fn bytes<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (head, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
-        Some(*head)
-    }
-    fn u8(&mut self) -> Option<u8> {
-        Some(u8::from_le_bytes(self.bytes()?))
-    }
-    fn u32(&mut self) -> Option<u32> {
-        Some(u32::from_le_bytes(self.bytes()?))
-    }
-    fn i32(&mut self) -> Option<i32> {
-        Some(i32::from_le_bytes(self.bytes()?))
-    }
-    fn u64(&mut self) -> Option<u64> {
-        Some(u64::from_le_bytes(self.bytes()?))
-    }
-    fn bool(&mut self) -> Option<bool> {
-        Some(self.u8()? != 0)
-    }
-    fn ip(&mut self) -> Option<IpAddr> {
-        match self.u8()? {
-            4 => Some(Ipv4Addr::from(self.bytes::<4>()?).into()),
-            6 => Some(Ipv6Addr::from(self.bytes::<16>()?).into()),
-            _ => None,
-        }
-    }
-    fn address(&mut self) -> Option<SocketAddr> {
-        let ip = self.ip()?;
-        Some(SocketAddr::new(ip, u16::from_le_bytes(self.bytes()?)))
-    }
 }
 
 impl ToZygote {
@@ -396,6 +310,9 @@ impl FromWorker {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
+    use super::super::channel::MAX_MESSAGE;
     use super::*;
 
     fn assignment(addresses: usize) -> ToWorker {

@@ -27,6 +27,7 @@ mod signals;
 mod start;
 mod supervisor;
 mod upgrade;
+mod wire;
 mod worker;
 mod workers;
 mod zygote;
