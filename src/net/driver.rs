@@ -54,8 +54,8 @@ pub async fn drive_on(
                 }
                 Answer::Read(session.read(timeout).await)
             }
-            Step::Config(name) => Answer::Config(session.config(name).await),
-            Step::Hook(call) => Answer::Verdict(session.chain(call).await),
+            Step::Config(name) => Answer::Config(Box::pin(session.config(name)).await),
+            Step::Hook(call) => Answer::Verdict(Box::pin(session.chain(call)).await),
             Step::Parse { parser, verb, rest } => {
                 let work = move |session: &Session| {
                     session.host.call_parser(parser.as_ref(), &verb, &rest)

@@ -25,6 +25,9 @@ use crate::watch::{Page, now};
 /// Perl code that has run for longer than this makes a session's clients wait.
 pub(super) const LONG: Duration = Duration::from_millis(50);
 
+/// How long it takes until a session that was given to a worker shows on its page.
+const BEGIN: Duration = Duration::from_millis(5);
+
 pub(super) struct Worker {
     pub(super) generation: u64,
     pub(super) pid: i32,
@@ -34,6 +37,8 @@ pub(super) struct Worker {
     /// What the numbers on the page stand for.
     pub(super) names: Rc<Names>,
     pub(super) sessions: Vec<u64>,
+    /// When it was given the last one.
+    given: Instant,
     /// The session that is to have it for itself.
     pub(super) alone: Option<u64>,
     /// Forked for one session: the worker from which that came.
@@ -67,6 +72,7 @@ impl Worker {
             page,
             names,
             sessions: Vec::new(),
+            given: Instant::now(),
             alone: None,
             forked_by: None,
             served: 0,
@@ -195,10 +201,13 @@ impl Workers {
     }
 
     /// The worker that can take one more session: of those whose Perl code has not run for longer
-    /// than this, the one with the fewest.
+    /// than this, and has had time to begin for the last session given, the one with the fewest.
     pub(super) fn least_loaded(&self, most: usize, longer: Duration) -> Option<u64> {
         let now = now();
-        let can_take = self.all.iter().filter(|(_, worker)| worker.can_take(most));
+        let can_take = self.all.iter().filter(|(_, worker)| {
+            let began = longer >= LONG || worker.given.elapsed() > BEGIN;
+            worker.can_take(most) && began
+        });
         let waits = can_take.filter(|(_, worker)| !worker.page.is_busy(now, longer));
         let least = waits.min_by_key(|(_, worker)| worker.sessions.len());
         least.map(|(number, _)| *number)
@@ -246,7 +255,10 @@ impl Workers {
         };
         // One that cannot be told is dying; its end will be reported.
         match worker.tell(&ToWorker::Session(given), Some(socket)) {
-            Ok(()) => worker.sessions.push(session),
+            Ok(()) => {
+                worker.sessions.push(session);
+                worker.given = Instant::now();
+            }
             Err(_) => worker.broken = true,
         }
         !worker.broken

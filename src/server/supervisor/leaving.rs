@@ -6,6 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use super::super::channel::{Channel, Wait};
 use super::super::generation::Starting;
@@ -19,13 +20,30 @@ use super::Supervisor;
 pub(super) struct Leaving {
     /// By their sessions: the processes that are being forked, and by which worker.
     starting: HashMap<u64, (u64, Starting)>,
-    /// Sessions, with their workers, that wait for a process.
-    waiting: VecDeque<(u64, u64)>,
+    waiting: VecDeque<Waits>,
 }
+
+/// A session that waits for a process.
+struct Waits {
+    worker: u64,
+    session: u64,
+    /// When it stays where it is, if it may.
+    until: Option<Instant>,
+}
+
+/// How long a session in a hook that runs long, or a client that comes to one, waits for a process:
+/// in a shared worker it would keep the others waiting, and where many do that, no process becomes
+/// free as fast as new ones are needed.
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
 
 impl Leaving {
     pub(super) fn starting(&self) -> usize {
         self.starting.len()
+    }
+
+    /// When `let_leave` must be called next.
+    pub(super) fn wake_at(&self) -> Option<Instant> {
+        self.waiting.iter().filter_map(|waits| waits.until).min()
     }
 }
 
@@ -36,7 +54,7 @@ impl Supervisor<'_> {
         if self.answer_alone(number, session) {
             return;
         }
-        if self.free_processes(self.workers.staying()) > 0 {
+        if self.free_processes() > 0 {
             return self.send_away(number, session);
         }
         if must {
@@ -44,22 +62,30 @@ impl Supervisor<'_> {
                 "a session waits for a process of its own: all {} are in use (--extra-processes)",
                 self.settings.extra_processes
             );
-            self.leaving.waiting.push_back((number, session));
-        } else {
-            self.tell_stay(number, session, false);
         }
+        self.leaving.waiting.push_back(Waits {
+            worker: number,
+            session,
+            until: (!must).then(|| Instant::now() + PATIENCE),
+        });
     }
 
     /// Gives what has become free to those that wait for it.
     pub(super) fn let_leave(&mut self) {
-        let waiting = std::mem::take(&mut self.leaving.waiting);
-        for (number, session) in waiting {
-            if self.answer_alone(number, session) {
+        let now = Instant::now();
+        for waits in std::mem::take(&mut self.leaving.waiting) {
+            let Waits {
+                worker, session, ..
+            } = waits;
+            if self.answer_alone(worker, session) {
                 continue;
             }
-            match self.free_processes(self.workers.staying()) {
-                0 => self.leaving.waiting.push_back((number, session)),
-                _ => self.send_away(number, session),
+            if self.free_processes() > 0 {
+                self.send_away(worker, session);
+            } else if waits.until.is_some_and(|until| until <= now) {
+                self.tell_stay(worker, session, false);
+            } else {
+                self.leaving.waiting.push_back(waits);
             }
         }
     }
@@ -152,7 +178,7 @@ impl Supervisor<'_> {
     pub(super) fn gone_with_sessions(&mut self, number: u64, gone: &Worker) {
         let leaving = &mut self.leaving;
         leaving.starting.retain(|_, (worker, _)| *worker != number);
-        leaving.waiting.retain(|(worker, _)| *worker != number);
+        leaving.waiting.retain(|waits| waits.worker != number);
         if let Some(parent) = gone.forked_by
             && let Some(parent) = self.workers.get_mut(parent)
         {

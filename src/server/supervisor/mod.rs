@@ -333,6 +333,7 @@ impl<'a> Supervisor<'a> {
             watch,
             memory,
             self.look_again,
+            self.leaving.wake_at(),
         ];
         waits.into_iter().flatten().min()
     }
@@ -346,6 +347,10 @@ impl<'a> Supervisor<'a> {
                 self.stop_harder();
             }
             return;
+        }
+        let leaves = self.leaving.wake_at();
+        if leaves.is_some_and(|leaves| leaves <= Instant::now()) {
+            self.let_leave();
         }
         if self.look_again.is_some_and(|again| again <= Instant::now()) {
             self.look_again = None;

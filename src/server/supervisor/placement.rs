@@ -8,9 +8,11 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use super::super::clients::{linger, refuse};
+use super::super::generation::Generation;
 use super::super::listen::Connection;
 use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
 use super::super::workers::{LONG, Word};
+use super::leaving::PATIENCE;
 use super::stopping::STOPPING;
 use super::upgrading::Succession;
 use super::{Client, Event, Session, Supervisor, watching};
@@ -93,9 +95,13 @@ impl Supervisor<'_> {
         if idle.is_some() || !self.shares() || self.can_spread() {
             return idle;
         }
+        let waits = self.waiting.front()?.since.elapsed();
+        // It would have its worker fork at once, which it may not, or keep it from the others.
+        if self.connect_is_long() && waits < PATIENCE {
+            return None;
+        }
         // Perl code that runs now may be at the beginning of a long hook: that shows soon.
-        let client = self.waiting.front()?;
-        let longer = match client.since.elapsed() < LONG {
+        let longer = match waits < LONG {
             true => Duration::ZERO,
             false => LONG,
         };
@@ -124,13 +130,12 @@ impl Supervisor<'_> {
     fn most(&self) -> usize {
         if self.shares() {
             let workers = self.settings.workers as usize;
-            // The first hook of a session is seen to run long: sharing would only make the worker
-            // fork for it.
-            let long = self.long >> CONNECT & 1 == 1;
+            // Sharing would only make the worker fork for it.
+            let long = self.connect_is_long();
             // Without a worker that waits for its clients, all are in plugins that run long.
             let stuck = || self.workers.least_loaded(usize::MAX, LONG).is_none();
             return match !self.waiting.is_empty() && (long || stuck()) {
-                true => workers + self.free_processes(0),
+                true => workers + self.for_waiting(),
                 false => workers,
             };
         }
@@ -140,11 +145,24 @@ impl Supervisor<'_> {
         }
     }
 
-    /// How many processes beyond the workers there may still be, with so many workers.
-    pub(super) fn free_processes(&self, workers: usize) -> usize {
-        let used = self.workers.forked() + self.leaving.starting();
+    /// Whether the first hooks of a session are seen to run long.
+    fn connect_is_long(&self) -> bool {
+        self.long >> CONNECT & 1 == 1
+    }
+
+    /// How many processes there may still be for sessions that leave their workers.
+    pub(super) fn free_processes(&self) -> usize {
+        let generations = self.generations.values();
+        let starting: usize = generations.map(Generation::starting).sum();
+        let workers = self.workers.len() - self.workers.forked() + starting;
         let beyond = workers.saturating_sub(self.settings.workers as usize);
-        (self.settings.extra_processes as usize).saturating_sub(used + beyond)
+        self.for_waiting().saturating_sub(beyond)
+    }
+
+    /// How many processes beyond the workers there may be for clients that wait.
+    fn for_waiting(&self) -> usize {
+        let used = self.workers.forked() + self.leaving.starting();
+        (self.settings.extra_processes as usize).saturating_sub(used)
     }
 
     fn give(&mut self, worker: u64, client: Client) {
