@@ -34,7 +34,7 @@ struct Waits {
 /// How long a session in a hook that runs long, or a client that comes to one, waits for a process:
 /// in a shared worker it would keep the others waiting, and where many do that, no process becomes
 /// free as fast as new ones are needed.
-pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_millis(250);
 
 impl Leaving {
     pub(super) fn starting(&self) -> usize {
@@ -51,7 +51,7 @@ impl Supervisor<'_> {
     /// A session would keep the others of its worker waiting; one that `must` leave would do so for
     /// as long as its client likes.
     pub(super) fn asks_to_leave(&mut self, number: u64, session: u64, must: bool) {
-        if self.answer_alone(number, session) {
+        if self.answer_alone(number, session, must) {
             return;
         }
         if self.free_processes() > 0 {
@@ -77,7 +77,7 @@ impl Supervisor<'_> {
             let Waits {
                 worker, session, ..
             } = waits;
-            if self.answer_alone(worker, session) {
+            if self.answer_alone(worker, session, waits.until.is_none()) {
                 continue;
             }
             if self.free_processes() > 0 {
@@ -90,15 +90,16 @@ impl Supervisor<'_> {
         }
     }
 
-    /// Where the session is the only one of its worker, that is its process.
-    fn answer_alone(&mut self, number: u64, session: u64) -> bool {
+    /// Where the session is the only one of its worker, that is its process: to its end, if it
+    /// `must` have one.
+    fn answer_alone(&mut self, number: u64, session: u64, must: bool) -> bool {
         let Some(worker) = self.workers.get_mut(number) else {
             return true;
         };
         let alone = worker.sessions == [session];
         if alone {
-            worker.alone = Some(session);
-            self.tell_stay(number, session, true);
+            worker.alone = must.then_some(session);
+            self.tell_stay(number, session, must);
         }
         alone
     }
