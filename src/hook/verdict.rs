@@ -130,4 +130,29 @@ impl Verdict {
             _ => None,
         }
     }
+
+    /// With its texts split at line feeds as Perl's split does: empty texts at the end vanish.
+    pub fn split_lines(mut self) -> Verdict {
+        if self.parser.is_some() {
+            return self;
+        }
+        let plain = |value: &Option<Vec<u8>>| {
+            value
+                .as_ref()
+                .is_some_and(|text| !text.is_empty() && !text.contains(&b'\n'))
+        };
+        if self.values.iter().all(plain) {
+            return self;
+        }
+        let mut lines = Vec::new();
+        for text in self.values.into_iter().flatten() {
+            let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
+            while parts.last().is_some_and(|part| part.is_empty()) {
+                parts.pop();
+            }
+            lines.extend(parts.into_iter().map(|part| Some(part.to_vec())));
+        }
+        self.values = lines;
+        self
+    }
 }

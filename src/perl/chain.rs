@@ -290,14 +290,14 @@ impl Host {
             chain.verdict = if chain.quiet {
                 verdict
             } else {
-                split_lines(verdict)
+                verdict.split_lines()
             };
             return Ok(false);
         }
         chain.verdict = if chain.quiet {
             verdict
         } else {
-            split_lines(verdict)
+            verdict.split_lines()
         };
         Ok(true)
     }
@@ -426,31 +426,6 @@ fn record(notes: &Notes, name: &[u8], hook: Hook, code: &Code) {
             inner.hash_set(b"return", code_sv(code));
         }
     }
-}
-
-/// Splits texts at line feeds as Perl's split does: empty texts at the end vanish.
-pub fn split_lines(mut verdict: Verdict) -> Verdict {
-    if verdict.parser.is_some() {
-        return verdict;
-    }
-    let plain = |value: &Option<Vec<u8>>| {
-        value
-            .as_ref()
-            .is_some_and(|text| !text.is_empty() && !text.contains(&b'\n'))
-    };
-    if verdict.values.iter().all(plain) {
-        return verdict;
-    }
-    let mut lines = Vec::new();
-    for text in verdict.values.into_iter().flatten() {
-        let mut parts: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
-        while parts.last().is_some_and(|part| part.is_empty()) {
-            parts.pop();
-        }
-        lines.extend(parts.into_iter().map(|part| Some(part.to_vec())));
-    }
-    verdict.values = lines;
-    verdict
 }
 
 pub(super) fn to_code(value: &Sv) -> Code {

@@ -30,7 +30,7 @@ mod value;
 mod verbs;
 mod xs;
 
-pub use chain::{Chain, Progress, split_lines};
+pub use chain::{Chain, Progress};
 pub use load::{make, start};
 pub use methods::Values;
 pub use value::{Dropped, PerlValue, Sv, any_dropped, release_dropped};

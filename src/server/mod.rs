@@ -1,5 +1,5 @@
 //! The processes of the daemon: a supervisor that accepts and never runs a plugin, a zygote that
-//! loads everything once, and workers forked from it that run the sessions, one at a time each.
+//! loads everything once, and workers forked from it that run the sessions.
 //!
 //! This layer knows sockets and processes, not SMTP: what is loaded and what a session does comes
 //! in as an [`Engine`]. Texts it writes to clients itself (limits, a dead worker, the end of the

@@ -8,7 +8,6 @@ use super::session::Session;
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::log::{LOGDEBUG, LOGERROR};
-use crate::perl::split_lines;
 use crate::plugin::SessionAccess;
 use crate::watch;
 
@@ -35,12 +34,12 @@ impl Session {
                 }
             };
             if self.weigh(hook, name, &verdict) {
-                return split_lines(verdict);
+                return verdict.split_lines();
             }
             // The texts of the last plugin stay, as in the original.
             last = Verdict {
                 code: Code::Declined,
-                ..split_lines(verdict)
+                ..verdict.split_lines()
             };
         }
         last
