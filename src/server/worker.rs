@@ -123,8 +123,11 @@ impl AsyncLink {
     pub async fn next(&self) -> Option<Given> {
         loop {
             let waiting = self.given.borrow_mut().pop_front();
-            if waiting.is_some() {
-                return waiting;
+            if let Some(given) = waiting {
+                if let Given::Session(incoming) = &given {
+                    crate::watch::begin_session(incoming.session);
+                }
+                return Some(given);
             }
             if self.stop.get() {
                 return None;

@@ -15,8 +15,8 @@ pub use page::{BUCKETS, Page, Place, Running, VERDICTS};
 pub use queue::{QueueCounts, QueueOutcome};
 pub use sums::{Sum, upper_bound};
 pub use writer::{
-    Call, End, Spot, attach, attach_ledger, begin, count_queue_outcome, count_verdict, detach,
-    excuse_exit, is_interrupted, is_out, is_worn, set_session, wear_out,
+    Call, End, Spot, attach, attach_ledger, begin, begin_session, count_queue_outcome,
+    count_verdict, detach, excuse_exit, is_interrupted, is_out, is_worn, set_session, wear_out,
 };
 
 /// Nanoseconds of the clock that all processes of this machine share.

@@ -86,6 +86,8 @@ pub(super) struct Row {
 pub struct Page {
     /// The serial of the call that the supervisor wants to end; 0: none.
     pub(super) interrupt: AtomicU64,
+    /// The latest session that the worker has begun: those given to it later have met no plugin.
+    pub(super) latest: AtomicU64,
     pub(super) slots: [Slot; SLOTS],
     pub(super) rows: [Row; ROWS],
     /// Messages by what became of them.
@@ -139,6 +141,7 @@ impl Page {
         };
         Box::new(Page {
             interrupt: AtomicU64::new(0),
+            latest: AtomicU64::new(0),
             slots: std::array::from_fn(|_| slot()),
             rows: std::array::from_fn(|_| row()),
             queue: std::array::from_fn(|_| AtomicU64::new(0)),
@@ -165,6 +168,12 @@ impl Page {
         QueueCounts::new(std::array::from_fn(|at| {
             self.queue[at].load(Ordering::Relaxed)
         }))
+    }
+
+    /// Whether the worker has begun this session, which was given to it: sessions have ascending
+    /// numbers, and a worker begins them in that order.
+    pub fn has_begun(&self, session: u64) -> bool {
+        session <= self.latest.load(Ordering::Acquire)
     }
 
     /// Asks the worker to end a call. It finds that when a signal makes it look.

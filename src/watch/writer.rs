@@ -122,6 +122,13 @@ pub fn set_session(session: u64) {
     }
 }
 
+/// A session that was given to this process begins.
+pub fn begin_session(session: u64) {
+    if let Some(writer) = WRITER.get() {
+        writer.page.latest.store(session, Ordering::Release);
+    }
+}
+
 /// The process is to serve no other session.
 pub fn wear_out() {
     WORN.set(true);

@@ -192,3 +192,18 @@ fn a_client_that_vanishes_in_data_leaves_no_file() {
     assert!(server.files("Maildir").is_empty());
     assert!(server.files("spool").is_empty());
 }
+
+#[test]
+fn a_client_of_a_worker_that_dies_before_it_begins_gets_another_worker() {
+    // The first two workers end while they have a client that they have not begun with.
+    let leaves = (
+        "leaves",
+        "sub hook_post_fork { for my $n (1, 2) { \
+           next unless mkdir \"began$n\"; select undef, undef, undef, 0.3; exit 3 } DECLINED }",
+    );
+    let one_worker = ["--workers", "1", "--spare-workers", "0"];
+    let server = Server::start_with(&[leaves], &one_worker, &[]);
+    the_next_client_is_served(&server);
+    assert_eq!(server.count("ended with status 1"), 2);
+    assert_eq!(server.count("got a 421"), 0);
+}

@@ -256,7 +256,7 @@ impl Supervisor<'_> {
             .iter()
             .map(|(number, session)| SessionStatus {
                 session: *number,
-                client: session.ip,
+                client: session.peer.ip(),
                 worker: pids.get(number).copied(),
                 age_seconds: session.since.elapsed().as_secs(),
                 tls: session.socket.is_none(),

@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod control;
+mod ended;
 mod leaving;
 mod loading;
 mod long;
@@ -16,7 +17,7 @@ mod watchdog;
 mod watching;
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
@@ -102,7 +103,8 @@ struct Client {
 struct Session {
     /// The duplicate through which a 421 can be written; none once TLS has started.
     socket: Option<OwnedFd>,
-    ip: IpAddr,
+    peer: SocketAddr,
+    local: SocketAddr,
     counted: Counted,
     permit: OwnedSemaphorePermit,
     since: Instant,

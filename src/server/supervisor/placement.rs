@@ -1,5 +1,4 @@
-//! Placement: which worker gets a client, when workers are forked, kept and let go, and what a
-//! client is told when its worker has died.
+//! Placement: which worker gets a client, and when workers are forked, kept and let go.
 
 #![forbid(unsafe_code)]
 
@@ -7,21 +6,19 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::super::clients::{linger, refuse};
+use super::super::clients::refuse;
 use super::super::generation::Generation;
 use super::super::listen::Connection;
-use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ProcessEnd};
+use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS};
 use super::super::workers::{LONG, Word};
 use super::leaving::PATIENCE;
 use super::stopping::STOPPING;
 use super::upgrading::Succession;
-use super::{Client, Event, Session, Supervisor, watching};
+use super::{Client, Session, Supervisor};
 use crate::hook::Hook;
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
-/// A worker that dies younger than this without a session died at once.
-const AT_ONCE: Duration = Duration::from_secs(1);
 
 /// How long clients wait that no worker can take, until the workers are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
@@ -31,7 +28,6 @@ const MANY_ADDRS: usize = 256;
 const CONNECT: u8 = Hook::Connect as u8;
 
 const TOO_MANY: &str = "421 4.7.0 Too many connections from your address, try again later\r\n";
-const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
 
 impl Supervisor<'_> {
     pub(super) fn admit(&mut self, connection: Connection) {
@@ -191,7 +187,8 @@ impl Supervisor<'_> {
         if self.workers.assign(worker, given, socket.as_fd()) {
             let entry = Session {
                 socket: Some(socket),
-                ip: peer.ip(),
+                peer,
+                local,
                 counted,
                 permit,
                 since: Instant::now(),
@@ -223,23 +220,24 @@ impl Supervisor<'_> {
             .max(self.settings.max_from_ip as usize + 1)
             .min(MAX_CHILD_ADDRS);
         let mut addresses = vec![ip; same.min(most)];
-        let others = self.sessions.values().map(|other| other.ip);
+        let others = self.sessions.values().map(|other| other.peer.ip());
         let others = others.filter(|other| *other != ip);
         addresses.extend(others.take(most - addresses.len()));
         addresses
     }
 
     fn open_session(&mut self, number: u64, session: Session) {
-        *self.addresses.entry(session.ip).or_default() += 1;
+        *self.addresses.entry(session.peer.ip()).or_default() += 1;
         self.sessions.insert(number, session);
     }
 
-    fn close_session(&mut self, number: u64) -> Option<Session> {
+    pub(super) fn close_session(&mut self, number: u64) -> Option<Session> {
         let session = self.sessions.remove(&number)?;
-        if let Some(count) = self.addresses.get_mut(&session.ip) {
+        let ip = session.peer.ip();
+        if let Some(count) = self.addresses.get_mut(&ip) {
             *count -= 1;
             if *count == 0 {
-                self.addresses.remove(&session.ip);
+                self.addresses.remove(&ip);
             }
         }
         Some(session)
@@ -324,90 +322,5 @@ impl Supervisor<'_> {
                 self.place_waiting();
             }
         }
-    }
-
-    /// The process is gone. What it said before is in the queue of events already or still in
-    /// its link: the end is put behind both, so that a session that it has finished or secured
-    /// gets no 421.
-    pub(super) fn worker_ended(&mut self, worker: u64, end: Option<ProcessEnd>) {
-        let last_words = self.workers.last_words(worker);
-        // Fails only when the supervisor's loop is over.
-        let _ = self.events.send(Event::WorkerGone {
-            worker,
-            end,
-            last_words,
-        });
-    }
-
-    pub(super) fn worker_gone(
-        &mut self,
-        number: u64,
-        end: Option<ProcessEnd>,
-        last_words: Vec<Word>,
-    ) {
-        for message in last_words {
-            self.worker_says(number, message);
-        }
-        let Some(worker) = self.workers.remove(number) else {
-            return;
-        };
-        watching::add(&mut self.past, &worker);
-        let culprit = match self.is_killing() {
-            true => None,
-            false => self.blame(&worker),
-        };
-        self.look_at_quarantines();
-        self.gone_with_sessions(number, &worker);
-        let pid = worker.pid;
-        let running = match culprit {
-            Some((plugin, hook)) => format!(" (plugin {plugin} was running the {hook} hook)"),
-            None => String::new(),
-        };
-        let how = match end {
-            Some(ProcessEnd::Status(status)) => format!("ended with status {status}"),
-            Some(ProcessEnd::Signal(signal)) => format!("was killed by signal {signal}"),
-            None if worker.forked_by.is_some() => "ended".to_string(),
-            None => "ended after its zygote".to_string(),
-        };
-        if end.is_none() {
-            self.orphans.push(pid);
-            self.clean_up_orphans();
-        }
-        let mut served_someone = false;
-        for session in &worker.sessions {
-            let Some(session) = self.close_session(*session) else {
-                continue;
-            };
-            served_someone = true;
-            self.counters.sessions_lost += 1;
-            let ip = session.ip;
-            match session.socket {
-                Some(socket) => {
-                    tracing::error!(
-                        "worker {pid} {how} in a session; its client {ip} got a 421{running}"
-                    );
-                    refuse(&socket, WORKER_DIED);
-                    tokio::task::spawn_local(linger(socket, (session.permit, session.counted)));
-                }
-                None => {
-                    tracing::error!("worker {pid} {how} in the TLS session of {ip}{running}");
-                }
-            }
-        }
-        let in_order = worker.dismissed && matches!(end, Some(ProcessEnd::Status(0)) | None);
-        self.count_end(in_order, end);
-        if in_order || (self.is_killing() && !served_someone) {
-            tracing::debug!("cleaning up after {pid}");
-        } else if !served_someone {
-            tracing::error!("idle worker {pid} {how}{running}");
-        }
-        let unasked = !in_order && self.stop.is_none();
-        if unasked && !served_someone && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
-            let wait = self.forks.failed();
-            tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
-        }
-        self.drop_unused(worker.generation);
-        self.let_leave();
-        self.place_waiting();
     }
 }

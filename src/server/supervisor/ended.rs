@@ -1,0 +1,143 @@
+//! The ends of workers: what becomes of a dead worker's clients, and what the log says.
+
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use super::super::clients::{linger, refuse};
+use super::super::listen::Connection;
+use super::super::message::ProcessEnd;
+use super::super::workers::{Word, Worker};
+use super::{Client, Event, Session, Supervisor, watching};
+
+/// A worker that dies younger than this without a session died at once.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
+
+impl Supervisor<'_> {
+    /// The clients of a worker that has died before it began their sessions, for instance in its
+    /// post-fork hook, wait for another one: they have seen nothing yet.
+    fn take_back(&mut self, gone: &Worker) {
+        if gone.forked_by.is_some() || self.stop.is_some() {
+            return;
+        }
+        for number in gone.sessions.iter().rev() {
+            if gone.page().has_begun(*number) {
+                continue;
+            }
+            let Some(session) = self.close_session(*number) else {
+                continue;
+            };
+            let Session {
+                socket: Some(socket),
+                peer,
+                local,
+                counted,
+                permit,
+                since,
+            } = session
+            else {
+                continue;
+            };
+            tracing::debug!("{} waits for another worker", peer.ip());
+            let connection = Connection {
+                socket,
+                peer,
+                local,
+                permit,
+            };
+            self.waiting.push_front(Client {
+                connection,
+                counted,
+                since,
+            });
+        }
+    }
+
+    /// The process is gone. What it said before is in the queue of events already or still in
+    /// its link: the end is put behind both, so that a session that it has finished or secured
+    /// gets no 421.
+    pub(super) fn worker_ended(&mut self, worker: u64, end: Option<ProcessEnd>) {
+        let last_words = self.workers.last_words(worker);
+        // Fails only when the supervisor's loop is over.
+        let _ = self.events.send(Event::WorkerGone {
+            worker,
+            end,
+            last_words,
+        });
+    }
+
+    pub(super) fn worker_gone(
+        &mut self,
+        number: u64,
+        end: Option<ProcessEnd>,
+        last_words: Vec<Word>,
+    ) {
+        for message in last_words {
+            self.worker_says(number, message);
+        }
+        let Some(worker) = self.workers.remove(number) else {
+            return;
+        };
+        watching::add(&mut self.past, &worker);
+        let culprit = match self.is_killing() {
+            true => None,
+            false => self.blame(&worker),
+        };
+        self.look_at_quarantines();
+        self.gone_with_sessions(number, &worker);
+        let pid = worker.pid;
+        let running = match culprit {
+            Some((plugin, hook)) => format!(" (plugin {plugin} was running the {hook} hook)"),
+            None => String::new(),
+        };
+        let how = match end {
+            Some(ProcessEnd::Status(status)) => format!("ended with status {status}"),
+            Some(ProcessEnd::Signal(signal)) => format!("was killed by signal {signal}"),
+            None if worker.forked_by.is_some() => "ended".to_string(),
+            None => "ended after its zygote".to_string(),
+        };
+        if end.is_none() {
+            self.orphans.push(pid);
+            self.clean_up_orphans();
+        }
+        self.take_back(&worker);
+        let mut served_someone = false;
+        for session in &worker.sessions {
+            let Some(session) = self.close_session(*session) else {
+                continue;
+            };
+            served_someone = true;
+            self.counters.sessions_lost += 1;
+            let ip = session.peer.ip();
+            match session.socket {
+                Some(socket) => {
+                    tracing::error!(
+                        "worker {pid} {how} in a session; its client {ip} got a 421{running}"
+                    );
+                    refuse(&socket, WORKER_DIED);
+                    tokio::task::spawn_local(linger(socket, (session.permit, session.counted)));
+                }
+                None => {
+                    tracing::error!("worker {pid} {how} in the TLS session of {ip}{running}");
+                }
+            }
+        }
+        let in_order = worker.dismissed && matches!(end, Some(ProcessEnd::Status(0)) | None);
+        self.count_end(in_order, end);
+        if in_order || (self.is_killing() && !served_someone) {
+            tracing::debug!("cleaning up after {pid}");
+        } else if !served_someone {
+            tracing::error!("idle worker {pid} {how}{running}");
+        }
+        let unasked = !in_order && self.stop.is_none();
+        if unasked && !served_someone && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
+            let wait = self.forks.failed();
+            tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
+        }
+        self.drop_unused(worker.generation);
+        self.let_leave();
+        self.place_waiting();
+    }
+}
