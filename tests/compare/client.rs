@@ -15,15 +15,22 @@ use std::time::{Duration, Instant};
 const REPLY: Duration = Duration::from_secs(8);
 /// How long to wait for a reply that may well not come.
 const MAYBE: Duration = Duration::from_millis(300);
+/// How long to wait for a line that came in the same place from the other server.
+const LIKELY: Duration = Duration::from_millis(1500);
 /// How long the server gets to notice that a client has vanished.
 const VANISHED: Duration = Duration::from_millis(400);
 
-/// Holds one dialogue with the server at this port and returns its transcript.
-pub fn converse(dialogue: &Dialogue, port: u16, root: &Path) -> Vec<String> {
+const CLOSES: &str = "-- the server closes";
+
+/// Holds one dialogue with the server at this port and returns its transcript. Where the other
+/// server's, if there is one, has a line that may or may not come, this waits for it longer, so
+/// that a busy machine makes no difference.
+pub fn converse(dialogue: &Dialogue, port: u16, root: &Path, other: &[String]) -> Vec<String> {
     let mut party = Party {
         port,
         from: dialogue.from,
         said: Vec::new(),
+        other,
         lines: HashMap::new(),
     };
     party.open("", dialogue.greeting);
@@ -79,10 +86,11 @@ fn change(step: &Step, root: &Path) -> Option<std::io::Result<()>> {
     }
 }
 
-struct Party {
+struct Party<'a> {
     port: u16,
     from: Ipv4Addr,
     said: Vec<String>,
+    other: &'a [String],
     lines: HashMap<String, Line>,
 }
 
@@ -104,7 +112,7 @@ enum Heard {
     Eof,
 }
 
-impl Party {
+impl Party<'_> {
     fn open(&mut self, name: &str, greeting: bool) {
         if self.lines.contains_key(name) {
             return;
@@ -257,7 +265,7 @@ impl Party {
                 }
                 Heard::Eof => {
                     line.over = true;
-                    self.said.push("-- the server closes".to_owned());
+                    self.said.push(CLOSES.to_owned());
                     return false;
                 }
             }
@@ -266,18 +274,23 @@ impl Party {
 
     /// Writes down what comes within the time, be it nothing.
     fn listen(&mut self, name: &str, time: Duration) {
-        let until = Instant::now() + time;
+        let begun = Instant::now();
         let Some(line) = self.lines.get_mut(name) else {
             return;
         };
         let mut silent = true;
         loop {
-            match line.hear(until.saturating_duration_since(Instant::now())) {
+            let next = self.other.get(self.said.len());
+            let likely = next.is_some_and(|next| next.starts_with("S: ") || next == CLOSES);
+            let time = if likely { time.max(LIKELY) } else { time };
+            match line.hear(time.saturating_sub(begun.elapsed())) {
                 Heard::Line(text) => {
                     silent = false;
                     self.said.push(format!("S: {}", shown(&text)));
                     // The last line of a reply ends the wait, for most are one line or nothing.
-                    if text.get(3) != Some(&b'-') && line.ahead.is_empty() {
+                    let more = self.other.get(self.said.len());
+                    let more = more.is_some_and(|more| more.starts_with("S: "));
+                    if text.get(3) != Some(&b'-') && line.ahead.is_empty() && !more {
                         return;
                     }
                 }
@@ -289,7 +302,7 @@ impl Party {
                 }
                 Heard::Eof => {
                     line.over = true;
-                    self.said.push("-- the server closes".to_owned());
+                    self.said.push(CLOSES.to_owned());
                     return;
                 }
             }

@@ -72,7 +72,9 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     for which in pair {
         if only.is_empty() || itself || only == which.name() {
             ground.sweep().map_err(io)?;
-            let half = run_half(which, &set, &ground, sink.as_ref(), qmqp.as_ref(), &normal)?;
+            let stubs = (sink.as_ref(), qmqp.as_ref());
+            let other = halves.first();
+            let half = run_half(which, &set, &ground, stubs, &normal, other)?;
             keep_transcripts(which, &set, &half).map_err(io)?;
             halves.push(half);
         }
@@ -88,9 +90,9 @@ fn run_half(
     which: Which,
     set: &ConfigSet,
     ground: &Ground,
-    sink: Option<&Sink>,
-    qmqp: Option<&Qmqp>,
+    (sink, qmqp): (Option<&Sink>, Option<&Qmqp>),
     normal: &Normal,
+    other: Option<&Half>,
 ) -> Result<Half, String> {
     let zone = dns::Zone::parse(set.dns.iter().map(String::as_str))
         .map_err(|e| format!("{}: {e}", set.name))?;
@@ -119,7 +121,9 @@ fn run_half(
             half.push(normal.lines(&said));
             continue;
         }
-        let mut lines = client::converse(dialogue, daemon.port, ground.root());
+        let other = other.and_then(|other| other.get(half.len()));
+        let other = other.map_or(&[][..], Vec::as_slice);
+        let mut lines = client::converse(dialogue, daemon.port, ground.root(), other);
         daemon
             .settle()
             .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;

@@ -39,7 +39,7 @@ fn check() -> Result<(), String> {
     let wanted: BTreeSet<&str> = names.filter(|name| *name != "exit").collect();
     let mut seen = BTreeSet::new();
     for _ in 0..SESSIONS {
-        let said = converse(dialogue, daemon.port, ground.root());
+        let said = converse(dialogue, daemon.port, ground.root(), &[]);
         let [greeting, _, mine, _, bye, ..] = &said[..] else {
             return Err(format!("a session was not served: {said:?}"));
         };
