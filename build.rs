@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_interrupt.c",
@@ -14,6 +14,7 @@ const SOURCES: [&str; 10] = [
     "src/perl/glue_require.c",
     "src/perl/glue_values.c",
     "src/perl/glue_objects.c",
+    "src/perl/glue_plugin.c",
     "src/perl/glue_stdio.c",
     "src/perl/glue_state.c",
 ];

@@ -233,10 +233,9 @@ sub db_args {
 # Classes with an adjust_log_level of their own.
 my %adjusts;
 
-# Called some fifty times a message: what most plugins do not need is not called.
 # A logging hook cannot log: it would never end. Without a qp object (outside of
 # any hook) the class logs.
-sub log {
+sub _log {
     my $self = shift;
     my $hook = $self->{_hook};
     return if defined $hook && $hook eq 'logging';
@@ -335,7 +334,7 @@ sub store_auth_results {
 }
 
 # True for clients and senders that no policy shall touch.
-sub is_immune {
+sub _is_immune {
     my $self = shift;
     my $qp   = $self->qp;
     my $why =
@@ -366,6 +365,13 @@ sub adjust_karma {
     $self->log(LOGINFO, "karma $value ($karma)");
     $self->connection->notes('karma', $karma);
     return $value;
+}
+
+# Called some fifty times a message: the host does it where nothing is out of the ordinary.
+{
+    no warnings 'once';
+    *log       = defined &Camelpost::plugin_log ? \&Camelpost::plugin_log : \&_log;
+    *is_immune = defined &Camelpost::is_immune  ? \&Camelpost::is_immune  : \&_is_immune;
 }
 
 1;

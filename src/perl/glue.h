@@ -209,6 +209,26 @@ uint64_t cp_class_generation(cp_sv *object, uintptr_t *class_id);
 cp_sv *cp_find_method(cp_sv *invocant, const char *name, size_t length);
 /* Whether an object, or a class by its name, inherits from a class. */
 int cp_isa(cp_sv *invocant, const char *class_name);
+/* Whether the object's method of this name is one of the host's XSUBs. */
+int cp_has_host_method(cp_sv *object, const char *name);
+
+/* How a plugin's line goes to the log. */
+enum cp_log { CP_LOG_BY_METHODS = 0, CP_LOG_NOT, CP_LOG_PLAIN };
+
+typedef struct {
+    cp_sv *hook; /* null: undef */
+    cp_sv *name;
+    cp_sv *qp;
+} cp_log_fact;
+
+/* Whether a plugin's line can go to the log at once: where it can, the facts, which stay the
+ * plugin's. CP_LOG_NOT: from within a logging hook. */
+int cp_log_facts(cp_sv *plugin, cp_log_fact *facts);
+/* What a plugin's method `qp` answers, where that is the base class's; else null. Not owned. */
+cp_sv *cp_plugin_qp(cp_sv *plugin);
+/* The bytes of a scalar that is a text and nothing else, or null. */
+const char *cp_plain_text(cp_sv *value, size_t *length);
+
 /* Puts a sub at the front of @INC. */
 void cp_include_first(cp_sv *code);
 

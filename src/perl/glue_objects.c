@@ -196,6 +196,12 @@ int cp_forget_looks(void) { return cp_guard(forget_looks); }
 
 /* ---- classes ---- */
 
+uint64_t cp_generation(pTHX_ HV *stash) {
+    struct mro_meta *meta = HvMROMETA(stash);
+    /* Each of them only grows. */
+    return (uint64_t)PL_sub_generation + meta->pkg_gen + meta->cache_gen;
+}
+
 uint64_t cp_class_generation(cp_sv *object, uintptr_t *class_id) {
     dTHXa(cp_perl);
     SV *sv = SV(object);
@@ -203,10 +209,8 @@ uint64_t cp_class_generation(cp_sv *object, uintptr_t *class_id) {
     if (!SvROK(sv) || !SvOBJECT(SvRV(sv)))
         return 0;
     HV *stash = SvSTASH(SvRV(sv));
-    struct mro_meta *meta = HvMROMETA(stash);
     *class_id = (uintptr_t)stash;
-    /* Each of them only grows. */
-    return (uint64_t)PL_sub_generation + meta->pkg_gen + meta->cache_gen;
+    return cp_generation(aTHX_ stash);
 }
 
 cp_sv *cp_find_method(cp_sv *invocant, const char *name, size_t length) {

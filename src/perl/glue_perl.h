@@ -29,6 +29,9 @@ int cp_is_session_key(SV *sv);
 /* The entry of a key from cp_new_key, where it is found without asking perl; NULL says nothing. */
 HE *cp_find_entry(HV *hash, SV *key);
 
+/* Changes when a method of the class, or of one that it inherits from, may have changed. */
+uint64_t cp_generation(pTHX_ HV *stash);
+
 /* Gives a plugin object the keys that it has for the time of a hook, until the present scope is
  * left; and whether a key is one of them. */
 void cp_localize(pTHX_ HV *plugin, SV *qp, SV *hook);

@@ -103,6 +103,12 @@ impl Host {
         }
     }
 
+    /// Whether this is the object of the sessions that the host itself runs, and has the host's
+    /// own `varlog`.
+    pub fn logs_plainly(&self, object: &Sv) -> bool {
+        self.qp.address() == object.address() && !self.methods.is_replaced(object, Method::Varlog)
+    }
+
     /// Calls a method of the present session's object.
     pub fn call_replaced(&self, method: Method, args: &[Arg]) -> Result<Values, Unwind> {
         let mut all = vec![self.object()];

@@ -222,6 +222,17 @@ impl Sv {
         }
     }
 
+    /// What a look at the bytes of a text shows; `None` where this is not a text and nothing
+    /// else, or one of characters.
+    pub fn look_at_text<R>(&self, at: impl FnOnce(&[u8]) -> R) -> Option<R> {
+        let mut length = 0;
+        // SAFETY: a live SV; the range is only looked at here, where no Perl code runs.
+        unsafe {
+            let bytes = sys::cp_plain_text(self.raw(), &mut length);
+            (!bytes.is_null()).then(|| at(std::slice::from_raw_parts(bytes.cast::<u8>(), length)))
+        }
+    }
+
     /// The bytes of a plain scalar; empty for a reference.
     pub fn to_bytes(&self) -> Vec<u8> {
         plain_bytes(self.raw())

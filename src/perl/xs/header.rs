@@ -1,43 +1,182 @@
-//! Fills the fields of a message into a Mail::Header, where that class itself would put them: its
-//! own parser is a large part of what a message costs. Does not judge what is malformed: that is
-//! left to the class.
+//! What Mail::Header does to every message, as that class itself does it: its own parser and its
+//! own accessor are a large part of what a message costs. Does not judge what is malformed: that
+//! is left to the class, and so is whatever is no plain text.
 
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
 
 use rustc_hash::FxHashMap;
 
 use super::{Body, Frame, Raise};
 use crate::perl::call::{Want, call_function, stringify};
+use crate::perl::sys;
 use crate::perl::value::Sv;
 
-pub const XSUBS: &[(&str, Body)] = &[("Qpsmtpd::Transaction::_fill_header", fill)];
+pub const XSUBS: &[(&str, Body)] = &[
+    ("Camelpost::Header::_filled", filled),
+    ("Camelpost::Header::_fill_from", fill_from),
+    ("Camelpost::Header::_get", get),
+    ("Camelpost::Header::_spell", spell),
+];
 
 /// Names of fields whose spelling is kept.
 const KEPT_TAGS: usize = 1000;
+/// A copy of an empty header has nothing that is large.
+const NO_LIMIT: usize = usize::MAX;
 
 thread_local! {
-    static TAGS: RefCell<FxHashMap<Vec<u8>, String>> = RefCell::default();
+    /// Not dropped with the thread: the interpreter is gone by then.
+    static KNOWN: ManuallyDrop<RefCell<Known>> = ManuallyDrop::default();
 }
 
-/// _fill_header(LIST, HASH, TEXT): false where a field is not plainly one; what was filled in by
-/// then is of no use.
-fn fill(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let (list, hash, text) = (frame.sv(0), frame.sv(1), frame.bytes(2)?);
-    for field in fields(&text) {
+/// What is known of the class.
+#[derive(Default)]
+struct Known {
+    tags: FxHashMap<Vec<u8>, Tag>,
+    /// An empty header, once a trial has shown that it can be filled here.
+    blank: Option<Sv>,
+}
+
+/// The name of a field as Mail::Header spells it.
+#[derive(Clone)]
+struct Tag {
+    /// A key of its hash.
+    key: Sv,
+    length: usize,
+    /// The class takes it to end in what follows a field's name.
+    ends_in_space: bool,
+}
+
+/// The Mail::Header that is made of a header's text.
+pub fn of(text: &[u8]) -> Result<Sv, Raise> {
+    let blank = KNOWN.with(|known| known.borrow().blank.clone());
+    if let Some(blank) = blank
+        && let Some(header) = fill(&blank, text)?
+    {
+        return Ok(header);
+    }
+    let made = call_function("Camelpost::Header::parse", &[Sv::bytes(text)], Want::Scalar)?;
+    Ok(made.into_iter().next().unwrap_or_else(Sv::undef))
+}
+
+/// _filled(BLANK, TEXT): a copy of an empty header with the fields of the text; undef where one of
+/// them is not plainly a field.
+fn filled(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let header = fill(&frame.sv(0), &frame.bytes(1)?)?;
+    frame.ret(header.unwrap_or_else(Sv::undef));
+    Ok(())
+}
+
+/// _fill_from(BLANK): that is what headers are copies of from now on.
+fn fill_from(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let blank = Sv::copied(frame.sv(0).raw());
+    KNOWN.with(|known| known.borrow_mut().blank = Some(blank));
+    Ok(())
+}
+
+fn fill(blank: &Sv, text: &[u8]) -> Result<Option<Sv>, Raise> {
+    if !blank.is_plain_hash() {
+        return Ok(None);
+    }
+    let mut shared = 0;
+    // SAFETY: a live blessed hash; the copy is a new hash.
+    let copy = Sv::own(unsafe { sys::cp_copy_contents(blank.raw(), NO_LIMIT, &mut shared) });
+    let Some(header) = copy.map(|copy| copy.reference()) else {
+        return Ok(None);
+    };
+    let (Some(list), Some(hash)) = (
+        header.hash_get("mail_hdr_list"),
+        header.hash_get("mail_hdr_hash"),
+    ) else {
+        return Ok(None);
+    };
+    for field in fields(text) {
         let Some(name) = name(field) else {
-            frame.ret_bool(false);
-            return Ok(());
+            return Ok(None);
         };
         let tag = tag(name)?;
         let line = Sv::bytes(field);
         let place = line.reference();
         list.array_push(line);
-        match hash.hash_get(&tag) {
+        match hash.hash_find(&tag.key) {
             Some(places) => places.array_push(place),
-            None => hash.hash_set(tag.as_bytes(), Sv::array_of([place])),
+            None => hash.hash_set(&tag.key.to_bytes(), Sv::array_of([place])),
         }
     }
-    frame.ret_bool(true);
+    // SAFETY: a live reference to a hash; the name ends in NUL.
+    unsafe { sys::cp_bless(header.raw(), c"Mail::Header".as_ptr()) }
+    Ok(Some(header))
+}
+
+/// get(TAG [, INDEX]): the texts of all fields of the name, or of the first.
+fn get(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let Some(texts) = texts(frame)? else {
+        for value in call_function("Camelpost::Header::own_get", &frame.rest(0), frame.wants())? {
+            frame.ret(value);
+        }
+        return Ok(());
+    };
+    for text in texts {
+        frame.ret(text);
+    }
+    Ok(())
+}
+
+/// `None` where the class is to do it.
+fn texts(frame: &Frame<'_>) -> Result<Option<Vec<Sv>>, Raise> {
+    let header = frame.sv(0);
+    if frame.is_defined(2) || !header.is_plain_hash() {
+        return Ok(None);
+    }
+    let tag = match frame.sv(1).look_at_text(tag) {
+        Some(tag) => tag?,
+        None => return Ok(None),
+    };
+    let Some(hash) = header.hash_get("mail_hdr_hash") else {
+        return Ok(None);
+    };
+    let Some(places) = hash.hash_find(&tag.key) else {
+        return Ok(Some(Vec::new()));
+    };
+    let after = tag.length + usize::from(!tag.ends_in_space);
+    let all = frame.wants() == Want::List;
+    let wanted = if all { places.array_len() } else { 1 };
+    let mut texts = Vec::with_capacity(wanted);
+    for index in 0..wanted {
+        let field = places.array_get(index).and_then(|place| place.referent());
+        let text = field.and_then(|field| field.look_at_text(|text| text_after(text, after)));
+        match text.flatten() {
+            Some(text) => texts.push(text),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(texts))
+}
+
+/// A field's text behind its name and what separates the two.
+fn text_after(field: &[u8], after: usize) -> Option<Sv> {
+    let text = field.get(after..)?;
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let begin = text.iter().position(|byte| !is_space(byte));
+    Some(Sv::bytes(&text[begin.unwrap_or(text.len())..]))
+}
+
+/// _spell(NAME): the class spells a name anew each time it is asked for it, some forty times a
+/// message.
+fn spell(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let known = match frame.len() {
+        1 => frame.sv(0).look_at_text(tag).transpose()?,
+        _ => None,
+    };
+    match known {
+        Some(tag) => frame.ret(Sv::copied(tag.key.raw())),
+        None => {
+            let args = frame.rest(0);
+            for value in call_function("Camelpost::Header::own_spell", &args, frame.wants())? {
+                frame.ret(value);
+            }
+        }
+    }
     Ok(())
 }
 
@@ -70,24 +209,32 @@ fn name(field: &[u8]) -> Option<&[u8]> {
     (end > 0 && field[end] == b':').then(|| &field[..=end])
 }
 
-/// The name as Mail::Header spells it.
-fn tag(name: &[u8]) -> Result<String, Raise> {
-    if let Some(known) = TAGS.with_borrow(|tags| tags.get(name).cloned()) {
+fn tag(name: &[u8]) -> Result<Tag, Raise> {
+    if let Some(known) = KNOWN.with(|known| known.borrow().tags.get(name).cloned()) {
         return Ok(known);
     }
-    let spelt = call_function("Mail::Header::_tag_case", &[Sv::bytes(name)], Want::Scalar)?;
+    let spelt = call_function(
+        "Camelpost::Header::own_spell",
+        &[Sv::bytes(name)],
+        Want::Scalar,
+    )?;
     let spelt = match spelt.first() {
         Some(tag) => stringify(tag)?,
         None => Vec::new(),
     };
-    let spelt = String::from_utf8_lossy(&spelt).into_owned();
-    TAGS.with_borrow_mut(|tags| {
+    let tag = Tag {
+        key: Sv::bytes(&spelt).copied_as_key(),
+        length: spelt.len(),
+        ends_in_space: matches!(spelt[..], [.., b' '] | [.., b' ', b'\n']),
+    };
+    KNOWN.with(|known| {
+        let tags = &mut known.borrow_mut().tags;
         if tags.len() >= KEPT_TAGS {
             tags.clear();
         }
-        tags.insert(name.to_vec(), spelt.clone());
+        tags.insert(name.to_vec(), tag.clone());
     });
-    Ok(spelt)
+    Ok(tag)
 }
 
 #[cfg(test)]

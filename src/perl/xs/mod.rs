@@ -8,6 +8,7 @@ mod commands;
 mod connection;
 mod header;
 mod misc;
+mod plugin;
 mod qp;
 mod transaction;
 
@@ -63,6 +64,7 @@ fn table() -> &'static [(&'static str, Body)] {
             connection::XSUBS,
             header::XSUBS,
             misc::XSUBS,
+            plugin::XSUBS,
             qp::XSUBS,
             transaction::XSUBS,
         ]

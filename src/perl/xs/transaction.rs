@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::connection::access_notes;
 use super::{Body, Frame, Raise};
 use crate::mail::{self, EnvelopeAddress, HeaderSlot, Shown, Transaction};
-use crate::perl::call::{Want, call_function};
+use crate::perl::call::Want;
 use crate::perl::host;
 use crate::perl::object;
 use crate::perl::value::{PerlValue, Sv};
@@ -138,18 +138,13 @@ fn header(frame: &mut Frame<'_>) -> Result<(), Raise> {
             frame.ret(object);
             return Ok(());
         }
-        HeaderSlot::Native(header) => Some(Sv::bytes(&header.bytes)),
+        HeaderSlot::Native(header) => Some(header.bytes.clone()),
     };
     let Some(bytes) = native else {
         frame.ret(Sv::undef());
         return Ok(());
     };
-    let made = call_function(
-        "Qpsmtpd::Transaction::_parse_header",
-        &[bytes],
-        Want::Scalar,
-    )?;
-    let object = made.into_iter().next().unwrap_or_else(Sv::undef);
+    let object = super::header::of(&bytes)?;
     let slot = HeaderSlot::Foreign(Box::new(PerlValue(object.clone())));
     transaction.header.replace(slot);
     frame.ret(object);
