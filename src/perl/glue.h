@@ -160,6 +160,7 @@ int cp_is_plain_hash(cp_sv *hash); /* neither tied nor restricted */
 size_t cp_array_length(cp_sv *array);
 cp_sv *cp_array_get(cp_sv *array, size_t index); /* not owned, may be null */
 void cp_array_push(cp_sv *array, cp_sv *value);  /* takes over */
+void cp_array_unshift(cp_sv *array, cp_sv *value);
 cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length);      /* not owned */
 /* A key that is asked for again and again: a text that perl shares. */
 cp_sv *cp_new_key(const char *bytes, size_t length);

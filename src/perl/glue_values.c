@@ -173,6 +173,13 @@ void cp_array_push(cp_sv *array, cp_sv *value) {
     av_push((AV *)array, SV(value));
 }
 
+void cp_array_unshift(cp_sv *array, cp_sv *value) {
+    dTHXa(cp_perl);
+    av_unshift((AV *)array, 1);
+    if (!av_store((AV *)array, 0, SV(value)))
+        SvREFCNT_dec(SV(value));
+}
+
 cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length) {
     dTHXa(cp_perl);
     if (is_tied(aTHX_ SV(hash)))

@@ -274,6 +274,14 @@ impl Sv {
         }
     }
 
+    /// Puts a value before all others of the array that this points to.
+    pub fn array_unshift(&self, value: Sv) {
+        if let Some(array) = self.array() {
+            // SAFETY: `array` is an array, which takes over the reference to the value.
+            unsafe { sys::cp_array_unshift(array, value.into_raw()) }
+        }
+    }
+
     fn array(&self) -> Option<*mut sys::cp_sv> {
         // SAFETY: a live SV; the type is checked before it is used as an array.
         unsafe {

@@ -100,10 +100,18 @@ fn a_header_is_what_mail_header_makes_of_it(bridge: &Bridge) {
         for my $n (1 .. 6000) {
             my $header = join '', map { $pieces[$random->(scalar @pieces)] } 0 .. $random->(6);
             my $slow = Camelpost::Header::parse($header);
-            my $fast = Camelpost::Header::_filled($blank, $header) // $slow;
-            my @ways = ([$fast, \&Mail::Header::get], [$slow, \&Camelpost::Header::own_get]);
-            my ($one, $other) = map { my ($h, $get) = @$_; join "\0", $h->as_string,
-                Camelpost::Header::_shape($h), map { ($_, $get->($h, $_), 'first', scalar $get->($h, $_)) }
+            my $fast = Camelpost::Header::_filled($blank, $header) // Camelpost::Header::parse($header);
+            my @added = map { my $name = $_ ? substr $pieces[$random->(scalar @pieces)], 0, $random->(9) : 'X-Ours';
+                my $text = substr $pieces[$random->(scalar @pieces)], $random->(9);
+                [$name, $text, (undef, 0, -1, 1, -2)[$random->(5)]] } 0 .. 4;
+            my $deleted = substr $pieces[$random->(scalar @pieces)], 0, $random->(12);
+            my @ways = ([$fast, map { Mail::Header->can($_) } qw(get add delete)],
+                [$slow, map { Camelpost::Header->can("own_$_") } qw(get add delete)]);
+            my ($one, $other) = map { my ($h, $get, $add, $delete) = @$_; join "\0", map { $_ // 'undef' }
+                (map { eval { scalar $add->($h, @$_) } // $@ =~ s/ at .*//sr } @added),
+                (eval { $delete->($h, $deleted), scalar $delete->($h, 'Nowhere') }),
+                $h->as_string, Camelpost::Header::_shape($h),
+                map { ($_, $get->($h, $_), 'first', scalar $get->($h, $_)) }
                   (sort $h->tags), 'RECEIVED', 'x-mime-id:', 'Nowhere', '' } @ways;
             next if $one eq $other;
             $different++ or print STDERR "header: $header\nfast: $one\nslow: $other\n";

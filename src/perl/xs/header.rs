@@ -16,6 +16,8 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::Header::_filled", filled),
     ("Camelpost::Header::_fill_from", fill_from),
     ("Camelpost::Header::_get", get),
+    ("Camelpost::Header::_add", add),
+    ("Camelpost::Header::_delete", delete),
     ("Camelpost::Header::_spell", spell),
 ];
 
@@ -108,13 +110,18 @@ fn fill(blank: &Sv, text: &[u8]) -> Result<Option<Sv>, Raise> {
     Ok(Some(header))
 }
 
+/// What the class itself does.
+fn by_class(frame: &mut Frame<'_>, name: &str) -> Result<(), Raise> {
+    for value in call_function(name, &frame.rest(0), frame.wants())? {
+        frame.ret(value);
+    }
+    Ok(())
+}
+
 /// get(TAG [, INDEX]): the texts of all fields of the name, or of the first.
 fn get(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let Some(texts) = texts(frame)? else {
-        for value in call_function("Camelpost::Header::own_get", &frame.rest(0), frame.wants())? {
-            frame.ret(value);
-        }
-        return Ok(());
+        return by_class(frame, "Camelpost::Header::own_get");
     };
     for text in texts {
         frame.ret(text);
@@ -153,10 +160,108 @@ fn texts(frame: &Frame<'_>) -> Result<Option<Vec<Sv>>, Raise> {
     Ok(Some(texts))
 }
 
+/// add(TAG, TEXT [, PLACE]): a new field, before all others (0) or behind them (-1).
+fn add(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    match added(frame)? {
+        Some(text) => frame.ret(text),
+        None => return by_class(frame, "Camelpost::Header::own_add"),
+    }
+    Ok(())
+}
+
+/// `None` where the class is to do it.
+fn added(frame: &Frame<'_>) -> Result<Option<Sv>, Raise> {
+    let header = frame.sv(0);
+    let is_plain = || {
+        header
+            .hash_get("mail_hdr_modify")
+            .is_some_and(|is| is.is_text(b"0"))
+    };
+    let place = match frame.is_defined(3) {
+        true => frame.int(3),
+        false => -1,
+    };
+    if !header.is_plain_hash() || !is_plain() || !matches!(place, 0 | -1) {
+        return Ok(None);
+    }
+    let (name, text) = (frame.sv(1), frame.sv(2));
+    let name = name.look_at_text(field_name).flatten();
+    let line = name.and_then(|name| {
+        let line = text.look_at_text(|text| line(&name, text)).flatten();
+        line.map(|line| (name, line))
+    });
+    let Some((name, line)) = line else {
+        return Ok(None);
+    };
+    let tag = tag(&name)?;
+    let (Some(list), Some(hash)) = (
+        header.hash_get("mail_hdr_list"),
+        header.hash_get("mail_hdr_hash"),
+    ) else {
+        return Ok(None);
+    };
+    let text = Sv::bytes(&line[name.len() + 1..]);
+    let first = place == 0 || list.array_len() == 0;
+    let line = Sv::bytes(&line);
+    let reference = line.reference();
+    match first {
+        true => list.array_unshift(line),
+        false => list.array_push(line),
+    }
+    match hash.hash_find(&tag.key) {
+        Some(places) if first => places.array_unshift(reference),
+        Some(places) => places.array_push(reference),
+        None => hash.hash_set(&tag.key.to_bytes(), Sv::array_of([reference])),
+    }
+    Ok(Some(text))
+}
+
+/// The name of a field with its colon, of a name with or without.
+fn field_name(name: &[u8]) -> Option<Vec<u8>> {
+    let bare = name.strip_suffix(b":").unwrap_or(name);
+    let is_name = |byte: &u8| matches!(byte, b'!'..=b'9' | b';'..=b'~');
+    (!bare.is_empty() && bare.iter().all(is_name)).then(|| [bare, b":"].concat())
+}
+
+/// A field's one line.
+fn line(name: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    let begins = text.get(..name.len());
+    if begins.is_some_and(|begin| begin.eq_ignore_ascii_case(name))
+        || memchr::memchr2(b'\n', b'\r', text).is_some()
+    {
+        return None;
+    }
+    let begin = text.iter().position(|byte| !is_space(byte));
+    Some([name, b" ", &text[begin.unwrap_or(text.len())..], b"\n"].concat())
+}
+
+/// delete(TAG [, INDEX]), of what is not there.
+fn delete(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let header = frame.sv(0);
+    let tag = frame.sv(1).look_at_text(tag).transpose()?;
+    let hash = match header.is_plain_hash() {
+        true => header.hash_get("mail_hdr_hash"),
+        false => None,
+    };
+    match (tag, hash) {
+        (Some(tag), Some(hash)) if hash.hash_find(&tag.key).is_none() => {
+            if frame.wants() == Want::Scalar {
+                frame.ret_int(0);
+            }
+            Ok(())
+        }
+        _ => by_class(frame, "Camelpost::Header::own_delete"),
+    }
+}
+
+/// What Perl's expressions take for white space.
+fn is_space(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t'..=b'\r')
+}
+
 /// A field's text behind its name and what separates the two.
 fn text_after(field: &[u8], after: usize) -> Option<Sv> {
     let text = field.get(after..)?;
-    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
     let begin = text.iter().position(|byte| !is_space(byte));
     Some(Sv::bytes(&text[begin.unwrap_or(text.len())..]))
 }
@@ -170,12 +275,7 @@ fn spell(frame: &mut Frame<'_>) -> Result<(), Raise> {
     };
     match known {
         Some(tag) => frame.ret(Sv::copied(tag.key.raw())),
-        None => {
-            let args = frame.rest(0);
-            for value in call_function("Camelpost::Header::own_spell", &args, frame.wants())? {
-                frame.ret(value);
-            }
-        }
+        None => return by_class(frame, "Camelpost::Header::own_spell"),
     }
     Ok(())
 }
