@@ -40,12 +40,11 @@ sub load_logging {
     return @plugins;
 }
 
-# config(NAME), config(NAME, 'map') or config(NAME, ADDRESS): the values, or a
-# reference to a hash tied to NAME.cdb. What plugins know of an address (1.00,
-# user_config) comes before what they know of all.
-sub config {
+# config(NAME, 'map') or config(NAME, ADDRESS): a reference to a hash tied to
+# NAME.cdb, or the values. What plugins know of an address (1.00, user_config)
+# comes before what they know of all. config(NAME) is an XSUB.
+sub _config_for {
     my ($self, $name, $type) = @_;
-    return $self->_config($name) unless defined $type;
     if (ref $type) {
         my ($code, @values) = $self->run_hooks_no_respond('user_config', $type, $name);
         return wantarray ? @values : $values[0] if $code == OK;

@@ -4,7 +4,7 @@ use super::{Body, Frame, Raise};
 use crate::config::Lines;
 use crate::hook::{Hook, HookCall, Method};
 use crate::mail::{Connection, Transaction};
-use crate::perl::call::Want;
+use crate::perl::call::{Want, call_function};
 use crate::perl::chain::{code_sv, to_arg};
 use crate::perl::host;
 use crate::perl::object;
@@ -17,6 +17,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::log", log),
     ("Qpsmtpd::trace_level", trace_level),
     ("Qpsmtpd::_set_trace_level", set_trace_level),
+    ("Qpsmtpd::config", config_for),
     ("Qpsmtpd::_config", config),
     ("Qpsmtpd::_config_of_file", config_of_file),
     ("Qpsmtpd::_config_path", config_path),
@@ -104,6 +105,17 @@ fn ret_logged(frame: &mut Frame<'_>, written: bool) {
     if written {
         frame.ret_int(1);
     }
+}
+
+/// config(NAME [, TYPE]): without a type, the same as _config.
+fn config_for(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    if !frame.is_defined(2) {
+        return config(frame);
+    }
+    for value in call_function("Qpsmtpd::_config_for", &frame.rest(0), frame.wants())? {
+        frame.ret(value);
+    }
+    Ok(())
 }
 
 /// _config(NAME): all values in list context, the first in scalar context.
