@@ -296,6 +296,12 @@ impl Places {
         }
     }
 
+    /// Whether so many listeners may soon wait for one: each takes a place before its next client
+    /// comes.
+    pub(super) fn are_few(&self, listeners: usize) -> bool {
+        self.free.available_permits() <= listeners
+    }
+
     async fn take(&self) -> OwnedSemaphorePermit {
         loop {
             if let Ok(permit) = self.free.clone().try_acquire_owned() {

@@ -185,11 +185,13 @@ impl AsyncLink {
         self.channel.get_ref().as_raw_fd()
     }
 
-    /// Tells the supervisor that a session is over. What remains may be to shut the client's
+    /// Lets the supervisor know that a session is over. What remains may be to shut the client's
     /// socket down, but no more than that.
     pub fn done(&self, session: u64, end: SessionEnd) {
         if !end.reuse {
             self.stop.set(true);
+        } else if crate::watch::end_session(session) {
+            return;
         }
         self.tell(&FromWorker::Done {
             session,

@@ -163,12 +163,40 @@ pub(super) struct Workers {
     all: HashMap<u64, Worker>,
     /// Those that can take a session now; the one used last is used next, for its caches.
     idle: Vec<u64>,
+    /// They tell each end of a session.
+    told: bool,
 }
 
 impl Workers {
     pub(super) fn add(&mut self, number: u64, worker: Worker) {
+        worker.page.tell_ends(self.told);
         self.all.insert(number, worker);
         self.idle.push(number);
+    }
+
+    /// From now on they tell each end of a session at once, or leave it to be found. True if those
+    /// before are to be looked for now.
+    pub(super) fn tell_ends(&mut self, at_once: bool) -> bool {
+        if self.told == at_once {
+            return false;
+        }
+        self.told = at_once;
+        for worker in self.all.values() {
+            worker.page.tell_ends(at_once);
+        }
+        at_once
+    }
+
+    /// The sessions that have ended without being told of, each with its worker.
+    pub(super) fn found_ends(&self) -> Vec<(u64, u64)> {
+        let mut ends = Vec::new();
+        for (number, worker) in &self.all {
+            // No more than it has: what the page says is the worker's.
+            let most = worker.sessions.len();
+            let found = std::iter::from_fn(|| worker.page.next_end()).take(most);
+            ends.extend(found.map(|session| (*number, session)));
+        }
+        ends
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Worker)> {

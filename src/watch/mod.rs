@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod ends;
 mod ledger;
 mod page;
 mod queue;
@@ -16,7 +17,8 @@ pub use queue::{QueueCounts, QueueOutcome};
 pub use sums::{Sum, upper_bound};
 pub use writer::{
     Call, End, Spot, attach, attach_ledger, begin, begin_session, count_queue_outcome,
-    count_verdict, detach, excuse_exit, is_interrupted, is_out, is_worn, set_session, wear_out,
+    count_verdict, detach, end_session, excuse_exit, is_interrupted, is_out, is_worn, set_session,
+    wear_out,
 };
 
 /// Nanoseconds of the clock that all processes of this machine share.

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::ends::Ends;
 use super::queue::{OUTCOMES, QueueCounts};
 
 /// Calls that may run at a time in one worker, one within the other or in several sessions.
@@ -92,6 +93,7 @@ pub struct Page {
     pub(super) rows: [Row; ROWS],
     /// Messages by what became of them.
     pub(super) queue: [AtomicU64; OUTCOMES],
+    pub(super) ends: Ends,
 }
 
 /// A call that runs in a worker.
@@ -145,6 +147,7 @@ impl Page {
             slots: std::array::from_fn(|_| slot()),
             rows: std::array::from_fn(|_| row()),
             queue: std::array::from_fn(|_| AtomicU64::new(0)),
+            ends: Ends::none(),
         })
     }
 
@@ -174,6 +177,16 @@ impl Page {
     /// numbers, and a worker begins them in that order.
     pub fn has_begun(&self, session: u64) -> bool {
         session <= self.latest.load(Ordering::Acquire)
+    }
+
+    /// A session that the worker has ended without telling so.
+    pub fn next_end(&self) -> Option<u64> {
+        self.ends.read()
+    }
+
+    /// Whether the worker is to tell each end; see `next_end` for those before.
+    pub fn tell_ends(&self, all: bool) {
+        self.ends.tell(all);
     }
 
     /// Asks the worker to end a call. It finds that when a signal makes it look.

@@ -129,6 +129,13 @@ pub fn begin_session(session: u64) {
     }
 }
 
+/// A session is over, and this process goes on. Whether the supervisor finds that by itself: else
+/// it is to be told.
+pub fn end_session(session: u64) -> bool {
+    let writer = WRITER.get();
+    writer.is_some_and(|writer| writer.page.ends.write(session))
+}
+
 /// The process is to serve no other session.
 pub fn wear_out() {
     WORN.set(true);

@@ -1,4 +1,5 @@
-//! The ends of workers: what becomes of a dead worker's clients, and what the log says.
+//! The ends of sessions and of workers: what is found of the former and told, what becomes of a
+//! dead worker's clients, and what the log says.
 
 #![forbid(unsafe_code)]
 
@@ -6,8 +7,9 @@ use std::time::Duration;
 
 use super::super::clients::{linger, refuse};
 use super::super::listen::Connection;
-use super::super::message::ProcessEnd;
+use super::super::message::{FromWorker, ProcessEnd};
 use super::super::workers::{Word, Worker};
+use super::upgrading::Succession;
 use super::{Client, Event, Session, Supervisor, watching};
 
 /// A worker that dies younger than this without a session died at once.
@@ -16,6 +18,32 @@ const AT_ONCE: Duration = Duration::from_secs(1);
 const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
 
 impl Supervisor<'_> {
+    /// Takes the ends of sessions that no worker has told of: each wakeup for one would cost more
+    /// than all else that is done here for a connection.
+    pub(super) fn take_ends(&mut self) {
+        for (worker, session) in self.workers.found_ends() {
+            let done = FromWorker::Done {
+                session,
+                reuse: true,
+            };
+            self.worker_says(worker, (done, None));
+        }
+    }
+
+    /// Has the ends of sessions told at once where something waits for them. Else they are found
+    /// at the next connection, or when the watchdog looks.
+    pub(super) fn ask_for_ends(&mut self) {
+        let waits = !self.waiting.is_empty()
+            || self.leaving.is_waited_for()
+            || self.places.are_few(self.listeners.len())
+            || self.stop.is_some()
+            || self.succession != Succession::None
+            || self.generations.len() > 1;
+        if self.workers.tell_ends(waits) {
+            self.take_ends();
+        }
+    }
+
     /// The clients of a worker that has died before it began their sessions, for instance in its
     /// post-fork hook, wait for another one: they have seen nothing yet.
     fn take_back(&mut self, gone: &Worker) {
@@ -77,6 +105,8 @@ impl Supervisor<'_> {
         for message in last_words {
             self.worker_says(number, message);
         }
+        // What it has written down is there still.
+        self.take_ends();
         let Some(worker) = self.workers.remove(number) else {
             return;
         };

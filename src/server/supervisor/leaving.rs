@@ -41,6 +41,11 @@ impl Leaving {
         self.starting.len()
     }
 
+    /// Whether sessions wait for a process to become free, or to be the last one of theirs.
+    pub(super) fn is_waited_for(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// When `let_leave` must be called next.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.waiting.iter().filter_map(|waits| waits.until).min()
@@ -96,6 +101,10 @@ impl Supervisor<'_> {
         let Some(worker) = self.workers.get_mut(number) else {
             return true;
         };
+        // Its end was found before its question was heard.
+        if !worker.sessions.contains(&session) {
+            return true;
+        }
         let alone = worker.sessions == [session];
         if alone {
             worker.alone = must.then_some(session);

@@ -241,11 +241,18 @@ impl<'a> Supervisor<'a> {
             let until = timer.unwrap_or_else(Instant::now).into();
             tokio::select! {
                 event = receiver.recv() => match event {
-                    Some(event) => self.handle(event)?,
+                    Some(event) => {
+                        self.take_ends();
+                        self.handle(event)?;
+                    }
                     None => break,
                 },
-                () = tokio::time::sleep_until(until), if timer.is_some() => self.time_is_up(),
+                () = tokio::time::sleep_until(until), if timer.is_some() => {
+                    self.take_ends();
+                    self.time_is_up();
+                }
             }
+            self.ask_for_ends();
         }
         for generation in self.generations.values() {
             generation.retire();
