@@ -379,8 +379,10 @@ static void trampoline(pTHX_ CV *cv) {
         if (i < CP_INLINE) {
             value = SV(frame.few[i]);
         } else {
-            SV **slot = av_fetch(more, (SSize_t)(i - CP_INLINE), 0);
-            value = slot ? *slot : &PL_sv_undef;
+            /* Taken out of the array: a temporary of nobody else's is not copied again. */
+            SV **slot = &AvARRAY(more)[i - CP_INLINE];
+            value = *slot ? sv_2mortal(*slot) : &PL_sv_undef;
+            *slot = NULL;
         }
         PUSHs(value);
     }
