@@ -1,8 +1,6 @@
 //! When a cached config value may still be used: what it was made of, and whether that changed.
 
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -15,20 +13,21 @@ const SETTLED: Duration = Duration::from_millis(100);
 struct Stamp {
     dev: u64,
     ino: u64,
-    size: u64,
-    mtime: (i64, i64),
-    ctime: (i64, i64),
+    size: i64,
+    mtime: (i64, u64),
+    ctime: (i64, u64),
 }
 
 impl Stamp {
     fn of(path: &Path) -> Option<Stamp> {
-        let found = fs::metadata(path).ok()?;
+        // std's way asks for more than this, and a message costs a dozen of these.
+        let found = rustix::fs::stat(path).ok()?;
         Some(Stamp {
-            dev: found.dev(),
-            ino: found.ino(),
-            size: found.size(),
-            mtime: (found.mtime(), found.mtime_nsec()),
-            ctime: (found.ctime(), found.ctime_nsec()),
+            dev: found.st_dev,
+            ino: found.st_ino,
+            size: found.st_size,
+            mtime: (found.st_mtime, found.st_mtime_nsec),
+            ctime: (found.st_ctime, found.st_ctime_nsec),
         })
     }
 }

@@ -195,6 +195,9 @@ impl Transport {
     /// Sends what is queued without the runtime, for Perl code that waits. False if the client
     /// is gone.
     pub fn flush_blocking(&self) -> bool {
+        if self.out.borrow().is_empty() {
+            return !self.gone.get();
+        }
         let out = self.out.take();
         let mut rest = match self.send_some(&out) {
             Ok(sent) => &out[sent..],
@@ -223,7 +226,9 @@ impl Transport {
     /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.
     pub fn shutdown(&self) {
         self.input.shutdown();
-        self.output.shutdown();
+        if !Rc::ptr_eq(&self.input, &self.output) {
+            self.output.shutdown();
+        }
     }
 }
 
