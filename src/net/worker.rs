@@ -142,7 +142,8 @@ impl Worker {
     async fn session(self: Rc<Self>, incoming: Incoming) {
         let id = incoming.session;
         let Some((session, port)) = self.welcome(incoming) else {
-            self.link.done(id, SessionEnd { reuse: true });
+            // Out of descriptors, most likely: it is of no more use.
+            self.link.done(id, SessionEnd { reuse: false });
             return;
         };
         self.open.enter(&session);

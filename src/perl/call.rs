@@ -84,18 +84,23 @@ fn empty_result() -> sys::cp_result {
 
 /// Calls a code reference.
 pub fn call(code: &Sv, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
+    call_by(sys::cp_call, code, args, want)
+}
+
+type Call = unsafe extern "C" fn(
+    *mut sys::cp_sv,
+    *mut *mut sys::cp_sv,
+    usize,
+    i32,
+    *mut sys::cp_result,
+) -> i32;
+
+fn call_by(by: Call, code: &Sv, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
     let mut raw = raw_args(args);
     let mut result = empty_result();
+    let (pointer, count) = (raw.as_mut_ptr(), raw.len());
     // SAFETY: live values; dying and exiting end in the outcome.
-    let outcome = unsafe {
-        sys::cp_call(
-            code.raw(),
-            raw.as_mut_ptr(),
-            raw.len(),
-            want.raw(),
-            &mut result,
-        )
-    };
+    let outcome = unsafe { by(code.raw(), pointer, count, want.raw(), &mut result) };
     finish(outcome, &mut result)
 }
 
@@ -176,7 +181,7 @@ pub fn call_method(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwin
     finish(outcome, &mut result)
 }
 
-/// Calls a function by its full name.
+/// Calls a function of the host's own by its full name. $@ is as it was afterwards.
 pub fn call_function(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwind> {
     let c_name = CString::new(name).unwrap_or_default();
     // SAFETY: looks the name up without making it.
@@ -185,7 +190,8 @@ pub fn call_function(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unw
         let message = format!("Undefined subroutine &{name} called\n");
         return Err(Unwind::Died(Sv::bytes(message.as_bytes())));
     }
-    call(&Sv::share(code).reference(), args, want)
+    let code = Sv::share(code).reference();
+    call_by(sys::cp_call_aside, &code, args, want)
 }
 
 /// Evaluates a text.

@@ -119,6 +119,7 @@ struct work {
     cp_sv **args;
     size_t count;
     int want;
+    int keep_error; /* $@ is as it was afterwards */
     cp_result *result;
     int64_t *number; /* only the returned code counts, and goes here */
     cp_sv *plugin;
@@ -173,6 +174,8 @@ static int perform(pTHX_ struct work *w) {
     int died = 0;
     ENTER;
     SAVETMPS;
+    if (w->keep_error)
+        save_scalar(PL_errgv);
     I32 got;
     if (w->what == EVAL) {
         SV *text = newSVpvn_flags(w->name, w->length, SVs_TEMP);
@@ -271,6 +274,13 @@ int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result
     return guarded(&w);
 }
 
+int cp_call_aside(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result) {
+    struct work w = {.what = CALL, .code = code, .args = args, .count = count,
+                     .want = want, .keep_error = 1, .result = result};
+    clear(result);
+    return guarded(&w);
+}
+
 int cp_call_for_code(cp_sv *code, cp_sv **args, size_t count, int64_t *number, cp_result *result) {
     struct work w = {.what = CALL, .code = code, .args = args, .count = count,
                      .want = CP_LIST, .result = result, .number = number};
@@ -340,7 +350,8 @@ static void trampoline(pTHX_ CV *cv) {
         SAVEFREEPV(args);
     }
     for (SSize_t i = 0; i < items; i++) {
-        args[i] = ST(i);
+        /* What is called from there clears $@. */
+        args[i] = ST(i) == ERRSV ? sv_mortalcopy(ST(i)) : ST(i);
         SAVEFREESV(SvREFCNT_inc_simple_NN(args[i]));
     }
     for (SSize_t i = 0; i < items; i++)

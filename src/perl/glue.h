@@ -81,6 +81,8 @@ void cp_reseed(uint32_t seed);
 /* ---- calls ---- */
 
 int cp_call(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result);
+/* The same for what no plugin has asked for: it changes no $@. */
+int cp_call_aside(cp_sv *code, cp_sv **args, size_t count, int want, cp_result *result);
 int cp_call_method(const char *name, cp_sv **args, size_t count, int want, cp_result *result);
 /* eval of a text. */
 int cp_eval(const char *text, size_t length, int want, cp_result *result);

@@ -71,9 +71,9 @@ impl WorkerLink {
         WorkerLink(channel)
     }
 
-    /// Takes the page, which the supervisor has sent before this process was forked. Without one
-    /// nothing is written down, and nobody watches.
-    pub fn attach_page(&self) {
+    /// Takes the page, which the supervisor has sent before this process was forked. False where
+    /// that fails: then nothing is written down, and nobody watches.
+    pub fn attach_page(&self) -> bool {
         let mut buffer = [0; 64];
         let page = match self.0.receive(&mut buffer, Wait::No) {
             Ok(Received::Message { len, descriptor })
@@ -84,10 +84,14 @@ impl WorkerLink {
             _ => None,
         };
         match page {
-            Some(Ok(page)) => crate::watch::attach(page.keep()),
+            Some(Ok(page)) => {
+                crate::watch::attach(page.keep());
+                return true;
+            }
             Some(Err(error)) => tracing::error!("a worker has no page: {error}"),
             None => tracing::error!("a worker has no page: none was sent"),
         }
+        false
     }
 
     /// The link for use in a tokio runtime; must be called inside one.

@@ -99,8 +99,12 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     match serve(control, chores) {
         Left::Supervisor => 0,
         Left::Child(link) => {
-            link.attach_page();
-            process::exit_now(engine.work(loaded, link))
+            // The supervisor could not tell which of its sessions have begun.
+            let status = match link.attach_page() {
+                true => engine.work(loaded, link),
+                false => 1,
+            };
+            process::exit_now(status)
         }
     }
 }

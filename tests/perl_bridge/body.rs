@@ -9,6 +9,7 @@ cases![
     body_fh_reads_and_starts_again,
     a_duplicate_handle_outlives_the_transaction,
     a_header_is_what_mail_header_makes_of_it,
+    an_error_outlives_what_is_left_to_mail_header,
 ];
 
 const MESSAGE: &str = r#"
@@ -119,4 +120,15 @@ fn a_header_is_what_mail_header_makes_of_it(bridge: &Bridge) {
         my $get = Mail::Header->can('get') == \&Camelpost::Header::_get ? 'ours' : 'its own';
         "$different $get""#;
     assert_eq!(bridge.perl(text), "0 ours");
+}
+
+fn an_error_outlives_what_is_left_to_mail_header(bridge: &Bridge) {
+    let text = r#"
+        require Camelpost::Header;
+        my $header = Mail::Header->new(Modify => 0);
+        eval { die "oops\n" };
+        $header->add('X-Error', $@);
+        $header->get('X-Never-Asked-For');
+        join '|', map { s/\n//r } $header->get('X-Error', 0), $@"#;
+    assert_eq!(bridge.perl(text), "oops|oops");
 }

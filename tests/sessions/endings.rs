@@ -207,3 +207,47 @@ fn a_client_of_a_worker_that_dies_before_it_begins_gets_another_worker() {
     assert_eq!(server.count("ended with status 1"), 2);
     assert_eq!(server.count("got a 421"), 0);
 }
+
+#[test]
+fn a_client_whose_workers_all_die_before_they_begin_gets_a_421() {
+    let leaves = (
+        "leaves",
+        "sub hook_post_fork { select undef, undef, undef, 0.3; exit 3 }",
+    );
+    let one_worker = ["--workers", "1", "--spare-workers", "0"];
+    let server = Server::start_with(&[leaves], &one_worker, &[]);
+    let mut client = server.connect_silently();
+    assert_eq!(
+        client.rest(),
+        "421 4.3.0 Internal error, closing connection\r\n"
+    );
+    assert_eq!(server.count("before it began with 1 clients"), 3);
+    assert_eq!(server.count("got a 421"), 1);
+}
+
+#[test]
+fn an_error_that_a_plugin_logs_is_in_the_log() {
+    let broken = (
+        "broken",
+        "sub hook_noop { my $self = shift; eval { die \"broken once\\n\" }; $self->log(LOGERROR, $@); \
+           DECLINED }",
+    );
+    let loud = ("loud loglevel +1", "");
+    let loud_file = (
+        "loud",
+        "sub hook_noop { my $self = shift; eval { die \"broken twice\\n\" }; $self->log(LOGERROR, $@); \
+           DECLINED }",
+    );
+    let logger = (
+        "logger",
+        "sub hook_logging { my ($self, $t, @line) = @_; print STDERR \"@line[3 .. $#line]\\n\"; DECLINED }",
+    );
+    for plugins in [&[broken, loud_file][..], &[logger, broken, loud_file, loud]] {
+        let server = Server::start(plugins);
+        let mut client = server.connect();
+        client.expect("NOOP", "250");
+        client.expect("QUIT", "221");
+        server.wait_for("broken once");
+        server.wait_for("broken twice");
+    }
+}

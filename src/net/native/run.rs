@@ -53,7 +53,7 @@ async fn whole(loaded: Loaded, link: Rc<AsyncLink>, incoming: Incoming, rdns: bo
     let id = incoming.session;
     let session = serve(&loaded, incoming, rdns).await;
     // The supervisor hears of the end before the client does, as in the other worker.
-    let reuse = !watch::is_worn();
+    let reuse = !watch::is_worn() && session.is_some();
     link.done(id, SessionEnd { reuse });
     if let Some(session) = session {
         session.transport.shutdown();

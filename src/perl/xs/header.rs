@@ -313,9 +313,11 @@ fn tag(name: &[u8]) -> Result<Tag, Raise> {
     if let Some(known) = KNOWN.with(|known| known.borrow().tags.get(name).cloned()) {
         return Ok(known);
     }
+    // The class's own code could do something to what the name is a look at.
+    let name = name.to_vec();
     let spelt = call_function(
         "Camelpost::Header::own_spell",
-        &[Sv::bytes(name)],
+        &[Sv::bytes(&name)],
         Want::Scalar,
     )?;
     let spelt = match spelt.first() {
@@ -332,7 +334,7 @@ fn tag(name: &[u8]) -> Result<Tag, Raise> {
         if tags.len() >= KEPT_TAGS {
             tags.clear();
         }
-        tags.insert(name.to_vec(), tag.clone());
+        tags.insert(name, tag.clone());
     });
     Ok(tag)
 }

@@ -64,9 +64,10 @@ fn way(plugin: &Sv) -> Result<Way, Raise> {
     }
     let hook = match facts.hook.is_null() {
         true => Sv::undef(),
-        false => Sv::share(facts.hook),
+        false => Sv::copied(facts.hook),
     };
-    let name = Sv::share(facts.name);
+    // A logging plugin may assign to its arguments.
+    let name = Sv::copied(facts.name);
     Ok(Way::Plain { hook, name })
 }
 

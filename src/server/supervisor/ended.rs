@@ -15,6 +15,9 @@ use super::{Client, Event, Session, Supervisor, watching};
 /// A worker that dies younger than this without a session died at once.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
+/// So many workers may die before they begin with a client, until that gets a 421.
+const TRIES: u8 = 3;
+
 const WORKER_DIED: &str = "421 4.3.0 Internal error, closing connection\r\n";
 
 impl Supervisor<'_> {
@@ -45,42 +48,45 @@ impl Supervisor<'_> {
     }
 
     /// The clients of a worker that has died before it began their sessions, for instance in its
-    /// post-fork hook, wait for another one: they have seen nothing yet.
-    fn take_back(&mut self, gone: &Worker) {
+    /// post-fork hook, wait for another one, unless that has happened to them too often: they have
+    /// seen nothing yet. Returns how many.
+    fn take_back(&mut self, gone: &Worker) -> usize {
         if gone.forked_by.is_some() || self.stop.is_some() {
-            return;
+            return 0;
         }
+        let mut taken = 0;
         for number in gone.sessions.iter().rev() {
-            if gone.page().has_begun(*number) {
+            let waits_again = |session: &Session| session.tries < TRIES && session.socket.is_some();
+            if gone.page().has_begun(*number) || !self.sessions.get(number).is_some_and(waits_again)
+            {
                 continue;
             }
-            let Some(session) = self.close_session(*number) else {
-                continue;
-            };
-            let Session {
+            if let Some(Session {
                 socket: Some(socket),
                 peer,
                 local,
                 counted,
                 permit,
                 since,
-            } = session
-            else {
-                continue;
-            };
-            tracing::debug!("{} waits for another worker", peer.ip());
-            let connection = Connection {
-                socket,
-                peer,
-                local,
-                permit,
-            };
-            self.waiting.push_front(Client {
-                connection,
-                counted,
-                since,
-            });
+                tries,
+            }) = self.close_session(*number)
+            {
+                taken += 1;
+                let connection = Connection {
+                    socket,
+                    peer,
+                    local,
+                    permit,
+                };
+                self.waiting.push_front(Client {
+                    connection,
+                    counted,
+                    since,
+                    tries: tries + 1,
+                });
+            }
         }
+        taken
     }
 
     /// The process is gone. What it said before is in the queue of events already or still in
@@ -132,7 +138,7 @@ impl Supervisor<'_> {
             self.orphans.push(pid);
             self.clean_up_orphans();
         }
-        self.take_back(&worker);
+        let taken_back = self.take_back(&worker);
         let mut served_someone = false;
         for session in &worker.sessions {
             let Some(session) = self.close_session(*session) else {
@@ -158,11 +164,17 @@ impl Supervisor<'_> {
         self.count_end(in_order, end);
         if in_order || (self.is_killing() && !served_someone) {
             tracing::debug!("cleaning up after {pid}");
+        } else if taken_back > 0 {
+            tracing::error!(
+                "worker {pid} {how} before it began with {taken_back} clients{running}"
+            );
         } else if !served_someone {
             tracing::error!("idle worker {pid} {how}{running}");
         }
         let unasked = !in_order && self.stop.is_none();
-        if unasked && !served_someone && worker.served == 0 && worker.born.elapsed() < AT_ONCE {
+        // One that has kept clients waiting for nothing counts, however long that took.
+        let early = worker.born.elapsed() < AT_ONCE || taken_back > 0;
+        if unasked && !served_someone && worker.served == 0 && early {
             let wait = self.forks.failed();
             tracing::error!("worker {pid} died at once; the next is forked in {wait:?}");
         }

@@ -98,6 +98,8 @@ struct Client {
     connection: Connection,
     counted: Counted,
     since: Instant,
+    /// How many workers have died before they began with it.
+    tries: u8,
 }
 
 struct Session {
@@ -108,6 +110,7 @@ struct Session {
     counted: Counted,
     permit: OwnedSemaphorePermit,
     since: Instant,
+    tries: u8,
 }
 
 pub(super) struct Supervisor<'a> {

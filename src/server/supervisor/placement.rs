@@ -55,6 +55,7 @@ impl Supervisor<'_> {
                     connection,
                     counted,
                     since: Instant::now(),
+                    tries: 0,
                 });
                 self.place_waiting();
             }
@@ -166,6 +167,7 @@ impl Supervisor<'_> {
             connection,
             counted,
             since,
+            tries,
         } = client;
         let Connection {
             socket,
@@ -192,6 +194,7 @@ impl Supervisor<'_> {
                 counted,
                 permit,
                 since: Instant::now(),
+                tries,
             };
             self.open_session(session, entry);
         } else {
@@ -205,6 +208,7 @@ impl Supervisor<'_> {
                 connection,
                 counted,
                 since,
+                tries,
             });
         }
     }
