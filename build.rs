@@ -5,12 +5,16 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 15] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_interrupt.c",
     "src/perl/glue_local.c",
-    "src/perl/glue_renew.c",
+    "src/perl/glue_ends.c",
+    "src/perl/glue_exchange.c",
+    "src/perl/glue_find.c",
+    "src/perl/glue_note.c",
+    "src/perl/glue_watch.c",
     "src/perl/glue_require.c",
     "src/perl/glue_values.c",
     "src/perl/glue_objects.c",
@@ -22,7 +26,7 @@ const SOURCES: [&str; 11] = [
 fn main() {
     for file in SOURCES
         .iter()
-        .chain(&["src/perl/glue.h", "src/perl/glue_perl.h"])
+        .chain(&["src/perl/glue.h", "src/perl/glue_exchange.h", "src/perl/glue_perl.h"])
     {
         println!("cargo::rerun-if-changed={file}");
     }

@@ -14,6 +14,11 @@ sub modules_first {
     return;
 }
 
+# Directories that plugins have added to @INC since this was asked last.
+my %dirs = map { $_ => 1 } grep { !ref } @INC;
+
+sub added_dirs { return grep { !ref && length && !$dirs{$_}++ } map { s{(?<=.)/+\z}{}r } grep { !ref } @INC }
+
 # An object's own conversion to text, which may run code and die.
 sub stringify { return "$_[0]" }
 

@@ -38,6 +38,9 @@ sub new {
 # Compiling
 #
 
+# For which plugin a text is compiled, where that is another's parent.
+our $owner;
+
 # $plugin_name is what plugin_name() answers, $orig_name the name as configured.
 # In test mode the plugin's file in t/plugin_tests becomes part of it. Dies with
 # perl's own message, which names the plugin's file and line.
@@ -55,11 +58,22 @@ sub compile {
 
     my $error = _evaluate(
         "package $package; use Qpsmtpd::Constants;\n" . _line_directive($file) . $text);
-    return 1 unless length $error;
+    if (!length $error) {
+        Camelpost::compiled($owner // $plugin_name, $file =~ tr/"\n//dr, $package, _packages($text))
+          if defined &Camelpost::compiled;
+        return 1;
+    }
 
     # A second try must not find a half-made plugin.
     delete ${"${package}::"}{plugin_name};
     die $error;
+}
+
+# The packages that a text declares.
+sub _packages {
+    my $text = shift;
+    my %packages = map { s/'/::/gr => 1 } $text =~ /^\s*package\s+([A-Za-z_][\w:']*)/mg;
+    return grep { $_ ne 'main' } keys %packages;
 }
 
 # A constant is the cheapest thing to call, and log() calls it each time; a
@@ -124,6 +138,8 @@ sub isa_plugin {
     _die_at_caller("cannot find plugin '$parent' (searched " . join(', ', @dirs) . ')')
       unless defined $file;
 
+    # A parent of a parent belongs to the plugin that is loaded, too.
+    local $owner = $owner // $self->plugin_name;
     $self->compile($self->plugin_name . "_isa_$safe_name", $package, $file);
     warn "---- $package\n";
     no strict 'refs';
@@ -176,8 +192,7 @@ sub register_hook {
             return $plugin->$method(@_);
         },
     );
-    # The host gives the plugin contents of the session's own before it is called, and calls the
-    # method itself, as the code above would.
+    # The host calls the method itself, as the code above would.
     Camelpost::own_hook($entry{code}, $plugin, $method, $hook) if defined &Camelpost::own_hook;
     return $qp->_register_hook($hook, \%entry, $unshift) if $qp->can('_register_hook');
     my $chain = $qp->hooks->{$hook} ||= [];

@@ -22,7 +22,7 @@ use super::transport::{Transport, open_null};
 use super::worker::Worker;
 use crate::hook::{Hook, HookCall};
 use crate::perl::turn::Belongings;
-use crate::perl::{Sv, release_dropped, stdio};
+use crate::perl::{Sv, forget, release_dropped, stdio};
 use crate::server::{self, GoOn, WorkerLink};
 use crate::session::{Machine, State, Step};
 
@@ -234,8 +234,9 @@ impl Worker {
                 .extract_if(.., ended)
                 .collect();
             worker.stage.clear().map_err(|_| Exited)?;
-            drop(gone);
-            release_dropped().map_err(|_| Exited)
+            // Its objects go in its own process.
+            release_dropped().map_err(|_| Exited)?;
+            forget(gone).map_err(|_| Exited)
         };
         // After an exit there, as after one in a session: the process ends when it can.
         if self.pump.outside(0, work).await.is_err() {

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::apart::{Apart, Open};
 use super::driver::{Halted, drive_on};
-use super::load::Loaded;
+use super::load::{Loaded, note_site};
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
 use super::session::{Arrival, Place, Session};
@@ -18,7 +18,7 @@ use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
 use crate::mail::Connection;
 use crate::perl::port::Port;
-use crate::perl::{interpreter, release_dropped, stdio};
+use crate::perl::{interpreter, release_dropped, stdio, take_ends};
 use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink};
 use crate::session::{self, Machine, Neighbours, State};
 use crate::watch;
@@ -75,6 +75,7 @@ impl Worker {
         let mut seed = [0; 4];
         rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
         interpreter::adopt(u32::from_ne_bytes(seed));
+        take_ends();
         let pump = Pump::new()?;
         let link = pump.run(async { link.into_async() })?;
         pump.take_interrupts()?;
@@ -104,6 +105,10 @@ impl Worker {
             && host.run_quiet(HookCall::new(Hook::PostFork)).is_err()
         {
             return 1;
+        }
+        if host.has_entries(Hook::PostFork) {
+            // What the hook has set all sessions of this worker have.
+            note_site(host);
         }
         let worker = Rc::new(self);
         worker.pump.run(worker.clone().serve());
@@ -233,6 +238,7 @@ impl Worker {
     /// Outside the runtime: the process is as it was before the session.
     fn put_back(&self, session: &Rc<Session>) -> Result<(), Exited> {
         self.stage.enter(session).map_err(|_| Exited)?;
+        self.loaded.host.run_ends().map_err(|_| Exited)?;
         session.let_go();
         session.run_perl(|_| Ok(()))?;
         self.stage.end(session)?;

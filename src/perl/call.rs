@@ -3,7 +3,7 @@
 
 use std::ffi::CString;
 
-use super::contents::Owner;
+use super::owners::Owner;
 use super::sys;
 use super::value::Sv;
 

@@ -5,7 +5,7 @@
 use std::rc::Rc;
 
 use super::call::{Unwind, call_hook, stringify};
-use super::contents::Owner;
+use super::owners::Owner;
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::object;
@@ -124,15 +124,7 @@ impl Host {
         name: &[u8],
     ) -> Result<Option<Verdict>, Unwind> {
         let hook = chain.call.hook;
-        let entered = self.contents.enter_hook(&entry.code);
-        let (owner, shared) = entered.map_or((None, 0), |(owner, shared)| (Some(owner), shared));
-        if shared > 0 && !chain.quiet {
-            let text = format!(
-                "plugin {}: {shared} large lists are shared between sessions",
-                String::from_utf8_lossy(name)
-            );
-            self.log(LOGDEBUG, None, None, &[Sv::bytes(text.as_bytes())])?;
-        }
+        let owner = self.owners.of(&entry.code);
         let rest = chain
             .args
             .get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());

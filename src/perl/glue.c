@@ -25,6 +25,10 @@ static char *stack_end;
 
 static void in_child(void) {
     stray_child = 1;
+    if (cp_perl) {
+        dTHXa(cp_perl);
+        cp_ends_in_child(aTHX);
+    }
     camelpost_forked();
 }
 
@@ -53,6 +57,7 @@ int cp_start(int argc, char **argv) {
     perl_construct(my_perl);
     cp_watch_require();
     cp_watch_alarm();
+    cp_watch_modules();
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;

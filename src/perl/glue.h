@@ -235,19 +235,70 @@ const char *cp_plain_text(cp_sv *value, size_t *length);
 /* Puts a sub at the front of @INC. */
 void cp_include_first(cp_sv *code);
 
-/* ---- session-scoped contents of plugin objects ---- */
+/* ---- copies ---- */
 
 /* A deep copy of the contents of a hash object, in a new plain hash: plain arrays and hashes
  * are copied, all else is shared; containers with more than `limit` elements are shared and
  * counted in *shared. */
 cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
-/* Sets such a copy back to what the object holds, unless that must be the same already. 0: it is to
- * be given up. */
-int cp_renew_contents(cp_sv *copy, cp_sv *object, int same_only);
-/* Exchanges the contents of an object and of a plain hash. */
-void cp_swap_contents(cp_sv *object, cp_sv *hash);
-/* Gives `kept` what each `local` that is in force on the object's elements will put back. */
-void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit);
+
+/* ---- the exchange: what a plugin keeps is the session's ---- */
+
+/* Why a variable's contents cannot be exchanged. */
+enum cp_unfit { CP_UNFIT_TIED = 1, CP_UNFIT_MAGICAL = 2, CP_UNFIT_TOO_LARGE = 3 };
+
+/* What belongs to the site: a file that was compiled, a package, a directory of modules. The owner is
+ * a plugin's number; 0: none. */
+void cp_site_file(const char *file, size_t length, uint16_t owner);
+void cp_site_package(const char *name, size_t length, uint16_t owner);
+void cp_site_dir(const char *dir, size_t length);
+/* Modules that were loaded from those directories and are not known yet are the owner's. */
+void cp_site_modules(uint16_t owner);
+
+/* Finds variables: of an object and what it leads to; of a package (`keeps`: they stay the worker's,
+ * and so what they lead to); of one of the host's own packages; of the site's files, wherever they are. */
+void cp_find_object(cp_sv *object, uint16_t owner);
+void cp_find_package(const char *name, size_t length, uint16_t owner, int keeps);
+void cp_find_variables_of(const char *package);
+void cp_find_by_files(void);
+/* What this refers to is nothing to be exchanged. */
+void cp_find_nothing_in(cp_sv *reference);
+/* Nothing was found yet. */
+void cp_find_anew(void);
+/* An array of [owner, reason, name] for what was found unfit since the last time, the caller's; null:
+ * nothing. */
+cp_sv *cp_unfit(void);
+/* From then on modules that code loads are looked at when they are loaded. */
+void cp_watch_modules(void);
+
+/* What was found holds now what each session begins with. */
+void cp_exchange_note(void);
+/* What was found and is noted only now, from a number on. */
+void cp_exchange_note_from(size_t first);
+size_t cp_exchange_size(void);
+/* Whether anything is another than was noted. */
+int cp_exchange_differs(void);
+
+/* What a session has made of the contents. */
+typedef struct cp_aside cp_aside;
+/* Takes it: everything is as it was noted. Null: it has changed nothing. */
+cp_aside *cp_exchange_take(void);
+/* Puts it in its place again, and frees it; what runs in DESTROY may exit: an outcome. */
+int cp_exchange_put(cp_aside *aside);
+/* One after the other, the values in it, owned by the caller; null: that was all, and it is freed. */
+cp_sv *cp_aside_give_up(cp_aside *aside);
+/* The session is over: its objects go, and everything is as it was noted. */
+int cp_exchange_end(void);
+
+/* The END blocks of the site's code, and DESTROY of the plugins' objects, are run at the end of each
+ * session from then on, not at the end of the process. */
+void cp_take_ends(void);
+/* The plugins' objects; taken over. */
+void cp_ends_of(cp_sv *objects);
+/* Runs them; what they died of, as an array of texts, is the caller's. */
+int cp_run_ends(cp_sv **died);
+/* What goes from now on goes without its DESTROY; 0: as always. */
+void cp_without_destroy(int on);
 
 /* ---- the client on STDIN and STDOUT ---- */
 

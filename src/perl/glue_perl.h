@@ -49,6 +49,12 @@ void cp_made_add(cp_made *made, SV *container);
 /* When `owner` is freed, what is left of these that only cycles among them keep goes, too. */
 void cp_free_cycles_with(pTHX_ SV *owner, const cp_made *made);
 
+/* In a child that a plugin has forked: its end is that of any perl. */
+void cp_ends_in_child(pTHX);
+
+/* Exchanges the contents of two hashes. */
+void cp_swap_hashes(pTHX_ HV *a, HV *b);
+
 /* From then on, code that is compiled finds the host's modules. */
 void cp_watch_require(void);
 

@@ -1,5 +1,5 @@
 /*
- * Scalars, arrays and hashes, and the session-scoped contents of plugin objects. Nothing here dies
+ * Scalars, arrays and hashes, and deep copies of them. Nothing here dies
  * or runs Perl code, save where values are given up.
  */
 #include "glue_perl.h"
@@ -267,7 +267,7 @@ cp_sv *cp_code(const char *name) {
     return CP(get_cv(name, 0));
 }
 
-/* ---- session-scoped contents ---- */
+/* ---- copies ---- */
 
 /* What lies deeper is shared, so that a long chain cannot exhaust the stack. */
 #define DEEPEST_COPY 200
@@ -378,51 +378,4 @@ cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared) {
         cp_free_cycles_with(aTHX_ copy, &c.made);
     end_copying(aTHX_ &c);
     return CP(copy);
-}
-
-void cp_swap_contents(cp_sv *object, cp_sv *hash) {
-    dTHXa(cp_perl);
-    HV *a = (HV *)(SvROK(SV(object)) ? SvRV(SV(object)) : SV(object));
-    HV *b = (HV *)hash;
-    /* Iterators point into the arrays that change places. */
-    hv_iterinit(a);
-    hv_iterinit(b);
-    HE **array = HvARRAY(a);
-    HvARRAY(a) = HvARRAY(b);
-    HvARRAY(b) = array;
-    XPVHV *body_a = (XPVHV *)SvANY(a);
-    XPVHV *body_b = (XPVHV *)SvANY(b);
-    STRLEN keys = body_a->xhv_keys;
-    body_a->xhv_keys = body_b->xhv_keys;
-    body_b->xhv_keys = keys;
-    STRLEN max = body_a->xhv_max;
-    body_a->xhv_max = body_b->xhv_max;
-    body_b->xhv_max = max;
-    U32 flags = SvFLAGS(a) & SVphv_HASKFLAGS;
-    SvFLAGS(a) = (SvFLAGS(a) & ~SVphv_HASKFLAGS) | (SvFLAGS(b) & SVphv_HASKFLAGS);
-    SvFLAGS(b) = (SvFLAGS(b) & ~SVphv_HASKFLAGS) | flags;
-}
-
-/* Where a hook is the first of its plugin's in a session, but runs inside a `local` on the plugin
- * object: `kept`, the contents as they were loaded, gets what the local will put back. That is found
- * as save_helem and SAVEHDELETE leave it on the stack of what is to be restored, the oldest last. */
-void cp_put_back_localized(cp_sv *object, cp_sv *kept, size_t limit) {
-    dTHXa(cp_perl);
-    SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
-    for (I32 at = PL_savestack_ix - 4; at >= 0; at--) {
-        ANY *entry = &PL_savestack[at];
-        UV kind = entry[3].any_uv & SAVE_MASK;
-        if (kind == SAVEt_HELEM && entry[0].any_ptr == hash) {
-            size_t shared = 0;
-            struct copying c = {
-                .limit = limit, .shared = &shared, .seen = ptr_table_new(), .weak = newAV()};
-            SV *value = copy_value(aTHX_ (SV *)entry[2].any_ptr, &c);
-            weaken_copies(aTHX_ &c);
-            end_copying(aTHX_ &c);
-            if (!hv_store_ent((HV *)kept, (SV *)entry[1].any_ptr, value, 0))
-                SvREFCNT_dec(value);
-        } else if (kind == SAVEt_DELETE && entry[2].any_ptr == hash) {
-            (void)hv_delete((HV *)kept, (char *)entry[0].any_ptr, entry[1].any_i32, G_DISCARD);
-        }
-    }
 }

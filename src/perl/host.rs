@@ -10,11 +10,12 @@ use std::rc::Rc;
 
 use super::call::{Unwind, Want, call_method, stringify};
 use super::config_hook::ConfigHook;
-use super::contents::Contents;
 use super::log::LOGERROR;
 use super::methods::Methods;
+use super::owners::Owners;
 use super::port::{MakePort, Port};
 use super::process_state::ProcessState;
+use super::site::Site;
 use super::value::Sv;
 use super::xs::Raise;
 use crate::config::{ConfigDir, ConfigError, Lines};
@@ -76,7 +77,8 @@ pub struct Host {
     pub(super) make_port: OnceCell<Box<MakePort>>,
     /// One config directory for each that a `config_dir` of somebody else's has named.
     pub(super) config_dirs: RefCell<HashMap<Vec<u8>, Rc<ConfigDir>>>,
-    pub(super) contents: Contents,
+    pub(super) owners: Owners,
+    pub(super) site: Site,
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
     pub(super) unknown_codes_end_chain: bool,
@@ -106,7 +108,8 @@ impl Host {
             methods: Methods::default(),
             make_port: OnceCell::new(),
             config_dirs: RefCell::default(),
-            contents: Contents::default(),
+            owners: Owners::default(),
+            site: Site::default(),
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
             unknown_codes_end_chain: settings.unknown_codes_end_chain,

@@ -9,6 +9,7 @@ use super::interpreter;
 use super::sys;
 use super::value::Sv;
 use super::xs::FIRST_NATIVE;
+use crate::config::table_name;
 use crate::hook::Hook;
 use crate::mail::Spool;
 
@@ -36,6 +37,7 @@ pub fn make(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String
     let threshold = Sv::int(i64::try_from(settings.size_threshold).unwrap_or(i64::MAX));
     call_function("Camelpost::set_globals", &[version, threshold], Want::Void).map_err(failed)?;
     let host = Host::new(qp, settings, Rc::new(Idle::new(spool)));
+    host.begin_site();
     host.methods.note(&["Qpsmtpd::TcpServer", "Qpsmtpd::SMTP"]);
     super::keys::bind_session_keys(&host.qp, None);
     Ok(host)
@@ -50,7 +52,12 @@ impl Host {
         let mut args = vec![self.qp.clone(), Sv::bytes(line)];
         args.extend(self.settings.plugin_dirs.iter().map(|dir| Sv::bytes(dir)));
         match call_method("_load_plugin", &args, Want::Scalar) {
-            Ok(_) => super::value::release_dropped().map_err(|_| exited(line, None)),
+            Ok(made) => {
+                let name = line.split(u8::is_ascii_whitespace).next();
+                let name = table_name(name.unwrap_or_default());
+                self.site.loaded(&name, made.first());
+                super::value::release_dropped().map_err(|_| exited(line, None))
+            }
             Err(super::call::Unwind::Exited(status)) => Err(exited(line, Some(status))),
             Err(died) => Err(String::from_utf8_lossy(&died.message())
                 .trim_end()

@@ -148,7 +148,7 @@ impl Host {
             let Some(code) = entry.hash_find(&self.table.code) else {
                 continue;
             };
-            let owner = self.contents.enter_hook(&code).map(|(owner, _)| owner);
+            let owner = self.owners.of(&code);
             let name = || entry.hash_get("name").map(|name| name.to_bytes());
             let guard = self.guard(owner.as_deref(), Hook::Logging, || {
                 name().unwrap_or_default()

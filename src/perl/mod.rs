@@ -5,7 +5,7 @@
 pub mod call;
 mod chain;
 mod config_hook;
-mod contents;
+mod exchange;
 pub mod grammar;
 pub mod host;
 mod identity;
@@ -17,10 +17,12 @@ mod load;
 pub mod log;
 mod methods;
 mod object;
+mod owners;
 pub mod port;
 mod process_state;
 pub mod scripted;
 mod session;
+mod site;
 mod stderr;
 pub mod stdio;
 #[rustfmt::skip]
@@ -30,6 +32,8 @@ mod value;
 mod verbs;
 mod xs;
 
+pub use exchange::{forget, take_ends};
+pub use site::{Unfit, Why};
 pub use chain::{Chain, Progress};
 pub use load::{make, start};
 pub use methods::Values;

@@ -5,13 +5,14 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::call::{Unwind, Want, call, call_function};
-use super::contents::Contents;
+use super::exchange;
 use super::host::Host;
 use super::port::Port;
 use super::stdio;
 use super::value::{PerlValue, Sv};
 use crate::hook::Code;
-use crate::mail::{Foreign, HeaderSlot, Note, Transaction};
+use super::sys;
+use crate::mail::{Foreign, HeaderSlot, Note, Notes, Transaction};
 
 impl Host {
     /// A session begins: its socket is on descriptors 0 and 1.
@@ -22,10 +23,13 @@ impl Host {
     ) -> Result<Rc<dyn Port>, Unwind> {
         stdio::fresh()?;
         self.forget_config();
-        self.contents.begin_session(&self.qp);
+        // What was changed outside of sessions, such as by a logging hook, is nobody's.
+        self.owners.end_session();
+        exchange::end()?;
+        self.owners.begin_session();
         let begun = port.connection();
         let before = self.enter(port);
-        Contents::copy_notes(&before.connection().notes, &begun.notes);
+        copy_notes(&before.connection().notes, &begun.notes);
         self.process_state.note()?;
         self.set_environment(environment);
         Ok(before)
@@ -43,7 +47,8 @@ impl Host {
         stdio::fresh()?;
         let ended = self.enter(idle);
         drop(ended);
-        self.contents.end_session();
+        self.owners.end_session();
+        exchange::end()?;
         super::value::release_dropped()?;
         self.process_state.check_identity();
         self.process_state.restore()
@@ -201,5 +206,32 @@ impl Host {
         };
         let text = call_function("Camelpost::header_text", &[header], Want::Scalar)?;
         Ok(text.first().map(Sv::to_bytes).unwrap_or_default())
+    }
+}
+
+/// Containers with more elements than this are shared instead of copied.
+const LARGEST_COPY: usize = 10_000;
+
+/// A session's connection begins with the notes that plugins left on the connection they saw
+/// when they were loaded: each session has its own copy.
+fn copy_notes(from: &Notes, to: &Notes) {
+    for key in from.keys() {
+        let Some(note) = from.get(&key) else {
+            continue;
+        };
+        if !matches!(note, Note::Foreign(_)) {
+            to.set(&key, note);
+            continue;
+        }
+        // In a hash of its own, since contents are what can be copied.
+        let holder = Sv::hash_ref();
+        holder.hash_set(b"note", Sv::from_note(&note));
+        let mut shared = 0;
+        // SAFETY: a reference to a live plain hash; the copy is a new hash.
+        let copy = unsafe { sys::cp_copy_contents(holder.raw(), LARGEST_COPY, &mut shared) };
+        let copy = Sv::own(copy).map(|copy| copy.reference());
+        if let Some(value) = copy.and_then(|copy| copy.hash_get("note")) {
+            to.set(&key, value.to_note());
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::call::Unwind;
 use super::config_hook::Said;
-use super::contents::Aside;
+use super::exchange::{self, Aside};
 use super::host::Host;
 use super::port::Port;
 use super::process_state::Changes;
@@ -17,6 +17,8 @@ use super::stdio::{self, Handles};
 pub struct Belongings {
     port: Rc<dyn Port>,
     contents: Aside,
+    /// Hooks of plugins that came in the session.
+    late: Vec<usize>,
     config: Said,
     changes: Changes,
     /// Of a plugin that has taken the client over.
@@ -38,7 +40,8 @@ impl Host {
         let handles = stdio::keep();
         let changes = self.process_state.take()?;
         Ok(Belongings {
-            contents: self.contents.set_aside(),
+            contents: exchange::set_aside(),
+            late: self.owners.set_aside(),
             config: self.config_hook.set_aside(),
             port: self.enter(idle),
             changes,
@@ -57,7 +60,8 @@ impl Host {
             stdio::put(handles)?;
         }
         self.config_hook.bring_back(belongings.config);
-        self.contents.bring_back(belongings.contents, &self.qp);
+        exchange::bring_back(belongings.contents)?;
+        self.owners.bring_back(belongings.late);
         let idle = self.enter(belongings.port);
         drop(idle);
         self.set_environment(environment);

@@ -179,6 +179,11 @@ impl Guards {
         self.settings.of(name).isolate
     }
 
+    /// Whether the variables of a plugin's file are the worker's.
+    pub fn keeps(&self, _name: &[u8]) -> bool {
+        false
+    }
+
     /// What holds for a plugin in a hook.
     pub fn of(&self, name: &[u8], hook: Hook, native: bool) -> Rc<Guard> {
         let mut known = self.known.borrow_mut();

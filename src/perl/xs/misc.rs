@@ -10,14 +10,26 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::_module", module),
     ("Camelpost::_serve_scripts", serve_scripts),
     ("Camelpost::own_hook", own_hook),
+    ("Camelpost::compiled", compiled),
 ];
 
 /// own_hook(CODE, PLUGIN, METHOD, HOOK): the code calls this method of the plugin object.
 fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let [code, plugin, method, hook] = [0, 1, 2, 3].map(|index| frame.sv(index));
     host::current()?
-        .contents
+        .owners
         .own(&code, &plugin, &method, &hook);
+    Ok(())
+}
+
+/// compiled(PLUGIN, FILE, PACKAGE…): the plugin's text was compiled into these packages.
+fn compiled(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let (plugin, file) = (frame.bytes(0)?, frame.bytes(1)?);
+    let packages = frame.rest(2).iter().map(Sv::to_bytes).collect();
+    // Where a script compiles a plugin by itself there is no site.
+    if let Ok(host) = host::current() {
+        host.site.compiled(&plugin, &file, packages);
+    }
     Ok(())
 }
 

@@ -1,0 +1,78 @@
+/* What the C files of the exchange share: the heads, and what was noted of each. Not seen by bindgen. */
+#ifndef CAMELPOST_GLUE_EXCHANGE_H
+#define CAMELPOST_GLUE_EXCHANGE_H
+
+#include "glue_perl.h"
+
+/* A variable of a site's code, or something that one leads to. Its identity (the head of the SV) is
+ * what code and references hold, and stays; its contents are exchanged from session to session. */
+enum cp_head_kind { CP_HEAD_SCALAR, CP_HEAD_ARRAY, CP_HEAD_HASH, CP_HEAD_GLOB, CP_HEAD_STASH };
+
+/* Marks of a head. */
+#define CP_WATCHED 1 /* magic tells of changes: not compared unless it did */
+#define CP_DIRTY 2   /* it did */
+#define CP_SLOW 4    /* flags and pointer of the scalar do not tell all of its value */
+#define CP_EMPTY 8   /* it came in a session: what it held before is nothing */
+#define CP_WEAK 16   /* a weak reference, as noted */
+
+struct cp_head {
+    SV *sv; /* counted */
+    U32 flags;
+    U32 count;     /* parts of a container */
+    void *content; /* as noted: sv_u of a scalar, the class of a container, the GP of a glob */
+    union {
+        SV *value;    /* a scalar: a copy, NULL: undef */
+        void **parts; /* an array: SVs. A hash: keys and SVs in turns. A glob: its scalar, array and
+                         hash. A stash: globs and their code in turns. All counted. */
+    } as;
+    U16 owner;
+    U8 kind, marks;
+};
+
+/* All heads: those that were found after the plugins were loaded, and those that came later. */
+extern struct cp_head *cp_heads;
+extern U32 cp_head_count;
+
+/* A head for an SV, without what is noted of it; its number. */
+U32 cp_head_add(pTHX_ SV *sv, int kind, U16 owner);
+/* The number of an SV's head plus one; 0: it has none. */
+U32 cp_head_of(pTHX_ SV *sv);
+
+/* Notes what the heads from a number on hold now. */
+void cp_note_from(pTHX_ U32 first);
+void cp_note_head(pTHX_ struct cp_head *head);
+
+/* The parts of a hash in the order in which they lie there now. */
+void cp_note_order(struct cp_head *head);
+
+/* Whether a head holds what was noted. */
+int cp_head_same(pTHX_ struct cp_head *head);
+
+/* Magic that tells when a head that is too large to be compared each time may have been changed. */
+void cp_watch_head(pTHX_ struct cp_head *head, U32 number);
+void cp_unwatch_head(pTHX_ struct cp_head *head);
+/* Heads that may have been changed: their number, and which. */
+U32 cp_dirty(const U32 **list);
+void cp_dirty_clear(void);
+void cp_mark_dirty(U32 number);
+
+/* Whether a hash's iterator, or an array's, stands somewhere. */
+int cp_hash_iterates(HV *hash);
+IV *cp_array_iterator(AV *array);
+
+/* What a stash has gained since it was noted gets heads of its own. */
+void cp_find_new_globs(pTHX_ U32 number);
+/* Something cannot be exchanged: what, by its name. */
+void cp_tell_unfit(pTHX_ U16 owner, int why, const char *sigil, const char *name);
+
+/* Magic that does not keep a value from being exchanged. */
+int cp_is_ordinary_magic(SV *sv);
+
+/* Whether code was compiled from the site's files. */
+int cp_is_site_code(pTHX_ CV *cv);
+
+#ifndef HvHasAUX
+#define HvHasAUX(hv) SvOOK(hv)
+#endif
+
+#endif

@@ -1,0 +1,331 @@
+/*
+ * What each head held when it was noted, and whether it still does. Nothing here runs Perl code or dies.
+ */
+#include "glue_exchange.h"
+
+/* Set by what only passes. */
+#define COMPARED_FLAGS (~(U32)SVs_TEMP)
+
+#define VALUE_FLAGS (SVf_IOK | SVf_NOK | SVf_POK | SVf_ROK | SVf_UTF8 | SVf_IVisUV)
+
+static MAGIC *position(SV *sv) {
+    MAGIC *mg = SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv) ? mg_find(sv, PERL_MAGIC_regex_global) : NULL;
+    return mg && mg->mg_len != -1 ? mg : NULL;
+}
+
+/* ---- scalars ---- */
+
+static void note_seen(struct cp_head *head) {
+    SV *sv = head->sv;
+    head->flags = SvFLAGS(sv) & COMPARED_FLAGS;
+    head->content = SvTYPE(sv) == SVt_NULL ? NULL : (void *)sv->sv_u.svu_rv;
+    head->marks &= (U8)~CP_SLOW;
+    /* A text that shares its bytes with the copy cannot change without another address. A number beside
+     * it is derived from it. Where a number is all, it must lie where `content` is. */
+    const int shares_text = SvPOK(sv) && head->as.value && SvIsCOW(sv) && SvPOK(head->as.value) &&
+                            SvPVX_const(sv) == SvPVX_const(head->as.value);
+    const int is_all = !SvOK(sv) || SvROK(sv) || (SvTYPE(sv) == SVt_IV) ||
+                       (SvTYPE(sv) == SVt_NV && NVSIZE <= IVSIZE) || shares_text;
+    if (!is_all || SvTYPE(sv) > SVt_PVMG)
+        head->marks |= CP_SLOW;
+    if (!SvOK(sv) && SvTYPE(sv) >= SVt_PV)
+        head->content = NULL;
+}
+
+static void note_scalar(pTHX_ struct cp_head *head) {
+    SV *sv = head->sv, *old = head->as.value;
+    head->as.value = NULL;
+    head->marks &= (U8)~CP_WEAK;
+    if (head->marks & CP_EMPTY) {
+        SvREFCNT_dec(old);
+        head->flags = 0;
+        head->content = NULL;
+        return;
+    }
+    if (SvOK(sv) || isGV_with_GP(sv)) {
+        if (SvPOK(sv) && SvTYPE(sv) <= SVt_PVMG && !SvIsCOW(sv) && !SvREADONLY(sv) && !SvMAGICAL(sv) &&
+            !SvOOK(sv) && SvLEN(sv))
+            /* Room for the count of those that share it. */
+            (void)SvGROW(sv, SvCUR(sv) + 10);
+        if (SvROK(sv) && SvWEAKREF(sv)) {
+            head->marks |= CP_WEAK;
+            head->as.value = newRV_inc(SvRV(sv));
+        } else {
+            head->as.value = newSV(0);
+            sv_setsv_flags(head->as.value, sv, SV_DO_COW_SVSETSV | SV_NOSTEAL);
+        }
+    }
+    SvREFCNT_dec(old);
+    note_seen(head);
+}
+
+/* Whether a value is the noted one, though it may lie there in another form. */
+static int is_same_value(pTHX_ struct cp_head *head) {
+    SV *now = head->sv, *then = head->as.value;
+    if (position(now) || ((SvFLAGS(now) ^ head->flags) & (SVs_PADSTALE | SVf_READONLY | SVf_PROTECT)))
+        return 0;
+    if (!then)
+        return !SvOK(now) && !isGV_with_GP(now);
+    if (isGV_with_GP(now) || isGV_with_GP(then))
+        return isGV_with_GP(now) && isGV_with_GP(then) && GvGP((GV *)now) == GvGP((GV *)then);
+    if (SvROK(now) || SvROK(then))
+        return SvROK(now) && SvROK(then) && SvRV(now) == SvRV(then) &&
+               !SvWEAKREF(now) == !(head->marks & CP_WEAK);
+    if (!SvOK(now) || SvTYPE(now) > SVt_PVMG || SvTYPE(then) > SVt_PVMG)
+        return 0;
+    const U32 a = SvFLAGS(now), b = SvFLAGS(then);
+    if ((a ^ b) & (SVf_POK | SVf_UTF8))
+        return 0;
+    if (SvPOK(now)) {
+        if (SvCUR(now) != SvCUR(then) || memNE(SvPVX_const(now), SvPVX_const(then), SvCUR(now)))
+            return 0;
+        /* A number that perl has made of the text. */
+        if (((a ^ b) & (SVf_IOK | SVf_NOK)) && !looks_like_number(now))
+            return 0;
+        if ((a & b & SVf_IOK) && SvIVX(now) != SvIVX(then))
+            return 0;
+        return !(a & b & SVf_NOK) || memEQ(&SvNVX(now), &SvNVX(then), sizeof(NV));
+    }
+    if (SvPOKp(now) != SvPOKp(then) && !(a & b & (SVf_IOK | SVf_NOK)))
+        return 0;
+    if ((a & SVf_IOK) && (b & SVf_IOK))
+        return SvIVX(now) == SvIVX(then) && SvIsUV(now) == SvIsUV(then);
+    if ((a & SVf_NOK) && (b & SVf_NOK))
+        return memEQ(&SvNVX(now), &SvNVX(then), sizeof(NV));
+    return 0;
+}
+
+static int is_same_scalar(pTHX_ struct cp_head *head) {
+    SV *sv = head->sv;
+    if (!(((SvFLAGS(sv)) ^ head->flags) & COMPARED_FLAGS) && !(head->marks & CP_SLOW) &&
+        (!SvOK(sv) || (void *)sv->sv_u.svu_rv == head->content) && !(SvMAGICAL(sv) && position(sv)))
+        return 1;
+    if (!is_same_value(aTHX_ head))
+        return 0;
+    /* Its form is what counts from now on; a text of its own shares the copy's bytes again. */
+    if (!(head->marks & CP_SLOW) && SvPOK(sv) && SvTYPE(sv) <= SVt_PVMG && !SvREADONLY(sv) &&
+        SvPVX_const(sv) != SvPVX_const(head->as.value) && !(SvFLAGS(sv) & (SVp_IOK | SVp_NOK)))
+        sv_setsv_flags(sv, head->as.value, SV_DO_COW_SVSETSV | SV_NOSTEAL);
+    note_seen(head);
+    return 1;
+}
+
+/* ---- containers ---- */
+
+static void forget_parts(pTHX_ struct cp_head *head, int step, int from) {
+    for (U32 i = (U32)from; head->as.parts && i < head->count * (U32)step; i += (U32)step)
+        SvREFCNT_dec((SV *)head->as.parts[i]);
+    Safefree(head->as.parts);
+    head->as.parts = NULL;
+    head->count = 0;
+}
+
+static void note_array(pTHX_ struct cp_head *head) {
+    AV *array = (AV *)head->sv;
+    forget_parts(aTHX_ head, 1, 0);
+    const SSize_t count = head->marks & CP_EMPTY ? 0 : AvFILLp(array) + 1;
+    if (count > 0)
+        Newx(head->as.parts, count, void *);
+    for (SSize_t i = 0; i < count; i++)
+        head->as.parts[i] = SvREFCNT_inc(AvARRAY(array)[i]);
+    head->count = (U32)count;
+}
+
+/* The keys that a plugin object has for the time of a hook count for nothing outside of it. */
+static int is_idle_key(HE *entry) {
+    return !SvOK(HeVAL(entry)) && cp_is_local_key(HeKEY_hek(entry));
+}
+
+#define EACH_ENTRY(hash, entry)                                                                        \
+    for (STRLEN bucket = 0; HvARRAY(hash) && bucket <= HvMAX(hash); bucket++)                          \
+        for (HE *entry = HvARRAY(hash)[bucket]; entry; entry = HeNEXT(entry))                          \
+            if (HeVAL(entry) != &PL_sv_placeholder)
+
+static void note_hash(pTHX_ struct cp_head *head) {
+    HV *hash = (HV *)head->sv;
+    forget_parts(aTHX_ head, 2, 1);
+    if (head->marks & CP_EMPTY)
+        return;
+    STRLEN room = HvTOTALKEYS(hash);
+    if (room)
+        Newx(head->as.parts, room * 2, void *);
+    EACH_ENTRY(hash, entry) {
+        if (cp_is_local_key(HeKEY_hek(entry)))
+            continue;
+        head->as.parts[head->count * 2] = (void *)share_hek_hek(HeKEY_hek(entry));
+        head->as.parts[head->count * 2 + 1] = SvREFCNT_inc_simple_NN(HeVAL(entry));
+        head->count++;
+    }
+}
+
+void cp_note_order(struct cp_head *head) {
+    HV *hash = (HV *)head->sv;
+    U32 at = 0;
+    EACH_ENTRY(hash, entry) {
+        if (at >= head->count || is_idle_key(entry))
+            continue;
+        head->as.parts[at * 2] = (void *)HeKEY_hek(entry);
+        head->as.parts[at * 2 + 1] = HeVAL(entry);
+        at++;
+    }
+}
+
+static SV *value_of(HV *hash, const HEK *key) {
+    HE *entry = HvARRAY(hash) ? HvARRAY(hash)[HEK_HASH(key) & HvMAX(hash)] : NULL;
+    while (entry && HeKEY_hek(entry) != key)
+        entry = HeNEXT(entry);
+    return entry ? HeVAL(entry) : NULL;
+}
+
+int cp_hash_iterates(HV *hash) {
+    return HvHasAUX(hash) && (HvAUX(hash)->xhv_riter != -1 || HvAUX(hash)->xhv_eiter);
+}
+
+IV *cp_array_iterator(AV *array) {
+    MAGIC *mg = SvMAGICAL(array) ? mg_find((SV *)array, PERL_MAGIC_arylen_p) : NULL;
+    if (!mg)
+        return NULL;
+#if IVSIZE == I32SIZE
+    return (IV *)&mg->mg_len;
+#else
+    return (IV *)mg->mg_ptr;
+#endif
+}
+
+static int is_same_hash(struct cp_head *head) {
+    HV *hash = (HV *)head->sv;
+    U32 at = 0, found = 0;
+    int in_order = 1;
+    if (cp_hash_iterates(hash))
+        return 0;
+    EACH_ENTRY(hash, entry) {
+        if (in_order && at < head->count && head->as.parts[at * 2] == (void *)HeKEY_hek(entry) &&
+            head->as.parts[at * 2 + 1] == (void *)HeVAL(entry)) {
+            at++;
+            continue;
+        }
+        if (is_idle_key(entry))
+            continue;
+        in_order = 0;
+        found++;
+    }
+    if (in_order)
+        return at == head->count;
+    if (at + found != head->count)
+        return 0;
+    for (U32 i = at; i < head->count; i++)
+        if (value_of(hash, (HEK *)head->as.parts[i * 2]) != (SV *)head->as.parts[i * 2 + 1])
+            return 0;
+    cp_note_order(head);
+    return 1;
+}
+
+static int is_same_array(struct cp_head *head) {
+    AV *array = (AV *)head->sv;
+    const IV *iterator = cp_array_iterator(array);
+    if (iterator && *iterator)
+        return 0;
+    return AvFILLp(array) + 1 == (SSize_t)head->count &&
+           (!head->count || memEQ(AvARRAY(array), head->as.parts, head->count * sizeof(void *)));
+}
+
+/* ---- globs and packages ---- */
+
+static void note_glob(pTHX_ struct cp_head *head) {
+    GV *gv = (GV *)head->sv;
+    forget_parts(aTHX_ head, 1, 0);
+    Newx(head->as.parts, 3, void *);
+    head->count = 3;
+    if (head->content != (void *)GvGP(gv))
+        head->content = gp_ref(GvGP(gv));
+    head->as.parts[0] = SvREFCNT_inc(GvSV(gv));
+    head->as.parts[1] = SvREFCNT_inc((SV *)GvAV(gv));
+    head->as.parts[2] = SvREFCNT_inc((SV *)GvHV(gv));
+}
+
+static int is_same_glob(pTHX_ struct cp_head *head) {
+    GV *gv = (GV *)head->sv;
+    if (!isGV_with_GP((SV *)gv) || (void *)GvGP(gv) != head->content)
+        return 0;
+    SV *now[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};
+    for (int i = 0; i < 3; i++)
+        if (now[i] != (SV *)head->as.parts[i]) {
+            /* A variable of the same name that is used for the first time. */
+            if (head->as.parts[i] || cp_head_of(aTHX_ now[i]) || !cp_is_ordinary_magic(now[i]) ||
+                SvREFCNT(now[i]) > 1 || (i == 0 && SvTYPE(now[i]) > SVt_PVMG) ||
+                (i == 2 && HvENAME_HEK((HV *)now[i])))
+                return 0;
+            const int kinds[] = {CP_HEAD_SCALAR, CP_HEAD_ARRAY, CP_HEAD_HASH};
+            const U32 number = (U32)(head - cp_heads);
+            const U32 added = cp_head_add(aTHX_ now[i], kinds[i], head->owner);
+            head = &cp_heads[number];
+            cp_heads[added].marks |= CP_EMPTY;
+            cp_note_head(aTHX_ &cp_heads[added]);
+            head->as.parts[i] = SvREFCNT_inc_simple_NN(now[i]);
+        }
+    return 1;
+}
+
+static U32 generation(HV *stash) {
+    const struct mro_meta *meta = HvHasAUX(stash) ? HvAUX(stash)->xhv_mro_meta : NULL;
+    return meta ? meta->pkg_gen : 0;
+}
+
+static void note_stash(pTHX_ struct cp_head *head) {
+    HV *stash = (HV *)head->sv;
+    for (U32 i = 0; i < head->count * 2; i++)
+        SvREFCNT_dec((SV *)head->as.parts[i]);
+    Safefree(head->as.parts);
+    head->as.parts = NULL;
+    head->count = 0;
+    STRLEN room = HvTOTALKEYS(stash);
+    if (room)
+        Newx(head->as.parts, room * 2, void *);
+    EACH_ENTRY(stash, entry) {
+        SV *gv = HeVAL(entry);
+        if (!isGV_with_GP(gv))
+            continue;
+        CV *cv = GvCVGEN((GV *)gv) ? NULL : GvCV((GV *)gv);
+        head->as.parts[head->count * 2] = SvREFCNT_inc_simple_NN(gv);
+        head->as.parts[head->count * 2 + 1] = SvREFCNT_inc((SV *)cv);
+        head->count++;
+    }
+    head->content = INT2PTR(void *, (UV)HvTOTALKEYS(stash));
+    head->flags = generation(stash);
+}
+
+/* Only that something may have changed. */
+static int is_same_stash(struct cp_head *head) {
+    HV *stash = (HV *)head->sv;
+    return HvTOTALKEYS(stash) == PTR2UV(head->content) && generation(stash) == head->flags;
+}
+
+/* ---- all kinds ---- */
+
+void cp_note_head(pTHX_ struct cp_head *head) {
+    switch (head->kind) {
+    case CP_HEAD_SCALAR: note_scalar(aTHX_ head); break;
+    case CP_HEAD_ARRAY: note_array(aTHX_ head); break;
+    case CP_HEAD_HASH: note_hash(aTHX_ head); break;
+    case CP_HEAD_GLOB: note_glob(aTHX_ head); break;
+    default: note_stash(aTHX_ head);
+    }
+}
+
+void cp_note_from(pTHX_ U32 first) {
+    for (U32 i = first; i < cp_head_count; i++) {
+        cp_note_head(aTHX_ &cp_heads[i]);
+        if (cp_heads[i].marks & CP_WATCHED)
+            cp_watch_head(aTHX_ &cp_heads[i], i);
+    }
+}
+
+int cp_head_same(pTHX_ struct cp_head *head) {
+    switch (head->kind) {
+    case CP_HEAD_SCALAR: return is_same_scalar(aTHX_ head);
+    case CP_HEAD_ARRAY: return is_same_array(head);
+    case CP_HEAD_HASH: return is_same_hash(head);
+    case CP_HEAD_GLOB: return is_same_glob(aTHX_ head);
+    default: return is_same_stash(head);
+    }
+}
