@@ -177,9 +177,14 @@ impl Client {
     }
 
     pub fn say(&mut self, text: &str) -> String {
+        self.send(text);
+        self.reply()
+    }
+
+    /// Sends a line and does not wait for the reply.
+    pub fn send(&mut self, text: &str) {
         let line = format!("{text}\r\n");
         let _ = self.socket.get_mut().write_all(line.as_bytes());
-        self.reply()
     }
 
     /// All replies that still come, until the server closes.

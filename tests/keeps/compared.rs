@@ -1,0 +1,100 @@
+//! The same scripts played with the original's daemon, which is the measure: it answers as this suite
+//! says, and Camelpost as it does, line by line.
+
+use std::collections::BTreeSet;
+
+use crate::answers::{assert_right, told, wrong};
+use crate::daemon::{ALL, Daemon, ONE_WORKER, Who};
+use crate::known::KNOWN;
+use crate::play::{Transcript, in_bursts, one_by_one, play};
+use crate::side_by_side::script;
+
+/// The lines of a reply that are to be the same.
+fn lines(reply: &str) -> Vec<&str> {
+    let known = |line: &&str| {
+        let place = line.get(4..).and_then(|text| text.split_once('='));
+        place.is_some_and(|(place, _)| KNOWN.iter().any(|(known, _)| *known == place))
+    };
+    reply.split('|').filter(|line| !known(line)).collect()
+}
+
+/// Each reply of the one is the other's.
+pub fn assert_same(original: &Transcript, camelpost: &Transcript) {
+    let mut differences = Vec::new();
+    assert_eq!(original.len(), camelpost.len());
+    for (client, entries) in original {
+        let others = &camelpost[client];
+        assert_eq!(entries.len(), others.len(), "client {client}");
+        for ((line, reply), (_, other)) in entries.iter().zip(others) {
+            let (a, b) = (lines(reply), lines(other));
+            for number in 0..a.len().max(b.len()) {
+                let (a, b) = (a.get(number), b.get(number));
+                if a != b {
+                    differences.push(format!("client {client}: {line}: {a:?} was {b:?}"));
+                }
+            }
+        }
+    }
+    let count = differences.len();
+    differences.truncate(30);
+    assert_eq!(
+        count,
+        0,
+        "differences, the first are\n{}",
+        differences.join("\n")
+    );
+}
+
+#[test]
+fn the_original_answers_as_this_suite_says() {
+    let daemon = Daemon::start(Who::Original, ALL);
+    for script in [one_by_one(1..6, 3), in_bursts(9, script(8, 40, 4))] {
+        let all = wrong(&play(&daemon, &script));
+        assert!(all.is_empty(), "{}", told(&all));
+    }
+}
+
+#[test]
+fn sessions_one_after_the_other_are_the_original_s() {
+    let [original, camelpost] = [Who::Original, ONE_WORKER].map(|who| {
+        let daemon = Daemon::start(who, ALL);
+        play(&daemon, &one_by_one(1..6, 3))
+    });
+    assert_same(&original, &camelpost);
+}
+
+#[test]
+fn two_hundred_sessions_side_by_side_are_the_original_s() {
+    let [original, camelpost] = [Who::Original, ONE_WORKER].map(|who| {
+        let daemon = Daemon::start(who, ALL);
+        play(&daemon, &script(10, 200, 3))
+    });
+    assert_same(&original, &camelpost);
+}
+
+#[test]
+fn what_is_known_to_differ_does() {
+    let daemon = Daemon::start(ONE_WORKER, ALL);
+    let all = wrong(&play(&daemon, &script(11, 20, 3)));
+    let differing: BTreeSet<&str> = all.keys().map(String::as_str).collect();
+    for (place, reason) in KNOWN {
+        assert!(
+            differing.contains(place),
+            "{place} does not differ any more: {reason}"
+        );
+    }
+}
+
+#[test]
+fn what_is_right_is_told_from_what_is_not() {
+    let reply = "250-a.b=2|250-a.c=2 client7-1 client7-2|250-a.d=3|250 end";
+    let others: String = (0..250).map(|n| format!("250-x.{n}=2|")).collect();
+    let mut transcript = Transcript::new();
+    let entry = ("KEEP 2 client7-2".to_owned(), others + reply);
+    transcript.insert(7, vec![entry]);
+    let all = wrong(&transcript);
+    assert_eq!(all.keys().collect::<Vec<_>>(), ["a.d"]);
+    assert_eq!(all["a.d"][0].said, "3");
+    let failed = std::panic::catch_unwind(|| assert_right(&transcript));
+    assert!(failed.is_err());
+}

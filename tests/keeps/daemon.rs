@@ -1,0 +1,202 @@
+//! A directory with the plugins of this suite, and a daemon that runs there: Camelpost's or the
+//! original's.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::dns;
+use crate::site::{CAMELPOST, Client, PATIENCE, Site, free_port, me, stop};
+
+/// Where the plugins and modules are.
+const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keeps");
+const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
+
+/// All that answer KEEP.
+pub const ALL: &str = "object\nlexicals\nglobals\nstructures\nin_place\ncode\nmodules\n\
+    My::Keeper\nparent\nchild\nchild:0\nchild:1\ngrandchild\ntwice:0 one\ntwice:1 two\nmagic\n\
+    extremes\nconfig_keeper\nends\nbreaks\nleaver\nanswer\n";
+
+/// Who serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    Original,
+    /// `camelpost serve` with these arguments.
+    Camelpost(&'static [&'static str]),
+    /// Camelpost by one of the original's names, with these arguments.
+    Named(&'static str, &'static [&'static str]),
+}
+
+/// One worker for all sessions at a time.
+pub const ONE_WORKER: Who = Who::Camelpost(&[
+    "--workers",
+    "1",
+    "--spare-workers",
+    "0",
+    "--sessions-per-worker",
+    "300",
+    "--extra-processes",
+    "0",
+]);
+
+pub struct Daemon {
+    child: Child,
+    pub port: u16,
+    pub site: Site,
+}
+
+/// A site with these lines in config/plugins.
+pub fn site(plugins: &str) -> Site {
+    let site = Site::new(plugins);
+    for name in ["var", "var/run"] {
+        fs::create_dir(site.path(name)).unwrap();
+    }
+    for name in ["plugins", "lib"] {
+        fill(&site, &Path::new(FIXTURES).join(name), name);
+    }
+    site.put("config/logging", "logging/keeper\n");
+    site.put("config/loglevel", "4\n");
+    site
+}
+
+fn fill(site: &Site, from: &Path, to: &str) {
+    fs::create_dir_all(site.path(to)).unwrap();
+    for entry in fs::read_dir(from).unwrap().flatten() {
+        let name = entry.file_name().into_string().unwrap();
+        let target = format!("{to}/{name}");
+        match entry.path() {
+            path if path.is_dir() => fill(site, &path, &target),
+            path => site.put(&target, &fs::read_to_string(path).unwrap()),
+        }
+    }
+}
+
+impl Daemon {
+    pub fn start(who: Who, plugins: &str) -> Daemon {
+        Daemon::start_in(who, site(plugins))
+    }
+
+    pub fn start_in(who: Who, site: Site) -> Daemon {
+        // Another process may take the port between our choice and the daemon's bind.
+        let port = free_port();
+        let mut command = match who {
+            Who::Original => {
+                let mut command = site.command("perl");
+                let directory = with_resolver(&site);
+                command.args(["-Tw", "-I", &directory, "-MKeepsResolver", ORIGINAL]);
+                command.args(["-m", "300", "-c", "300"]);
+                command
+            }
+            Who::Camelpost(args) => {
+                let mut command = site.command(CAMELPOST);
+                command.args(["serve", "--no-rdns", "-m", "0", "--control", "none"]);
+                command.args(args);
+                command
+            }
+            Who::Named(name, args) => {
+                let mut command = site.command(site.path("bin").join(name));
+                let dns = resolver();
+                command.env("RES_NAMESERVERS", dns.ip().to_string());
+                command.env("RES_OPTIONS", format!("port:{}", dns.port()));
+                command.args(args);
+                command
+            }
+        };
+        command.args(["--listen-address", "127.0.0.1", "--user", &me()]);
+        command.args(["--port", &port.to_string()]);
+        let log = fs::File::create(site.path("run/log")).unwrap();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .process_group(0)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}; packaging/install-deps test"));
+        let mut daemon = Daemon { child, port, site };
+        daemon.wait_until_it_greets();
+        daemon
+    }
+
+    fn wait_until_it_greets(&mut self) {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(mut client) = self.try_connect() {
+                // The original listens before it has loaded its plugins.
+                if client.reply().starts_with("220") {
+                    client.say("QUIT");
+                    client.rest();
+                    return;
+                }
+            }
+            let ended = self.child.try_wait().unwrap();
+            assert!(
+                ended.is_none() && Instant::now() < end,
+                "{ended:?}: {}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(15));
+        }
+    }
+
+    fn try_connect(&self) -> Option<Client> {
+        let stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        stream.set_nodelay(true).unwrap();
+        Some(Client::new(stream))
+    }
+
+    /// Connects and does not wait for the greeting.
+    pub fn connect_silently(&self) -> Client {
+        self.try_connect().unwrap()
+    }
+
+    pub fn connect(&self) -> Client {
+        let mut client = self.connect_silently();
+        let greeting = client.reply();
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        client
+    }
+
+    pub fn log(&self) -> String {
+        self.site.read("run/log")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let log = self.log();
+            let lines: Vec<&str> = log.lines().rev().take(30).collect();
+            eprintln!("the log's end, last line first:\n{}", lines.join("\n"));
+        }
+        stop(&mut self.child);
+        // Its own process group, so that no child of it is left.
+        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+    }
+}
+
+/// The suite's resolver, which knows no names.
+fn resolver() -> SocketAddr {
+    static RESOLVER: OnceLock<SocketAddr> = OnceLock::new();
+    *RESOLVER.get_or_init(|| dns::start().unwrap())
+}
+
+/// A directory with a module that sends the original's lookups to the suite's resolver; after a first
+/// new(), which reads the machine's own settings over anything set before.
+fn with_resolver(site: &Site) -> String {
+    let dns = resolver();
+    let text = format!(
+        "package KeepsResolver;\nINIT {{\n    require Net::DNS::Resolver;\n    \
+         Net::DNS::Resolver->new;\n    Net::DNS::Resolver->nameservers('{}');\n    \
+         Net::DNS::Resolver->port({});\n}}\n1;\n",
+        dns.ip(),
+        dns.port()
+    );
+    site.put("run/KeepsResolver.pm", &text);
+    site.path("run").display().to_string()
+}

@@ -1,0 +1,3 @@
+# Run by `do` each time: its variable is new each time.
+my $n = 0;
+++$n;
