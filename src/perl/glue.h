@@ -261,6 +261,8 @@ void cp_find_object(cp_sv *object, uint16_t owner);
 void cp_find_package(const char *name, size_t length, uint16_t owner, int keeps);
 void cp_find_variables_of(const char *package);
 void cp_find_by_files(void);
+/* What a sub or closure of the site's has captured. */
+void cp_find_code(cp_sv *code, uint16_t owner);
 /* What this refers to is nothing to be exchanged. */
 void cp_find_nothing_in(cp_sv *reference);
 /* Nothing was found yet. */

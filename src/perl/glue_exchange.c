@@ -14,7 +14,8 @@
 struct taken {
     U32 head;
     SV *box; /* holds the session's contents */
-    IV iterator;
+    IV place;
+    HV *class;
 };
 
 struct cp_aside {
@@ -22,12 +23,12 @@ struct cp_aside {
     struct taken *list;
 };
 
-static void keep_box(cp_aside *aside, U32 head, SV *box, IV iterator) {
+static void keep_box(cp_aside *aside, U32 head, SV *box, IV place, HV *class) {
     if (aside->count == aside->room) {
         aside->room = aside->room ? aside->room * 2 : 4;
         Renew(aside->list, aside->room, struct taken);
     }
-    aside->list[aside->count++] = (struct taken){head, box, iterator};
+    aside->list[aside->count++] = (struct taken){head, box, place, class};
 }
 
 /* ---- contents that change places ---- */
@@ -59,7 +60,7 @@ static void swap_scalars(SV *a, SV *b) {
 /* Whether the whole body may change places: nothing refers to this head by magic, or from a list of
  * weak references. */
 static int is_simple(SV *sv, const struct cp_head *head) {
-    if (SvTYPE(sv) > SVt_PVMG || (SvROK(sv) && SvWEAKREF(sv)) || (head->marks & (CP_WATCHED | CP_WEAK)))
+    if (SvTYPE(sv) > SVt_PVMG || SvOBJECT(sv) || (SvROK(sv) && SvWEAKREF(sv)) || (head->marks & (CP_WATCHED | CP_WEAK)))
         return 0;
     for (MAGIC *mg = SvTYPE(sv) >= SVt_PVMG ? SvMAGIC(sv) : NULL; mg; mg = mg->mg_moremagic)
         if (mg->mg_type == PERL_MAGIC_backref || mg->mg_type == PERL_MAGIC_ext)
@@ -67,10 +68,21 @@ static int is_simple(SV *sv, const struct cp_head *head) {
     return 1;
 }
 
+static void set_position(pTHX_ SV *sv, IV place) {
+    MAGIC *mg = SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv) ? mg_find(sv, PERL_MAGIC_regex_global) : NULL;
+    if (!place) {
+        if (mg)
+            sv_unmagic(sv, PERL_MAGIC_regex_global);
+        return;
+    }
+    if (!mg)
+        mg = sv_magicext(sv, NULL, PERL_MAGIC_regex_global, &PL_vtbl_mglob, NULL, 0);
+    mg->mg_len = (SSize_t)(place - 1);
+}
+
 static void set_scalar(pTHX_ SV *sv, SV *value) {
     SvFLAGS(sv) &= ~(U32)(SVf_READONLY | SVf_PROTECT);
-    if (SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv))
-        sv_unmagic(sv, PERL_MAGIC_regex_global);
+    set_position(aTHX_ sv, 0);
     sv_setsv_flags(sv, value ? value : &PL_sv_undef, SV_DO_COW_SVSETSV | SV_NOSTEAL);
 }
 
@@ -83,6 +95,8 @@ static void reset_scalar(pTHX_ struct cp_head *head) {
         SvFLAGS(sv) |= head->flags & (SVf_READONLY | SVf_PROTECT);
     if (head->marks & CP_WEAK && SvROK(sv))
         sv_rvweaken(sv);
+    if (head->place)
+        set_position(aTHX_ sv, head->place);
     (void)cp_head_same(aTHX_ head);
 }
 
@@ -96,6 +110,9 @@ static SV *take_scalar(pTHX_ struct cp_head *head) {
         if (SvROK(sv) && SvWEAKREF(sv))
             SvFLAGS(box) |= SVs_PADSTALE;
     }
+    /* A handle on the scalar in memory takes for granted that it is a text. */
+    if (SvTYPE(box) >= SVt_PV && SvTYPE(sv) < SVt_PV)
+        sv_upgrade(sv, SVt_PV);
     reset_scalar(aTHX_ head);
     return box;
 }
@@ -128,6 +145,12 @@ static void swap_arrays(AV *a, AV *b) {
     const U32 real = (SvFLAGS(a) ^ SvFLAGS(b)) & (SVpav_REAL | SVpav_REIFY);
     SvFLAGS(a) ^= real;
     SvFLAGS(b) ^= real;
+}
+
+/* perl has drawn up its classes by an @ISA. */
+static void tell_classes(pTHX_ SV *array) {
+    if (SvMAGICAL(array) && mg_find(array, PERL_MAGIC_isa))
+        mg_set(array);
 }
 
 static void fill_array(pTHX_ AV *array, struct cp_head *head) {
@@ -175,15 +198,106 @@ void cp_swap_hashes(pTHX_ HV *a, HV *b) {
     SvFLAGS(b) ^= flags;
 }
 
-static void fill_hash(pTHX_ HV *hash, struct cp_head *head) {
+/* A table of the noted size, with the entries of each chain in the order in which they were noted, so
+ * that the keys come in the same order in each session. */
+static void order_hash(pTHX_ HV *hash, const struct cp_head *head) {
+    HE **all, **buckets;
+    const STRLEN max = PTR2UV(head->content);
+    Newx(all, head->count, HE *);
+    for (U32 i = 0; i < head->count; i++) {
+        const HEK *key = (HEK *)head->as.parts[i * 2];
+        HE **at = &HvARRAY(hash)[HEK_HASH(key) & HvMAX(hash)];
+        while (*at && HeKEY_hek(*at) != key)
+            at = &HeNEXT(*at);
+        all[i] = *at;
+        if (*at)
+            *at = HeNEXT(*at);
+    }
+    if (HvMAX(hash) != max) {
+        Newxz(buckets, max + 1, HE *);
+        Safefree(HvARRAY(hash));
+        HvARRAY(hash) = buckets;
+        ((XPVHV *)SvANY(hash))->xhv_max = max;
+    }
+    for (U32 i = head->count; i-- > 0;)
+        if (all[i]) {
+            HE **first = &HvARRAY(hash)[HEK_HASH(HeKEY_hek(all[i])) & max];
+            HeNEXT(all[i]) = *first;
+            *first = all[i];
+        }
+    Safefree(all);
+}
+
+static void fill_hash(pTHX_ HV *hash, const struct cp_head *head) {
+    if (PTR2UV(head->content) > HvMAX(hash))
+        hv_ksplit(hash, (IV)PTR2UV(head->content) + 1);
     for (U32 i = 0; i < head->count; i++) {
         HEK *key = (HEK *)head->as.parts[i * 2];
-        SV *value = SvREFCNT_inc_simple_NN((SV *)head->as.parts[i * 2 + 1]);
+        SV *value = (SV *)head->as.parts[i * 2 + 1];
+        value = value ? SvREFCNT_inc_simple_NN(value) : newSV(0);
         const I32 length = HEK_UTF8(key) ? -HEK_LEN(key) : HEK_LEN(key);
         if (!hv_store(hash, HEK_KEY(key), length, value, HEK_HASH(key)))
             SvREFCNT_dec(value);
     }
-    cp_note_order(head);
+    if (head->count)
+        order_hash(aTHX_ hash, head);
+    struct xpvhv_aux *aux = HvAUX(hash);
+#ifdef PERL_HASH_RANDOMIZE_KEYS
+    if (!(head->marks & CP_EMPTY))
+        aux->xhv_rand = aux->xhv_last_rand = head->flags;
+#endif
+    aux->xhv_riter = -1;
+    aux->xhv_eiter = NULL;
+    if (head->marks & CP_STANDS) {
+        const HEK *key = (HEK *)head->as.parts[head->count * 2];
+        HE *at = key ? HvARRAY(hash)[HEK_HASH(key) & HvMAX(hash)] : NULL;
+        while (at && HeKEY_hek(at) != key)
+            at = HeNEXT(at);
+        aux->xhv_eiter = at;
+        aux->xhv_riter = (I32)PTR2IV(head->as.parts[head->count * 2 + 1]);
+    }
+}
+
+/* What a session has tied a container to goes with its contents. */
+static void move_tie(pTHX_ SV *from, SV *to) {
+    MAGIC **at = &((XPVMG *)SvANY(from))->xmg_u.xmg_magic;
+    while (*at && (*at)->mg_type != PERL_MAGIC_tied)
+        at = &(*at)->mg_moremagic;
+    MAGIC *tie = *at;
+    if (!tie)
+        return;
+    *at = tie->mg_moremagic;
+    tie->mg_moremagic = SvMAGIC(to);
+    SvMAGIC_set(to, tie);
+    mg_magical(from);
+    mg_magical(to);
+}
+
+static HV *class_of(SV *sv) { return SvOBJECT(sv) ? SvSTASH(sv) : NULL; }
+
+static void set_class(pTHX_ SV *sv, HV *class) {
+    if (class_of(sv) == class)
+        return;
+    if (SvOBJECT(sv)) {
+        SvREFCNT_dec((SV *)SvSTASH(sv));
+        SvOBJECT_off(sv);
+        SvSTASH_set(sv, NULL);
+    }
+    if (class) {
+        SvOBJECT_on(sv);
+        SvSTASH_set(sv, (HV *)SvREFCNT_inc_simple_NN((SV *)class));
+    }
+}
+
+static void set_parts(pTHX_ GV *gv, SV *parts[CP_GLOB_PARTS]) {
+    SV *now[CP_GLOB_PARTS];
+    cp_glob_parts(gv, now);
+    GvSV(gv) = SvREFCNT_inc(parts[0]);
+    GvAV(gv) = (AV *)SvREFCNT_inc(parts[1]);
+    GvHV(gv) = (HV *)SvREFCNT_inc(parts[2]);
+    GvIOp(gv) = (IO *)SvREFCNT_inc(parts[3]);
+    for (int i = 0; i < CP_GLOB_PARTS; i++)
+        SvREFCNT_dec(now[i]);
 }
 
 /* A glob's variables by references, or a scalar that is the glob as the session has it. */
@@ -200,14 +314,16 @@ static SV *take_glob(pTHX_ struct cp_head *head) {
         return box;
     }
     AV *box = newAV();
-    SV *now[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};
-    for (int i = 0; i < 3; i++)
+    SV *now[CP_GLOB_PARTS];
+    cp_glob_parts(gv, now);
+    for (int i = 0; i < CP_GLOB_PARTS; i++)
         av_push(box, now[i] ? newRV_inc(now[i]) : newSV(0));
-    GvSV(gv) = SvREFCNT_inc((SV *)head->as.parts[0]);
-    GvAV(gv) = (AV *)SvREFCNT_inc((SV *)head->as.parts[1]);
-    GvHV(gv) = (HV *)SvREFCNT_inc((SV *)head->as.parts[2]);
-    for (int i = 0; i < 3; i++)
-        SvREFCNT_dec(now[i]);
+    /* What the session has opened is its own: a handle that nobody has opened stands there for others. */
+    if (now[3] && now[3] == (SV *)head->as.parts[3]) {
+        SvREFCNT_dec(now[3]);
+        head->as.parts[3] = newIO();
+    }
+    set_parts(aTHX_ gv, (SV **)head->as.parts);
     return (SV *)box;
 }
 
@@ -221,17 +337,12 @@ static void put_glob(pTHX_ struct cp_head *head, SV *box) {
         }
         return;
     }
-    SV *then[3];
-    for (int i = 0; i < 3; i++) {
+    SV *then[CP_GLOB_PARTS];
+    for (int i = 0; i < CP_GLOB_PARTS; i++) {
         SV *value = AvARRAY((AV *)box)[i];
-        then[i] = SvROK(value) ? SvREFCNT_inc_simple_NN(SvRV(value)) : NULL;
+        then[i] = SvROK(value) ? SvRV(value) : NULL;
     }
-    SV *now[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};
-    GvSV(gv) = then[0];
-    GvAV(gv) = (AV *)then[1];
-    GvHV(gv) = (HV *)then[2];
-    for (int i = 0; i < 3; i++)
-        SvREFCNT_dec(now[i]);
+    set_parts(aTHX_ gv, then);
 }
 
 static void set_code(pTHX_ GV *gv, CV *cv) {
@@ -244,49 +355,129 @@ static void set_code(pTHX_ GV *gv, CV *cv) {
 
 static CV *own_code(GV *gv) { return GvCVGEN(gv) ? NULL : GvCV(gv); }
 
-/* The subs that a session has defined or replaced: globs and code in turns. */
+static SV *ref_or_undef(pTHX_ SV *sv) { return sv ? newRV_inc(sv) : newSV(0); }
+
+/* A glob that is no more than perl's note of a method that was found in another class. */
+static int is_only_cache(GV *gv) {
+    return GvCVGEN(gv) && !GvSV(gv) && !GvAV(gv) && !GvHV(gv) && !GvIOp(gv) && !GvFORM(gv);
+}
+
+/* A variable in `main` that has nothing to do with perl itself, a handle, a package or a sub. */
+static int is_plain_global(GV *gv) {
+    if (!isIDFIRST_A(*GvNAME(gv)) || GvCV(gv) || GvIOp(gv) || GvFORM(gv) ||
+        (GvHV(gv) && HvENAME_HEK(GvHV(gv))))
+        return 0;
+    SV *variables[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};
+    int any = 0;
+    for (int i = 0; i < 3; i++) {
+        if (variables[i] && !cp_is_ordinary_magic(variables[i]))
+            return 0;
+        any |= variables[i] != NULL;
+    }
+    return any;
+}
+
+static void put_glob_into(pTHX_ HV *stash, GV *gv) {
+    HEK *name = GvNAME_HEK(gv);
+    const I32 length = HEK_UTF8(name) ? -HEK_LEN(name) : HEK_LEN(name);
+    SvREFCNT_inc_simple_void_NN((SV *)gv);
+    if (!hv_store(stash, HEK_KEY(name), length, (SV *)gv, HEK_HASH(name)))
+        SvREFCNT_dec_NN((SV *)gv);
+    mro_method_changed_in(stash);
+}
+
+static void take_glob_out(pTHX_ HV *stash, GV *gv) {
+    HEK *name = GvNAME_HEK(gv);
+    const I32 length = HEK_UTF8(name) ? -HEK_LEN(name) : HEK_LEN(name);
+    (void)hv_delete(stash, HEK_KEY(name), length, G_DISCARD);
+    if (own_code(gv))
+        mro_method_changed_in(stash);
+}
+
+/* What a session has made of a package's names: globs, their code, and how the glob itself has changed:
+ * 1 it is new, -1 it is gone, 0 only its code is another. */
 static SV *take_stash(pTHX_ U32 number) {
     struct cp_head *head = &cp_heads[number];
     HV *stash = (HV *)head->sv;
-    AV *box = NULL;
+    const U16 owner = head->owner;
+    AV *box = newAV();
+    AV *mine = newAV();
+    PTR_TBL_t *here = ptr_table_new();
+    for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
+        for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
+            GV *gv = HeVAL(entry) != &PL_sv_placeholder ? cp_glob_at(aTHX_ stash, entry) : NULL;
+            if (gv)
+                ptr_table_store(here, gv, gv);
+        }
+    PTR_TBL_t *noted = ptr_table_new();
     for (U32 i = 0; i < head->count; i++) {
         GV *gv = (GV *)head->as.parts[i * 2];
-        CV *then = (CV *)head->as.parts[i * 2 + 1];
-        if (!isGV_with_GP((SV *)gv) || own_code(gv) == then)
+        if (stash == PL_defstash) {
+            ptr_table_store(noted, gv, gv);
             continue;
-        if (!box)
-            box = newAV();
+        }
+        CV *then = (CV *)head->as.parts[i * 2 + 1];
+        ptr_table_store(noted, gv, gv);
+        if (!isGV_with_GP((SV *)gv))
+            continue;
+        const int gone = !ptr_table_fetch(here, gv);
+        if (!gone && own_code(gv) == then)
+            continue;
         av_push(box, newRV_inc((SV *)gv));
-        av_push(box, own_code(gv) ? newRV_inc((SV *)own_code(gv)) : newSV(0));
-        set_code(aTHX_ gv, then);
+        av_push(box, ref_or_undef(aTHX_ (SV *)own_code(gv)));
+        av_push(box, newSViv(gone ? -1 : 0));
+        if (own_code(gv) != then)
+            set_code(aTHX_ gv, then);
+        if (gone)
+            put_glob_into(aTHX_ stash, gv);
     }
-    if (HvTOTALKEYS(stash) != PTR2UV(head->content)) {
-        cp_find_new_globs(aTHX_ number);
-        head = &cp_heads[number];
-        for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
-            for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
-                GV *gv = (GV *)HeVAL(entry);
-                int is_known = HeVAL(entry) == &PL_sv_placeholder || !isGV_with_GP(HeVAL(entry)) ||
-                               !own_code(gv) || GvIMPORTED_CV(gv);
-                for (U32 k = 0; k < head->count && !is_known; k++)
-                    is_known = head->as.parts[k * 2] == (void *)gv;
-                if (is_known)
-                    continue;
-                if (!box)
-                    box = newAV();
-                av_push(box, newRV_inc((SV *)gv));
-                av_push(box, newRV_inc((SV *)own_code(gv)));
-                set_code(aTHX_ gv, NULL);
+    for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
+        for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
+            GV *gv = (GV *)HeVAL(entry);
+            if (HeVAL(entry) == &PL_sv_placeholder || !isGV_with_GP(HeVAL(entry)) || is_only_cache(gv) ||
+                ptr_table_fetch(noted, gv))
+                continue;
+            if (stash == PL_defstash) {
+                if (is_plain_global(gv))
+                    av_push(mine, SvREFCNT_inc_simple_NN((SV *)gv));
+                continue;
             }
+            /* A package stays, as what is blessed into it holds on to it: its names go. */
+            if (GvHV(gv) && HvENAME_HEK(GvHV(gv)))
+                cp_find_new_package(aTHX_ gv, owner);
+            else if (HeKEY_hek(entry) == GvNAME_HEK(gv))
+                av_push(mine, SvREFCNT_inc_simple_NN((SV *)gv));
+        }
+    for (SSize_t i = 0; i <= AvFILLp(mine); i++) {
+        GV *gv = (GV *)AvARRAY(mine)[i];
+        av_push(box, newRV_inc((SV *)gv));
+        av_push(box, ref_or_undef(aTHX_ (SV *)own_code(gv)));
+        av_push(box, newSViv(1));
+        take_glob_out(aTHX_ stash, gv);
     }
-    cp_note_head(aTHX_ head);
-    return (SV *)box;
+    SvREFCNT_dec_NN((SV *)mine);
+    ptr_table_free(here);
+    ptr_table_free(noted);
+    cp_note_head(aTHX_ & cp_heads[number]);
+    if (AvFILLp(box) >= 0)
+        return (SV *)box;
+    SvREFCNT_dec_NN((SV *)box);
+    return NULL;
 }
 
-static void put_stash(pTHX_ SV *box) {
+static void put_stash(pTHX_ HV *stash, SV *box) {
     SV **list = AvARRAY((AV *)box);
-    for (SSize_t i = 0; i < AvFILLp((AV *)box); i += 2)
-        set_code(aTHX_ (GV *)SvRV(list[i]), SvROK(list[i + 1]) ? (CV *)SvRV(list[i + 1]) : NULL);
+    for (SSize_t i = 0; i + 2 <= AvFILLp((AV *)box); i += 3) {
+        GV *gv = (GV *)SvRV(list[i]);
+        CV *cv = SvROK(list[i + 1]) ? (CV *)SvRV(list[i + 1]) : NULL;
+        const IV how = SvIVX(list[i + 2]);
+        if (how < 0)
+            take_glob_out(aTHX_ stash, gv);
+        if (own_code(gv) != cv)
+            set_code(aTHX_ gv, cv);
+        if (how > 0)
+            put_glob_into(aTHX_ stash, gv);
+    }
 }
 
 /* ---- taking and putting ---- */
@@ -294,24 +485,30 @@ static void put_stash(pTHX_ SV *box) {
 static void take_head(pTHX_ U32 number, cp_aside *aside) {
     struct cp_head *head = &cp_heads[number];
     SV *box = NULL;
-    IV iterator = 0;
+    IV place = 0;
+    HV *class = class_of(head->sv);
     switch (head->kind) {
     case CP_HEAD_SCALAR: box = take_scalar(aTHX_ head); break;
     case CP_HEAD_ARRAY: {
-        IV *place = cp_array_iterator((AV *)head->sv);
+        IV *stands = cp_array_iterator((AV *)head->sv);
         box = (SV *)newAV();
-        if (place) {
-            iterator = *place;
-            *place = 0;
+        if (stands) {
+            place = *stands;
+            *stands = head->place;
         }
         swap_arrays((AV *)head->sv, (AV *)box);
+        move_tie(aTHX_ head->sv, box);
         fill_array(aTHX_ (AV *)head->sv, head);
+        set_class(aTHX_ head->sv, head->class);
+        tell_classes(aTHX_ head->sv);
         break;
     }
     case CP_HEAD_HASH:
         box = (SV *)newHV();
         cp_swap_hashes(aTHX_ (HV *)head->sv, (HV *)box);
+        move_tie(aTHX_ head->sv, box);
         fill_hash(aTHX_ (HV *)head->sv, head);
+        set_class(aTHX_ head->sv, head->class);
         break;
     case CP_HEAD_GLOB: box = take_glob(aTHX_ head); break;
     default: box = take_stash(aTHX_ number);
@@ -319,7 +516,7 @@ static void take_head(pTHX_ U32 number, cp_aside *aside) {
     if (cp_heads[number].marks & CP_WATCHED && cp_heads[number].count > TOO_LARGE)
         cp_tell_unfit(aTHX_ cp_heads[number].owner, CP_UNFIT_TOO_LARGE, "", "");
     if (box)
-        keep_box(aside, number, box, iterator);
+        keep_box(aside, number, box, place, class);
 }
 
 static void take_all(pTHX_ cp_aside *aside) {
@@ -363,13 +560,20 @@ static void put_head(pTHX_ const struct taken *taken) {
     case CP_HEAD_ARRAY: {
         IV *place = cp_array_iterator((AV *)head->sv);
         swap_arrays((AV *)head->sv, (AV *)taken->box);
+        move_tie(aTHX_ taken->box, head->sv);
+        set_class(aTHX_ head->sv, taken->class);
         if (place)
-            *place = taken->iterator;
+            *place = taken->place;
+        tell_classes(aTHX_ head->sv);
         break;
     }
-    case CP_HEAD_HASH: cp_swap_hashes(aTHX_ (HV *)head->sv, (HV *)taken->box); break;
+    case CP_HEAD_HASH:
+        cp_swap_hashes(aTHX_ (HV *)head->sv, (HV *)taken->box);
+        move_tie(aTHX_ taken->box, head->sv);
+        set_class(aTHX_ head->sv, taken->class);
+        break;
     case CP_HEAD_GLOB: put_glob(aTHX_ head, taken->box); break;
-    default: put_stash(aTHX_ taken->box);
+    default: put_stash(aTHX_ (HV *)head->sv, taken->box);
     }
     if (head->marks & CP_WATCHED)
         cp_mark_dirty(taken->head);

@@ -14,17 +14,21 @@ enum cp_head_kind { CP_HEAD_SCALAR, CP_HEAD_ARRAY, CP_HEAD_HASH, CP_HEAD_GLOB, C
 #define CP_SLOW 4    /* flags and pointer of the scalar do not tell all of its value */
 #define CP_EMPTY 8   /* it came in a session: what it held before is nothing */
 #define CP_WEAK 16   /* a weak reference, as noted */
+#define CP_STANDS 32 /* a hash whose iterator stood somewhere: its key and place follow the parts; a glob
+                        whose handle was open */
 
 struct cp_head {
     SV *sv; /* counted */
-    U32 flags;
+    U32 flags;     /* as noted: of a scalar; what a hash's order depends on; a stash's generation */
     U32 count;     /* parts of a container */
-    void *content; /* as noted: sv_u of a scalar, the class of a container, the GP of a glob */
+    void *content; /* as noted: sv_u of a scalar, the size of a hash, the GP of a glob, the keys of a stash */
     union {
         SV *value;    /* a scalar: a copy, NULL: undef */
-        void **parts; /* an array: SVs. A hash: keys and SVs in turns. A glob: its scalar, array and
-                         hash. A stash: globs and their code in turns. All counted. */
+        void **parts; /* an array: SVs. A hash: keys and SVs in turns. A glob: its scalar, array,
+                         hash and handle. A stash: globs and their code in turns. All counted. */
     } as;
+    HV *class; /* of an object */
+    IV place;  /* of a scalar's match, of an array's iterator; 0: none */
     U16 owner;
     U8 kind, marks;
 };
@@ -42,9 +46,6 @@ U32 cp_head_of(pTHX_ SV *sv);
 void cp_note_from(pTHX_ U32 first);
 void cp_note_head(pTHX_ struct cp_head *head);
 
-/* The parts of a hash in the order in which they lie there now. */
-void cp_note_order(struct cp_head *head);
-
 /* Whether a head holds what was noted. */
 int cp_head_same(pTHX_ struct cp_head *head);
 
@@ -60,13 +61,24 @@ void cp_mark_dirty(U32 number);
 int cp_hash_iterates(HV *hash);
 IV *cp_array_iterator(AV *array);
 
-/* What a stash has gained since it was noted gets heads of its own. */
-void cp_find_new_globs(pTHX_ U32 number);
+/* The glob at a place in a package; a sub may stand there without one. */
+GV *cp_glob_at(pTHX_ HV *stash, HE *entry);
+/* A package within a package, which came in a session, gets a head. */
+void cp_find_new_package(pTHX_ GV *gv, U16 owner);
 /* Something cannot be exchanged: what, by its name. */
 void cp_tell_unfit(pTHX_ U16 owner, int why, const char *sigil, const char *name);
 
 /* Magic that does not keep a value from being exchanged. */
 int cp_is_ordinary_magic(SV *sv);
+
+/* The parts of a glob that are exchanged by their places. */
+#define CP_GLOB_PARTS 4
+static inline void cp_glob_parts(GV *gv, SV *parts[CP_GLOB_PARTS]) {
+    parts[0] = GvSV(gv);
+    parts[1] = (SV *)GvAV(gv);
+    parts[2] = (SV *)GvHV(gv);
+    parts[3] = (SV *)GvIOp(gv);
+}
 
 /* Whether code was compiled from the site's files. */
 int cp_is_site_code(pTHX_ CV *cv);

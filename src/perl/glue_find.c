@@ -15,6 +15,10 @@ static PTR_TBL_t *known;
 #define NO_HEAD 0xffffffffU
 
 static HV *site_files, *site_packages;
+
+/* Variables of packages that are not the site's and to which something else refers, too. */
+static PTR_TBL_t *of_others;
+
 static AV *site_dirs;
 static AV *unfit;
 
@@ -91,6 +95,12 @@ int cp_is_ordinary_magic(SV *sv) {
         case PERL_MAGIC_arylen_p:
         case PERL_MAGIC_taint:
             break;
+        case PERL_MAGIC_ext:
+            /* What a module has hung on the value: that stays, and the contents are the value's own, unless
+             * it is asked for them. */
+            if (mg->mg_virtual && (mg->mg_virtual->svt_get || mg->mg_virtual->svt_set))
+                return 0;
+            break;
         default:
             return 0;
         }
@@ -102,7 +112,7 @@ static int why_unfit(SV *sv) {
     if (mg_find(sv, SvTYPE(sv) < SVt_PVAV ? PERL_MAGIC_tiedscalar : PERL_MAGIC_tied))
         return CP_UNFIT_TIED;
     /* perl's own, and what watches. */
-    if (mg_find(sv, PERL_MAGIC_isa) || mg_find(sv, PERL_MAGIC_sv) || mg_find(sv, PERL_MAGIC_uvar) ||
+    if (mg_find(sv, PERL_MAGIC_isa) || mg_find(sv, PERL_MAGIC_sv) ||
         mg_find(sv, PERL_MAGIC_env) || mg_find(sv, PERL_MAGIC_sig) || mg_find(sv, PERL_MAGIC_arylen))
         return 0;
     return CP_UNFIT_MAGICAL;
@@ -120,6 +130,11 @@ static size_t size_of(SV *sv) {
     return SvTYPE(sv) == SVt_PVAV ? (size_t)(AvFILLp((AV *)sv) + 1) : (size_t)HvTOTALKEYS((HV *)sv);
 }
 
+static int is_site_class(pTHX_ HV *stash) {
+    return site_packages && HvNAME_HEK(stash) &&
+           hv_exists(site_packages, HvNAME(stash), (I32)HvNAMELEN(stash));
+}
+
 /* Looks at a value. With a name it is a variable. */
 static void see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const char *name) {
     if (!sv || SvIMMORTAL(sv) || (known && ptr_table_fetch(known, sv)))
@@ -128,6 +143,14 @@ static void see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const cha
     if (type == SVt_PVCV || type == SVt_PVFM) {
         know(aTHX_ sv);
         later(sv, owner, 0);
+        return;
+    }
+    if (type == SVt_PVAV && SvMAGICAL(sv) && mg_find(sv, PERL_MAGIC_isa)) {
+        /* Its elements have magic, too, and are taken as they are. */
+        if (keep)
+            know(aTHX_ sv);
+        else
+            (void)cp_head_add(aTHX_ sv, CP_HEAD_ARRAY, owner);
         return;
     }
     if (!cp_is_ordinary_magic(sv)) {
@@ -144,7 +167,7 @@ static void see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const cha
         kind = HvSHAREKEYS((HV *)sv) && !HvENAME_HEK((HV *)sv) && !SvREADONLY(sv) ? CP_HEAD_HASH : -1;
     else if (type <= SVt_PVMG || (type == SVt_PVGV && SvFAKE(sv)))
         /* A blessed scalar may hold a pointer of an XS module's. */
-        kind = SvOBJECT(sv) ? -1 : CP_HEAD_SCALAR;
+        kind = SvOBJECT(sv) && !is_site_class(aTHX_ SvSTASH(sv)) ? -1 : CP_HEAD_SCALAR;
     if (kind < 0 || keep) {
         know(aTHX_ sv);
         if (kind >= 0 || type == SVt_PVHV)
@@ -172,12 +195,29 @@ int cp_is_site_code(pTHX_ CV *cv) {
     const char *file = CvFILE(cv);
     HV *stash = CvSTASH(cv);
     return (file && site_files && hv_exists(site_files, file, (I32)strlen(file))) ||
-           (stash && HvNAME_HEK(stash) && site_packages &&
-            hv_exists(site_packages, HvNAME(stash), (I32)HvNAMELEN(stash)));
+           (stash && is_site_class(aTHX_ stash));
+}
+
+/* A constant may be a reference, or a list of them. */
+static void follow_constant(pTHX_ CV *cv, U16 owner) {
+    SV *value = CvCONST(cv) ? (SV *)CvXSUBANY(cv).any_ptr : NULL;
+    if (!value)
+        return;
+    if (SvTYPE(value) == SVt_PVAV) {
+        for (SSize_t i = 0; i <= AvFILLp((AV *)value); i++)
+            if (AvARRAY((AV *)value)[i] && SvROK(AvARRAY((AV *)value)[i]))
+                see(aTHX_ SvRV(AvARRAY((AV *)value)[i]), owner, 0, NULL, NULL);
+    } else if (SvROK(value)) {
+        see(aTHX_ SvRV(value), owner, 0, NULL, NULL);
+    }
 }
 
 /* What a sub or closure of the site's has captured, and what it keeps from call to call. */
 static void follow_code(pTHX_ CV *cv, U16 owner) {
+    if (CvISXSUB(cv)) {
+        follow_constant(aTHX_ cv, owner);
+        return;
+    }
     if (!cp_is_site_code(aTHX_ cv) || !CvPADLIST(cv))
         return;
     PADLIST *list = CvPADLIST(cv);
@@ -230,36 +270,48 @@ static void follow_all(pTHX) {
 
 /* ---- symbol tables ---- */
 
+static void of_others_walked(pTHX);
+
+/* Imported from a package that is not the site's. (`use vars` imports a package's own variables.) */
+static int is_imported(pTHX_ SV *sv, U32 imported) {
+    return imported && SvREFCNT(sv) > 1 && (of_others_walked(aTHX), ptr_table_fetch(of_others, sv));
+}
+
 static void see_glob(pTHX_ GV *gv, U16 owner) {
     const char *name = GvNAME(gv);
     int has_variables = 0;
-    if (GvSV(gv) && !GvIMPORTED_SV(gv)) {
+    if (GvSV(gv) && !is_imported(aTHX_ GvSV(gv), GvIMPORTED_SV(gv))) {
         see(aTHX_ GvSV(gv), owner, 0, "$", name);
         has_variables = 1;
     }
-    if (GvAV(gv) && !GvIMPORTED_AV(gv)) {
+    if (GvAV(gv) && !is_imported(aTHX_ (SV *)GvAV(gv), GvIMPORTED_AV(gv))) {
         see(aTHX_ (SV *)GvAV(gv), owner, 0, "@", name);
         has_variables = 1;
     }
     /* A nested symbol table is another package. */
-    if (GvHV(gv) && !GvIMPORTED_HV(gv) && !HvENAME_HEK(GvHV(gv))) {
+    if (GvHV(gv) && !HvENAME_HEK(GvHV(gv)) && !is_imported(aTHX_ (SV *)GvHV(gv), GvIMPORTED_HV(gv))) {
         see(aTHX_ (SV *)GvHV(gv), owner, 0, "%", name);
         has_variables = 1;
     }
+    /* A bareword handle may be opened later. */
+    if (GvIOp(gv) || !GvCV(gv))
+        has_variables = 1;
     if (GvCV(gv) && !GvCVGEN(gv) && !GvIMPORTED_CV(gv))
         see(aTHX_ (SV *)GvCV(gv), owner, 0, NULL, NULL);
     if (GvFORM(gv))
         see(aTHX_ (SV *)GvFORM(gv), owner, 0, NULL, NULL);
-    if (has_variables && !keep && !cp_head_of(aTHX_ (SV *)gv))
+    if (has_variables && !keep && !(GvHV(gv) && HvENAME_HEK(GvHV(gv))) && !cp_head_of(aTHX_ (SV *)gv))
         cp_head_add(aTHX_ (SV *)gv, CP_HEAD_GLOB, owner);
 }
 
 /* A sub that nobody has asked for by name may stand in its package as a mere reference. */
-static GV *glob_at(pTHX_ HV *stash, HE *entry) {
+GV *cp_glob_at(pTHX_ HV *stash, HE *entry) {
     SV *sv = HeVAL(entry);
     if (isGV_with_GP(sv))
         return (GV *)sv;
-    if (SvROK(sv) && SvTYPE(SvRV(sv)) == SVt_PVCV) {
+    /* So may a constant. */
+    if (SvROK(sv) && (SvTYPE(SvRV(sv)) == SVt_PVCV || SvTYPE(SvRV(sv)) <= SVt_PVMG ||
+                      SvTYPE(SvRV(sv)) == SVt_PVAV)) {
         gv_init_pvn((GV *)sv, stash, HeKEY(entry), (STRLEN)HeKLEN(entry), HeUTF8(entry) ? SVf_UTF8 : 0);
         return isGV_with_GP(sv) ? (GV *)sv : NULL;
     }
@@ -277,12 +329,41 @@ static GV *glob_at(pTHX_ HV *stash, HE *entry) {
 static void see_package(pTHX_ HV *stash, U16 owner) {
     for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
         for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
-            GV *gv = HeVAL(entry) != &PL_sv_placeholder ? glob_at(aTHX_ stash, entry) : NULL;
+            GV *gv = HeVAL(entry) != &PL_sv_placeholder ? cp_glob_at(aTHX_ stash, entry) : NULL;
             if (gv)
                 see_glob(aTHX_ gv, owner);
         }
     if (!keep && !cp_head_of(aTHX_ (SV *)stash))
         cp_head_add(aTHX_ (SV *)stash, CP_HEAD_STASH, owner);
+}
+
+static void walk_others(pTHX_ HV *stash, int depth) {
+    const int is_mine = is_site_class(aTHX_ stash);
+    for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
+        for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
+            SV *sv = HeVAL(entry);
+            if (sv == &PL_sv_placeholder || !isGV_with_GP(sv))
+                continue;
+            GV *gv = (GV *)sv;
+            HV *inner = GvHV(gv);
+            if (inner && HvENAME_HEK(inner)) {
+                if (inner != PL_defstash && inner != stash && depth < 30)
+                    walk_others(aTHX_ inner, depth + 1);
+                inner = NULL;
+            }
+            SV *variables[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)inner};
+            const U32 imported[] = {GvIMPORTED_SV(gv), GvIMPORTED_AV(gv), GvIMPORTED_HV(gv)};
+            for (int v = 0; v < 3 && !is_mine; v++)
+                if (variables[v] && !imported[v] && SvREFCNT(variables[v]) > 1)
+                    ptr_table_store(of_others, variables[v], variables[v]);
+        }
+}
+
+static void of_others_walked(pTHX) {
+    if (!of_others) {
+        of_others = ptr_table_new();
+        walk_others(aTHX_ PL_defstash, 0);
+    }
 }
 
 /* The file in which a glob was made, if that is the site's: its owner plus one. */
@@ -332,27 +413,19 @@ static int is_somebodys(pTHX_ HV *stash, const char *name) {
     return 0;
 }
 
-/* A package of somebody's that the site's files speak of, or have made. */
+/* A package that the site's files speak of, or have made. */
 static void see_foreign(pTHX_ HV *stash, const char *name) {
     UV owner = 0;
-    int has_code = 0;
     EACH_GLOB(stash, entry, gv) {
-        UV by_code = owner_of_code(aTHX_ gv);
-        UV by_glob = by_code ? by_code : owner_of_glob(aTHX_ gv);
-        has_code |= by_code != 0;
+        const UV by_code = owner_of_code(aTHX_ gv);
+        const UV by_glob = by_code ? by_code : owner_of_glob(aTHX_ gv);
         if (by_glob && (!owner || by_code))
             owner = by_glob;
     }
     if (!owner || is_somebodys(aTHX_ stash, name))
         return;
-    if (has_code) {
-        (void)hv_store(site_packages, name, (I32)strlen(name), newSVuv(owner - 1), 0);
-        see_package(aTHX_ stash, (U16)(owner - 1));
-        return;
-    }
-    EACH_GLOB(stash, entry, gv)
-    if (owner_of_glob(aTHX_ gv))
-        see_glob(aTHX_ gv, (U16)(owner_of_glob(aTHX_ gv) - 1));
+    (void)hv_store(site_packages, name, (I32)strlen(name), newSVuv(owner - 1), 0);
+    see_package(aTHX_ stash, (U16)(owner - 1));
 }
 
 static void see_stash(pTHX_ HV *stash, int depth) {
@@ -441,6 +514,8 @@ void cp_find_object(cp_sv *object, uint16_t owner) {
     dTHXa(cp_perl);
     if (!SvROK(SV(object)))
         return;
+    if (owner)
+        cp_make_local_keys(aTHX_ (HV *)SvRV(SV(object)));
     see(aTHX_ SvRV(SV(object)), owner, 0, NULL, NULL);
     follow_all(aTHX);
 }
@@ -485,36 +560,28 @@ void cp_find_by_files(void) {
             see_glob(aTHX_ gv, (U16)(owner - 1));
     }
     see_stash(aTHX_ PL_defstash, 0);
+    if (!cp_head_of(aTHX_ (SV *)PL_defstash))
+        cp_head_add(aTHX_ (SV *)PL_defstash, CP_HEAD_STASH, 0);
     follow_all(aTHX);
     FREETMPS;
     LEAVE;
 }
 
-void cp_find_new_globs(pTHX_ U32 number) {
-    HV *stash = (HV *)cp_heads[number].sv;
-    const U16 owner = cp_heads[number].owner;
-    const U32 first = cp_head_count;
-    for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
-        for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
-            GV *gv = HeVAL(entry) != &PL_sv_placeholder ? glob_at(aTHX_ stash, entry) : NULL;
-            if (!gv || ptr_table_fetch(known, gv))
-                continue;
-            /* Its variables came in a session: they were nothing before, and what they lead to is the
-             * session's. */
-            SV *variables[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};
-            const int kinds[] = {CP_HEAD_SCALAR, CP_HEAD_ARRAY, CP_HEAD_HASH};
-            for (int v = 0; v < 3; v++) {
-                SV *sv = variables[v];
-                if (!sv || ptr_table_fetch(known, sv) || !cp_is_ordinary_magic(sv) ||
-                    (v == 2 && (HvENAME_HEK((HV *)sv) || !HvSHAREKEYS((HV *)sv))) ||
-                    (v == 0 && SvTYPE(sv) > SVt_PVMG))
-                    continue;
-                cp_heads[cp_head_add(aTHX_ sv, kinds[v], owner)].marks |= CP_EMPTY;
-            }
-            if (variables[0] || variables[1] || variables[2])
-                cp_head_add(aTHX_ (SV *)gv, CP_HEAD_GLOB, owner);
-        }
-    cp_note_from(aTHX_ first);
+void cp_find_new_package(pTHX_ GV *gv, U16 owner) {
+    HV *stash = GvHV(gv);
+    if (cp_head_of(aTHX_ (SV *)stash))
+        return;
+    const U32 number = cp_head_add(aTHX_ (SV *)stash, CP_HEAD_STASH, owner);
+    cp_heads[number].marks |= CP_EMPTY;
+    cp_note_head(aTHX_ &cp_heads[number]);
+}
+
+void cp_find_code(cp_sv *code, uint16_t owner) {
+    dTHXa(cp_perl);
+    if (SvROK(SV(code)) && SvTYPE(SvRV(SV(code))) == SVt_PVCV) {
+        see(aTHX_ SvRV(SV(code)), owner, 0, NULL, NULL);
+        follow_all(aTHX);
+    }
 }
 
 /* ---- modules that come later ---- */
@@ -559,5 +626,7 @@ void cp_find_anew(void) {
     Zero(by_owner, C_ARRAY_LENGTH(by_owner), U32);
     if (known)
         ptr_table_free(known);
-    known = NULL;
+    if (of_others)
+        ptr_table_free(of_others);
+    known = of_others = NULL;
 }

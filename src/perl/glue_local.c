@@ -34,6 +34,11 @@ static HE *local_entry(pTHX_ HV *plugin, int which) {
     return entry ? entry : hv_fetch_ent(plugin, key, 1, SvSHARED_HASH(key));
 }
 
+void cp_make_local_keys(pTHX_ HV *plugin) {
+    for (int i = 0; i < LOCAL_KEYS; i++)
+        (void)local_entry(aTHX_ plugin, i);
+}
+
 /* A value that somebody else holds (\$plugin->{_hook}, an outer `local`) is left to them. */
 static void set_local(pTHX_ HE *entry, SV *to) {
     if (!entry)

@@ -8,9 +8,10 @@
 
 #define VALUE_FLAGS (SVf_IOK | SVf_NOK | SVf_POK | SVf_ROK | SVf_UTF8 | SVf_IVisUV)
 
-static MAGIC *position(SV *sv) {
+/* Where the last match has ended, plus one; 0: nowhere. */
+static IV position(SV *sv) {
     MAGIC *mg = SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv) ? mg_find(sv, PERL_MAGIC_regex_global) : NULL;
-    return mg && mg->mg_len != -1 ? mg : NULL;
+    return mg ? (IV)mg->mg_len + 1 : 0;
 }
 
 /* ---- scalars ---- */
@@ -56,13 +57,14 @@ static void note_scalar(pTHX_ struct cp_head *head) {
         }
     }
     SvREFCNT_dec(old);
+    head->place = position(sv);
     note_seen(head);
 }
 
 /* Whether a value is the noted one, though it may lie there in another form. */
 static int is_same_value(pTHX_ struct cp_head *head) {
     SV *now = head->sv, *then = head->as.value;
-    if (position(now) || ((SvFLAGS(now) ^ head->flags) & (SVs_PADSTALE | SVf_READONLY | SVf_PROTECT)))
+    if (position(now) != head->place || ((SvFLAGS(now) ^ head->flags) & (SVs_PADSTALE | SVf_READONLY | SVf_PROTECT)))
         return 0;
     if (!then)
         return !SvOK(now) && !isGV_with_GP(now);
@@ -98,7 +100,7 @@ static int is_same_value(pTHX_ struct cp_head *head) {
 static int is_same_scalar(pTHX_ struct cp_head *head) {
     SV *sv = head->sv;
     if (!(((SvFLAGS(sv)) ^ head->flags) & COMPARED_FLAGS) && !(head->marks & CP_SLOW) &&
-        (!SvOK(sv) || (void *)sv->sv_u.svu_rv == head->content) && !(SvMAGICAL(sv) && position(sv)))
+        (!SvOK(sv) || (void *)sv->sv_u.svu_rv == head->content) && !(SvMAGICAL(sv) && position(sv) != head->place))
         return 1;
     if (!is_same_value(aTHX_ head))
         return 0;
@@ -129,11 +131,17 @@ static void note_array(pTHX_ struct cp_head *head) {
     for (SSize_t i = 0; i < count; i++)
         head->as.parts[i] = SvREFCNT_inc(AvARRAY(array)[i]);
     head->count = (U32)count;
+    head->class = SvOBJECT(array) ? SvSTASH(array) : NULL;
+    const IV *place = cp_array_iterator(array);
+    head->place = place ? *place : 0;
 }
 
-/* The keys that a plugin object has for the time of a hook count for nothing outside of it. */
-static int is_idle_key(HE *entry) {
-    return !SvOK(HeVAL(entry)) && cp_is_local_key(HeKEY_hek(entry));
+/* The keys that a plugin object has for the time of a hook are there outside of it, without a value of
+ * their own: what is noted of them is the key. */
+static int is_part(const struct cp_head *head, U32 at, HE *entry) {
+    const SV *value = (SV *)head->as.parts[at * 2 + 1];
+    return head->as.parts[at * 2] == (void *)HeKEY_hek(entry) &&
+           (value ? value == HeVAL(entry) : !SvOK(HeVAL(entry)));
 }
 
 #define EACH_ENTRY(hash, entry)                                                                        \
@@ -146,43 +154,38 @@ static void note_hash(pTHX_ struct cp_head *head) {
     forget_parts(aTHX_ head, 2, 1);
     if (head->marks & CP_EMPTY)
         return;
-    STRLEN room = HvTOTALKEYS(hash);
-    if (room)
-        Newx(head->as.parts, room * 2, void *);
+    head->class = SvOBJECT(hash) ? SvSTASH(hash) : NULL;
+    /* The order of its keys is the same in each session. */
+    if (!HvHasAUX(hash))
+        hv_iterinit(hash);
+#ifdef PERL_HASH_RANDOMIZE_KEYS
+    head->flags = HvAUX(hash)->xhv_rand;
+#endif
+    head->content = INT2PTR(void *, (UV)HvMAX(hash));
+    STRLEN room = HvTOTALKEYS(hash) + 1;
+    Newx(head->as.parts, room * 2, void *);
     EACH_ENTRY(hash, entry) {
-        if (cp_is_local_key(HeKEY_hek(entry)))
-            continue;
+        SV *value = cp_is_local_key(HeKEY_hek(entry)) ? NULL : HeVAL(entry);
         head->as.parts[head->count * 2] = (void *)share_hek_hek(HeKEY_hek(entry));
-        head->as.parts[head->count * 2 + 1] = SvREFCNT_inc_simple_NN(HeVAL(entry));
+        head->as.parts[head->count * 2 + 1] = SvREFCNT_inc(value);
         head->count++;
     }
-}
-
-void cp_note_order(struct cp_head *head) {
-    HV *hash = (HV *)head->sv;
-    U32 at = 0;
-    EACH_ENTRY(hash, entry) {
-        if (at >= head->count || is_idle_key(entry))
-            continue;
-        head->as.parts[at * 2] = (void *)HeKEY_hek(entry);
-        head->as.parts[at * 2 + 1] = HeVAL(entry);
-        at++;
+    head->marks &= (U8)~CP_STANDS;
+    if (cp_hash_iterates(hash)) {
+        HE *at = HvAUX(hash)->xhv_eiter;
+        head->marks |= CP_STANDS;
+        head->as.parts[head->count * 2] = at ? (void *)share_hek_hek(HeKEY_hek(at)) : NULL;
+        head->as.parts[head->count * 2 + 1] = INT2PTR(void *, (IV)HvAUX(hash)->xhv_riter);
     }
 }
 
-static SV *value_of(HV *hash, const HEK *key) {
-    HE *entry = HvARRAY(hash) ? HvARRAY(hash)[HEK_HASH(key) & HvMAX(hash)] : NULL;
-    while (entry && HeKEY_hek(entry) != key)
-        entry = HeNEXT(entry);
-    return entry ? HeVAL(entry) : NULL;
-}
 
 int cp_hash_iterates(HV *hash) {
     return HvHasAUX(hash) && (HvAUX(hash)->xhv_riter != -1 || HvAUX(hash)->xhv_eiter);
 }
 
 IV *cp_array_iterator(AV *array) {
-    MAGIC *mg = SvMAGICAL(array) ? mg_find((SV *)array, PERL_MAGIC_arylen_p) : NULL;
+    MAGIC *mg = SvMAGIC(array) ? mg_find((SV *)array, PERL_MAGIC_arylen_p) : NULL;
     if (!mg)
         return NULL;
 #if IVSIZE == I32SIZE
@@ -192,38 +195,41 @@ IV *cp_array_iterator(AV *array) {
 #endif
 }
 
+/* A session has tied it. */
+static int is_tied(SV *sv) { return SvRMAGICAL(sv) && mg_find(sv, PERL_MAGIC_tied); }
+
 static int is_same_hash(struct cp_head *head) {
     HV *hash = (HV *)head->sv;
-    U32 at = 0, found = 0;
-    int in_order = 1;
-    if (cp_hash_iterates(hash))
+    U32 at = 0;
+    if (head->class != (SvOBJECT(hash) ? SvSTASH(hash) : NULL) || is_tied((SV *)hash))
+        return 0;
+    if (head->marks & CP_STANDS) {
+        const HE *at = HvAUX(hash)->xhv_eiter;
+        if ((at ? (void *)HeKEY_hek(at) : NULL) != head->as.parts[head->count * 2] ||
+            HvAUX(hash)->xhv_riter != (I32)PTR2IV(head->as.parts[head->count * 2 + 1]))
+            return 0;
+    } else if (cp_hash_iterates(hash)) {
+        return 0;
+    }
+#ifdef PERL_HASH_RANDOMIZE_KEYS
+    if (HvAUX(hash)->xhv_rand != head->flags)
+        return 0;
+#endif
+    if (HvMAX(hash) != PTR2UV(head->content))
         return 0;
     EACH_ENTRY(hash, entry) {
-        if (in_order && at < head->count && head->as.parts[at * 2] == (void *)HeKEY_hek(entry) &&
-            head->as.parts[at * 2 + 1] == (void *)HeVAL(entry)) {
-            at++;
-            continue;
-        }
-        if (is_idle_key(entry))
-            continue;
-        in_order = 0;
-        found++;
-    }
-    if (in_order)
-        return at == head->count;
-    if (at + found != head->count)
-        return 0;
-    for (U32 i = at; i < head->count; i++)
-        if (value_of(hash, (HEK *)head->as.parts[i * 2]) != (SV *)head->as.parts[i * 2 + 1])
+        if (at == head->count || !is_part(head, at, entry))
             return 0;
-    cp_note_order(head);
-    return 1;
+        at++;
+    }
+    return at == head->count;
 }
 
 static int is_same_array(struct cp_head *head) {
     AV *array = (AV *)head->sv;
-    const IV *iterator = cp_array_iterator(array);
-    if (iterator && *iterator)
+    const IV *place = cp_array_iterator(array);
+    if ((place ? *place : 0) != head->place || is_tied((SV *)array) ||
+        head->class != (SvOBJECT(array) ? SvSTASH(array) : NULL))
         return 0;
     return AvFILLp(array) + 1 == (SSize_t)head->count &&
            (!head->count || memEQ(AvARRAY(array), head->as.parts, head->count * sizeof(void *)));
@@ -234,24 +240,38 @@ static int is_same_array(struct cp_head *head) {
 static void note_glob(pTHX_ struct cp_head *head) {
     GV *gv = (GV *)head->sv;
     forget_parts(aTHX_ head, 1, 0);
-    Newx(head->as.parts, 3, void *);
-    head->count = 3;
+    Newx(head->as.parts, CP_GLOB_PARTS, void *);
+    head->count = CP_GLOB_PARTS;
     if (head->content != (void *)GvGP(gv))
         head->content = gp_ref(GvGP(gv));
-    head->as.parts[0] = SvREFCNT_inc(GvSV(gv));
-    head->as.parts[1] = SvREFCNT_inc((SV *)GvAV(gv));
-    head->as.parts[2] = SvREFCNT_inc((SV *)GvHV(gv));
+    SV *now[CP_GLOB_PARTS];
+    cp_glob_parts(gv, now);
+    for (int i = 0; i < CP_GLOB_PARTS; i++)
+        head->as.parts[i] = SvREFCNT_inc(now[i]);
+    head->marks &= (U8)~CP_STANDS;
+    if (now[3] && IoIFP((IO *)now[3]))
+        head->marks |= CP_STANDS;
+    /* A handle that came with the session is not what others begin with. */
+    if (head->marks & CP_EMPTY) {
+        SvREFCNT_dec((SV *)head->as.parts[3]);
+        head->as.parts[3] = NULL;
+    }
 }
 
 static int is_same_glob(pTHX_ struct cp_head *head) {
     GV *gv = (GV *)head->sv;
     if (!isGV_with_GP((SV *)gv) || (void *)GvGP(gv) != head->content)
         return 0;
-    SV *now[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};
-    for (int i = 0; i < 3; i++)
-        if (now[i] != (SV *)head->as.parts[i]) {
+    SV *now[CP_GLOB_PARTS];
+    cp_glob_parts(gv, now);
+    for (int i = 0; i < CP_GLOB_PARTS; i++)
+        if (i == 3 && now[i] && now[i] == (SV *)head->as.parts[i]) {
+            /* Opened by a session, where it was closed. */
+            if (!(head->marks & CP_STANDS) && IoIFP((IO *)now[i]))
+                return 0;
+        } else if (now[i] != (SV *)head->as.parts[i]) {
             /* A variable of the same name that is used for the first time. */
-            if (head->as.parts[i] || cp_head_of(aTHX_ now[i]) || !cp_is_ordinary_magic(now[i]) ||
+            if (i == 3 || head->as.parts[i] || cp_head_of(aTHX_ now[i]) || !cp_is_ordinary_magic(now[i]) ||
                 SvREFCNT(now[i]) > 1 || (i == 0 && SvTYPE(now[i]) > SVt_PVMG) ||
                 (i == 2 && HvENAME_HEK((HV *)now[i])))
                 return 0;
@@ -278,7 +298,11 @@ static void note_stash(pTHX_ struct cp_head *head) {
     Safefree(head->as.parts);
     head->as.parts = NULL;
     head->count = 0;
-    STRLEN room = HvTOTALKEYS(stash);
+    head->flags = generation(stash);
+    head->content = NULL;
+    if (head->marks & CP_EMPTY)
+        return;
+    const STRLEN room = HvTOTALKEYS(stash);
     if (room)
         Newx(head->as.parts, room * 2, void *);
     EACH_ENTRY(stash, entry) {
@@ -291,7 +315,6 @@ static void note_stash(pTHX_ struct cp_head *head) {
         head->count++;
     }
     head->content = INT2PTR(void *, (UV)HvTOTALKEYS(stash));
-    head->flags = generation(stash);
 }
 
 /* Only that something may have changed. */

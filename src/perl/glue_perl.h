@@ -36,6 +36,7 @@ uint64_t cp_generation(pTHX_ HV *stash);
  * left; and whether a key is one of them. */
 void cp_localize(pTHX_ HV *plugin, SV *qp, SV *hook);
 int cp_is_local_key(HEK *key);
+void cp_make_local_keys(pTHX_ HV *plugin);
 
 /* Containers that were made. */
 typedef struct {

@@ -71,6 +71,13 @@ impl Owners {
         plugins
     }
 
+    /// Methods that are code references.
+    pub(super) fn methods(&self) -> Vec<Sv> {
+        let owners = self.by_code.borrow();
+        let methods = owners.values().map(|owner| owner.method.clone());
+        methods.filter(Sv::is_code).collect()
+    }
+
     pub(super) fn begin_session(&self) {
         self.in_session.set(true);
     }

@@ -178,6 +178,10 @@ impl Host {
             .iter()
             .for_each(|(object, owner)| find(object, *owner));
         late.iter().for_each(|object| find(object, 0));
+        for code in self.owners.methods().iter().chain(&self.codes()) {
+            // SAFETY: a live value.
+            unsafe { sys::cp_find_code(code.raw(), 0) }
+        }
         for (package, owner) in packages.iter() {
             if !keeps(&name_of(*owner)) {
                 find_package(package, *owner, false);
@@ -199,6 +203,19 @@ impl Host {
         }
         site.noted.set(true);
         self.take_unfit()
+    }
+
+    /// The code in the table of hooks.
+    fn codes(&self) -> Vec<Sv> {
+        let table = self.hooks();
+        let lists = Hook::ALL
+            .iter()
+            .filter_map(|hook| table.hash_get(hook.name()));
+        let entries = lists.flat_map(|list| {
+            let entries = (0..list.array_len()).filter_map(move |at| list.array_get(at));
+            entries.filter_map(|entry| entry.hash_get("code"))
+        });
+        entries.collect()
     }
 
     /// The table of hooks is exchanged in another way.
