@@ -8,6 +8,9 @@
  * what code and references hold, and stays; its contents are exchanged from session to session. */
 enum cp_head_kind { CP_HEAD_SCALAR, CP_HEAD_ARRAY, CP_HEAD_HASH, CP_HEAD_GLOB, CP_HEAD_STASH };
 
+/* A container with more elements than this is watched, as is what it leads to. */
+#define CP_LARGE 64
+
 /* Marks of a head. */
 #define CP_WATCHED 1 /* magic tells of changes: not compared unless it did */
 #define CP_DIRTY 2   /* it did */

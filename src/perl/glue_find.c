@@ -16,6 +16,10 @@ static PTR_TBL_t *known;
 
 static HV *site_files, *site_packages;
 
+/* While the files of a module that came in a session are looked for: what others hold by then is the
+ * session's. */
+static HV *only_files;
+
 /* Variables of packages that are not the site's and to which something else refers, too. */
 static PTR_TBL_t *of_others;
 
@@ -34,8 +38,6 @@ static size_t todo_count, todo_room;
 /* Heads by owner: with many of them the later ones are watched. */
 static U32 by_owner[1024];
 
-/* A container with more elements than this is watched, as is what it leads to. */
-#define LARGE 64
 #define MANY 1000
 
 /* What is found is marked as known and gets no head. */
@@ -174,9 +176,10 @@ static void see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const cha
             later(sv, owner, 0);
         return;
     }
-    if ((kind == CP_HEAD_ARRAY || kind == CP_HEAD_HASH) && size_of(sv) > LARGE)
+    if ((kind == CP_HEAD_ARRAY || kind == CP_HEAD_HASH) && size_of(sv) > CP_LARGE)
         watch = 1;
-    if (owner < C_ARRAY_LENGTH(by_owner) && ++by_owner[owner] > MANY)
+    /* A variable of its own is compared: its iterator or match position counts, too. */
+    if (!name && owner < C_ARRAY_LENGTH(by_owner) && ++by_owner[owner] > MANY)
         watch = 1;
     const U32 number = cp_head_add(aTHX_ sv, kind, owner);
     if (watch)
@@ -245,13 +248,13 @@ static void follow_all(pTHX) {
         switch (SvTYPE(sv)) {
         case SVt_PVAV:
             for (SSize_t i = 0; i <= AvFILLp((AV *)sv); i++)
-                see(aTHX_ AvARRAY((AV *)sv)[i], next.owner, next.watch || size_of(sv) > LARGE, NULL, NULL);
+                see(aTHX_ AvARRAY((AV *)sv)[i], next.owner, next.watch || size_of(sv) > CP_LARGE, NULL, NULL);
             break;
         case SVt_PVHV: {
             HV *hash = (HV *)sv;
             if (HvENAME_HEK(hash))
                 break;
-            const int watch = next.watch || size_of(sv) > LARGE;
+            const int watch = next.watch || size_of(sv) > CP_LARGE;
             for (STRLEN i = 0; HvARRAY(hash) && i <= HvMAX(hash); i++)
                 for (HE *entry = HvARRAY(hash)[i]; entry; entry = HeNEXT(entry))
                     if (HeVAL(entry) != &PL_sv_placeholder && !cp_is_local_key(HeKEY_hek(entry)))
@@ -293,8 +296,9 @@ static void see_glob(pTHX_ GV *gv, U16 owner) {
         see(aTHX_ (SV *)GvHV(gv), owner, 0, "%", name);
         has_variables = 1;
     }
-    /* A bareword handle may be opened later. */
-    if (GvIOp(gv) || !GvCV(gv))
+    /* A bareword handle may be opened later, a variable used for the first time; not by perl's note that
+     * there is no such method, nor by its blocks. */
+    if (GvIOp(gv) || (!GvCV(gv) && !GvCVGEN(gv) && strNE(name, "BEGIN")))
         has_variables = 1;
     if (GvCV(gv) && !GvCVGEN(gv) && !GvIMPORTED_CV(gv))
         see(aTHX_ (SV *)GvCV(gv), owner, 0, NULL, NULL);
@@ -368,7 +372,8 @@ static void of_others_walked(pTHX) {
 
 /* The file in which a glob was made, if that is the site's: its owner plus one. */
 static UV owner_of_file(pTHX_ const char *file, STRLEN length) {
-    SV **owner = site_files ? hv_fetch(site_files, file, (I32)length, 0) : NULL;
+    HV *files = only_files ? only_files : site_files;
+    SV **owner = files ? hv_fetch(files, file, (I32)length, 0) : NULL;
     return owner ? SvUV(*owner) + 1 : 0;
 }
 
@@ -485,7 +490,7 @@ static int is_in_site_dir(pTHX_ SV *path) {
 }
 
 /* Modules from the site's directories are the site's files. True if there were new ones. */
-static int take_modules(pTHX_ U16 owner) {
+static int take_modules(pTHX_ U16 owner, HV *taken) {
     HV *loaded = GvHVn(PL_incgv), *files = table_of(&site_files);
     int any = 0;
     for (STRLEN i = 0; HvARRAY(loaded) && i <= HvMAX(loaded); i++)
@@ -495,6 +500,8 @@ static int take_modules(pTHX_ U16 owner) {
                 hv_exists(files, SvPVX(path), (I32)SvCUR(path)))
                 continue;
             (void)hv_store(files, SvPVX(path), (I32)SvCUR(path), newSVuv(owner), 0);
+            if (taken)
+                (void)hv_store(taken, SvPVX(path), (I32)SvCUR(path), newSVuv(owner), 0);
             any = 1;
         }
     return any;
@@ -502,7 +509,7 @@ static int take_modules(pTHX_ U16 owner) {
 
 void cp_site_modules(uint16_t owner) {
     dTHXa(cp_perl);
-    (void)take_modules(aTHX_ owner);
+    (void)take_modules(aTHX_ owner, NULL);
 }
 
 void cp_find_nothing_in(cp_sv *sv) {
@@ -543,7 +550,7 @@ void cp_find_variables_of(const char *package) {
 
 static void see_ends(pTHX) {
     for (SSize_t i = 0; PL_endav && i <= AvFILLp(PL_endav); i++)
-        if (cp_is_site_code(aTHX_ (CV *)AvARRAY(PL_endav)[i]))
+        if (cp_is_site_code(aTHX_ (CV *)AvARRAY(PL_endav)[i]) && !only_files)
             see(aTHX_ AvARRAY(PL_endav)[i], 0, 0, NULL, NULL);
 }
 
@@ -553,7 +560,8 @@ void cp_find_by_files(void) {
     ENTER;
     SAVETMPS;
     see_ends(aTHX);
-    see(aTHX_ GvSV(PL_defgv), 0, 0, NULL, NULL);
+    if (!only_files)
+        see(aTHX_ GvSV(PL_defgv), 0, 0, NULL, NULL);
     EACH_GLOB(PL_defstash, entry, gv) {
         const UV owner = owner_of_glob(aTHX_ gv);
         if (owner && !(GvHV(gv) && HvENAME_HEK(GvHV(gv))))
@@ -596,11 +604,15 @@ static OP *leave_eval_noted(pTHX) {
     if (is_require && cp_head_count && HvTOTALKEYS(GvHVn(PL_incgv)) != modules_known) {
         modules_known = HvTOTALKEYS(GvHVn(PL_incgv));
         /* What a site's module holds now is what each session begins with. */
-        if (take_modules(aTHX_ 0)) {
+        HV *taken = newHV();
+        if (take_modules(aTHX_ 0, taken)) {
             const U32 first = cp_head_count;
+            only_files = taken;
             cp_find_by_files();
+            only_files = NULL;
             cp_note_from(aTHX_ first);
         }
+        SvREFCNT_dec_NN((SV *)taken);
     }
     return next;
 }

@@ -188,11 +188,8 @@ IV *cp_array_iterator(AV *array) {
     MAGIC *mg = SvMAGIC(array) ? mg_find((SV *)array, PERL_MAGIC_arylen_p) : NULL;
     if (!mg)
         return NULL;
-#if IVSIZE == I32SIZE
-    return (IV *)&mg->mg_len;
-#else
-    return (IV *)mg->mg_ptr;
-#endif
+    /* Where a length has room for it, it stands there. */
+    return mg->mg_ptr ? (IV *)mg->mg_ptr : sizeof mg->mg_len == sizeof(IV) ? (IV *)&mg->mg_len : NULL;
 }
 
 /* A session has tied it. */

@@ -7,7 +7,7 @@
 
 static U32 *dirty, dirty_count, dirty_room;
 
-/* Hashes that are watched: magic is not told that one was emptied. */
+/* Hashes that are watched, as magic is not told that one was emptied; and long arrays, for their iterators. */
 static U32 *hashes, hash_count, hash_room;
 
 static void push(U32 **list, U32 *count, U32 *room, U32 number) {
@@ -28,8 +28,11 @@ void cp_mark_dirty(U32 number) {
 
 U32 cp_dirty(const U32 **list) {
     for (U32 i = 0; i < hash_count; i++) {
-        HV *hash = (HV *)cp_heads[hashes[i]].sv;
-        if (HvTOTALKEYS(hash) != cp_heads[hashes[i]].count || cp_hash_iterates(hash))
+        const struct cp_head *head = &cp_heads[hashes[i]];
+        HV *hash = (HV *)head->sv;
+        const IV *place = head->kind == CP_HEAD_ARRAY ? cp_array_iterator((AV *)head->sv) : NULL;
+        if (head->kind == CP_HEAD_ARRAY ? place && *place != head->place
+                                        : HvTOTALKEYS(hash) != head->count || cp_hash_iterates(hash))
             cp_mark_dirty(hashes[i]);
     }
     *list = dirty;
@@ -74,6 +77,8 @@ void cp_watch_head(pTHX_ struct cp_head *head, U32 number) {
     }
     if (head->kind > CP_HEAD_ARRAY)
         return;
+    if (head->kind == CP_HEAD_ARRAY && head->count > CP_LARGE)
+        push(&hashes, &hash_count, &hash_room, number);
     /* Perl gives no magic to what nobody may change. */
     if (SvREADONLY(head->sv) && head->kind == CP_HEAD_SCALAR && SvTYPE(head->sv) < SVt_PVMG) {
         head->marks &= (U8)~CP_WATCHED;
