@@ -88,6 +88,8 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     // Only now: what happens while plugins load has no time of its own.
     let names = names.into_iter().chain(host.entry_names());
     let _ = host.guards.set(Rc::new(Guards::new(guarded, names)));
+    host.note_hooks();
+    host.take_unfit();
     let mechanisms = host.auth_mechanisms();
     Ok(Found::Perl(Loaded {
         host,

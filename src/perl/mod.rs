@@ -26,6 +26,7 @@ pub mod stdio;
 #[rustfmt::skip]
 mod sys;
 pub mod turn;
+mod unfit;
 mod value;
 mod verbs;
 mod xs;

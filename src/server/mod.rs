@@ -89,6 +89,11 @@ pub trait Engine {
         Vec::new()
     }
 
+    /// How the sessions of a worker share each plugin, in the order of their names.
+    fn sharing(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Sharing> {
+        Vec::new()
+    }
+
     /// Called in the zygote before each fork: buffered output would be written twice.
     fn before_fork(&self, _loaded: &mut Self::Loaded) {}
 
