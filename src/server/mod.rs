@@ -34,7 +34,8 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    QuarantineStatus, SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
+    QuarantineStatus, SessionStatus, SharingKind, SharingStatus, Status, WorkerState, WorkerStatus,
+    ask, control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
