@@ -24,7 +24,11 @@ impl Engine for SmtpEngine {
     type Loaded = Found;
 
     fn load(&self) -> Result<Found, String> {
-        load::load(self.config.clone(), &self.registry)
+        let found = load::load(self.config.clone(), &self.registry)?;
+        if let Found::Perl(loaded) = &found {
+            loaded.host.take_unfit();
+        }
+        Ok(found)
     }
 
     fn facts(&self, loaded: &Found) -> LoadFacts {

@@ -89,7 +89,6 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let names = names.into_iter().chain(host.entry_names());
     let _ = host.guards.set(Rc::new(Guards::new(guarded, names)));
     host.note_hooks();
-    host.take_unfit();
     let mechanisms = host.auth_mechanisms();
     Ok(Found::Perl(Loaded {
         host,

@@ -1,9 +1,10 @@
 //! Plugins whose variables cannot be exchanged between sessions: from when that is found, their
 //! sessions have workers of their own.
 
-use std::process::Command;
+use std::io::Write;
+use std::process::{Command, Stdio};
 
-use crate::server::{Client, RUNNER, Server, TAKER, until};
+use crate::server::{Client, RUNNER, Server, TAKER, line, until};
 
 /// Counts its calls in a variable that lives as long as its process; `HELP mark` has it found unfit
 /// to be shared.
@@ -61,11 +62,11 @@ impl Asked {
     fn sharing(&self, plugin: &str) -> String {
         let status = self.status(&["--plugins"]);
         let table = status.split_once(" SHARING\n").unwrap().1;
-        let line = |line: &str| {
+        let words = |line: &str| {
             let (name, words) = line.split_at_checked(11)?.1.split_once(' ')?;
             (name == plugin).then(|| words.trim().to_owned())
         };
-        let found = table.lines().find_map(line);
+        let found = table.lines().find_map(words);
         found.unwrap_or_else(|| panic!("no {plugin} in {status}"))
     }
 }
@@ -179,7 +180,7 @@ fn thirty_sessions_that_find_it_in_several_workers_are_one_line_and_none_is_refu
         client.rest();
     }
     assert_eq!(server.count(TOLD), 1);
-    assert_eq!(server.count("421"), 0);
+    assert_eq!(server.count(" 421"), 0);
 }
 
 #[test]
@@ -313,4 +314,40 @@ fn a_plugin_that_keeps_its_variables_stays_shared_when_it_is_found_unfit() {
     assert_eq!(call(&mut next), ("3".to_owned(), place));
     assert_eq!(server.count(told), 1);
     assert_eq!(asked.sharing("odd"), "keeps its variables");
+}
+
+#[test]
+fn native_plugins_have_no_variables_to_keep() {
+    let native = line("native/count_recipients max 5");
+    let settings = "native/count_recipients keep\n";
+    let asked = start(&[native], &["--workers", "1"], settings);
+    connect::<1>(&asked.server)[0].expect("QUIT", "221");
+    assert_eq!(asked.sharing("native/count_recipients"), "shared");
+}
+
+#[test]
+fn a_process_of_one_session_says_nothing_of_what_sessions_cannot_share() {
+    let odd = format!(
+        "sub register {{ Camelpost::mark_unfit('odd', 'tied', '%cache') }} {}",
+        ODD.1
+    );
+    let asked = start(&[("odd", &odd)], &["--workers", "1"], "");
+    let mut inetd = Command::new(env!("CARGO_BIN_EXE_camelpost"))
+        .args(["inetd", "--config"])
+        .arg(asked.server.dir.path().join("config"))
+        .current_dir(asked.server.dir.path())
+        .env("TCPREMOTEIP", "127.0.0.1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = inetd.stdin.take().unwrap();
+    stdin.write_all(b"HELP mark\r\nVRFY x\r\nQUIT\r\n").unwrap();
+    let output = inetd.wait_with_output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let codes: Vec<&str> = said.lines().map(|line| &line[..3]).collect();
+    assert_eq!(codes, ["220", "214", "250", "221"], "{said}");
+    let log = String::from_utf8(output.stderr).unwrap();
+    assert!(!log.contains("shared"), "{log}");
 }
