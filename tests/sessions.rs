@@ -24,6 +24,8 @@ mod quarantine;
 mod queue_outcomes;
 #[path = "sessions/settings.rs"]
 mod settings;
+#[path = "sessions/sharing.rs"]
+mod sharing;
 #[path = "sessions/stacked.rs"]
 mod stacked;
 #[path = "sessions/watchdog.rs"]

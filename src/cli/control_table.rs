@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::server::{Status, WorkerState};
+use crate::server::{SharingKind, SharingStatus, Status, WorkerState};
 
 /// The whole text, with a newline at its end.
 pub fn table(status: &Status) -> String {
@@ -185,7 +185,32 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
             verdicts.concat()
         )?;
     }
+    for (number, one) in status.sharing.iter().flatten().enumerate() {
+        if number == 0 {
+            writeln!(text, "\n{:>10} {:24} SHARING", "GENERATION", "PLUGIN")?;
+        }
+        writeln!(
+            text,
+            "{:>10} {:24} {}",
+            one.generation,
+            one.plugin,
+            sharing(one)
+        )?;
+    }
     Ok(())
+}
+
+fn sharing(one: &SharingStatus) -> String {
+    let reason = one.reason.as_deref().unwrap_or("?");
+    match one.sharing {
+        SharingKind::Shared => "shared".to_owned(),
+        SharingKind::Isolated => "isolated (plugin_settings)".to_owned(),
+        SharingKind::Keeps => "keeps its variables".to_owned(),
+        SharingKind::OwnWorkers => {
+            let reason = reason.strip_prefix("its ").unwrap_or(reason);
+            format!("own workers: {reason}")
+        }
+    }
 }
 
 pub(super) fn limit(limit: u32) -> String {

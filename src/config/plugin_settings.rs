@@ -17,7 +17,7 @@ const MAX_TIMEOUT: u64 = 3_000_000;
 const MAX_FAILURES: u64 = 1_000_000;
 
 const WORDS: &str = "NAME timeout SECONDS, NAME on_error skip, defer or deny, \
-                     NAME quarantine FAILURES [SECONDS], or NAME isolate, where NAME is a plugin's name as in the file plugins, or * for all";
+                     NAME quarantine FAILURES [SECONDS], NAME isolate, or NAME keep, where NAME is a plugin's name as in the file plugins, or * for all";
 
 /// What the failure of a plugin's call means for the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +39,9 @@ pub struct PluginSetting {
     pub on_error: Option<OnError>,
     /// A worker in which it ran serves no other session.
     pub isolate: bool,
+    /// The variables of its file and package live on from session to session. Where it is isolated
+    /// there is no other session.
+    pub keep: bool,
     /// `None`: it is always called.
     pub quarantine: Option<Quarantine>,
 }
@@ -66,6 +69,7 @@ struct Given {
     timeout: Option<(u32, Option<Place>)>,
     on_error: Option<(OnError, Option<Place>)>,
     isolate: Option<((), Option<Place>)>,
+    keep: Option<((), Option<Place>)>,
     quarantine: Option<(Quarantine, Option<Place>)>,
 }
 
@@ -94,6 +98,7 @@ impl PluginSettings {
                 .unwrap_or(DEFAULT_TIMEOUT),
             on_error: own.and_then(on_error).or_else(|| on_error(&self.all)),
             isolate: self.all.isolate.is_some() || own.is_some_and(|own| own.isolate.is_some()),
+            keep: self.all.keep.is_some() || own.is_some_and(|own| own.keep.is_some()),
             quarantine: own
                 .and_then(quarantine)
                 .or_else(|| quarantine(&self.all))
@@ -157,6 +162,7 @@ impl PluginSettings {
                 once(&mut given.quarantine, quarantine, place)
             }
             [b"isolate"] => once(&mut given.isolate, (), place),
+            [b"keep"] => once(&mut given.keep, (), place),
             _ => return Err(not_understood()),
         };
         match first {

@@ -129,8 +129,7 @@ fn must_leave(worker: &Worker, session: &Session, call: &HookCall) -> bool {
         Hook::Connect => session.state.connection.borrow().local_port.get() == Some(SMTPS),
         _ => false,
     };
-    (takes_over && worker.loaded.host.has_entries(call.hook))
-        || worker.isolating >> (call.hook as u8) & 1 == 1
+    (takes_over && worker.loaded.host.has_entries(call.hook)) || worker.isolates(call.hook)
 }
 
 impl Worker {

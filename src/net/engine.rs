@@ -8,7 +8,7 @@ use super::{inetd, native, worker};
 use crate::hook::Hook;
 use crate::plugin::{Guards, Registry};
 use crate::server::{Engine, LoadFacts, Names, OneSessionError, WorkerLink};
-use crate::watch::Rule;
+use crate::watch::{Rule, Sharing};
 
 /// The SMTP service.
 pub struct SmtpEngine {
@@ -24,7 +24,11 @@ impl Engine for SmtpEngine {
     type Loaded = Found;
 
     fn load(&self) -> Result<Found, String> {
-        load::load(self.config.clone(), &self.registry)
+        let found = load::load(self.config.clone(), &self.registry)?;
+        if let Found::Perl(loaded) = &found {
+            loaded.host.take_unfit();
+        }
+        Ok(found)
     }
 
     fn facts(&self, loaded: &Found) -> LoadFacts {
@@ -52,6 +56,10 @@ impl Engine for SmtpEngine {
 
     fn quarantine_rules(&self, loaded: &Found) -> Vec<Rule> {
         guards(loaded).map_or_else(Vec::new, |guards| guards.rules())
+    }
+
+    fn sharing(&self, loaded: &Found) -> Vec<Sharing> {
+        guards(loaded).map_or_else(Vec::new, |guards| guards.sharing())
     }
 
     fn before_fork(&self, loaded: &mut Found) {

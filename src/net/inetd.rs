@@ -13,7 +13,7 @@ use rustix::stdio;
 
 use super::driver::drive;
 use super::engine::SmtpEngine;
-use super::load::{Found, Loaded};
+use super::load::{self, Found, Loaded};
 use super::native;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
@@ -37,7 +37,8 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
     let (connection, look_up) = client(engine.rdns)?;
     take_log_from_client().map_err(|error| refused(format!("cannot set up the log: {error}")))?;
     catch_sigpipe();
-    let loaded = engine.load().map_err(|message| {
+    // Not as the engine does it: nothing is said of what sessions cannot share.
+    let loaded = load::load(engine.config.clone(), &engine.registry).map_err(|message| {
         // A client that is told comes again later. One that is gone is told nothing.
         let _ = std::io::stdout().write_all(NOT_LOADED.as_bytes());
         OneSessionError { message, status: 1 }

@@ -88,26 +88,14 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     // Only now: what happens while plugins load has no time of its own.
     let names = names.into_iter().chain(host.entry_names());
     let _ = host.guards.set(Rc::new(Guards::new(guarded, names)));
-    note_site(&host);
+    host.note_hooks();
+    host.note_site();
     let mechanisms = host.auth_mechanisms();
     Ok(Found::Perl(Loaded {
         host,
         natives: Rc::new(natives),
         settings: Rc::new(session_settings(core, version, spool, mechanisms)),
     }))
-}
-
-/// What the plugins' variables hold now is what each session begins with.
-pub fn note_site(host: &Host) {
-    let guards = host.guards.get();
-    for unfit in host.note_site(|name| guards.is_some_and(|guards| guards.keeps(name))) {
-        let text = format!(
-            "plugin {}: {}, so it cannot be a session's own",
-            String::from_utf8_lossy(&unfit.plugin),
-            unfit.reason()
-        );
-        warn(host, &text);
-    }
 }
 
 /// The same for native plugins alone.

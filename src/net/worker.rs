@@ -1,6 +1,6 @@
 //! A worker's life: takes sessions from the supervisor and runs them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use super::apart::{Apart, Open};
 use super::driver::{Halted, drive_on};
-use super::load::{Loaded, note_site};
+use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
 use super::session::{Arrival, Place, Session};
@@ -43,8 +43,9 @@ pub struct Worker {
     pub stage: Rc<Stage>,
     pub open: Open,
     pub rdns: bool,
-    /// The hooks of plugins that are to have a process for each session, a bit for each.
-    pub isolating: u64,
+    /// The hooks of plugins that are to have a process for each session, a bit for each, and when
+    /// that was found, by the count of marks.
+    isolating: Cell<(u64, u32)>,
     /// It was forked for one session.
     for_one: bool,
 }
@@ -79,7 +80,8 @@ impl Worker {
         let pump = Pump::new()?;
         let link = pump.run(async { link.into_async() })?;
         pump.take_interrupts()?;
-        let isolating = loaded.host.isolating_hooks();
+        let marks = watch::marks();
+        let isolating = Cell::new((loaded.host.isolating_hooks(), marks));
         Ok(Worker {
             loaded,
             pump,
@@ -90,6 +92,17 @@ impl Worker {
             isolating,
             for_one: false,
         })
+    }
+
+    /// Whether a plugin is called in this hook that is to have a process for each session.
+    pub fn isolates(&self, hook: Hook) -> bool {
+        let (mut hooks, seen) = self.isolating.get();
+        let marks = watch::marks();
+        if marks != seen {
+            hooks = self.loaded.host.isolating_hooks();
+            self.isolating.set((hooks, marks));
+        }
+        hooks >> (hook as u8) & 1 == 1
     }
 
     pub fn for_one(self) -> Worker {
@@ -108,7 +121,7 @@ impl Worker {
         }
         if host.has_entries(Hook::PostFork) {
             // What the hook has set all sessions of this worker have.
-            note_site(host);
+            host.note_site();
         }
         let worker = Rc::new(self);
         worker.pump.run(worker.clone().serve());

@@ -245,7 +245,7 @@ cp_sv *cp_copy_contents(cp_sv *object, size_t limit, size_t *shared);
 /* ---- the exchange: what a plugin keeps is the session's ---- */
 
 /* Why a variable's contents cannot be exchanged. */
-enum cp_unfit { CP_UNFIT_TIED = 1, CP_UNFIT_MAGICAL = 2, CP_UNFIT_TOO_LARGE = 3 };
+enum cp_unfit { CP_UNFIT_TIED = 1, CP_UNFIT_MAGICAL = 2, CP_UNFIT_TOO_LARGE = 3, CP_UNFIT_CODE = 4 };
 
 /* What belongs to the site: a file that was compiled, a package, a directory of modules. The owner is
  * a plugin's number; 0: none. */
@@ -267,7 +267,7 @@ void cp_find_code(cp_sv *code, uint16_t owner);
 void cp_find_nothing_in(cp_sv *reference);
 /* Nothing was found yet. */
 void cp_find_anew(void);
-/* An array of [owner, reason, name] for what was found unfit since the last time, the caller's; null:
+/* An array of [owner, reason, name, package] for what was found unfit since the last time, the caller's; null:
  * nothing. */
 cp_sv *cp_unfit(void);
 /* From then on modules that code loads are looked at when they are loaded. */

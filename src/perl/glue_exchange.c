@@ -421,6 +421,9 @@ static SV *take_stash(pTHX_ U32 number) {
         if (!isGV_with_GP((SV *)gv))
             continue;
         const int gone = !ptr_table_fetch(here, gv);
+        /* What it was made of is freed: it is gone for all sessions of this worker. */
+        if (then && cp_was_undefined(aTHX_ then))
+            cp_tell_unfit(aTHX_ owner, CP_UNFIT_CODE, "", GvNAME(gv), HvNAME(stash));
         if (!gone && own_code(gv) == then)
             continue;
         av_push(box, newRV_inc((SV *)gv));
@@ -514,7 +517,8 @@ static void take_head(pTHX_ U32 number, cp_aside *aside) {
     default: box = take_stash(aTHX_ number);
     }
     if (cp_heads[number].marks & CP_WATCHED && cp_heads[number].count > TOO_LARGE)
-        cp_tell_unfit(aTHX_ cp_heads[number].owner, CP_UNFIT_TOO_LARGE, "", "");
+        cp_tell_unfit(aTHX_ cp_heads[number].owner, CP_UNFIT_TOO_LARGE, "",
+                      cp_name_of(aTHX_ cp_heads[number].sv), "");
     if (box)
         keep_box(aside, number, box, place, class);
 }

@@ -69,7 +69,9 @@ GV *cp_glob_at(pTHX_ HV *stash, HE *entry);
 /* A package within a package, which came in a session, gets a head. */
 void cp_find_new_package(pTHX_ GV *gv, U16 owner);
 /* Something cannot be exchanged: what, by its name. */
-void cp_tell_unfit(pTHX_ U16 owner, int why, const char *sigil, const char *name);
+void cp_tell_unfit(pTHX_ U16 owner, int why, const char *sigil, const char *name, const char *package);
+/* The name of a large variable, or "". */
+const char *cp_name_of(pTHX_ SV *sv);
 
 /* Magic that does not keep a value from being exchanged. */
 int cp_is_ordinary_magic(SV *sv);
@@ -82,6 +84,9 @@ static inline void cp_glob_parts(GV *gv, SV *parts[CP_GLOB_PARTS]) {
     parts[2] = (SV *)GvHV(gv);
     parts[3] = (SV *)GvIOp(gv);
 }
+
+/* Whether a sub that had a body when its package was noted has none now; says so once. */
+int cp_was_undefined(pTHX_ CV *cv);
 
 /* Whether code was compiled from the site's files. */
 int cp_is_site_code(pTHX_ CV *cv);

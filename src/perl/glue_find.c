@@ -40,6 +40,15 @@ static U32 by_owner[1024];
 
 #define MANY 1000
 
+/* The names of large variables, and the package that is looked at. */
+static PTR_TBL_t *names;
+static const char *package = "";
+
+const char *cp_name_of(pTHX_ SV *sv) {
+    const char *name = names ? ptr_table_fetch(names, sv) : NULL;
+    return name ? name : "";
+}
+
 /* What is found is marked as known and gets no head. */
 static int keep;
 
@@ -71,13 +80,14 @@ static void know(pTHX_ SV *sv) {
         ptr_table_store(known, sv, INT2PTR(void *, (UV)NO_HEAD));
 }
 
-void cp_tell_unfit(pTHX_ U16 owner, int why, const char *sigil, const char *name) {
+void cp_tell_unfit(pTHX_ U16 owner, int why, const char *sigil, const char *name, const char *package) {
     if (!unfit)
         unfit = newAV();
     AV *one = newAV();
     av_push(one, newSViv(owner));
     av_push(one, newSViv(why));
     av_push(one, newSVpvf("%s%s", sigil, name));
+    av_push(one, newSVpv(package, 0));
     av_push(unfit, newRV_noinc((SV *)one));
 }
 
@@ -158,7 +168,7 @@ static void see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const cha
     if (!cp_is_ordinary_magic(sv)) {
         const int why = name ? why_unfit(sv) : 0;
         if (why && !keep)
-            cp_tell_unfit(aTHX_ owner, why, sigil, name);
+            cp_tell_unfit(aTHX_ owner, why, sigil, name, package);
         know(aTHX_ sv);
         return;
     }
@@ -181,6 +191,11 @@ static void see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const cha
     /* A variable of its own is compared: its iterator or match position counts, too. */
     if (!name && owner < C_ARRAY_LENGTH(by_owner) && ++by_owner[owner] > MANY)
         watch = 1;
+    if (name && watch) {
+        if (!names)
+            names = ptr_table_new();
+        ptr_table_store(names, sv, SvPVX(newSVpvf("%s%s", sigil, name)));
+    }
     const U32 number = cp_head_add(aTHX_ sv, kind, owner);
     if (watch)
         cp_heads[number].marks |= CP_WATCHED;
@@ -226,10 +241,11 @@ static void follow_code(pTHX_ CV *cv, U16 owner) {
     PADLIST *list = CvPADLIST(cv);
     if (PadlistMAX(list) < 1 || !PadlistARRAY(list)[1])
         return;
-    PADNAMELIST *names = PadlistNAMES(list);
+    PADNAMELIST *padnames = PadlistNAMES(list);
+    package = CvSTASH(cv) && HvNAME_HEK(CvSTASH(cv)) ? HvNAME(CvSTASH(cv)) : "";
     AV *pad = (AV *)PadlistARRAY(list)[1];
-    for (SSize_t i = 1; i <= PadnamelistMAX(names) && i <= AvFILLp(pad); i++) {
-        PADNAME *name = PadnamelistARRAY(names)[i];
+    for (SSize_t i = 1; i <= PadnamelistMAX(padnames) && i <= AvFILLp(pad); i++) {
+        PADNAME *name = PadnamelistARRAY(padnames)[i];
         const char *text = name ? PadnamePV(name) : NULL;
         SV *sv = AvARRAY(pad)[i];
         if (!text || !sv || PadnameIsOUR(name))
@@ -283,6 +299,7 @@ static int is_imported(pTHX_ SV *sv, U32 imported) {
 static void see_glob(pTHX_ GV *gv, U16 owner) {
     const char *name = GvNAME(gv);
     int has_variables = 0;
+    package = GvSTASH(gv) && HvNAME_HEK(GvSTASH(gv)) ? HvNAME(GvSTASH(gv)) : "";
     if (GvSV(gv) && !is_imported(aTHX_ GvSV(gv), GvIMPORTED_SV(gv))) {
         see(aTHX_ GvSV(gv), owner, 0, "$", name);
         has_variables = 1;

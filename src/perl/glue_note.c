@@ -288,6 +288,20 @@ static U32 generation(HV *stash) {
     return meta ? meta->pkg_gen : 0;
 }
 
+/* Subs that were declared, and never had a body, or have lost it. */
+static PTR_TBL_t *bodiless;
+
+static int has_body(CV *cv) { return CvISXSUB(cv) || CvROOT(cv); }
+
+int cp_was_undefined(pTHX_ CV *cv) {
+    if (has_body(cv) || (bodiless && ptr_table_fetch(bodiless, cv)))
+        return 0;
+    if (!bodiless)
+        bodiless = ptr_table_new();
+    ptr_table_store(bodiless, cv, cv);
+    return 1;
+}
+
 static void note_stash(pTHX_ struct cp_head *head) {
     HV *stash = (HV *)head->sv;
     for (U32 i = 0; i < head->count * 2; i++)
@@ -310,6 +324,8 @@ static void note_stash(pTHX_ struct cp_head *head) {
         head->as.parts[head->count * 2] = SvREFCNT_inc_simple_NN(gv);
         head->as.parts[head->count * 2 + 1] = SvREFCNT_inc((SV *)cv);
         head->count++;
+        if (cv)
+            (void)cp_was_undefined(aTHX_ cv);
     }
     head->content = INT2PTR(void *, (UV)HvTOTALKEYS(stash));
 }

@@ -87,6 +87,8 @@ pub struct Host {
     pub settings: HostSettings,
     /// What holds for the plugins' calls, where somebody watches.
     pub guards: OnceCell<Rc<Guards>>,
+    /// Plugins whose variables cannot be exchanged, found before there were guards, and why.
+    pub(super) unfit: RefCell<Vec<(Vec<u8>, String)>>,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -117,6 +119,7 @@ impl Host {
             table: TableKeys::new(),
             settings,
             guards: OnceCell::new(),
+            unfit: RefCell::default(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));

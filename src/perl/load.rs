@@ -98,18 +98,20 @@ impl Host {
         named.map(|name| name.to_bytes()).collect()
     }
 
+    /// Lets the guards know which plugin is called in which hooks.
+    pub fn note_hooks(&self) {
+        if let Some(guards) = self.guards.get() {
+            for hook in Hook::ALL {
+                guards.note_hook(*hook, self.names_in(*hook).into_iter());
+            }
+        }
+    }
+
     /// The hooks in which a plugin is called that is to have a process for each session: a bit for
-    /// each hook's number.
+    /// each hook's number. Runs no Perl code.
     pub fn isolating_hooks(&self) -> u64 {
-        let Some(guards) = self.guards.get() else {
-            return 0;
-        };
-        let isolating = |hook: &&Hook| {
-            let mut names = self.names_in(**hook).into_iter();
-            names.any(|name| guards.isolates(&name))
-        };
-        let hooks = Hook::ALL.iter().filter(isolating);
-        hooks.fold(0, |all, hook| all | 1 << (*hook as u8))
+        let guards = self.guards.get();
+        guards.map_or(0, |guards| guards.isolating_hooks())
     }
 
     /// The mechanisms for which an auth hook is registered; `auth` stands for all.

@@ -28,12 +28,12 @@ pub mod stdio;
 #[rustfmt::skip]
 mod sys;
 pub mod turn;
+mod unfit;
 mod value;
 mod verbs;
 mod xs;
 
 pub use exchange::{forget, take_ends};
-pub use site::{Unfit, Why};
 pub use chain::{Chain, Progress};
 pub use load::{make, start};
 pub use methods::Values;

@@ -49,6 +49,7 @@ impl Host {
         drop(ended);
         self.owners.end_session();
         exchange::end()?;
+        self.tell_unfit();
         super::value::release_dropped()?;
         self.process_state.check_identity();
         self.process_state.restore()

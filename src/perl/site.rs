@@ -4,12 +4,14 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
+use std::os::unix::ffi::OsStrExt;
 
 use super::call::{Want, call_function};
 use super::host::Host;
 use super::sys;
 use super::value::Sv;
 use crate::hook::Hook;
+use crate::watch::Unfit;
 
 /// Packages of the host's own whose variables plugins may set.
 const OWN_PACKAGES: [&CStr; 9] = [
@@ -24,46 +26,13 @@ const OWN_PACKAGES: [&CStr; 9] = [
     c"Qpsmtpd::Utils",
 ];
 
-/// A plugin some of whose variables cannot be exchanged between sessions.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unfit {
-    /// Its name in the table of hooks; empty: a module's variable that no one plugin owns.
-    pub plugin: Vec<u8>,
-    pub why: Why,
-    /// The variable with its sigil, where it has a name.
-    pub variable: String,
-}
-
-/// Why a variable's contents cannot be exchanged.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
-    Tied,
-    Magical,
-    /// It is too large to be compared and set back at each turn, and changes.
-    TooLarge,
-}
-
-impl Unfit {
-    /// For the log: what is the matter.
-    pub fn reason(&self) -> String {
-        let variable = match self.variable.as_str() {
-            "" => "a variable".to_owned(),
-            name => format!("its variable {name}"),
-        };
-        match self.why {
-            Why::Tied => format!("{variable} is tied"),
-            Why::Magical => format!("{variable} has magic of a module's"),
-            Why::TooLarge => format!("{variable} with over 10000 elements has changed"),
-        }
-    }
-}
-
 /// See the module's description.
 #[derive(Default)]
 pub struct Site {
     /// The plugins' names in the table of hooks, by their numbers; the first stands for none.
     owners: RefCell<Vec<Vec<u8>>>,
     packages: RefCell<Vec<(Vec<u8>, u16)>>,
+    files: RefCell<Vec<(Vec<u8>, u16)>>,
     objects: RefCell<Vec<(Sv, u16)>>,
     noted: Cell<bool>,
 }
@@ -80,6 +49,24 @@ impl Site {
             owners.len() - 1
         });
         u16::try_from(number).unwrap_or(0)
+    }
+
+    /// The plugins that have to do with a variable of a package: its owner, and those whose text names
+    /// the package, as it may be a module's.
+    fn users_of(&self, owner: i64, package: &str) -> Vec<Vec<u8>> {
+        let mut users = vec![self.name_of(owner)];
+        for (file, other) in &*self.files.borrow() {
+            let name = self.name_of((*other).into());
+            if package.is_empty() || users.contains(&name) {
+                continue;
+            }
+            let text = std::fs::read(std::ffi::OsStr::from_bytes(file)).unwrap_or_default();
+            if memchr::memmem::find(&text, package.as_bytes()).is_some() {
+                users.push(name);
+            }
+        }
+        users.retain(|name| !name.is_empty());
+        users
     }
 
     fn name_of(&self, owner: i64) -> Vec<u8> {
@@ -101,6 +88,7 @@ impl Site {
         let owner = self.owner(plugin);
         // SAFETY: the ranges are copied.
         unsafe { sys::cp_site_file(file.as_ptr().cast(), file.len(), owner) }
+        self.files.borrow_mut().push((file.to_vec(), owner));
         let first = size();
         for package in packages {
             // SAFETY: as above.
@@ -154,9 +142,11 @@ impl Host {
     }
 
     /// Everything is loaded: what the site's variables hold now is what each session begins with.
-    /// `keeps` says which plugins' variables are the worker's.
-    pub fn note_site(&self, keeps: impl Fn(&[u8]) -> bool) -> Vec<Unfit> {
+    /// What cannot be exchanged waits for `take_unfit`.
+    pub fn note_site(&self) {
         let site = &self.site;
+        let guards = self.guards.get();
+        let keeps = |name: &[u8]| guards.is_some_and(|guards| guards.keeps(name));
         // SAFETY: the interpreter runs, and no Perl code runs now.
         unsafe { sys::cp_find_anew() }
         self.skip_table();
@@ -202,7 +192,9 @@ impl Host {
             unsafe { sys::cp_ends_of(list.into_raw()) }
         }
         site.noted.set(true);
-        self.take_unfit()
+        let found = self.found_unfit().into_iter();
+        let found = found.map(|(plugin, why, variable)| (plugin, why.reason(&variable)));
+        self.unfit.borrow_mut().extend(found);
     }
 
     /// The code in the table of hooks.
@@ -239,27 +231,36 @@ impl Host {
         unsafe { sys::cp_find_nothing_in(sys::cp_hooks()) }
     }
 
-    /// What was found to be unfit since the last time.
-    pub fn take_unfit(&self) -> Vec<Unfit> {
+    /// In a session: what was found to be unfit counts for all workers.
+    pub(super) fn tell_unfit(&self) {
+        for (plugin, why, variable) in self.found_unfit() {
+            self.mark_unfit(&plugin, why, &variable);
+        }
+    }
+
+    /// The variables that were found to be unfit since the last time, for each plugin that has to do
+    /// with them: its name, the reason, the variable.
+    fn found_unfit(&self) -> Vec<(Vec<u8>, Unfit, String)> {
         // SAFETY: an array of the caller's, or null.
         let Some(list) = Sv::own(unsafe { sys::cp_unfit() }) else {
             return Vec::new();
         };
         let list = list.reference();
-        let one = |entry: Sv| {
-            let why = match entry.array_get(1)?.as_int() as u32 {
-                sys::CP_UNFIT_TIED => Why::Tied,
-                sys::CP_UNFIT_MAGICAL => Why::Magical,
-                _ => Why::TooLarge,
+        let mut found = Vec::new();
+        for entry in (0..list.array_len()).filter_map(|at| list.array_get(at)) {
+            let field = |at| entry.array_get(at).unwrap_or_else(Sv::undef);
+            let text = |at| String::from_utf8_lossy(&field(at).to_bytes()).into_owned();
+            let (owner, variable, package) = (field(0).as_int(), text(2), text(3));
+            let (why, variable) = match field(1).as_int() as u32 {
+                sys::CP_UNFIT_TIED => (Unfit::Tied, variable),
+                sys::CP_UNFIT_MAGICAL => (Unfit::Magical, variable),
+                sys::CP_UNFIT_CODE => (Unfit::Other, format!("its sub {variable} was undefined")),
+                _ => (Unfit::TooLarge, variable),
             };
-            let variable = entry.array_get(2)?.to_bytes();
-            Some(Unfit {
-                plugin: self.site.name_of(entry.array_get(0)?.as_int()),
-                why,
-                variable: String::from_utf8_lossy(&variable).into_owned(),
-            })
-        };
-        let entries = (0..list.array_len()).filter_map(|at| list.array_get(at));
-        entries.filter_map(one).collect()
+            for plugin in self.site.users_of(owner, &package) {
+                found.push((plugin, why, variable.clone()));
+            }
+        }
+        found
     }
 }

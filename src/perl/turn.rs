@@ -39,8 +39,10 @@ impl Host {
         stdio::flush();
         let handles = stdio::keep();
         let changes = self.process_state.take()?;
+        let contents = exchange::set_aside();
+        self.tell_unfit();
         Ok(Belongings {
-            contents: exchange::set_aside(),
+            contents,
             late: self.owners.set_aside(),
             config: self.config_hook.set_aside(),
             port: self.enter(idle),

@@ -1,7 +1,7 @@
 //! What holds for each plugin's calls: their place on the worker's page, their time, what their
 //! failure means for the session. Does not end a call that takes too long, except a native one.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,20 +10,21 @@ use rustc_hash::FxHashMap;
 
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
-use crate::watch::{self, Call, End, Place, Rule, Spot};
+use crate::watch::{self, Call, End, Place, Rule, Sharing, Spot};
 
 /// What holds for the calls of one plugin in one hook.
 #[derive(Debug)]
 pub struct Guard {
     spot: Spot,
     on_error: Option<OnError>,
-    isolate: bool,
+    /// No other session is to come to a process in which it was called.
+    isolate: Cell<bool>,
 }
 
 impl Guard {
     /// The plugin is called.
     pub fn begin(&self) -> Call<'_> {
-        if self.isolate {
+        if self.isolate.get() || watch::is_unshared(self.spot.place.plugin) {
             watch::wear_out();
         }
         watch::begin(&self.spot)
@@ -128,6 +129,9 @@ fn verdict(on_error: OnError) -> Option<Verdict> {
     }
 }
 
+/// What native plugins' names begin with.
+const NATIVE: &[u8] = b"native/";
+
 type ByName = FxHashMap<Vec<u8>, Rc<Guard>>;
 
 /// The guards of all plugins.
@@ -137,6 +141,10 @@ pub struct Guards {
     /// The plugins' names in the table of hooks; a place is a plugin's number.
     plugins: Vec<String>,
     known: RefCell<FxHashMap<Hook, ByName>>,
+    /// The hooks of each plugin when all were loaded: a bit for each hook's number.
+    hooks: RefCell<Vec<u64>>,
+    /// Plugins whose variables cannot be exchanged, as was found here, and why.
+    unfit: RefCell<FxHashMap<Vec<u8>, String>>,
 }
 
 impl Guards {
@@ -152,7 +160,7 @@ impl Guards {
         Guards {
             settings,
             plugins,
-            known: RefCell::default(),
+            ..Guards::default()
         }
     }
 
@@ -174,14 +182,87 @@ impl Guards {
         (0..).zip(&self.plugins).filter_map(rule).collect()
     }
 
-    /// Whether a process that has called the plugin is to serve one session only.
-    pub fn isolates(&self, name: &[u8]) -> bool {
-        self.settings.of(name).isolate
+    /// A plugin's number.
+    pub fn number(&self, name: &[u8]) -> Option<u16> {
+        let mut plugins = self.plugins.iter();
+        let number = plugins.position(|plugin| plugin.as_bytes() == name)?;
+        u16::try_from(number).ok()
     }
 
-    /// Whether the variables of a plugin's file are the worker's.
-    pub fn keeps(&self, _name: &[u8]) -> bool {
-        false
+    /// Whether a process that has called the plugin is to serve one session only.
+    pub fn isolates(&self, name: &[u8]) -> bool {
+        self.isolates_here(name) || (self.number(name)).is_some_and(watch::is_unshared)
+    }
+
+    /// The same as far as it was not found by another process.
+    fn isolates_here(&self, name: &[u8]) -> bool {
+        let setting = self.settings.of(name);
+        setting.isolate || (!setting.keep && self.unfit.borrow().contains_key(name))
+    }
+
+    /// Whether the variables of the plugin's file are the worker's, and live on from session to
+    /// session. Native plugins have none that are looked at.
+    pub fn keeps(&self, name: &[u8]) -> bool {
+        let setting = self.settings.of(name);
+        setting.keep && !setting.isolate && !name.starts_with(NATIVE)
+    }
+
+    /// The plugin's variables cannot be exchanged, for this reason ("its variable %x is tied"): it
+    /// is isolated from now on, unless it keeps its variables. Gives the line for the log, and
+    /// whether that is a warning; `None` where nothing changes.
+    pub fn set_unfit(&self, name: &[u8], reason: &str) -> Option<(String, bool)> {
+        if self.settings.of(name).isolate || self.unfit.borrow().contains_key(name) {
+            return None;
+        }
+        let mut unfit = self.unfit.borrow_mut();
+        unfit.insert(name.to_vec(), reason.to_owned());
+        drop(unfit);
+        let kept = self.keeps(name);
+        for guards in self.known.borrow().values() {
+            if let Some(guard) = guards.get(name) {
+                guard.isolate.set(!kept);
+            }
+        }
+        let line = watch::unfit_line(&String::from_utf8_lossy(name), reason, kept);
+        Some((line, !kept))
+    }
+
+    /// How the sessions of a worker share each plugin, by their numbers.
+    pub fn sharing(&self) -> Vec<Sharing> {
+        let sharing = |name: &String| {
+            let name = name.as_bytes();
+            if self.settings.of(name).isolate {
+                return Sharing::Isolated;
+            }
+            if self.keeps(name) {
+                return Sharing::Keeps;
+            }
+            match self.unfit.borrow().get(name) {
+                Some(reason) => Sharing::OwnWorkers {
+                    reason: reason.clone(),
+                },
+                None => Sharing::Shared,
+            }
+        };
+        self.plugins.iter().map(sharing).collect()
+    }
+
+    /// These plugins are called in this hook.
+    pub fn note_hook(&self, hook: Hook, names: impl Iterator<Item = Vec<u8>>) {
+        let mut hooks = self.hooks.borrow_mut();
+        hooks.resize(self.plugins.len(), 0);
+        for number in names.filter_map(|name| self.number(&name)) {
+            hooks[usize::from(number)] |= 1 << (hook as u8);
+        }
+    }
+
+    /// The hooks in which a plugin is called that is to have a process for each session: a bit for
+    /// each hook's number.
+    pub fn isolating_hooks(&self) -> u64 {
+        let hooks = self.hooks.borrow();
+        let isolating =
+            (self.plugins.iter().zip(&*hooks)).filter(|(name, _)| self.isolates(name.as_bytes()));
+        isolating.fold(0, |all, (_, hooks)| all | hooks)
     }
 
     /// What holds for a plugin in a hook.
@@ -191,13 +272,10 @@ impl Guards {
         if let Some(guard) = known.get(name) {
             return guard.clone();
         }
-        let mut plugins = self.plugins.iter();
         // One that came later has the number after the last.
-        let number = plugins
-            .position(|plugin| plugin.as_bytes() == name)
-            .unwrap_or(self.plugins.len());
+        let next = || u16::try_from(self.plugins.len()).unwrap_or(u16::MAX);
         let place = Place {
-            plugin: u16::try_from(number).unwrap_or(u16::MAX),
+            plugin: self.number(name).unwrap_or_else(next),
             hook: hook as u8,
             native,
         };
@@ -209,7 +287,7 @@ impl Guards {
                 setting.quarantine.is_some(),
             ),
             on_error: setting.on_error,
-            isolate: setting.isolate,
+            isolate: Cell::new(self.isolates_here(name)),
         });
         known.insert(name.to_vec(), guard.clone());
         guard
@@ -229,7 +307,7 @@ mod tests {
         Guard {
             spot: Spot::new(place, milliseconds, false),
             on_error: None,
-            isolate: false,
+            isolate: Cell::default(),
         }
     }
 
@@ -298,5 +376,82 @@ mod tests {
         let guard = guards.of(b"a", Hook::Rcpt, false);
         assert_eq!(guard.limit(), Some(Duration::from_secs(120)));
         assert!(Rc::ptr_eq(&guard, &guards.of(b"a", Hook::Rcpt, false)));
+    }
+
+    fn guards(settings: &str) -> Guards {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("plugin_settings"), settings).unwrap();
+        let config = crate::config::ConfigDir::new(vec![dir.path().to_path_buf()]);
+        let place = crate::config::Place {
+            file: dir.path().join("plugins").into(),
+            line: 1,
+        };
+        let lines = ["a", "b", "c", "native/n"].map(|name| crate::config::PluginLine {
+            name: name.into(),
+            args: Vec::new(),
+            text: name.into(),
+            place: place.clone(),
+        });
+        let settings = PluginSettings::load(&config, lines.iter()).unwrap();
+        let names = lines.iter().map(|line| line.name.clone());
+        let guards = Guards::new(settings, names);
+        let names = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
+        let all: Vec<Vec<u8>> = names(&["a", "b", "native/n"]);
+        guards.note_hook(Hook::Rcpt, all.into_iter());
+        guards.note_hook(Hook::Mail, names(&["b", "b"]).into_iter());
+        guards
+    }
+
+    #[test]
+    fn plugins_keep_their_variables_unless_they_are_isolated_or_native() {
+        let guards = guards("* keep\nb isolate\n");
+        assert!(guards.keeps(b"a") && !guards.keeps(b"b") && !guards.keeps(b"native/n"));
+        let (shared, keeps) = (Sharing::Shared, Sharing::Keeps);
+        let expected = [keeps.clone(), Sharing::Isolated, keeps, shared];
+        assert_eq!(guards.sharing(), expected);
+    }
+
+    #[test]
+    fn an_unfit_plugin_is_isolated_also_where_its_guard_is_known_already() {
+        let guards = guards("a keep\nc isolate\n");
+        let [a, b] = [b"a", b"b"].map(|name| guards.of(name, Hook::Rcpt, false));
+        assert_eq!(guards.isolating_hooks(), 0);
+        let (told, warns) = guards.set_unfit(b"b", "its variable %x is tied").unwrap();
+        assert!(warns);
+        assert_eq!(
+            told,
+            "plugin b: its variable %x is tied, so it cannot be shared between sessions: its \
+             sessions get workers of their own (plugin_settings: keep, isolate)"
+        );
+        assert_eq!(guards.set_unfit(b"b", "its variable @y is tied"), None);
+        assert_eq!(guards.set_unfit(b"c", "its variable @y is tied"), None);
+        let (_, warns) = guards.set_unfit(b"a", "its variable %x is tied").unwrap();
+        assert!(!warns && !guards.isolates(b"a") && guards.isolates(b"b"));
+        let bits = 1 << Hook::Rcpt as u8 | 1 << Hook::Mail as u8;
+        assert_eq!(guards.isolating_hooks(), bits);
+        watch::attach(Box::leak(crate::watch::Page::empty()));
+        a.begin().end(End::Returned);
+        assert!(!watch::is_worn());
+        b.begin().end(End::Returned);
+        assert!(watch::is_worn());
+        let reason = "its variable %x is tied".to_owned();
+        assert_eq!(guards.sharing()[1], Sharing::OwnWorkers { reason });
+    }
+
+    #[test]
+    fn a_plugin_that_another_process_has_marked_is_isolated_here() {
+        let guards = guards("");
+        let guard = guards.of(b"b", Hook::Rcpt, false);
+        watch::attach(Box::leak(crate::watch::Page::empty()));
+        let ledger: &'static crate::watch::Ledger = Box::leak(crate::watch::Ledger::empty());
+        watch::attach_ledger(ledger);
+        guard.begin().end(End::Returned);
+        assert!(!watch::is_worn() && !guards.isolates(b"b"));
+        ledger.mark_unfit(guards.number(b"b").unwrap(), watch::Unfit::Tied, "%x");
+        assert!(guards.isolates(b"b") && !guards.isolates(b"a"));
+        let bits = 1 << Hook::Rcpt as u8 | 1 << Hook::Mail as u8;
+        assert_eq!(guards.isolating_hooks(), bits);
+        guard.begin().end(End::Returned);
+        assert!(watch::is_worn());
     }
 }

@@ -1,5 +1,5 @@
-//! The zygote's side of the ledger: makes it where a plugin may be put into quarantine. Its workers
-//! inherit the mapping; the supervisor gets the memory.
+//! The zygote's side of the ledger: makes it where there are plugins. Its workers inherit the
+//! mapping; the supervisor gets the memory.
 
 #![forbid(unsafe_code)]
 
@@ -7,11 +7,12 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use super::process::SharedLedger;
-use crate::watch::{self, Rule};
+use crate::watch::{self, Rule, Sharing};
 
-/// Makes the ledger of this generation for these rules. `None` where there are none.
-pub(super) fn make(rules: &[Rule]) -> io::Result<Option<OwnedFd>> {
-    if rules.is_empty() {
+/// Makes the ledger of this generation for these rules, and for plugins that are shared so. `None`
+/// where there are none.
+pub(super) fn make(rules: &[Rule], sharing: &[Sharing]) -> io::Result<Option<OwnedFd>> {
+    if rules.is_empty() && sharing.is_empty() {
         return Ok(None);
     }
     let memory = SharedLedger::create()?;
@@ -22,6 +23,10 @@ pub(super) fn make(rules: &[Rule]) -> io::Result<Option<OwnedFd>> {
             "there are too many plugins: {left_out} of them, the last to be loaded, cannot be put \
              into quarantine"
         );
+    }
+    for (plugin, sharing) in (0u16..).zip(sharing) {
+        // One without a place is not in the status.
+        ledger.set_sharing(plugin, sharing);
     }
     watch::attach_ledger(ledger);
     Ok(Some(memory))

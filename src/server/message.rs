@@ -33,8 +33,8 @@ pub(super) enum FromZygote {
     Ready { protocol: u32, facts: LoadFacts },
     /// Loading failed; lines for the user.
     Failed { message: String },
-    /// Before `Ready`: what the numbers on the workers' pages stand for. Where plugins can be put
-    /// into quarantine, the memory of the ledger comes as the descriptor.
+    /// Before `Ready`: what the numbers on the workers' pages stand for. Where there are plugins, the
+    /// memory of the ledger comes as the descriptor.
     Names { names: Names },
     /// This is being loaded from now on.
     Loading { what: String },

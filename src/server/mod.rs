@@ -34,7 +34,8 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    QuarantineStatus, SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
+    QuarantineStatus, SessionStatus, SharingKind, SharingStatus, Status, WorkerState, WorkerStatus,
+    ask, control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
@@ -86,6 +87,11 @@ pub trait Engine {
 
     /// Which plugins are not called for some time when they have failed too often.
     fn quarantine_rules(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Rule> {
+        Vec::new()
+    }
+
+    /// How the sessions of a worker share each plugin, in the order of their names.
+    fn sharing(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Sharing> {
         Vec::new()
     }
 

@@ -47,6 +47,8 @@ pub(super) struct Worker {
     pub(super) born: Instant,
     /// It was told to end, or said that it will.
     pub(super) dismissed: bool,
+    /// Another one stands in for it already, while it ends its sessions.
+    replaced: bool,
     /// Its link is closed from its side: no session can be given to it.
     broken: bool,
 }
@@ -78,6 +80,7 @@ impl Worker {
             served: 0,
             born: Instant::now(),
             dismissed: false,
+            replaced: false,
             broken: false,
         })
     }
@@ -109,6 +112,11 @@ impl Worker {
         let goes_on = !self.dismissed && !self.broken;
         let shared = self.forked_by.is_none() && self.alone.is_none();
         goes_on && shared && self.sessions.len() < most
+    }
+
+    /// Whether it is one of the workers that there may be at a time.
+    fn counts(&self) -> bool {
+        self.forked_by.is_none() && !self.replaced
     }
 
     pub(super) fn tell(
@@ -252,12 +260,23 @@ impl Workers {
             .count()
     }
 
-    /// Those of a generation that were not forked for one session.
+    /// Those that were neither forked for one session nor replaced.
+    pub(super) fn shared(&self) -> usize {
+        self.all.values().filter(|worker| worker.counts()).count()
+    }
+
+    /// Those of a generation among them.
     pub(super) fn shared_of(&self, generation: u64) -> usize {
-        let workers = self.all.values();
-        workers
-            .filter(|worker| worker.generation == generation && worker.forked_by.is_none())
-            .count()
+        let counts = |worker: &&Worker| worker.generation == generation && worker.counts();
+        self.all.values().filter(counts).count()
+    }
+
+    /// Others are to stand in for these, at once.
+    pub(super) fn replace(&mut self, chosen: impl Fn(&Worker) -> bool) {
+        for worker in self.all.values_mut() {
+            worker.replaced |= chosen(worker);
+        }
+        self.dismiss_all(false, chosen);
     }
 
     /// A worker without sessions.

@@ -77,10 +77,11 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         protocol: PROTOCOL,
         facts,
     };
-    let ledger = match ledger::make(&engine.quarantine_rules(&loaded)) {
+    let ledger = match ledger::make(&engine.quarantine_rules(&loaded), &engine.sharing(&loaded)) {
         Ok(ledger) => ledger,
         Err(error) => {
-            let message = format!("camelpost: cannot make memory for the quarantine: {error}");
+            let message =
+                format!("camelpost: cannot make the memory that its workers share: {error}");
             let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
             return 1;
         }

@@ -1,15 +1,20 @@
 //! The page of memory that the supervisor and all workers of a generation share: how often each
-//! plugin has failed in a row, and which plugins are therefore not called for now. Knows no names,
-//! and not what stands in for a plugin that is not called.
+//! plugin has failed in a row, and which plugins are therefore not called for now; which plugins
+//! cannot be shared by the sessions of a worker. Knows no names, and not what stands in for a plugin
+//! that is not called.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::page::Place;
+use super::unfit::{Mark, Sharing, Unfit, Unshared};
 
 /// Plugins of which account is kept.
 const PLUGINS: usize = 512;
 /// Hooks of each of them.
 const HOOKS: usize = 64;
+/// What an entry says of the settings for sharing.
+const ISOLATED: u32 = 1;
+const KEEPS: u32 = 2;
 /// Out until a reload.
 const FOR_GOOD: u64 = u64::MAX;
 
@@ -27,6 +32,10 @@ struct Entry {
     times: AtomicU32,
     /// Failures in a row, by hook.
     streaks: [AtomicU32; HOOKS],
+    /// One of the two above, or 0.
+    sharing: AtomicU32,
+    /// Why its variables cannot be exchanged.
+    mark: Mark,
 }
 
 /// See the module's description. Zeroed memory is a ledger without rules.
@@ -36,6 +45,8 @@ pub struct Ledger {
     changes: AtomicU32,
     /// Entries from this one on have no rule.
     used: AtomicU32,
+    /// The plugins that cannot be shared, and are to be treated so.
+    unshared: Unshared<{ PLUGINS / 64 }>,
     entries: [Entry; PLUGINS],
 }
 
@@ -61,6 +72,17 @@ pub struct Out {
     pub times: u32,
 }
 
+/// What has come of a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Marked {
+    /// All processes know it.
+    Unshared,
+    /// It stays shared, as it keeps its variables.
+    Kept,
+    /// The ledger has no place for the plugin.
+    NoPlace,
+}
+
 impl Out {
     /// Where it failed last.
     pub fn place(&self) -> Place {
@@ -82,10 +104,13 @@ impl Ledger {
             hook: AtomicU32::new(0),
             times: AtomicU32::new(0),
             streaks: std::array::from_fn(|_| AtomicU32::new(0)),
+            sharing: AtomicU32::new(0),
+            mark: Mark::none(),
         };
         Box::new(Ledger {
             changes: AtomicU32::new(0),
             used: AtomicU32::new(0),
+            unshared: Unshared::none(),
             entries: std::array::from_fn(|_| entry()),
         })
     }
@@ -183,6 +208,67 @@ impl Ledger {
         .collect()
     }
 
+    /// To be called before anybody else has the ledger. False if it has no place for the plugin.
+    pub fn set_sharing(&self, plugin: u16, sharing: &Sharing) -> bool {
+        let Some(entry) = self.entry(plugin) else {
+            return false;
+        };
+        match sharing {
+            Sharing::Shared => {}
+            Sharing::Isolated => entry.sharing.store(ISOLATED, Ordering::Relaxed),
+            Sharing::Keeps => entry.sharing.store(KEEPS, Ordering::Relaxed),
+            Sharing::OwnWorkers { reason } => {
+                self.mark_unfit(plugin, Unfit::Other, reason);
+            }
+        }
+        true
+    }
+
+    /// How a plugin is shared; `None` where no account of it is kept.
+    pub fn sharing(&self, plugin: u16) -> Option<Sharing> {
+        let entry = self.entry(plugin)?;
+        Some(match entry.sharing.load(Ordering::Relaxed) {
+            ISOLATED => Sharing::Isolated,
+            KEEPS => Sharing::Keeps,
+            _ => match entry.mark.read() {
+                Some(reason) => Sharing::OwnWorkers { reason },
+                None => Sharing::Shared,
+            },
+        })
+    }
+
+    /// A variable of the plugin cannot be exchanged, for this reason. From now on all processes
+    /// treat it as isolated, unless it keeps its variables. Beyond the first time this does nothing.
+    pub fn mark_unfit(&self, plugin: u16, why: Unfit, variable: &str) -> Marked {
+        let Some(entry) = self.entry(plugin) else {
+            return Marked::NoPlace;
+        };
+        entry.mark.write(why, variable);
+        if entry.sharing.load(Ordering::Relaxed) == KEEPS {
+            self.unshared.note();
+            return Marked::Kept;
+        }
+        self.unshared.set(plugin);
+        Marked::Unshared
+    }
+
+    /// Whether a plugin was marked, and is to be treated as isolated.
+    pub fn is_unshared(&self, plugin: u16) -> bool {
+        self.unshared.has(plugin)
+    }
+
+    /// Changes whenever a plugin is marked.
+    pub fn marks(&self) -> u32 {
+        self.unshared.changes()
+    }
+
+    /// The first of so many plugins that were marked, with the reasons.
+    pub fn unfit(&self, plugins: usize) -> Vec<(u16, String)> {
+        let numbered = (0u16..).zip(self.entries.iter().take(plugins));
+        let marked = numbered.filter_map(|(plugin, entry)| Some((plugin, entry.mark.read()?)));
+        marked.collect()
+    }
+
     fn entry(&self, plugin: u16) -> Option<&Entry> {
         self.entries.get(usize::from(plugin))
     }
@@ -276,5 +362,52 @@ mod tests {
             seconds: 0,
         };
         assert!(!ledger.set(rule));
+    }
+
+    #[test]
+    fn a_mark_counts_unless_the_plugin_keeps_its_variables() {
+        let ledger = Ledger::empty();
+        assert!(
+            ledger.set_sharing(1, &Sharing::Keeps) && ledger.set_sharing(2, &Sharing::Isolated)
+        );
+        let reason = "its variable %cache is tied".to_owned();
+        let at_load = Sharing::OwnWorkers { reason };
+        assert!(ledger.set_sharing(3, &at_load));
+        let marks = ledger.marks();
+        let mark = |plugin| ledger.mark_unfit(plugin, Unfit::Tied, "%cache");
+        assert_eq!([mark(0), mark(0)], [Marked::Unshared; 2]);
+        assert_eq!(ledger.marks(), marks + 1);
+        assert_eq!(mark(1), Marked::Kept);
+        assert_ne!(ledger.marks(), marks + 1);
+        let unshared = (0..5).filter(|plugin| ledger.is_unshared(*plugin));
+        assert_eq!(unshared.collect::<Vec<u16>>(), [0, 3]);
+        let shared: Vec<_> = (0..5).filter_map(|plugin| ledger.sharing(plugin)).collect();
+        let expected = [
+            at_load.clone(),
+            Sharing::Keeps,
+            Sharing::Isolated,
+            at_load,
+            Sharing::Shared,
+        ];
+        assert_eq!(shared, expected);
+        let marked: Vec<u16> = ledger
+            .unfit(5)
+            .into_iter()
+            .map(|(plugin, _)| plugin)
+            .collect();
+        assert_eq!(marked, [0, 1, 3]);
+    }
+
+    #[test]
+    fn plugins_without_a_place_cannot_be_marked() {
+        let ledger = Ledger::empty();
+        for plugin in [PLUGINS as u16, u16::MAX] {
+            let marked = ledger.mark_unfit(plugin, Unfit::Tied, "%x");
+            assert_eq!(marked, Marked::NoPlace);
+            assert!(!ledger.is_unshared(plugin));
+            assert!(!ledger.set_sharing(plugin, &Sharing::Keeps));
+            assert_eq!(ledger.sharing(plugin), None);
+        }
+        assert_eq!(ledger.marks(), 0);
     }
 }

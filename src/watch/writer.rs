@@ -4,11 +4,12 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::ledger::Ledger;
+use super::ledger::{Ledger, Marked};
 use super::now;
 use super::page::{Page, Place, ROWS, Row, SLOTS, VERDICTS};
 use super::queue::QueueOutcome;
 use super::sums::bucket;
+use super::unfit::Unfit;
 
 struct Writer {
     page: &'static Page,
@@ -102,6 +103,29 @@ pub fn is_out(spot: &Spot) -> bool {
         && LEDGER
             .get()
             .is_some_and(|ledger| ledger.is_out(spot.place.plugin, now))
+}
+
+/// A variable of a plugin, by its number, cannot be exchanged between sessions: all workers of the
+/// generation treat it as isolated from now on, and this process, in which it ran, serves no other
+/// session. `None` where there is no ledger, and so no other session.
+pub fn mark_unfit(plugin: u16, why: Unfit, variable: &str) -> Option<Marked> {
+    let marked = LEDGER.get()?.mark_unfit(plugin, why, variable);
+    if marked != Marked::Kept {
+        wear_out();
+    }
+    Some(marked)
+}
+
+/// Whether a plugin, by its number, was marked as unfit to be shared.
+pub fn is_unshared(plugin: u16) -> bool {
+    LEDGER
+        .get()
+        .is_some_and(|ledger| ledger.is_unshared(plugin))
+}
+
+/// Changes whenever a plugin is marked so.
+pub fn marks() -> u32 {
+    LEDGER.get().map_or(0, Ledger::marks)
 }
 
 /// How a call has ended.
@@ -454,5 +478,21 @@ mod tests {
         assert!(!is_out(&counted));
         begin(&counted).end(End::Late);
         assert!(is_out(&counted) && !is_out(&other));
+    }
+
+    #[test]
+    fn a_mark_wears_its_process_out_unless_the_plugin_keeps_its_variables() {
+        use super::super::unfit::Sharing;
+        assert_eq!(mark_unfit(0, Unfit::Tied, "%x"), None);
+        page();
+        let ledger: &'static Ledger = Box::leak(Ledger::empty());
+        ledger.set_sharing(1, &Sharing::Keeps);
+        attach_ledger(ledger);
+        assert_eq!(mark_unfit(1, Unfit::Tied, "%x"), Some(Marked::Kept));
+        assert!(!is_worn() && !is_unshared(1));
+        let before = marks();
+        assert_eq!(mark_unfit(0, Unfit::Tied, "%x"), Some(Marked::Unshared));
+        assert!(is_worn() && is_unshared(0));
+        assert_ne!(marks(), before);
     }
 }

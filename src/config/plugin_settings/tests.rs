@@ -38,6 +38,7 @@ fn without_the_file_a_call_may_take_two_minutes() {
         timeout: 120,
         on_error: None,
         isolate: false,
+        keep: false,
         quarantine: None,
     };
     assert_eq!(settings.of(b"rcpt_ok"), setting);
@@ -73,6 +74,17 @@ fn a_plugin_is_named_as_in_plugins_or_as_in_the_table_of_hooks() {
 }
 
 #[test]
+fn a_plugin_keeps_its_variables_where_its_own_line_or_that_for_all_says_so() {
+    let settings = load("rcpt_ok keep\ncheck:1 isolate\ncheck:1 keep\n").unwrap();
+    let of = |name: &[u8]| settings.of(name);
+    assert!(of(b"rcpt_ok").keep && !of(b"rcpt_ok").isolate);
+    assert!(of(b"check_3a1").keep && of(b"check_3a1").isolate);
+    assert!(!of(b"My::Own").keep);
+    let settings = load("* keep\nrcpt_ok timeout 5\n").unwrap();
+    assert!(settings.of(b"rcpt_ok").keep && settings.of(b"My::Own").keep);
+}
+
+#[test]
 fn zero_is_any_time() {
     assert_eq!(load("* timeout 0").unwrap().of(b"rcpt_ok").timeout, 0);
 }
@@ -95,14 +107,15 @@ fn what_is_not_understood_is_refused_with_file_and_line() {
         "rcpt_ok timeout 5 6",
         "rcpt_ok on_error ignore",
         "rcpt_ok isolate yes",
+        "rcpt_ok keep yes",
         "rcpt_ok quarantine",
         "rcpt_ok quarantine 1 2 3",
     ] {
         let error = load(line).unwrap_err();
         let expected = format!(
             "DIR/plugin_settings:1: the line is \"{line}\"; it must be NAME timeout SECONDS, NAME \
-             on_error skip, defer or deny, NAME quarantine FAILURES [SECONDS], or NAME isolate, where NAME is a plugin's name as in the \
-             file plugins, or * for all"
+             on_error skip, defer or deny, NAME quarantine FAILURES [SECONDS], NAME isolate, or NAME \
+             keep, where NAME is a plugin's name as in the file plugins, or * for all"
         );
         assert_eq!(error, expected);
     }
@@ -133,7 +146,10 @@ fn what_is_set_twice_is_refused() {
         "DIR/plugin_settings:3: \"rcpt_ok timeout 6\" sets what DIR/plugin_settings:1 has set; \
          remove one of them"
     );
-    assert!(load("check:1 isolate\ncheck_3a1 isolate").is_err());
+    for word in ["isolate", "keep"] {
+        assert!(load(&format!("check:1 {word}\ncheck_3a1 {word}")).is_err());
+        assert!(load(&format!("* {word}\n* {word}")).is_err());
+    }
 }
 
 #[test]

@@ -115,6 +115,9 @@ pub struct Status {
     /// that took longest first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugins: Option<Vec<PluginStatus>>,
+    /// With those: how the sessions of a worker share each plugin, in the order of their loading.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sharing: Option<Vec<SharingStatus>>,
 }
 
 /// As the command line gave them; 0 is any number.
@@ -244,6 +247,29 @@ pub struct QuarantineStatus {
     pub failures: u64,
     /// When it is called again; none: after a reload.
     pub seconds_left: Option<u64>,
+}
+
+/// How a plugin is shared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SharingStatus {
+    pub generation: u64,
+    pub plugin: String,
+    pub sharing: SharingKind,
+    /// Why it has workers of its own.
+    pub reason: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharingKind {
+    /// What it keeps is exchanged with each turn of a session.
+    Shared,
+    /// plugin_settings isolates it.
+    Isolated,
+    /// plugin_settings leaves the variables of its file to the worker.
+    Keeps,
+    /// As isolated: its variables cannot be exchanged.
+    OwnWorkers,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

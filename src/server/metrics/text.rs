@@ -4,7 +4,7 @@
 
 use std::fmt::{Display, Write};
 
-use super::super::control::{PluginStatus, Status, WorkerState};
+use super::super::control::{PluginStatus, SharingKind, SharingStatus, Status, WorkerState};
 
 pub(super) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -69,6 +69,7 @@ pub(super) fn metrics(status: &Status) -> String {
     workers(&mut page, status);
     loads(&mut page, status);
     quarantine(&mut page, status);
+    own_workers(&mut page, status.sharing.as_deref().unwrap_or_default());
     plugins(&mut page, status.plugins.as_deref().unwrap_or_default());
     page.0
 }
@@ -252,6 +253,27 @@ fn quarantine(page: &mut Page, status: &Status) {
     }
 }
 
+fn own_workers(page: &mut Page, sharing: &[SharingStatus]) {
+    let name = "camelpost_plugin_own_workers";
+    let help = "Plugins whose sessions have workers of their own, each with 1; unfit: as its \
+                variables cannot be exchanged.";
+    page.metric(name, "gauge", help);
+    for one in sharing {
+        let cause = match one.sharing {
+            SharingKind::Isolated => "settings",
+            SharingKind::OwnWorkers => "unfit",
+            SharingKind::Shared | SharingKind::Keeps => continue,
+        };
+        let generation = one.generation.to_string();
+        let labels = [
+            ("plugin", one.plugin.as_str()),
+            ("cause", cause),
+            ("generation", generation.as_str()),
+        ];
+        page.sample(name, &labels, 1);
+    }
+}
+
 fn plugins(page: &mut Page, plugins: &[PluginStatus]) {
     let failed = "camelpost_plugin_calls_failed_total";
     page.metric(
@@ -353,6 +375,36 @@ mod tests {
                 page.0
             );
         }
+    }
+
+    #[test]
+    fn plugins_with_workers_of_their_own_are_there_with_the_cause() {
+        let mut page = Page::default();
+        let all = [
+            ("a", SharingKind::Shared),
+            ("b", SharingKind::Isolated),
+            ("c", SharingKind::Keeps),
+            ("d", SharingKind::OwnWorkers),
+        ];
+        let all = all.map(|(plugin, sharing)| SharingStatus {
+            generation: 2,
+            plugin: plugin.to_owned(),
+            sharing,
+            reason: None,
+        });
+        own_workers(&mut page, &all);
+        let samples: Vec<&str> = page
+            .0
+            .lines()
+            .filter(|line| !line.starts_with('#'))
+            .collect();
+        let expected = [("b", "settings"), ("d", "unfit")].map(|(plugin, cause)| {
+            format!(
+                "camelpost_plugin_own_workers{{plugin=\"{plugin}\",cause=\"{cause}\",\
+                 generation=\"2\"}} 1"
+            )
+        });
+        assert_eq!(samples, expected);
     }
 
     #[test]

@@ -242,6 +242,7 @@ impl Supervisor<'_> {
             quarantined: self.quarantine_list(),
             sessions: with_sessions.then(|| self.session_list()),
             plugins: with_plugins.then(|| plugin_list(self.sums())),
+            sharing: with_plugins.then(|| self.sharing_list()),
         }
     }
 

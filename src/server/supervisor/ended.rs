@@ -121,7 +121,7 @@ impl Supervisor<'_> {
             true => None,
             false => self.blame(&worker),
         };
-        self.look_at_quarantines();
+        self.look_at_ledgers();
         self.gone_with_sessions(number, &worker);
         let pid = worker.pid;
         let running = match culprit {

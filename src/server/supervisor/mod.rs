@@ -11,6 +11,7 @@ mod long;
 mod memory;
 mod placement;
 mod quarantine;
+mod sharing;
 mod stopping;
 mod upgrading;
 mod watchdog;
@@ -353,7 +354,7 @@ impl<'a> Supervisor<'a> {
     fn time_is_up(&mut self) {
         self.watch_calls();
         self.watch_memory();
-        self.look_at_quarantines();
+        self.look_at_ledgers();
         if let Some(stop) = &self.stop {
             if stop.next <= Instant::now() {
                 self.stop_harder();

@@ -70,6 +70,8 @@ impl Supervisor<'_> {
     /// Gives waiting clients to workers, and sees to it that there will be enough of those.
     pub(super) fn place_waiting(&mut self) {
         self.look_again = None;
+        // A worker in which a plugin has just left what cannot be exchanged is not to be chosen.
+        self.look_at_sharing();
         while !self.waiting.is_empty()
             && let Some(worker) = self.next_worker()
             && let Some(client) = self.waiting.pop_front()
@@ -151,7 +153,7 @@ impl Supervisor<'_> {
     pub(super) fn free_processes(&self) -> usize {
         let generations = self.generations.values();
         let starting: usize = generations.map(Generation::starting).sum();
-        let workers = self.workers.len() - self.workers.forked() + starting;
+        let workers = self.workers.shared() + starting;
         let beyond = workers.saturating_sub(self.settings.workers as usize);
         self.for_waiting().saturating_sub(beyond)
     }
@@ -318,7 +320,7 @@ impl Supervisor<'_> {
                 }
                 self.forks.well();
                 if !reuse {
-                    self.look_at_quarantines();
+                    self.look_at_ledgers();
                 }
                 self.workers
                     .release(number, session, reuse && !old && !worn && !surplus);

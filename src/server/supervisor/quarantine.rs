@@ -15,6 +15,7 @@ use super::super::generation::Generation;
 use super::super::process::SharedLedger;
 use super::super::workers::{Worker, Workers};
 use super::Supervisor;
+use super::sharing::Marks;
 use super::watching::named;
 use crate::watch::{Running, now};
 
@@ -27,11 +28,21 @@ impl Quarantines {
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.0.values().filter_map(|watched| watched.next).min()
     }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Watched)> {
+        self.0.iter().map(|(number, watched)| (*number, watched))
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u64, &mut Watched)> {
+        let all = self.0.iter_mut();
+        all.map(|(number, watched)| (*number, watched))
+    }
 }
 
-struct Watched {
-    ledger: SharedLedger,
-    names: Rc<Names>,
+pub(super) struct Watched {
+    pub(super) ledger: SharedLedger,
+    pub(super) names: Rc<Names>,
+    pub(super) marks: Marks,
     /// What the ledger's count of changes was when it was looked at.
     seen: u32,
     /// Plugins that are out, and which time of each that is.
@@ -45,16 +56,20 @@ impl Supervisor<'_> {
     pub(super) fn take_ledger(&mut self, generation: u64, names: Rc<Names>, memory: &OwnedFd) {
         match SharedLedger::map(memory) {
             Ok(ledger) => {
-                let watched = Watched {
+                let mut watched = Watched {
                     ledger,
                     names,
+                    marks: Marks::default(),
                     seen: 0,
                     told: HashMap::new(),
                     next: None,
                 };
+                watched.know_unfit();
                 self.quarantines.0.insert(generation, watched);
             }
-            Err(error) => tracing::error!("no plugin can be put into quarantine: {error}"),
+            Err(error) => tracing::error!(
+                "cannot see which plugins fail, or cannot be shared between sessions: {error}"
+            ),
         }
     }
 
@@ -71,8 +86,8 @@ impl Supervisor<'_> {
         Some(key)
     }
 
-    /// Tells the log who is out and who is back.
-    pub(super) fn look_at_quarantines(&mut self) {
+    /// Tells the log who is out and who is back, and who cannot be shared.
+    pub(super) fn look_at_ledgers(&mut self) {
         let (generations, workers) = (&self.generations, &self.workers);
         self.quarantines
             .0
@@ -80,6 +95,7 @@ impl Supervisor<'_> {
         for watched in self.quarantines.0.values_mut() {
             self.counters.quarantines += watched.tell();
         }
+        self.look_at_sharing();
     }
 
     /// The plugins that are not called for now.
@@ -110,7 +126,11 @@ impl Supervisor<'_> {
 }
 
 /// Whether plugins of this generation may still run.
-fn lives(generations: &HashMap<u64, Generation>, workers: &Workers, number: u64) -> bool {
+pub(super) fn lives(
+    generations: &HashMap<u64, Generation>,
+    workers: &Workers,
+    number: u64,
+) -> bool {
     generations.contains_key(&number) || workers.of(number) > 0
 }
 
