@@ -48,6 +48,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let spool = Rc::new(Spool {
         dir: core.spool.path.clone(),
         threshold: core.size_threshold,
+        ..Spool::default()
     });
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let settings = HostSettings {
