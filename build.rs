@@ -5,11 +5,12 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 11] = [
+const SOURCES: [&str; 12] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_interrupt.c",
     "src/perl/glue_local.c",
+    "src/perl/glue_number.c",
     "src/perl/glue_renew.c",
     "src/perl/glue_require.c",
     "src/perl/glue_values.c",

@@ -113,7 +113,7 @@ fn load_natives(
     }
     let nothing_delivers = nothing_delivers(config, core, plugins.has_entries(Hook::Queue));
     for warning in warning.into_iter().chain(nothing_delivers) {
-        plugins.log(perl::log::LOGWARN, None, warning.as_bytes());
+        plugins.log(None, perl::log::LOGWARN, None, warning.as_bytes());
     }
     Ok(plugins)
 }

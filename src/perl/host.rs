@@ -13,6 +13,7 @@ use super::config_hook::ConfigHook;
 use super::contents::Contents;
 use super::log::LOGERROR;
 use super::methods::Methods;
+use super::number::Number;
 use super::port::{MakePort, Port};
 use super::process_state::ProcessState;
 use super::value::Sv;
@@ -85,6 +86,7 @@ pub struct Host {
     pub settings: HostSettings,
     /// What holds for the plugins' calls, where somebody watches.
     pub guards: OnceCell<Rc<Guards>>,
+    pub(super) number: Number,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -114,6 +116,7 @@ impl Host {
             table: TableKeys::new(),
             settings,
             guards: OnceCell::new(),
+            number: Number::default(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));

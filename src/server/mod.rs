@@ -18,6 +18,7 @@ mod listen;
 mod message;
 mod metrics;
 mod notify;
+mod number;
 mod pid_file;
 mod privileges;
 mod process;

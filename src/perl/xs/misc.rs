@@ -6,6 +6,7 @@ use crate::perl::{host, interpreter, scripted, sys};
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
+    ("Camelpost::pid", pid),
     ("Camelpost::_embedded_file", embedded_file),
     ("Camelpost::_module", module),
     ("Camelpost::_serve_scripts", serve_scripts),
@@ -18,6 +19,12 @@ fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
     host::current()?
         .contents
         .own(&code, &plugin, &method, &hook);
+    Ok(())
+}
+
+/// The process's id, where `$$` is a session's number.
+fn pid(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    frame.ret_int(std::process::id().into());
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use super::super::control::{
 };
 use super::super::message::ProcessEnd;
 use super::super::metrics;
+use super::super::number;
 use super::super::workers::Worker;
 use super::Supervisor;
 use super::upgrading::Succession;
@@ -254,10 +255,10 @@ impl Supervisor<'_> {
         let mut list: Vec<SessionStatus> = self
             .sessions
             .iter()
-            .map(|(number, session)| SessionStatus {
-                session: *number,
+            .map(|(id, session)| SessionStatus {
+                session: number::of_session(*id).into(),
                 client: session.peer.ip(),
-                worker: pids.get(number).copied(),
+                worker: pids.get(id).copied(),
                 age_seconds: session.since.elapsed().as_secs(),
                 tls: session.socket.is_none(),
             })
@@ -287,7 +288,7 @@ fn worker_status(worker: &Worker) -> WorkerStatus {
 
 fn call_status(call: RunningCall) -> CallStatus {
     CallStatus {
-        session: call.session,
+        session: number::of_session(call.session).into(),
         plugin: call.plugin,
         hook: call.hook,
         milliseconds: u64::try_from(call.age.as_millis()).unwrap_or(u64::MAX),
