@@ -35,7 +35,8 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    QuarantineStatus, SessionStatus, Status, WorkerState, WorkerStatus, ask, control_path,
+    QuarantineStatus, SessionState, SessionStatus, Status, WorkerState, WorkerStatus, ask,
+    control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;

@@ -111,7 +111,10 @@ fn a_worker_that_crashes_takes_only_its_client_along() {
     let mut other = server.connect();
     for signal in ["SEGV", "KILL", "ABRT"] {
         let mut client = server.connect();
-        client.send(format!("RUN kill('{signal}', $$) for 1 .. 2; sleep 5\r\n").as_bytes());
+        client.send(
+            format!("RUN kill('{signal}', readlink '/proc/self') for 1 .. 2; sleep 5\r\n")
+                .as_bytes(),
+        );
         let rest = client.rest();
         assert!(
             rest.starts_with("421 ") && rest.lines().count() == 1,

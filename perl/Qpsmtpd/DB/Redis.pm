@@ -21,7 +21,7 @@ sub new {
 # $$ tells them apart.
 sub _redis {
     my $self = shift;
-    my $pid = Camelpost::pid();
+    my $pid = defined &Camelpost::pid ? Camelpost::pid() : $$;
     if (!$self->{redis} || $self->{pid} != $pid) {
         $self->{redis} = Redis->new(%{$self->{arguments}}) or die "no Redis server\n";
         $self->{pid}   = $pid;
