@@ -16,7 +16,7 @@ const LARGEST: u64 = i32::MAX as u64;
 /// that the old one does not get there before it lets go.
 const FOR_THE_PREDECESSOR: u64 = 1 << 20;
 
-/// The number of a session; there has been none of the same number in this service for two milliards.
+/// The number of a session; the same comes again after two thousand million others.
 pub(super) fn of_session(session: u64) -> u32 {
     let numbers = LARGEST - LARGEST_PID;
     let number = LARGEST_PID + 1 + session.saturating_sub(1) % numbers;

@@ -76,6 +76,10 @@ const CRASHES: &[Fault] = &[
         "unpack 'p', pack 'J', 8",
     ),
     fault(
+        "`kill KILL => $$`, which is no process",
+        "kill KILL => $$; 1",
+    ),
+    fault(
         "`SIGSEGV`, sent by itself",
         "kill SEGV => readlink '/proc/self' for 1, 2",
     ),
