@@ -145,8 +145,8 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
                 "SESSION", "WORKER", "TLS", "AGE", "CLIENT"
             )?;
         }
-        let calls = status.workers.iter().flat_map(|worker| &worker.running);
-        let call = calls.filter(|call| call.session == session.session).last();
+        let mut calls = status.workers.iter().flat_map(|worker| &worker.running);
+        let call = calls.rfind(|call| call.session == session.session);
         let state = match (session.state, call) {
             (SessionState::Plugin, Some(call)) => format!("{} {}", call.plugin, call.hook),
             (SessionState::Plugin, None) => "plugin".to_owned(),
