@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 15] = [
+const SOURCES: [&str; 16] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_interrupt.c",
@@ -15,6 +15,7 @@ const SOURCES: [&str; 15] = [
     "src/perl/glue_find.c",
     "src/perl/glue_note.c",
     "src/perl/glue_watch.c",
+    "src/perl/glue_number.c",
     "src/perl/glue_require.c",
     "src/perl/glue_values.c",
     "src/perl/glue_objects.c",

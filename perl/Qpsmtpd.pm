@@ -91,10 +91,11 @@ sub spool_dir {
 
 my $temp_count = 0;
 
-# The name of a file that is not there yet.
+# The name of a file that is not there yet. It has the process's id: what a process has left
+# behind is found by it.
 sub temp_file {
     my $self = shift;
-    return $self->spool_dir . join ':', time, $$, 't' . $temp_count++;
+    return $self->spool_dir . join ':', time, Camelpost::pid(), 't' . $temp_count++;
 }
 
 # A new directory with these rights (default 0700). It is not removed by itself.

@@ -22,6 +22,7 @@ use self::classic::Request;
 use self::flavour::Flavour;
 use self::service::{Given, ServiceArgs};
 pub use self::top::Screen;
+use crate::log::LogPid;
 use crate::server::{
     self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
 };
@@ -39,6 +40,8 @@ pub struct EngineSettings {
     pub config: Option<PathBuf>,
     /// Whether the names of clients are looked up.
     pub rdns: bool,
+    /// What the lines of sessions begin with.
+    pub log_pid: LogPid,
 }
 
 /// An SMTP server that runs qpsmtpd's Perl plugins unchanged.
@@ -96,7 +99,7 @@ enum Subcommands {
     Drain(control::DrainArgs),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
-    Zygote(Zygote),
+    Zygote(Box<Zygote>),
 }
 
 #[derive(Debug, Args)]
@@ -107,6 +110,10 @@ struct Zygote {
     /// The nice level to run at, where the supervisor has lowered its own.
     #[arg(long)]
     nice: Option<i32>,
+
+    /// As `serve` has it.
+    #[arg(long, value_enum, default_value_t = LogPid::Session)]
+    log_pid: LogPid,
 }
 
 #[derive(Debug, Args)]
@@ -244,6 +251,16 @@ impl From<EngineArgs> for EngineSettings {
         EngineSettings {
             config: args.config,
             rdns: !args.no_rdns,
+            log_pid: LogPid::default(),
+        }
+    }
+}
+
+impl From<Zygote> for EngineSettings {
+    fn from(args: Zygote) -> EngineSettings {
+        EngineSettings {
+            log_pid: args.log_pid,
+            ..args.engine.into()
         }
     }
 }
@@ -308,11 +325,11 @@ pub fn run<E: Engine>(
     match command {
         Subcommands::Perl(perl) => status((scripts.perl)(perl.words)),
         Subcommands::Prove(prove) => status((scripts.prove)(prove.words)),
-        Subcommands::Zygote(Zygote { engine: args, nice }) => {
-            if let Some(level) = nice {
+        Subcommands::Zygote(zygote) => {
+            if let Some(level) = zygote.nice {
                 server::restore_nice_level(level);
             }
-            let status = server::run_zygote(&make_engine(args.into()));
+            let status = server::run_zygote(&make_engine((*zygote).into()));
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
         Subcommands::Status(args) => control::status(&args),
@@ -359,6 +376,9 @@ fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
     let mut args = engine.for_zygote();
     if settings.lower_nice > 0 {
         args.push(format!("--nice={}", server::nice_level()).into());
+    }
+    if settings.service.log_pid == LogPid::Worker {
+        args.push("--log-pid=worker".into());
     }
     match server::serve(settings, &ZygoteCommand::this_program(args)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -442,14 +462,16 @@ mod tests {
         assert_eq!(serve.port, [26]);
         let mut again = vec![OsString::from("camelpost")];
         again.extend(serve.engine.for_zygote());
+        again.push("--log-pid=worker".into());
         let Subcommands::Zygote(zygote) = CommandLine::parse_from(again).command else {
             panic!("not zygote")
         };
         assert_eq!(
-            EngineSettings::from(zygote.engine),
+            EngineSettings::from(*zygote),
             EngineSettings {
                 config: Some("/etc/x".into()),
-                rdns: false
+                rdns: false,
+                log_pid: LogPid::Worker,
             }
         );
     }

@@ -46,6 +46,7 @@ impl Builder {
         let engine = |settings: cli::EngineSettings| net::SmtpEngine {
             config: settings.config,
             rdns: settings.rdns,
+            log_pid: settings.log_pid,
             registry,
         };
         cli::run(engine, &scripts)

@@ -1,12 +1,12 @@
 //! The log of the Rust side: tracing events as the lines that the original writes to stderr
-//! (`PID text`), filtered by the config's loglevel. What plugins log goes its own way, through
+//! (`PID text`, where a session's number stands for PID), filtered by the config's loglevel. What plugins log goes its own way, through
 //! the logging hook.
 
 #![forbid(unsafe_code)]
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
@@ -19,11 +19,50 @@ pub const DEFAULT_LEVEL: u8 = 4;
 /// The target that makes an INFO event one of LOGNOTICE, for which tracing has no level.
 pub const NOTICE: &str = "camelpost::notice";
 
+/// What the lines of a session begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogPid {
+    /// Its number, as `$$` is.
+    #[default]
+    Session,
+    /// The id of the process that it runs in.
+    Worker,
+}
+
 static LEVEL: AtomicU8 = AtomicU8::new(DEFAULT_LEVEL);
+
+/// LogPid::Worker.
+static NAMES_WORKERS: AtomicBool = AtomicBool::new(false);
+
+/// The number of the session that plugins run for in this process; 0: none.
+static SESSION: AtomicU32 = AtomicU32::new(0);
 
 /// Sets the loglevel: LOGEMERG 0 to LOGDEBUG 7.
 pub fn set_level(level: u8) {
     LEVEL.store(level, Ordering::Relaxed);
+}
+
+/// Says what the lines of sessions begin with.
+pub fn set_log_pid(log_pid: LogPid) {
+    NAMES_WORKERS.store(log_pid == LogPid::Worker, Ordering::Relaxed);
+}
+
+pub fn log_pid() -> LogPid {
+    match NAMES_WORKERS.load(Ordering::Relaxed) {
+        true => LogPid::Worker,
+        false => LogPid::Session,
+    }
+}
+
+/// What happens in this process from now on happens in this session.
+pub fn set_session(number: Option<u32>) {
+    SESSION.store(number.unwrap_or_default(), Ordering::Relaxed);
+}
+
+/// What a line begins with that belongs to a session of this number, or to none.
+pub fn first_word(session: Option<u32>) -> u32 {
+    let number = session.filter(|_| log_pid() == LogPid::Session);
+    number.unwrap_or_else(std::process::id)
 }
 
 /// Writes this process's events to stderr from now on. Only the first call counts.
@@ -66,7 +105,8 @@ impl<S: Subscriber> Layer<S> for Lines {
         let text = format!("{}{}", text.message, text.fields);
         // One write, so that the lines of several processes do not mix. A log that cannot be
         // written is nothing that could be logged.
-        let _ = std::io::stderr().write_all(lines(std::process::id(), &text).as_bytes());
+        let session = Some(SESSION.load(Ordering::Relaxed)).filter(|number| *number > 0);
+        let _ = std::io::stderr().write_all(lines(first_word(session), &text).as_bytes());
     }
 }
 

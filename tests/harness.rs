@@ -68,6 +68,20 @@ fn the_scripts_pass_with_the_original_and_perl_s_own_prove() {
     assert_eq!(ran.status, Some(0), "{}{}", ran.out, ran.err);
 }
 
+/// As in a clone that nobody has worked in yet; the original makes the directory, too.
+#[test]
+fn a_message_is_spooled_in_a_home_that_has_no_tmp() {
+    let dialogue = format!("{SCRIPTS}/dialogue.t");
+    for words in [&[CAMELPOST, "perl"][..], &["perl"]] {
+        let home = tempfile::tempdir().unwrap();
+        let mut command = Command::new(words[0]);
+        command.args(&words[1..]).arg(&dialogue);
+        let ran = run(command.env("HOME", home.path()), "");
+        assert_eq!(ran.status, Some(0), "{words:?}: {}{}", ran.out, ran.err);
+        assert!(home.path().join("tmp").is_dir(), "{words:?}");
+    }
+}
+
 #[test]
 fn a_program_in_e_sees_its_arguments_and_gives_its_exit_status() {
     let ran = perl(

@@ -16,6 +16,8 @@ mod isolation;
 mod leftovers;
 #[path = "sessions/memory.rs"]
 mod memory;
+#[path = "sessions/numbers.rs"]
+mod numbers;
 #[path = "sessions/plugins.rs"]
 mod plugins;
 #[path = "sessions/quarantine.rs"]

@@ -106,6 +106,7 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
     let spool = Rc::new(Spool {
         dir: dir.to_path_buf(),
         threshold: 10_000,
+        ..Spool::default()
     });
     let host = camelpost::perl::start(settings, spool, &[])?;
     for number in 0..PLUGINS {

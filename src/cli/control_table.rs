@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::server::{SharingKind, SharingStatus, Status, WorkerState};
+use crate::server::{SessionState, SharingKind, SharingStatus, Status, WorkerState};
 
 /// The whole text, with a newline at its end.
 pub fn table(status: &Status) -> String {
@@ -141,20 +141,29 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         if number == 0 {
             writeln!(
                 text,
-                "\n{:>9} {:>9} {:3} {:>12} CLIENT",
-                "SESSION", "WORKER", "TLS", "AGE"
+                "\n{:>10} {:>9} {:3} {:>12} {:<39} STATE",
+                "SESSION", "WORKER", "TLS", "AGE", "CLIENT"
             )?;
         }
+        let mut calls = status.workers.iter().flat_map(|worker| &worker.running);
+        let call = calls.rfind(|call| call.session == session.session);
+        let state = match (session.state, call) {
+            (SessionState::Plugin, Some(call)) => format!("{} {}", call.plugin, call.hook),
+            (SessionState::Plugin, None) => "plugin".to_owned(),
+            (SessionState::Begins, _) => "begins".to_owned(),
+            (SessionState::Waits, _) => "waits".to_owned(),
+            (SessionState::Unknown, _) => "-".to_owned(),
+        };
         writeln!(
             text,
-            "{:>9} {:>9} {:3} {:>12} {}",
+            "{:>10} {:>9} {:3} {:>12} {:<39} {state}",
             session.session,
             session
                 .worker
                 .map_or_else(|| "-".to_owned(), |pid| pid.to_string()),
             if session.tls { "yes" } else { "no" },
             time(session.age_seconds),
-            session.client
+            session.client.to_string()
         )?;
     }
     for (number, one) in status.plugins.iter().flatten().enumerate() {

@@ -8,6 +8,7 @@ use clap::{ArgMatches, Args};
 
 use super::Serve;
 use super::size::Size;
+use crate::log::LogPid;
 use crate::server::{MemoryLimits, Rate, ServiceSettings};
 
 const UPGRADE: u32 = 120;
@@ -23,6 +24,12 @@ pub struct ServiceArgs {
     /// a 421. New clients are refused meanwhile. 0: end them at once.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     drain_timeout: u32,
+
+    /// What the lines of sessions in the log begin with, and what `$$` is in logging plugins. session: a
+    /// number for each connection, above all process ids, which `$$` is in all plugins. worker: the
+    /// id of the process, in which other sessions may run, too.
+    #[arg(long, value_enum, value_name = "WHICH", default_value_t = LogPid::Session)]
+    log_pid: LogPid,
 
     /// Upgrading (USR2), give the new process this many seconds to load everything.
     #[arg(long, value_name = "SECONDS", default_value_t = UPGRADE, value_parser = clap::value_parser!(u32).range(1..))]
@@ -58,6 +65,7 @@ impl ServiceArgs {
             drain: Duration::from_secs(self.drain_timeout.into()),
             upgrade: Duration::from_secs(self.upgrade_timeout.into()),
             max_rate: self.max_rate,
+            log_pid: self.log_pid,
             ports_named: given.has("port"),
         }
     }
@@ -86,6 +94,7 @@ pub fn classic(ports_named: bool) -> ServiceSettings {
         drain: Duration::from_secs(5),
         upgrade: Duration::from_secs(UPGRADE.into()),
         max_rate: None,
+        log_pid: LogPid::Session,
         ports_named,
     }
 }

@@ -18,7 +18,7 @@ pub struct SpoolDir {
 }
 
 impl SpoolDir {
-    pub(super) fn new(path: &Path, mode: u32) -> SpoolDir {
+    pub fn new(path: &Path, mode: u32) -> SpoolDir {
         let mut path = path.to_path_buf();
         if !path.as_os_str().as_bytes().ends_with(b"/") {
             path.as_mut_os_string().push("/");

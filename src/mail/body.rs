@@ -2,6 +2,7 @@
 //! the whole message as received (lines end in LF, header included) and remembers where the
 //! body starts. Does not know who reads it.
 
+use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -9,6 +10,8 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::config::{ConfigError, SpoolDir};
 
 /// Why the spool file could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +29,17 @@ pub struct Spool {
     pub dir: PathBuf,
     /// `size_threshold` in bytes: a body that grows above it is spooled.
     pub threshold: u64,
+    pub readiness: RefCell<Readiness>,
+}
+
+/// Whether the spool directory is there.
+#[derive(Debug, Clone)]
+pub enum Readiness {
+    /// It is looked at, and made where it is missing, when it is first needed.
+    Unseen(SpoolDir),
+    /// That was done, and the log has not been told of this yet.
+    Complaint(String),
+    Ready,
 }
 
 impl Default for Spool {
@@ -33,6 +47,33 @@ impl Default for Spool {
         Spool {
             dir: std::env::temp_dir(),
             threshold: 10_000,
+            readiness: RefCell::new(Readiness::Ready),
+        }
+    }
+}
+
+impl Spool {
+    /// Before the directory is used. One that could not be made is tried again the next time.
+    pub fn prepare(&self) -> Result<(), ConfigError> {
+        let warning = match &*self.readiness.borrow() {
+            Readiness::Unseen(dir) => dir.prepare()?,
+            Readiness::Complaint(_) | Readiness::Ready => return Ok(()),
+        };
+        self.readiness
+            .replace(warning.map_or(Readiness::Ready, Readiness::Complaint));
+        Ok(())
+    }
+
+    /// What the log has to be told of the directory, once.
+    pub fn take_complaint(&self) -> Option<String> {
+        let mut readiness = self.readiness.borrow_mut();
+        match &mut *readiness {
+            Readiness::Complaint(text) => {
+                let text = std::mem::take(text);
+                *readiness = Readiness::Ready;
+                Some(text)
+            }
+            Readiness::Unseen(_) | Readiness::Ready => None,
         }
     }
 }
@@ -162,6 +203,11 @@ impl Body {
             let path = path.clone();
             move |error| BodyError { what, path, error }
         };
+        let prepared = self
+            .spool
+            .prepare()
+            .map_err(|error| std::io::Error::other(error.to_string()));
+        prepared.map_err(fail("create"))?;
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -319,6 +365,7 @@ mod tests {
         let spool = Rc::new(Spool {
             dir: dir.path().to_path_buf(),
             threshold,
+            ..Spool::default()
         });
         (dir, Body::new(spool))
     }
@@ -367,6 +414,7 @@ mod tests {
         let spool = Rc::new(Spool {
             dir: PathBuf::from("/nonexistent/spool"),
             threshold: 0,
+            ..Spool::default()
         });
         let error = Body::new(spool).write(b"x\n").unwrap_err().to_string();
         assert!(

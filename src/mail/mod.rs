@@ -14,7 +14,7 @@ mod notes;
 mod transaction;
 
 pub use address::EnvelopeAddress;
-pub use body::{Body, BodyError, Spool};
+pub use body::{Body, BodyError, Readiness, Spool};
 pub use connection::Connection;
 pub use face::Faces;
 pub use foreign::{Foreign, Shown};

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::load::{self, Found};
 use super::{inetd, native, worker};
 use crate::hook::Hook;
+use crate::log::LogPid;
 use crate::plugin::{Guards, Registry};
 use crate::server::{Engine, LoadFacts, Names, OneSessionError, WorkerLink};
 use crate::watch::{Rule, Sharing};
@@ -16,6 +17,8 @@ pub struct SmtpEngine {
     pub config: Option<PathBuf>,
     /// Look up the clients' names.
     pub rdns: bool,
+    /// What the lines of sessions begin with.
+    pub log_pid: LogPid,
     /// The native plugins that config/plugins may name.
     pub registry: Registry,
 }
@@ -24,6 +27,7 @@ impl Engine for SmtpEngine {
     type Loaded = Found;
 
     fn load(&self) -> Result<Found, String> {
+        crate::log::set_log_pid(self.log_pid);
         let found = load::load(self.config.clone(), &self.registry)?;
         if let Found::Perl(loaded) = &found {
             loaded.host.take_unfit();

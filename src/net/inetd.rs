@@ -63,6 +63,7 @@ fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::
     let transport = pump.run(async { transport() })?;
     let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
     let place = Place {
+        number: None,
         stage: None,
         on_taken: Box::new(|| {}),
         environment: Vec::new(),

@@ -48,6 +48,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let spool = Rc::new(Spool {
         dir: core.spool.path.clone(),
         threshold: core.size_threshold,
+        ..Spool::default()
     });
     let version = env!("CARGO_PKG_VERSION").to_owned();
     let settings = HostSettings {
@@ -114,7 +115,7 @@ fn load_natives(
     }
     let nothing_delivers = nothing_delivers(config, core, plugins.has_entries(Hook::Queue));
     for warning in warning.into_iter().chain(nothing_delivers) {
-        plugins.log(perl::log::LOGWARN, None, warning.as_bytes());
+        plugins.log(None, perl::log::LOGWARN, None, warning.as_bytes());
     }
     Ok(plugins)
 }

@@ -32,7 +32,7 @@ impl Session {
                 text,
             });
         } else if self.host.is_logged(level) {
-            let mut line = std::process::id().to_string().into_bytes();
+            let mut line = crate::log::first_word(self.number).to_string().into_bytes();
             match (&plugin, hook) {
                 (Some(plugin), Some(hook)) => {
                     line.extend_from_slice(format!(" ({hook}) {plugin}:").as_bytes());

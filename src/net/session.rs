@@ -39,6 +39,8 @@ pub struct Arrival {
 
 /// Where a session runs.
 pub struct Place {
+    /// What the session is known by; none where it is known by its process.
+    pub number: Option<u32>,
     pub stage: Option<Rc<Stage>>,
     /// Called when a plugin has put handles of its own in the place of STDIN and STDOUT.
     pub on_taken: Box<dyn Fn()>,
@@ -49,6 +51,7 @@ pub struct Place {
 /// See the module's description.
 pub struct Session {
     pub id: u64,
+    pub number: Option<u32>,
     pub state: Rc<State>,
     pub transport: Transport,
     pub host: Rc<Host>,
@@ -94,6 +97,7 @@ impl Session {
         state.replaced.replace(Some(replaced));
         let session = Rc::new(Session {
             id,
+            number: place.number,
             state,
             transport,
             host: loaded.host.clone(),

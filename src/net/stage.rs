@@ -48,6 +48,7 @@ impl Stage {
 
     /// This session has its turn already.
     pub fn put_on(&self, session: &Rc<Session>) {
+        self.host.keep_number(session.number);
         self.on.replace(Some(session.clone()));
     }
 
@@ -61,6 +62,7 @@ impl Stage {
     pub fn begin(&self, session: &Rc<Session>, port: Rc<dyn Port>) -> Result<(), Unwind> {
         self.set_aside()?;
         take_stdio(session)?;
+        self.host.set_number(session.number);
         self.host.begin_session(port, &session.environment())?;
         self.on.replace(Some(session.clone()));
         Ok(())
@@ -73,6 +75,7 @@ impl Stage {
         }
         self.set_aside()?;
         take_stdio(session)?;
+        self.host.set_number(session.number);
         if let Some(belongings) = session.belongings.take() {
             self.host.begin_turn(belongings, &session.environment())?;
         }
@@ -83,6 +86,7 @@ impl Stage {
     /// It is no session's turn.
     pub fn clear(&self) -> Result<(), Unwind> {
         self.set_aside()?;
+        self.host.set_number(None);
         self.release_stdio()
     }
 
@@ -103,6 +107,7 @@ impl Stage {
         }
         self.on.take();
         let belongings = self.take_from(session)?;
+        self.host.set_number(None);
         self.release_stdio()?;
         Ok(Some(belongings))
     }
@@ -121,9 +126,12 @@ impl Stage {
     pub fn end(&self, session: &Session) -> Result<(), Exited> {
         debug_assert!(self.is_on(session));
         self.on.take();
+        let cleared = self.host.clear_temporary();
         let ended = self.host.end_session(self.idle.clone());
+        // Only now: objects that end with the session may look at it (File::Temp does).
+        self.host.set_number(None);
         let released = release_stdio(&self.null);
-        match (ended, released) {
+        match (cleared.and(ended), released) {
             (Ok(()), Ok(())) => Ok(()),
             _ => Err(Exited),
         }

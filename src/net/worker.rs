@@ -269,7 +269,11 @@ impl Worker {
             max_conn_ip: incoming.max_from_ip.into(),
             child_addrs: incoming.child_addrs.iter().map(packed).collect(),
         };
-        let place = self.place(incoming.session, environment(&connection));
+        let place = self.place(
+            incoming.session,
+            Some(incoming.number),
+            environment(&connection),
+        );
         let settings = self.loaded.settings.clone();
         let state = Rc::new(State::new(settings, connection, Some(neighbours)));
         let transport = Transport::new(incoming.socket).ok()?;
@@ -286,9 +290,15 @@ impl Worker {
         Some((session, port))
     }
 
-    pub fn place(&self, session: u64, environment: Vec<(&'static str, Vec<u8>)>) -> Place {
+    pub fn place(
+        &self,
+        session: u64,
+        number: Option<u32>,
+        environment: Vec<(&'static str, Vec<u8>)>,
+    ) -> Place {
         let link = self.link.clone();
         Place {
+            number,
             stage: Some(self.stage.clone()),
             // From then on the supervisor must not write to the client in clear.
             on_taken: Box::new(move || link.tls_started(session)),

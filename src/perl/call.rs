@@ -194,6 +194,12 @@ pub fn call_function(name: &str, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unw
     call_by(sys::cp_call_aside, &code, args, want)
 }
 
+/// Whether a function is defined, by its name with its package's.
+pub fn has_function(name: &std::ffi::CStr) -> bool {
+    // SAFETY: looks the name up without making it.
+    unsafe { !sys::cp_code(name.as_ptr()).is_null() }
+}
+
 /// Evaluates a text.
 pub fn eval(text: &str, want: Want) -> Result<Vec<Sv>, Unwind> {
     let mut result = empty_result();

@@ -58,6 +58,7 @@ int cp_start(int argc, char **argv) {
     cp_watch_require();
     cp_watch_alarm();
     cp_watch_modules();
+    cp_watch_kill();
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;
@@ -85,7 +86,10 @@ size_t cp_count_values(void) {
     return (size_t)PL_sv_count;
 }
 
-void cp_adopt(void) { stray_child = 0; }
+void cp_adopt(void) {
+    stray_child = 0;
+    cp_forget_pid();
+}
 
 int cp_exit_status(void) {
     dTHXa(cp_perl);

@@ -62,6 +62,12 @@ void cp_watch_require(void);
 /* From then on, code that is compiled says when it sets an alarm. */
 void cp_watch_alarm(void);
 
+/* From then on, code that is compiled finds that numbers of sessions are somebody's. */
+void cp_watch_kill(void);
+
+/* This process was forked: `$$` is not yet assigned in it. */
+void cp_forget_pid(void);
+
 #define SV(value) ((SV *)(value))
 #define CP(value) ((cp_sv *)(value))
 

@@ -13,6 +13,7 @@ use super::config_hook::ConfigHook;
 use super::log::LOGERROR;
 use super::methods::Methods;
 use super::owners::Owners;
+use super::number::Number;
 use super::port::{MakePort, Port};
 use super::process_state::ProcessState;
 use super::site::Site;
@@ -89,6 +90,7 @@ pub struct Host {
     pub guards: OnceCell<Rc<Guards>>,
     /// Plugins whose variables cannot be exchanged, found before there were guards, and why.
     pub(super) unfit: RefCell<Vec<(Vec<u8>, String)>>,
+    pub(super) number: Number,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -120,6 +122,7 @@ impl Host {
             settings,
             guards: OnceCell::new(),
             unfit: RefCell::default(),
+            number: Number::default(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));

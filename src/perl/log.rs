@@ -93,14 +93,14 @@ impl Host {
         texts: &[Sv],
     ) -> Result<bool, Unwind> {
         if let Some(loggers) = self.loggers()
-            && self.tell(&loggers, [level, hook, plugin], texts)?
+            && self.with_pid_of_lines(|| self.tell(&loggers, [level, hook, plugin], texts))?
         {
             return Ok(false);
         }
         if level.as_int() > self.trace_level.get().into() {
             return Ok(false);
         }
-        let mut line = std::process::id().to_string().into_bytes();
+        let mut line = self.first_word().to_string().into_bytes();
         match (plugin.is_defined(), hook.is_defined()) {
             (true, true) => {
                 let parts = [b" (", &*hook.to_bytes(), b") ", &plugin.to_bytes(), b":"];

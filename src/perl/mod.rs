@@ -16,6 +16,7 @@ mod keys;
 mod load;
 pub mod log;
 mod methods;
+mod number;
 mod object;
 mod owners;
 pub mod port;

@@ -18,6 +18,7 @@ mod listen;
 mod message;
 mod metrics;
 mod notify;
+mod number;
 mod pid_file;
 mod privileges;
 mod process;
@@ -34,8 +35,8 @@ mod zygote;
 
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    QuarantineStatus, SessionStatus, SharingKind, SharingStatus, Status, WorkerState, WorkerStatus,
-    ask, control_path,
+    QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState,
+    WorkerStatus, ask, control_path,
 };
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;

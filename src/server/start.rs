@@ -23,6 +23,7 @@ use super::rate::Rate;
 use super::supervisor::{MemoryLimits, Supervisor};
 use super::upgrade::{Line, Predecessor};
 use super::{activation, detach, process, upgrade};
+use crate::log::LogPid;
 
 /// What the daemon is to do, apart from mail.
 #[derive(Debug, Clone)]
@@ -70,6 +71,8 @@ pub struct ServiceSettings {
     pub upgrade: Duration,
     /// How often one address may connect (IPv6: one /64); none for as often as it likes.
     pub max_rate: Option<Rate>,
+    /// What the lines of sessions begin with.
+    pub log_pid: LogPid,
     /// Whether `ports` were asked for and are not just the default: only then must sockets that a
     /// service manager passes have them.
     pub ports_named: bool,
@@ -85,6 +88,8 @@ pub(super) struct Begun<'a> {
     pub(super) control: Option<ControlSocket>,
     /// The process that this one replaces.
     pub(super) predecessor: Option<Line>,
+    /// The number of the first session.
+    pub(super) first_session: u64,
     /// The nice level that the service was started with.
     pub(super) nice: i32,
 }
@@ -182,6 +187,7 @@ fn serve_after(
         (None, _) => None,
     };
     let pid_file = pid_file.transpose().map_err(ServeError::Start)?;
+    let first_session = predecessor.as_ref().and_then(|other| other.first_session);
     let nice = nice_level();
     match settings.talk {
         Talk::Normal => {}
@@ -221,6 +227,8 @@ fn serve_after(
         pid_file,
         control,
         predecessor: predecessor.as_ref().map(Predecessor::line),
+        // 0 is nobody.
+        first_session: first_session.unwrap_or(1).max(1),
         nice,
     };
     let (mut supervisor, events) = Supervisor::new(settings, command, begun);

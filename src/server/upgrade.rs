@@ -3,7 +3,8 @@
 //! each does about it is the supervisor's.
 //!
 //! The new process finds a channel on descriptor 0 and its version in an environment variable. The
-//! running one says: each socket, the pid file, the end of these; later that it has let go. The new
+//! running one says: each socket, the pid file, where the count of sessions goes on, the end of these;
+//! later that it has let go. The new
 //! one says: that it is ready or why not; later that the service stops.
 
 #![forbid(unsafe_code)]
@@ -28,7 +29,9 @@ use super::{activation, process};
 
 /// `VERSION NICE`: of this conversation, and the nice level that the service was started with.
 pub(super) const VARIABLE: &str = "CAMELPOST_UPGRADE";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest version that this program takes over from. 1 did not say how far sessions were counted.
+const OLDEST: u32 = 1;
 
 /// How long a new process that has failed may take to end.
 const END: Duration = Duration::from_secs(2);
@@ -38,6 +41,8 @@ const END: Duration = Duration::from_secs(2);
 enum Word {
     Socket,
     PidFile,
+    /// The number of the new process's first session.
+    Sessions(u64),
     /// Nothing more is passed.
     End,
     /// The running process accepts no more.
@@ -56,6 +61,7 @@ impl Word {
             Word::LetGo => b"L".to_vec(),
             Word::Ready => b"R".to_vec(),
             Word::Stop => b"X".to_vec(),
+            Word::Sessions(first) => format!("N{first}").into_bytes(),
             Word::Failed(why) => {
                 let mut bytes = b"F".to_vec();
                 bytes.extend(why.bytes().take(MAX_MESSAGE - 1));
@@ -72,6 +78,7 @@ impl Word {
             b"L" => Word::LetGo,
             b"R" => Word::Ready,
             b"X" => Word::Stop,
+            [b'N', first @ ..] => Word::Sessions(std::str::from_utf8(first).ok()?.parse().ok()?),
             [b'F', why @ ..] => Word::Failed(String::from_utf8_lossy(why).into_owned()),
             _ => return None,
         })
@@ -123,6 +130,7 @@ impl Successor {
     pub(super) fn start(
         sockets: &[BorrowedFd<'_>],
         pid_file: Option<BorrowedFd<'_>>,
+        first_session: u64,
         nice: i32,
         limit: Duration,
         events: UnboundedSender<Event>,
@@ -134,6 +142,7 @@ impl Successor {
         if pid_file.is_some() {
             say(&ours, &Word::PidFile, pid_file)?;
         }
+        say(&ours, &Word::Sessions(first_session), None)?;
         say(&ours, &Word::End, None)?;
 
         let mut arguments = std::env::args_os();
@@ -230,6 +239,8 @@ pub(super) struct Predecessor {
     line: Rc<Channel>,
     pub(super) sockets: Vec<Bound>,
     pub(super) pid_file: Option<File>,
+    /// The number of the first session here.
+    pub(super) first_session: Option<u64>,
 }
 
 /// For the new process: a way to say something to the running one.
@@ -263,6 +274,7 @@ impl Predecessor {
             line: Rc::new(channel),
             sockets: Vec::new(),
             pid_file: None,
+            first_session: None,
         };
         let taken = predecessor
             .check(&value)
@@ -286,12 +298,12 @@ impl Predecessor {
 
     fn check(&self, value: &str) -> Result<(), String> {
         let version = value.split(' ').next().unwrap_or_default();
-        if version == VERSION.to_string() {
+        if (OLDEST..=VERSION).any(|known| known.to_string() == version) {
             return Ok(());
         }
         Err(format!(
-            "the running service hands over by version {version}, this program takes version \
-             {VERSION}: stop the service and start it again"
+            "the running service hands over by version {version}, this program takes versions \
+             {OLDEST} to {VERSION}: stop the service and start it again"
         ))
     }
 
@@ -314,6 +326,7 @@ impl Predecessor {
                     self.sockets.push(bound);
                 }
                 (Some(Word::PidFile), Some(file)) => self.pid_file = Some(File::from(file)),
+                (Some(Word::Sessions(first)), None) => self.first_session = Some(first),
                 (Some(Word::End), None) if !self.sockets.is_empty() => return Ok(()),
                 (word, _) => return Err(broken(&format!("{word:?} came unexpectedly"))),
             }
@@ -368,6 +381,7 @@ mod tests {
         for word in [
             Word::Socket,
             Word::PidFile,
+            Word::Sessions(u64::MAX),
             Word::End,
             Word::LetGo,
             Word::Ready,
@@ -378,6 +392,7 @@ mod tests {
         }
         assert_eq!(Word::decode(b""), None);
         assert_eq!(Word::decode(b"SS"), None);
+        assert_eq!(Word::decode(b"Nx"), None);
     }
 
     #[test]

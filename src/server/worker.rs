@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromWorker, ToWorker};
-use super::process;
+use super::{number, process};
 
 /// A session that the supervisor gives to this worker.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Incoming {
     /// longer: end the session with shutdown(2), closing alone does not reach the client.
     pub socket: OwnedFd,
     pub session: u64,
+    /// What people and plugins know the session by: above all process ids.
+    pub number: u32,
     pub peer: SocketAddr,
     pub local: SocketAddr,
     /// Sessions open before this one, and how many may be (0: any number).
@@ -255,6 +257,7 @@ impl AsyncLink {
                 let incoming = Incoming {
                     socket: descriptor?,
                     session: given.session,
+                    number: number::of_session(given.session),
                     peer: given.peer,
                     local: given.local,
                     open: given.open,

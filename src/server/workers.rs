@@ -90,6 +90,12 @@ impl Worker {
         &self.page
     }
 
+    /// Whether it has begun with this session, which was given to it. One that was forked for its
+    /// session has gone on with it.
+    pub(super) fn has_begun(&self, session: u64) -> bool {
+        self.forked_by.is_some() || self.page().has_begun(session)
+    }
+
     /// Sends it a signal. It may have ended just now.
     pub(super) fn signal(&self, signal: Signal) {
         let _ = pidfd_send_signal(&*self.pidfd, signal);

@@ -75,10 +75,23 @@ const CRASHES: &[Fault] = &[
         "reads a wild pointer (`unpack 'p'`), as broken XS code does",
         "unpack 'p', pack 'J', 8",
     ),
-    fault("`kill SEGV => $$`", "kill SEGV => $$ for 1, 2"),
+    fault(
+        "`kill KILL => $$`, which is no process",
+        "kill KILL => $$; 1",
+    ),
+    fault(
+        "`SIGSEGV`, sent by itself",
+        "kill SEGV => readlink '/proc/self' for 1, 2",
+    ),
     fault("`POSIX::abort()`", "POSIX::abort()"),
-    fault("`kill KILL => $$`", "kill KILL => $$; sleep 5"),
-    fault("`kill TERM => $$`", "kill TERM => $$; sleep 5"),
+    fault(
+        "`SIGKILL`, sent by itself",
+        "kill KILL => readlink '/proc/self'; sleep 5",
+    ),
+    fault(
+        "`SIGTERM`, sent by itself",
+        "kill TERM => readlink '/proc/self'; sleep 5",
+    ),
     patient(
         "calls itself through C without end, until the C stack is full",
         "package Deep; use overload '\"\"' => sub { no warnings; \"$_[0]\" }; \
@@ -93,7 +106,10 @@ const ENDLESS: &[Fault] = &[
         "while (1) { eval { 1 while 1 } }",
     ),
     fault("sleeps", "sleep 1000"),
-    fault("stops itself (`kill STOP => $$`)", "kill STOP => $$; 1"),
+    fault(
+        "stops itself (`SIGSTOP`)",
+        "kill STOP => readlink '/proc/self'; 1",
+    ),
     fault(
         "blocks all signals and sleeps",
         "my $all = POSIX::SigSet->new; $all->fillset; \
@@ -186,7 +202,7 @@ const STATE: &[Fault] = &[
     fault("`setsid`", "POSIX::setsid()"),
     fault(
         "lowers a resource limit",
-        "system 'prlimit', \"--pid=$$\", '--nofile=64:64'",
+        "system 'prlimit', '--pid=' . readlink('/proc/self'), '--nofile=64:64'",
     ),
     as_root("changes its user, as root", "$> = 65534 if !$>"),
     as_root("changes its root directory, as root", "chroot '/usr'"),

@@ -61,6 +61,26 @@ fn the_client_is_who_the_environment_says() {
     }
 }
 
+/// No session shares the process: it is what `$$` says, and what the log's lines begin with.
+#[test]
+fn the_number_of_the_session_is_that_of_the_process() {
+    let site = Site::new("numbered\n");
+    site.put("plugins/numbered", "sub hook_vrfy { return (OK, $$) }\n");
+    site.put("config/loglevel", "6\n");
+    for program in [vec![CAMELPOST, "inetd"], vec!["bin/qpsmtpd"]] {
+        let (mut client, socket) = connection();
+        let mut command = site.command(program[0]);
+        command.args(&program[1..]).env("TCPREMOTEIP", "192.0.2.7");
+        let mut child = on_socket(command, &site, socket);
+        assert!(client.reply().starts_with("220"));
+        assert_eq!(client.say("VRFY x"), format!("250 {}", child.id()));
+        client.say("QUIT");
+        assert!(wait(&mut child).success());
+        let line = format!("{} dispatching VRFY x", child.id());
+        assert!(site.read("run/log").contains(&line));
+    }
+}
+
 #[test]
 fn the_exit_status_is_the_original_s() {
     let dns = dns::start().unwrap();

@@ -68,6 +68,7 @@ impl Bridge {
         let spool = Rc::new(Spool {
             dir: dir.path().to_path_buf(),
             threshold: 10_000,
+            ..Spool::default()
         });
         let host = camelpost::perl::start(settings, spool, &[]).unwrap();
         for (name, _) in PLUGINS {

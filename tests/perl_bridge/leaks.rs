@@ -105,8 +105,12 @@ fn calls_that_die_leave_nothing_behind(bridge: &Bridge) {
         }
     };
     stays_flat(run, 50_000);
-    let text = "eval { Qpsmtpd::Transaction::notes(undef) }; eval { $qp->dispatch('x') };";
+    // The first of them warns, too: once a call, and not on the terminal of who runs this.
+    bridge.perl("our $warned = 0");
+    let text = "local $SIG{__WARN__} = sub { our $warned++ }; \
+        eval { Qpsmtpd::Transaction::notes(undef) }; eval { $qp->dispatch('x') };";
     perl_stays_flat(bridge, text, 100_000);
+    assert_eq!(bridge.perl("our $warned"), "105000");
 }
 
 fn calls_that_exit_leave_nothing_behind(bridge: &Bridge) {

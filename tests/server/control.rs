@@ -134,7 +134,9 @@ fn status_for_people_says_the_same() {
     assert!(line.contains(" busy ") && line.ends_with(" MB -"), "{line}");
     assert!(!shown.contains("127.0.0.1\n"), "{shown}");
     let shown = told(&daemon, &["status", "--sessions"]);
-    assert!(shown.ends_with(" 127.0.0.1\n"), "{shown}");
+    let last = shown.lines().last().unwrap_or_default();
+    let words: Vec<&str> = last.split_whitespace().collect();
+    assert_eq!(words[words.len() - 2..], ["127.0.0.1", "waits"], "{shown}");
 }
 
 fn status_lists_sessions_where_asked() {
@@ -149,6 +151,13 @@ fn status_lists_sessions_where_asked() {
     let sessions = &status(&daemon)["sessions"];
     assert_eq!(sessions[0]["client"], "127.0.0.1");
     assert_eq!(sessions[0]["worker"], client.pid());
+    for (session, client) in sessions.as_array().unwrap().iter().zip([&client, &other]) {
+        let number: u64 = client.greeted("number").parse().unwrap();
+        assert_eq!(session["session"], number);
+        assert_eq!(session["state"], "waits");
+        // In this century.
+        assert!(session["since"].as_u64().unwrap() > 1_000_000_000);
+    }
     assert_eq!(sessions[1]["worker"], other.pid());
     assert_eq!(sessions[1]["tls"], false);
     let without: Value = serde_json::from_str(&told(&daemon, &["status", "--json"])).unwrap();

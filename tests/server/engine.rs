@@ -99,7 +99,7 @@ async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) 
         &incoming.socket,
         &format!(
             "220 name={name} pid={} uid={} peer={} local={} open={}/{} addrs={} from_ip={} \
-             blocking={blocking}\r\n",
+             blocking={blocking} number={}\r\n",
             std::process::id(),
             rustix::process::geteuid().as_raw(),
             incoming.peer,
@@ -108,6 +108,7 @@ async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) 
             incoming.limit,
             incoming.child_addrs.len(),
             incoming.max_from_ip,
+            incoming.number,
         ),
     );
     let socket = readiness(incoming.socket, Interest::READABLE).unwrap();

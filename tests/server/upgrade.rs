@@ -21,6 +21,7 @@ crate::tests! {
     an_upgrade_serves_new_clients_from_the_new_process_and_ends_no_session,
     a_client_that_connects_all_the_time_notices_nothing_of_upgrades,
     the_control_socket_and_the_metrics_are_the_new_process_s,
+    sessions_are_counted_on_over_upgrades,
     an_upgrade_that_fails_to_load_changes_nothing,
     a_program_that_cannot_be_started_changes_nothing,
     a_program_that_knows_nothing_of_upgrades_changes_nothing,
@@ -99,6 +100,24 @@ fn upgrade(daemon: &Daemon, old: Pid) -> New {
         named(daemon).is_some_and(|pid| pid != old)
     });
     New(named(daemon).unwrap())
+}
+
+/// What a plugin's `$$` is comes but once in the service's life.
+fn sessions_are_counted_on_over_upgrades() {
+    let mut daemon = start(config(&[]), &[]);
+    let number = |daemon: &Daemon| daemon.connect().greeted("number").parse::<u64>().unwrap();
+    let mut numbers = vec![number(&daemon), number(&daemon)];
+    let mut news: Vec<New> = Vec::new();
+    for _ in 0..2 {
+        let old = news.last().map_or(daemon.pid(), |new| new.0);
+        let new = upgrade(&daemon, old);
+        daemon.wait_for(&format!("upgraded: process {} serves new clients", new.0));
+        daemon.wait_for("the process before the upgrade has ended");
+        news.push(new);
+        numbers.extend([number(&daemon), number(&daemon)]);
+    }
+    assert!(numbers[0] > 1 << 22, "{numbers:?}");
+    assert!(numbers.is_sorted_by(|one, next| one < next), "{numbers:?}");
 }
 
 fn an_upgrade_serves_new_clients_from_the_new_process_and_ends_no_session() {

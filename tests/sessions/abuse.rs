@@ -11,7 +11,7 @@ const BLOCKS: usize = 100;
 fn a_client_that_reads_no_replies_costs_bounded_memory() {
     let server = Server::start(&[RUNNER]);
     let mut client = server.connect();
-    let worker = client.run("$$");
+    let worker = client.worker();
     let before = peak_memory(&worker);
     let mut sender = client.second();
     let sending = std::thread::spawn(move || {
@@ -40,7 +40,7 @@ fn a_client_that_reads_no_replies_costs_bounded_memory() {
 fn an_endless_line_costs_bounded_memory() {
     let server = Server::start(&[RUNNER]);
     let mut client = server.connect();
-    let worker = client.run("$$");
+    let worker = client.worker();
     let before = peak_memory(&worker);
     let block = vec![b'x'; 1 << 20];
     for _ in 0..30 {
@@ -57,7 +57,7 @@ fn an_endless_line_costs_bounded_memory() {
 fn a_large_message_goes_to_the_spool() {
     let server = Server::start(&[RUNNER, crate::server::TAKER]);
     let mut client = server.connect();
-    let worker = client.run("$$");
+    let worker = client.worker();
     let before = peak_memory(&worker);
     client.expect("HELO client.example", "250");
     client.expect("MAIL FROM:<a@client.example>", "250");

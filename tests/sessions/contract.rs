@@ -19,12 +19,12 @@ fn post_fork_runs_once_in_each_worker_and_its_sessions_have_what_it_sets() {
         "forked",
         r#"
         our $runs = 0;
-        sub hook_post_fork { my ($self, @args) = @_; $self->{forked} = join ' ', ++$runs, $$; return DENY }
+        sub hook_post_fork { my ($self, @args) = @_; $self->{forked} = join ' ', ++$runs, readlink '/proc/self'; return DENY }
         sub hook_noop {
             my $self = shift;
             my $was = $self->{forked};
             $self->{forked} = 'of a session';
-            return (DENY, "$was $$ $runs");
+            return (DENY, join ' ', $was, readlink('/proc/self'), $runs);
         }
         "#,
     );
@@ -276,7 +276,7 @@ fn register_runs_once_in_a_generation_however_many_workers_serve() {
         "counted",
         r#"
         sub register { open my $out, '>>', 'registered' or die $!; print $out "$$\n" }
-        sub hook_noop { return (DENY, $$) }
+        sub hook_noop { return (DENY, readlink '/proc/self') }
         "#,
     );
     let server = Server::start_with(&[plugin, TAKER], &["--workers", "3"], &[]);

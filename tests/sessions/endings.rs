@@ -111,7 +111,10 @@ fn a_worker_that_crashes_takes_only_its_client_along() {
     let mut other = server.connect();
     for signal in ["SEGV", "KILL", "ABRT"] {
         let mut client = server.connect();
-        client.send(format!("RUN kill('{signal}', $$) for 1 .. 2; sleep 5\r\n").as_bytes());
+        client.send(
+            format!("RUN kill('{signal}', readlink '/proc/self') for 1 .. 2; sleep 5\r\n")
+                .as_bytes(),
+        );
         let rest = client.rest();
         assert!(
             rest.starts_with("421 ") && rest.lines().count() == 1,
@@ -204,7 +207,9 @@ fn a_client_of_a_worker_that_dies_before_it_begins_gets_another_worker() {
     let one_worker = ["--workers", "1", "--spare-workers", "0"];
     let server = Server::start_with(&[leaves], &one_worker, &[]);
     the_next_client_is_served(&server);
-    assert_eq!(server.count("ended with status 1"), 2);
+    until("both ends in the log", || {
+        server.count("ended with status 1") == 2
+    });
     assert_eq!(server.count("got a 421"), 0);
 }
 
@@ -221,6 +226,8 @@ fn a_client_whose_workers_all_die_before_they_begin_gets_a_421() {
         client.rest(),
         "421 4.3.0 Internal error, closing connection\r\n"
     );
+    // The client has its reply before the supervisor has written what became of it.
+    server.wait_for("got a 421");
     assert_eq!(server.count("before it began with 1 clients"), 3);
     assert_eq!(server.count("got a 421"), 1);
 }

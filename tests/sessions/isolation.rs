@@ -6,7 +6,7 @@ use crate::server::{Client, RUNNER, Server, TAKER};
 fn next_session(server: &Server, change: &str, look: &str) -> String {
     for _ in 0..20 {
         let mut first = server.connect();
-        let worker = first.run("$$");
+        let worker = first.worker();
         first.run(&format!("{change}; 'changed'"));
         first.expect("QUIT", "221");
         assert_eq!(first.rest(), "");
@@ -14,7 +14,7 @@ fn next_session(server: &Server, change: &str, look: &str) -> String {
         for pause in 1..5 {
             std::thread::sleep(std::time::Duration::from_millis(10 * pause));
             let mut second = server.connect();
-            let same = second.run("$$") == worker;
+            let same = second.worker() == worker;
             let said = second.run(look);
             second.expect("QUIT", "221");
             assert_eq!(second.rest(), "");
@@ -104,16 +104,12 @@ fn nothing_of_a_session_is_in_the_next() {
 fn a_session_whose_stdin_was_replaced_goes_on_there_and_the_next_client_is_served() {
     let server = Server::start_with_one_worker(&[RUNNER, TAKER]);
     let mut first = server.connect();
-    let worker = first.run("$$");
+    let worker = first.worker();
     first.run("open my $null, '<', '/dev/null'; *STDIN = $null; 'changed'");
     assert_eq!(first.rest(), "", "the end of /dev/null ends the session");
     let mut second = server.connect();
     assert_eq!(second.run("fileno STDIN"), "0");
-    assert_ne!(
-        second.run("$$"),
-        worker,
-        "a taken worker serves nobody else"
-    );
+    assert_ne!(second.worker(), worker, "a taken worker serves nobody else");
     second.expect("QUIT", "221");
 }
 

@@ -8,7 +8,7 @@ use crate::server::{Client, RUNNER, Server, TAKER, until};
 /// directory of its own; and its worker.
 fn in_a_message(server: &Server) -> (Client, Pid) {
     let mut client = server.connect();
-    let worker = client.run("$$");
+    let worker = client.worker();
     let worker = worker.parse().unwrap();
     let before = server.files("spool").len();
     client.run(

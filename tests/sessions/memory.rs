@@ -18,14 +18,14 @@ fn start(args: &[&str]) -> Server {
 fn a_worker_that_has_grown_is_replaced_when_its_session_has_ended() {
     let server = start(&["--worker-memory", "32M"]);
     let mut client = server.connect();
-    let worker = client.run("$$");
+    let worker = client.worker();
     client.expect("HELP", "214");
     server.wait_for(&format!("worker {worker} has taken "));
     assert_eq!(client.run("6 * 7"), "42", "its session goes on");
     client.expect("QUIT", "221");
     client.rest();
     let mut next = server.connect();
-    assert_ne!(next.run("$$"), worker);
+    assert_ne!(next.worker(), worker);
     // What that one has shares is not its own: it stays.
     std::thread::sleep(std::time::Duration::from_millis(1300));
     assert_eq!(server.count("has taken"), 1);
@@ -35,7 +35,7 @@ fn a_worker_that_has_grown_is_replaced_when_its_session_has_ended() {
 fn a_plugin_that_grows_without_end_is_killed_and_named_and_its_client_gets_a_421() {
     let server = start(&["--worker-memory-max", "100M"]);
     let mut client = server.connect();
-    let worker = client.run("$$");
+    let worker = client.worker();
     let reply = client.say("VRFY someone");
     assert!(reply.starts_with("421 4.3.0 "), "{reply}");
     assert!(client.is_closed());
@@ -44,6 +44,6 @@ fn a_plugin_that_grows_without_end_is_killed_and_named_and_its_client_gets_a_421
     server.wait_for("got a 421 (plugin grows was running the vrfy hook)");
     until("the next client is served", || {
         let mut next = server.connect();
-        next.run("$$") != worker && next.say("QUIT").starts_with("221")
+        next.worker() != worker && next.say("QUIT").starts_with("221")
     });
 }

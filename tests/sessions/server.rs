@@ -282,6 +282,11 @@ pub fn peak_memory(pid: &str) -> usize {
 pub struct Client(BufReader<TcpStream>);
 
 impl Client {
+    /// The process that its session runs in: `$$` is the session's.
+    pub fn worker(&mut self) -> String {
+        self.run("readlink '/proc/self'")
+    }
+
     pub fn send(&mut self, bytes: &[u8]) {
         self.0.get_mut().write_all(bytes).unwrap();
     }

@@ -42,7 +42,7 @@ fn a_session_in_which_an_isolated_plugin_ran_uses_its_worker_up() {
     let server = start("dies isolate\ndies on_error skip\n");
     let session = |line: Option<&str>| {
         let mut client = server.connect();
-        let worker = client.run("$$");
+        let worker = client.worker();
         if let Some(line) = line {
             client.say(line);
         }

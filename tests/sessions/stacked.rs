@@ -15,7 +15,7 @@ fn together<const N: usize>(server: &Server) -> [Client; N] {
     let mut workers = Vec::new();
     for client in &mut clients {
         client.expect("HELO client.example", "250");
-        workers.push(client.run("$$"));
+        workers.push(client.worker());
     }
     assert!(workers.iter().all(|pid| *pid == workers[0]), "{workers:?}");
     clients
@@ -175,7 +175,7 @@ fn an_exit_ends_its_session_and_the_others_of_the_worker_go_on() {
     let [mut one, mut other, mut third] = together(&server);
     other.run("$self->{mine} = 7; 1");
     third.expect("MAIL FROM:<a@example.org>", "250");
-    let worker = other.run("$$");
+    let worker = other.worker();
     one.send(b"RUN exit 3\r\n");
     assert_eq!(one.rest(), "");
     assert_eq!(other.run("$self->{mine}"), "7");
@@ -183,8 +183,8 @@ fn an_exit_ends_its_session_and_the_others_of_the_worker_go_on() {
     third.expect("DATA", "354");
     third.expect("Subject: x\r\n\r\nx\r\n.", "250");
     let mut next = server.connect();
-    assert_ne!(next.run("$$"), worker, "the worker takes no session more");
-    assert_eq!(other.run("$$"), worker);
+    assert_ne!(next.worker(), worker, "the worker takes no session more");
+    assert_eq!(other.worker(), worker);
     for client in [&mut other, &mut third, &mut next] {
         client.expect("QUIT", "221");
         assert_eq!(client.rest(), "");
@@ -195,7 +195,7 @@ fn an_exit_ends_its_session_and_the_others_of_the_worker_go_on() {
 fn a_crash_costs_the_sessions_of_its_worker_and_each_client_gets_a_421() {
     let server = start(&[RUNNER], &[]);
     let [mut one, mut other] = together(&server);
-    one.send(b"RUN kill 'KILL', $$; sleep 5\r\n");
+    one.send(b"RUN kill 'KILL', readlink '/proc/self'; sleep 5\r\n");
     for client in [&mut one, &mut other] {
         let rest = client.rest();
         assert!(
@@ -210,11 +210,11 @@ fn a_crash_costs_the_sessions_of_its_worker_and_each_client_gets_a_421() {
 fn with_one_session_per_worker_each_has_its_own() {
     let server = start(&[RUNNER], &["--sessions-per-worker", "1"]);
     let mut clients = [(); 3].map(|()| server.connect());
-    let mut workers = clients.each_mut().map(|client| client.run("$$")).to_vec();
+    let mut workers = clients.each_mut().map(|client| client.worker()).to_vec();
     workers.sort();
     workers.dedup();
     assert_eq!(workers.len(), 3);
-    clients[0].send(b"RUN kill 'KILL', $$; sleep 5\r\n");
+    clients[0].send(b"RUN kill 'KILL', readlink '/proc/self'; sleep 5\r\n");
     assert!(clients[0].rest().starts_with("421 "));
     clients[1].expect("NOOP", "250");
     clients[2].expect("NOOP", "250");
@@ -224,7 +224,7 @@ fn with_one_session_per_worker_each_has_its_own() {
 fn sessions_spread_over_the_workers_before_they_share_them() {
     let server = Server::start_with(&[RUNNER], &["--workers", "3", "--spare-workers", "0"], &[]);
     let mut clients = [(); 9].map(|()| server.connect());
-    let workers = clients.each_mut().map(|client| client.run("$$"));
+    let workers = clients.each_mut().map(|client| client.worker());
     let count = |pid: &String| workers.iter().filter(|other| *other == pid).count();
     let counts: Vec<usize> = workers.iter().map(count).collect();
     assert_eq!(counts, [3; 9], "{workers:?}");
@@ -233,13 +233,13 @@ fn sessions_spread_over_the_workers_before_they_share_them() {
 }
 
 /// Takes the client over as plugin `tls` does: through a handle of its own on the socket.
-const TAKEOVER: (&str, &str) = (
+pub const TAKEOVER: (&str, &str) = (
     "takeover",
     r#"
     sub hook_unrecognized_command {
         my ($self, $transaction, $command) = @_;
         return DECLINED if lc $command ne 'starttls';
-        $self->qp->respond(220, "Go ahead $$");
+        $self->qp->respond(220, 'Go ahead ' . readlink '/proc/self');
         open my $in, '<&=', 0 or die;
         open my $own, '+<&', $in or die;
         $own->autoflush(1);
@@ -253,15 +253,15 @@ const TAKEOVER: (&str, &str) = (
 fn a_session_whose_plugin_takes_the_client_over_goes_on_in_a_process_of_its_own() {
     let server = start(&[TAKEOVER, RUNNER, TAKER], &[]);
     let [mut one, mut other] = together(&server);
-    let worker = other.run("$$");
+    let worker = other.worker();
     one.run("$self->{mine} = 7; $qp->connection->notes('mine', [8]); 1");
     let reply = one.expect("STARTTLS", "220");
     assert!(!reply.ends_with(&worker), "{reply} in worker {worker}");
     // Silent as it is, it keeps nobody waiting.
-    assert_eq!(other.run("$$"), worker);
+    assert_eq!(other.worker(), worker);
     let look = "join ',', $self->{mine}, $qp->connection->notes('mine')->[0]";
     assert_eq!(one.run(look), "7,8");
-    assert_ne!(one.run("$$"), worker);
+    assert_ne!(one.worker(), worker);
     one.expect("MAIL FROM:<a@example.org>", "250");
     other.expect("MAIL FROM:<b@example.org>", "250");
     for client in [&mut one, &mut other] {
@@ -269,25 +269,25 @@ fn a_session_whose_plugin_takes_the_client_over_goes_on_in_a_process_of_its_own(
         client.expect("DATA", "354");
         client.expect("Subject: x\r\n\r\nx\r\n.", "250");
     }
-    let process = one.run("$$");
+    let process = one.worker();
     one.expect("QUIT", "221");
     assert_eq!(one.rest(), "");
     let there = format!("/proc/{process}");
     until("the end of the process", || {
         !std::path::Path::new(&there).exists()
     });
-    assert_eq!(other.run("$$"), worker);
+    assert_eq!(other.worker(), worker);
 }
 
 #[test]
 fn a_session_alone_in_its_worker_is_taken_over_there_and_no_other_comes() {
     let server = start(&[TAKEOVER, RUNNER], &[]);
     let mut one = server.connect();
-    let worker = one.run("$$");
+    let worker = one.worker();
     let reply = one.expect("STARTTLS", "220");
     assert!(reply.ends_with(&worker), "{reply} in worker {worker}");
     let mut other = server.connect();
-    assert_ne!(other.run("$$"), worker);
+    assert_ne!(other.worker(), worker);
     one.expect("QUIT", "221");
     other.expect("QUIT", "221");
 }
@@ -320,22 +320,22 @@ fn a_hook_that_is_seen_to_run_long_is_run_in_a_process_of_its_own() {
         client.expect(&format!("Subject: x\r\n\r\n{text}\r\n."), "250")
     };
     let [mut one, mut other] = together(&server);
-    let worker = other.run("$$");
+    let worker = other.worker();
     for _ in 0..3 {
         send(&mut one, "x");
     }
-    assert_eq!(one.run("$$"), worker);
+    assert_eq!(one.worker(), worker);
     // The supervisor looks at the sums from time to time.
     until("a process of its own", || {
         let mut client = server.connect();
         client.expect("HELO client.example", "250");
         send(&mut client, &"a long line\r\n".repeat(200));
-        let apart = client.run("$$") != worker;
+        let apart = client.worker() != worker;
         send(&mut client, "the next one in the same session");
         client.expect("QUIT", "221");
         apart
     });
-    assert_eq!(other.run("$$"), worker);
+    assert_eq!(other.worker(), worker);
     until("no spool file", || server.files("spool").is_empty());
 }
 
@@ -356,11 +356,11 @@ fn a_client_that_comes_while_all_workers_run_perl_gets_another_one() {
     .unwrap();
     server.reload();
     let mut one = server.connect();
-    let worker = one.run("$$");
+    let worker = one.worker();
     one.send(b"NOOP\r\n");
     until("the hook runs", || server.dir.path().join("runs").exists());
     let mut other = server.connect();
-    assert_ne!(other.run("$$"), worker);
+    assert_ne!(other.worker(), worker);
     std::fs::write(server.dir.path().join("go"), "").unwrap();
     assert!(one.reply().starts_with("250"));
 }
@@ -369,7 +369,7 @@ fn a_client_that_comes_while_all_workers_run_perl_gets_another_one() {
 fn an_isolated_plugin_has_a_process_for_each_session() {
     let keeper = (
         "keeper",
-        "my $count; sub hook_vrfy { return (OK, ++$count . \" $$\") }",
+        "my $count; sub hook_vrfy { return (OK, ++$count . ' ' . readlink '/proc/self') }",
     );
     let server = Server::start_configured(
         &[keeper, RUNNER],
@@ -378,7 +378,7 @@ fn an_isolated_plugin_has_a_process_for_each_session() {
         &[("plugin_settings", "keeper isolate\n")],
     );
     let [mut one, mut other, mut third] = together(&server);
-    let worker = third.run("$$");
+    let worker = third.worker();
     for client in [&mut one, &mut other] {
         let reply = client.expect("VRFY x", "250 1 ");
         assert!(!reply.ends_with(&worker));

@@ -52,7 +52,7 @@ fn ask(client: &mut Client, what: &str) -> String {
 /// The client's worker is one that the next client does not get.
 fn is_served_elsewhere(server: &Server, first: &str) {
     let mut next = server.connect();
-    assert_ne!(next.run("$$"), first);
+    assert_ne!(next.worker(), first);
     next.expect("QUIT", "221");
 }
 
@@ -63,7 +63,7 @@ fn what_takes_too_long_is_interrupted_and_the_session_goes_on() {
         "loop", "sleep", "read", "wait", "catch", "handle", "recurse", "between",
     ] {
         let mut client = server.connect();
-        let worker = client.run("$$");
+        let worker = client.worker();
         let before = server.count("was interrupted");
         let reply = ask(&mut client, what);
         assert!(reply.starts_with("450 "), "{what}: {reply}");
@@ -93,7 +93,7 @@ fn an_interrupt_leaves_the_hooks_that_the_plugin_has_called_too() {
 fn what_comes_to_no_safe_point_is_killed_and_the_client_gets_a_421() {
     let server = stuck("1");
     let mut client = server.connect();
-    let worker = client.run("$$");
+    let worker = client.worker();
     let reply = ask(&mut client, "block");
     assert!(reply.starts_with("421 "), "{reply}");
     assert_eq!(client.rest(), "");

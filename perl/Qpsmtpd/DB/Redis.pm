@@ -17,12 +17,14 @@ sub new {
     return $self;
 }
 
-# A worker must not share the connection that was made before its fork.
+# A worker must not share the connection that was made before its fork. Its sessions do share one:
+# $$ tells them apart.
 sub _redis {
     my $self = shift;
-    if (!$self->{redis} || $self->{pid} != $$) {
+    my $pid = defined &Camelpost::pid ? Camelpost::pid() : $$;
+    if (!$self->{redis} || $self->{pid} != $pid) {
         $self->{redis} = Redis->new(%{$self->{arguments}}) or die "no Redis server\n";
-        $self->{pid}   = $$;
+        $self->{pid}   = $pid;
     }
     return $self->{redis};
 }

@@ -22,14 +22,14 @@ impl Session {
             };
             let name = &*handler.plugin;
             let running = (hook, "running plugin");
-            plugins.log(LOGDEBUG, Some(running), name.as_bytes());
+            self.log_line(LOGDEBUG, Some(running), name.as_bytes());
             let guard = plugins.guards.of(name.as_bytes(), hook, true);
             watch::set_session(self.id);
             let verdict = match guard.run(handler.call(self, call)).await {
                 Ok(verdict) => verdict,
                 Err(unanswered) => {
                     let (level, text) = unanswered.told(name.as_bytes(), hook, &guard);
-                    plugins.log(level, None, text.as_bytes());
+                    self.log_line(level, None, text.as_bytes());
                     guard.on_lateness().unwrap_or_else(Verdict::declined)
                 }
             };
@@ -52,7 +52,7 @@ impl Session {
         let text = verdict.values.first().cloned().flatten();
         let line = format!("Plugin {name}, hook {} returned {code}, ", hook.name());
         let line = [line.as_bytes(), &text.unwrap_or_default()].concat();
-        plugins.log(LOGDEBUG, None, &line);
+        self.log_line(LOGDEBUG, None, &line);
         match verdict.code {
             Code::Declined => false,
             Code::Other(_) if !plugins.host.unknown_codes_end_chain => {
@@ -61,7 +61,7 @@ impl Session {
                      runs",
                     hook.name()
                 );
-                plugins.log(LOGERROR, None, line.as_bytes());
+                self.log_line(LOGERROR, None, line.as_bytes());
                 false
             }
             _ => true,
@@ -79,7 +79,7 @@ impl SessionAccess for Session {
     }
 
     fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>> {
-        Box::pin(async { self.loaded.plugins.config(name) })
+        Box::pin(async { self.loaded.plugins.config(self.number, name) })
     }
 
     fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>> {
@@ -94,6 +94,6 @@ impl SessionAccess for Session {
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
         let hook = Hook::by_name(hook.as_bytes());
         let place = hook.map(|hook| (hook, plugin));
-        self.loaded.plugins.log(level, place, text.as_bytes());
+        self.log_line(level, place, text.as_bytes());
     }
 }

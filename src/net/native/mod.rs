@@ -58,11 +58,11 @@ impl Plugins {
     }
 
     /// A line in the form that Perl plugins' lines have, too.
-    pub fn log(&self, level: u8, place: Option<(Hook, &str)>, text: &[u8]) {
+    pub fn log(&self, session: Option<u32>, level: u8, place: Option<(Hook, &str)>, text: &[u8]) {
         if level > self.host.trace_level {
             return;
         }
-        let mut line = std::process::id().to_string().into_bytes();
+        let mut line = crate::log::first_word(session).to_string().into_bytes();
         if let Some((hook, who)) = place {
             line.extend_from_slice(format!(" ({}) {who}:", hook.name()).as_bytes());
         }
@@ -74,7 +74,7 @@ impl Plugins {
     }
 
     /// A config value: the file's lines, else the default.
-    pub fn config(&self, name: &str) -> Vec<Vec<u8>> {
+    pub fn config(&self, session: Option<u32>, name: &str) -> Vec<Vec<u8>> {
         let config = &self.host.config;
         let found = config.lines(name);
         let mut problems = config.take_problems();
@@ -83,7 +83,7 @@ impl Plugins {
             None
         });
         for problem in problems {
-            self.log(3, None, problem.to_string().as_bytes());
+            self.log(session, 3, None, problem.to_string().as_bytes());
         }
         match lines {
             Some(lines) if !lines.is_empty() => lines.to_vec(),

@@ -63,11 +63,11 @@ async fn whole(loaded: Loaded, link: Rc<AsyncLink>, incoming: Incoming, rdns: bo
 /// One session to its end; what remains is to shut its socket down. `None` where it could not
 /// begin: then the socket is closed, and the client comes again.
 async fn serve(loaded: &Loaded, incoming: Incoming, rdns: bool) -> Option<Session> {
-    let id = incoming.session;
+    let ids = (incoming.session, Some(incoming.number));
     let connection = worker::connection(&incoming);
     let arrival = worker::arrival(&incoming, rdns);
     let transport = Transport::new(incoming.socket).ok()?;
-    let session = session(loaded, id, connection, transport, arrival);
+    let session = session(loaded, ids, connection, transport, arrival);
     session.converse().await;
     Some(session)
 }
@@ -80,7 +80,7 @@ pub fn one_session(
     arrival: Arrival,
 ) -> io::Result<()> {
     run(async {
-        let session = session(loaded, 0, connection, transport()?, arrival);
+        let session = session(loaded, (0, None), connection, transport()?, arrival);
         session.converse().await;
         session.transport.shutdown();
         Ok(())
@@ -89,13 +89,14 @@ pub fn one_session(
 
 fn session(
     loaded: &Loaded,
-    id: u64,
+    (id, number): (u64, Option<u32>),
     connection: Connection,
     transport: Transport,
     arrival: Arrival,
 ) -> Session {
     Session {
         id,
+        number,
         // No native plugin hooks pre-connection.
         state: Rc::new(State::new(loaded.settings.clone(), connection, None)),
         transport,

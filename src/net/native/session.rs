@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::Loaded;
+use crate::hook::Hook;
 use crate::net::rdns;
 use crate::net::session::{Arrival, FLUSH_TIMEOUT};
 use crate::net::transport::Transport;
@@ -13,6 +14,8 @@ use crate::smtp::Address;
 /// See the module's description.
 pub struct Session {
     pub id: u64,
+    /// What the session is known by; none where it is known by its process.
+    pub number: Option<u32>,
     pub state: Rc<State>,
     pub transport: Transport,
     pub loaded: Loaded,
@@ -46,7 +49,7 @@ impl Session {
                 self.transport.queue(&reply);
                 Answer::Done
             }
-            Step::Config(name) => Answer::Config(self.loaded.plugins.config(name)),
+            Step::Config(name) => Answer::Config(self.loaded.plugins.config(self.number, name)),
             Step::Hook(call) => {
                 // As before a Perl plugin: the replies do not wait for what it does.
                 if self.loaded.plugins.has_entries(call.hook) {
@@ -55,7 +58,7 @@ impl Session {
                 Answer::Verdict(self.chain(&call).await)
             }
             Step::Log { level, text } => {
-                self.loaded.plugins.log(level, None, &text);
+                self.log_line(level, None, &text);
                 Answer::Done
             }
             Step::Canonify(path) => {
@@ -72,6 +75,10 @@ impl Session {
         })
     }
 
+    pub fn log_line(&self, level: u8, place: Option<(Hook, &str)>, text: &[u8]) {
+        self.loaded.plugins.log(self.number, level, place, text);
+    }
+
     async fn look_up_client(&self) {
         let connection = self.state.connection.borrow().clone();
         if let Some(address) = self.arrival.look_up
@@ -83,7 +90,7 @@ impl Session {
         if let Some(accepted) = &self.arrival.accepted {
             let host = connection.remote_host.borrow().clone().unwrap_or_default();
             let line = [accepted.as_bytes(), &host].concat();
-            self.loaded.plugins.log(LOGINFO, None, &line);
+            self.log_line(LOGINFO, None, &line);
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::net::own;
 use crate::perl::call::Unwind;
 use crate::perl::grammar;
 use crate::perl::host::Host;
-use crate::perl::log::LOGINFO;
+use crate::perl::log::{LOGINFO, LOGWARN};
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped};
 use crate::session::{Answer, Machine, Outcome, ReadEvent, State, Step};
 use crate::smtp::{Address, Reply};
@@ -78,6 +78,9 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
             }
             Step::Finished(outcome) => return Ok(outcome),
         };
+        if let Some(text) = state.settings.spool.take_complaint() {
+            host.log(LOGWARN, None, None, &[Sv::text(&text)])?;
+        }
         step = machine.resume(answer);
     }
 }

@@ -5,6 +5,7 @@ mod driver;
 mod port;
 mod prove;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
@@ -13,8 +14,8 @@ use std::time::Duration;
 pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
-use crate::config::{ConfigDir, Profile, Zone, hostname};
-use crate::mail::Spool;
+use crate::config::{ConfigDir, Profile, SpoolDir, Zone, hostname};
+use crate::mail::{Readiness, Spool};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
 use crate::perl::port::Port;
@@ -90,18 +91,24 @@ fn first(host: &Host, name: &str) -> Option<Vec<u8>> {
     values.into_iter().next().filter(|value| !value.is_empty())
 }
 
-/// Where bodies are spooled: `spool_dir`, else tmp in the user's home, as the original has it.
+/// Where bodies are spooled: `spool_dir`, else tmp in the user's home, as the original has it; made
+/// with the rights of `spool_perms` when a body or a plugin first needs it.
 fn spool(host: &Host) -> Spool {
     let first = |name: &str| first(host, name);
     let default = Spool::default();
     let home = || crate::config::home().map(|home| home.join("tmp"));
     let threshold = first("size_threshold");
     let threshold = threshold.and_then(|size| String::from_utf8(size).ok()?.trim().parse().ok());
+    let perms = first("spool_perms").and_then(|perms| String::from_utf8(perms).ok());
+    let mode = perms.and_then(|perms| u32::from_str_radix(perms.trim(), 8).ok());
+    let dir = first("spool_dir")
+        .map(|dir| OsString::from_vec(dir).into())
+        .or_else(home)
+        .unwrap_or(default.dir);
+    let unseen = SpoolDir::new(&dir, mode.unwrap_or(0o700));
     Spool {
-        dir: first("spool_dir")
-            .map(|dir| OsString::from_vec(dir).into())
-            .or_else(home)
-            .unwrap_or(default.dir),
+        dir,
         threshold: threshold.unwrap_or(default.threshold),
+        readiness: RefCell::new(Readiness::Unseen(unseen)),
     }
 }

@@ -7,6 +7,7 @@ use crate::watch::Unfit;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
+    ("Camelpost::pid", pid),
     ("Camelpost::_embedded_file", embedded_file),
     ("Camelpost::_module", module),
     ("Camelpost::_serve_scripts", serve_scripts),
@@ -51,6 +52,12 @@ fn compiled(frame: &mut Frame<'_>) -> Result<(), Raise> {
     if let Ok(host) = host::current() {
         host.site.compiled(&plugin, &file, packages);
     }
+    Ok(())
+}
+
+/// The process's id, where `$$` is a session's number.
+fn pid(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    frame.ret_int(std::process::id().into());
     Ok(())
 }
 

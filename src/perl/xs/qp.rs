@@ -7,6 +7,7 @@ use crate::mail::{Connection, Transaction};
 use crate::perl::call::{Want, call_function};
 use crate::perl::chain::{code_sv, to_arg};
 use crate::perl::host;
+use crate::perl::log::LOGWARN;
 use crate::perl::object;
 use crate::perl::port::{AuthFact, Port};
 use crate::perl::value::Sv;
@@ -214,10 +215,19 @@ fn size_threshold(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// The spool directory, without the slash at its end.
+/// The spool directory, without the slash at its end. It is there from then on.
 fn spool_dir(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    let spool = host.within(&frame.sv(0), |port| Ok(port.spool()))?;
+    let spool = host.within(&frame.sv(0), |port| {
+        let spool = port.spool();
+        if let Err(error) = spool.prepare() {
+            return Err(Raise::Croak(error.to_string()));
+        }
+        if let Some(text) = spool.take_complaint() {
+            host.log(LOGWARN, None, None, &[Sv::text(&text)])?;
+        }
+        Ok(spool)
+    })?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(
         spool.dir.as_os_str(),
     ));

@@ -208,6 +208,7 @@ pub struct WorkerStatus {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallStatus {
+    /// Its number.
     pub session: u64,
     pub plugin: String,
     pub hook: String,
@@ -281,11 +282,32 @@ pub struct DurationClass {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionStatus {
+    /// Its number: `$$` in its plugins, and what its lines in the log begin with.
     pub session: u64,
     pub client: IpAddr,
+    /// The process that it runs in.
     pub worker: Option<i32>,
+    /// Seconds since 1970.
+    #[serde(default)]
+    pub since: u64,
     pub age_seconds: u64,
     pub tls: bool,
+    #[serde(default)]
+    pub state: SessionState,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// The daemon does not say.
+    #[default]
+    Unknown,
+    /// Its worker has not begun with it.
+    Begins,
+    /// A plugin call of it runs: the worker's `running` says which.
+    Plugin,
+    /// For its client, for a name server, or for its turn.
+    Waits,
 }
 
 /// The request in a line, or the answer that says what is wrong with it.

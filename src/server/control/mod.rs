@@ -22,7 +22,7 @@ use super::supervisor::Event;
 pub use client::{ask, control_path};
 pub use message::{
     CallStatus, Command, Counters, DurationClass, Limits, Outcome, PluginStatus, QuarantineStatus,
-    SessionStatus, SharingKind, SharingStatus, Status, WorkerState, WorkerStatus,
+    SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState, WorkerStatus,
 };
 pub use place::{ControlPlace, ControlSocket};
 pub(super) use place::{open, prepare};

@@ -3,19 +3,21 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::super::control::{
     self, Asked, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
-    PluginStatus, SessionStatus, Status, WorkerState, WorkerStatus,
+    PluginStatus, SessionState, SessionStatus, Status, WorkerState, WorkerStatus,
 };
 use super::super::message::ProcessEnd;
 use super::super::metrics;
+use super::super::number;
 use super::super::workers::Worker;
 use super::Supervisor;
 use super::upgrading::Succession;
@@ -247,20 +249,39 @@ impl Supervisor<'_> {
     }
 
     fn session_list(&self) -> Vec<SessionStatus> {
-        let pids: std::collections::HashMap<u64, i32> = self
+        let workers: HashMap<u64, &Worker> = self
             .workers
             .iter()
-            .flat_map(|(_, worker)| worker.sessions.iter().map(|session| (*session, worker.pid)))
+            .flat_map(|(_, worker)| {
+                worker
+                    .sessions
+                    .iter()
+                    .map(move |session| (*session, worker))
+            })
             .collect();
+        let running: HashSet<u64> = self.running().iter().map(|call| call.session).collect();
+        let state = |session: &u64| match workers.get(session) {
+            _ if running.contains(session) => SessionState::Plugin,
+            Some(worker) if worker.has_begun(*session) => SessionState::Waits,
+            _ => SessionState::Begins,
+        };
+        let now = SystemTime::now();
+        let seconds = |since: Instant| {
+            let since = now.checked_sub(since.elapsed());
+            let since = since.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+            since.map_or(0, |time| time.as_secs())
+        };
         let mut list: Vec<SessionStatus> = self
             .sessions
             .iter()
-            .map(|(number, session)| SessionStatus {
-                session: *number,
+            .map(|(id, session)| SessionStatus {
+                session: number::of_session(*id).into(),
                 client: session.peer.ip(),
-                worker: pids.get(number).copied(),
+                worker: workers.get(id).map(|worker| worker.pid),
+                since: seconds(session.since),
                 age_seconds: session.since.elapsed().as_secs(),
                 tls: session.socket.is_none(),
+                state: state(id),
             })
             .collect();
         list.sort_by_key(|session| session.session);
@@ -288,7 +309,7 @@ fn worker_status(worker: &Worker) -> WorkerStatus {
 
 fn call_status(call: RunningCall) -> CallStatus {
     CallStatus {
-        session: call.session,
+        session: number::of_session(call.session).into(),
         plugin: call.plugin,
         hook: call.hook,
         milliseconds: u64::try_from(call.age.as_millis()).unwrap_or(u64::MAX),

@@ -57,8 +57,7 @@ impl Supervisor<'_> {
         let mut taken = 0;
         for number in gone.sessions.iter().rev() {
             let waits_again = |session: &Session| session.tries < TRIES && session.socket.is_some();
-            if gone.page().has_begun(*number) || !self.sessions.get(number).is_some_and(waits_again)
-            {
+            if gone.has_begun(*number) || !self.sessions.get(number).is_some_and(waits_again) {
                 continue;
             }
             if let Some(Session {

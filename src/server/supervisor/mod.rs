@@ -151,6 +151,7 @@ pub(super) struct Supervisor<'a> {
     sessions: HashMap<u64, Session>,
     /// How many of them each address has.
     addresses: HashMap<IpAddr, u32>,
+    /// Ascending without an end, also over upgrades.
     next_session: u64,
     waiting: VecDeque<Client>,
     /// When to look again for a worker that can take those.
@@ -208,8 +209,7 @@ impl<'a> Supervisor<'a> {
             past: Sums::default(),
             sessions: HashMap::new(),
             addresses: HashMap::new(),
-            // 0 is nobody.
-            next_session: 1,
+            next_session: begun.first_session,
             waiting: VecDeque::new(),
             look_again: None,
             leaving: Leaving::default(),

@@ -7,6 +7,7 @@ use std::os::fd::AsFd;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::super::number;
 use super::super::start::ServeError;
 use super::super::upgrade::{FromPredecessor, FromSuccessor, Successor};
 use super::{Event, Supervisor};
@@ -54,6 +55,7 @@ impl Supervisor<'_> {
         let started = Successor::start(
             &sockets,
             self.pid_file.as_ref().map(AsFd::as_fd),
+            number::for_successor(self.next_session),
             self.nice,
             self.settings.service.upgrade,
             self.events.clone(),

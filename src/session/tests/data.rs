@@ -308,6 +308,7 @@ fn what_is_over_the_limit_is_not_stored() {
     server.settings.spool = Rc::new(Spool {
         dir: dir.path().into(),
         threshold: 0,
+        ..Spool::default()
     });
     let largest = Rc::new(RefCell::new(0));
     let keep = largest.clone();
@@ -379,6 +380,7 @@ fn a_body_that_cannot_be_stored_is_452_and_not_queued() {
     server.settings.spool = Rc::new(Spool {
         dir: "/nonexistent/spool".into(),
         threshold: 0,
+        ..Spool::default()
     });
     let seen = server.talk(&after(4, &[MESSAGE, "NOOP\r\n"]));
     assert_eq!(
@@ -400,6 +402,7 @@ fn a_message_above_the_threshold_is_spooled_and_the_log_says_so() {
     let spool = Spool {
         dir: dir.path().into(),
         threshold: 5,
+        ..Spool::default()
     };
     let mut server = mail_server();
     server.settings.spool = Rc::new(spool);
