@@ -25,10 +25,11 @@ const SOURCES: [&str; 16] = [
 ];
 
 fn main() {
-    for file in SOURCES
-        .iter()
-        .chain(&["src/perl/glue.h", "src/perl/glue_exchange.h", "src/perl/glue_perl.h"])
-    {
+    for file in SOURCES.iter().chain(&[
+        "src/perl/glue.h",
+        "src/perl/glue_exchange.h",
+        "src/perl/glue_perl.h",
+    ]) {
         println!("cargo::rerun-if-changed={file}");
     }
     println!("cargo::rerun-if-changed=perl");

@@ -5,10 +5,10 @@
 use std::rc::Rc;
 
 use super::call::{Unwind, call_hook, stringify};
-use super::owners::Owner;
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::object;
+use super::owners::Owner;
 use super::sys;
 use super::value::{PerlValue, Sv};
 use super::xs::{FIRST_NATIVE, Frame, Raise};

@@ -34,8 +34,8 @@ mod value;
 mod verbs;
 mod xs;
 
-pub use exchange::{forget, take_ends};
 pub use chain::{Chain, Progress};
+pub use exchange::{forget, take_ends};
 pub use load::{make, start};
 pub use methods::Values;
 pub use value::{Dropped, PerlValue, Sv, any_dropped, release_dropped};

@@ -9,9 +9,9 @@ use super::exchange;
 use super::host::Host;
 use super::port::Port;
 use super::stdio;
+use super::sys;
 use super::value::{PerlValue, Sv};
 use crate::hook::Code;
-use super::sys;
 use crate::mail::{Foreign, HeaderSlot, Note, Notes, Transaction};
 
 impl Host {

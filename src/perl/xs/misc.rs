@@ -38,9 +38,7 @@ fn mark_unfit(frame: &mut Frame<'_>) -> Result<(), Raise> {
 /// own_hook(CODE, PLUGIN, METHOD, HOOK): the code calls this method of the plugin object.
 fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let [code, plugin, method, hook] = [0, 1, 2, 3].map(|index| frame.sv(index));
-    host::current()?
-        .owners
-        .own(&code, &plugin, &method, &hook);
+    host::current()?.owners.own(&code, &plugin, &method, &hook);
     Ok(())
 }
 

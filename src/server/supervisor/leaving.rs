@@ -59,7 +59,9 @@ impl Supervisor<'_> {
         if self.answer_alone(number, session, must) {
             return;
         }
-        if self.free_processes() > 0 {
+        // Without any it would wait for ever, and others that must leave the same worker with it.
+        let none_will_come = self.settings.extra_processes == 0;
+        if self.free_processes() > 0 || (must && none_will_come) {
             return self.send_away(number, session);
         }
         if must {
