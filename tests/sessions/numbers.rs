@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::server::{Client, RUNNER, Server, TAKER};
+use crate::server::{Client, RUNNER, Server, TAKER, line};
 use crate::stacked::TAKEOVER;
 
 const ONE: &[&str] = &["--workers", "1", "--spare-workers", "0"];
@@ -169,6 +169,13 @@ fn a_lock_that_another_session_holds_is_not_taken_for_a_dead_one_s() {
         assert_eq!(one.run(&format!("kill {signal}, ({targets})")), found);
     }
     assert_eq!(number(&mut other), second);
+    // The module that greylisting locks its database with; LOCK_EX and LOCK_NB.
+    let lock = "require File::NFSLock; our $lock = File::NFSLock->new('locked', 2 | 4); \
+                $lock ? 'held' : 'not held'";
+    assert_eq!(one.run(lock), "held");
+    assert_eq!(other.run(lock), "not held");
+    assert_eq!(one.run("our $lock->unlock ? 'free' : 'held'"), "free");
+    assert_eq!(other.run(lock), "held");
 }
 
 #[test]
@@ -190,4 +197,21 @@ fn temporary_files_that_were_to_last_as_long_as_the_process_go_with_the_session(
     other.expect("QUIT", "221");
     other.rest();
     assert!(gone(&second));
+}
+
+#[test]
+fn lines_of_sessions_without_perl_begin_with_their_numbers() {
+    let native = [line("native/count_recipients max 50")];
+    let server = Server::start_with(&native, ONE, &[]);
+    let mut clients = [server.connect(), server.connect()];
+    let mut words = BTreeSet::new();
+    for turn in 0..6 {
+        let word = format!("turn{turn}");
+        clients[turn % 2].expect(&format!("NOOP {word}"), "250");
+        let line = server.wait_for(&format!("dispatching NOOP {word}"));
+        let number: u32 = line.split(' ').next().unwrap().parse().unwrap();
+        assert!(number > LARGEST_PID, "{line}");
+        words.insert((turn % 2, number));
+    }
+    assert_eq!(words.len(), 2, "{words:?}");
 }
