@@ -1,0 +1,165 @@
+//! Sessions that are broken off, interrupted or moved to another process, among others that are not.
+
+use crate::answers::{assert_right, told, wrong};
+use crate::compared::assert_same;
+use crate::daemon::{ALL, Daemon, ONE_WORKER, Who, site};
+use crate::play::{Act, Script, Transcript, keep, one_by_one, play, shuffled, usual};
+
+/// One worker, and processes for sessions that leave it.
+const MAY_LEAVE: Who = Who::Camelpost(&[
+    "--workers",
+    "1",
+    "--spare-workers",
+    "0",
+    "--sessions-per-worker",
+    "300",
+]);
+
+fn say(text: &str) -> Act {
+    Act::Say(text.to_owned())
+}
+
+/// Every third client has these acts between two KEEPs, the others come through; two more follow.
+fn among_others(seed: u64, clients: usize, acts: impl Fn(usize) -> Vec<Act>) -> Script {
+    let clients_acts = (1..=clients).map(|client| match client % 3 {
+        0 => (client, acts(client)),
+        _ => (client, usual(client, 3)),
+    });
+    let mut script = shuffled(seed, clients_acts.collect());
+    script.extend(one_by_one(clients + 1..clients + 3, 2));
+    script
+}
+
+/// KEEP, what breaks, and KEEP again where the session goes on.
+fn around(client: usize, breaks: &[&str]) -> Vec<Act> {
+    let mut acts = vec![Act::Connect, keep(client, 1)];
+    acts.extend(breaks.iter().copied().map(say));
+    acts.extend([
+        keep(client, 2),
+        say("BREAK count"),
+        keep(client, 3),
+        Act::Quit,
+    ]);
+    acts
+}
+
+fn ends(client: usize, how: Act) -> Vec<Act> {
+    vec![Act::Connect, keep(client, 1), keep(client, 2), how]
+}
+
+/// Each session with a reply to BREAK count has seen its own BREAKs only.
+fn assert_counted(transcript: &Transcript, count: usize) {
+    let all = transcript.values().flatten();
+    let counts = all.filter(|(line, _)| line == "BREAK count");
+    let counts: Vec<&str> = counts.map(|(_, reply)| reply.as_str()).collect();
+    assert!(!counts.is_empty());
+    let expected = format!("250 {count}");
+    assert!(counts.iter().all(|said| **said == expected), "{counts:?}");
+}
+
+/// The same with the original and with Camelpost.
+fn both(script: &Script, count: Option<usize>) {
+    let [original, camelpost] = [Who::Original, ONE_WORKER].map(|who| {
+        let transcript = play(&Daemon::start(who, ALL), script);
+        if who == Who::Original {
+            let all = wrong(&transcript);
+            assert!(all.is_empty(), "the original: {}", told(&all));
+        } else {
+            assert_right(&transcript);
+        }
+        if let Some(count) = count {
+            assert_counted(&transcript, count);
+        }
+        transcript
+    });
+    assert_same(&original, &camelpost);
+}
+
+#[test]
+fn a_hook_that_dies_leaves_nothing_to_others_and_all_to_its_session() {
+    let dies = |client| around(client, &["BREAK die", "BREAK die_with_object"]);
+    both(&among_others(20, 12, dies), Some(2));
+}
+
+#[test]
+fn a_hook_that_calls_exit_leaves_nothing_to_others() {
+    both(
+        &among_others(21, 12, |client| ends(client, say("BREAK exit"))),
+        None,
+    );
+}
+
+#[test]
+fn a_client_that_hangs_up_leaves_nothing_to_others() {
+    both(
+        &among_others(22, 12, |client| ends(client, Act::HangUp)),
+        None,
+    );
+}
+
+#[test]
+fn a_session_that_a_plugin_ends_leaves_nothing_to_others() {
+    both(
+        &among_others(23, 12, |client| ends(client, say("BREAK disconnect"))),
+        None,
+    );
+}
+
+#[test]
+fn a_session_whose_client_is_taken_over_keeps_what_it_has() {
+    both(
+        &among_others(24, 12, |client| around(client, &["BREAK take"])),
+        Some(1),
+    );
+    let daemon = Daemon::start(MAY_LEAVE, ALL);
+    let takes = among_others(25, 12, |client| around(client, &["BREAK take"]));
+    let transcript = play(&daemon, &takes);
+    assert_right(&transcript);
+    assert_counted(&transcript, 1);
+}
+
+#[test]
+fn a_hook_that_is_over_its_time_leaves_nothing_to_others_and_all_to_its_session() {
+    let site = site(ALL);
+    site.put("config/plugin_settings", "breaks timeout 1\n");
+    let daemon = Daemon::start_in(MAY_LEAVE, site);
+    let late = |client| match client {
+        3 => around(client, &["BREAK late"]),
+        _ => around(client, &["BREAK die"]),
+    };
+    let transcript = play(&daemon, &among_others(26, 9, late));
+    assert_right(&transcript);
+    assert_counted(&transcript, 1);
+}
+
+#[test]
+fn a_session_that_leaves_its_worker_takes_what_it_has_with_it() {
+    let site = site(ALL);
+    site.put("config/plugin_settings", "leaver isolate\n");
+    let daemon = Daemon::start_in(MAY_LEAVE, site);
+    let leaves = |client| {
+        let mut acts = vec![Act::Connect, keep(client, 1), say("WHOAMI"), say("NOOP")];
+        acts.extend([say("WHOAMI"), keep(client, 2), keep(client, 3), Act::Quit]);
+        acts
+    };
+    let transcript = play(&daemon, &among_others(27, 12, leaves));
+    assert_right(&transcript);
+    for client in [3, 6, 9, 12] {
+        let said = transcript[&client]
+            .iter()
+            .filter(|(line, _)| line == "WHOAMI");
+        let processes: Vec<&String> = said.map(|(_, reply)| reply).collect();
+        assert_ne!(processes[0], processes[1], "client {client} has not left");
+    }
+}
+
+#[test]
+fn sessions_of_an_isolated_plugin_do_not_see_each_other() {
+    let site = site(ALL);
+    site.put("config/plugin_settings", "lexicals isolate\n");
+    let daemon = Daemon::start_in(MAY_LEAVE, site);
+    let clients = (1..=12).map(|client| (client, usual(client, 3)));
+    let mut script = shuffled(28, clients.collect());
+    script.extend(one_by_one(13..16, 2));
+    assert_right(&play(&daemon, &script));
+}
