@@ -2,18 +2,8 @@
 
 use crate::answers::{assert_right, told, wrong};
 use crate::compared::assert_same;
-use crate::daemon::{ALL, Daemon, ONE_WORKER, Who, site};
+use crate::daemon::{ALL, Daemon, MAY_LEAVE, Who, site};
 use crate::play::{Act, Script, Transcript, keep, one_by_one, play, shuffled, usual};
-
-/// One worker, and processes for sessions that leave it.
-const MAY_LEAVE: Who = Who::Camelpost(&[
-    "--workers",
-    "1",
-    "--spare-workers",
-    "0",
-    "--sessions-per-worker",
-    "300",
-]);
 
 fn say(text: &str) -> Act {
     Act::Say(text.to_owned())
@@ -59,7 +49,7 @@ fn assert_counted(transcript: &Transcript, count: usize) {
 
 /// The same with the original and with Camelpost.
 fn both(script: &Script, count: Option<usize>) {
-    let [original, camelpost] = [Who::Original, ONE_WORKER].map(|who| {
+    let [original, camelpost] = [Who::Original, MAY_LEAVE].map(|who| {
         let transcript = play(&Daemon::start(who, ALL), script);
         if who == Who::Original {
             let all = wrong(&transcript);
@@ -111,11 +101,6 @@ fn a_session_whose_client_is_taken_over_keeps_what_it_has() {
         &among_others(24, 12, |client| around(client, &["BREAK take"])),
         Some(1),
     );
-    let daemon = Daemon::start(MAY_LEAVE, ALL);
-    let takes = among_others(25, 12, |client| around(client, &["BREAK take"]));
-    let transcript = play(&daemon, &takes);
-    assert_right(&transcript);
-    assert_counted(&transcript, 1);
 }
 
 #[test]

@@ -49,6 +49,16 @@ pub const ONE_WORKER: Who = Who::Camelpost(&[
     "0",
 ]);
 
+/// One worker, and processes for sessions that leave it.
+pub const MAY_LEAVE: Who = Who::Camelpost(&[
+    "--workers",
+    "1",
+    "--spare-workers",
+    "0",
+    "--sessions-per-worker",
+    "300",
+]);
+
 pub struct Daemon {
     serves: Serves,
     pub site: Site,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::answers::assert_right;
-use crate::daemon::{Daemon, ONE_WORKER, Who, site};
+use crate::daemon::{Daemon, MAY_LEAVE, Who, site};
 use crate::play::{Act, Script, keep, one_by_one, play, shuffled, tag, usual};
 use crate::site::wait_for;
 
@@ -142,7 +142,7 @@ fn broken() -> Script {
 
 fn both(script: Script) {
     let keeps = keeps(&script);
-    for who in [Who::Original, ONE_WORKER] {
+    for who in [Who::Original, MAY_LEAVE] {
         println!("with {who:?}");
         assert_endings(endings(who, script.clone()), &keeps);
     }
@@ -186,6 +186,6 @@ fn what_is_known_to_end_otherwise_does() {
             known.iter().filter(|known| known == name).count()
         };
         assert_eq!(count(Who::Original), sessions, "{name}");
-        assert_ne!(count(ONE_WORKER), sessions, "{name}: {reason}");
+        assert_ne!(count(MAY_LEAVE), sessions, "{name}: {reason}");
     }
 }
