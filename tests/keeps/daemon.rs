@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::dns;
-use crate::site::{CAMELPOST, Client, PATIENCE, Site, free_port, me};
+use crate::site::{CAMELPOST, Client, PATIENCE, Site, free_port, me, wait_for};
 
 /// Where the plugins and modules are.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keeps");
@@ -212,6 +212,17 @@ impl Daemon {
         let greeting = client.reply();
         assert!(greeting.starts_with("220 "), "{greeting}");
         client
+    }
+
+    /// Asks for a reload and waits until it is done; the log level has to be 6.
+    pub fn reload(&self) {
+        let Serves::Process { child, .. } = &self.serves else {
+            panic!("nothing to reload");
+        };
+        let count = || self.log().matches("reloaded").count();
+        let before = count();
+        kill_process(Pid::from_child(child), Signal::HUP).unwrap();
+        wait_for("a reload", || (count() > before).then_some(()));
     }
 
     pub fn log(&self) -> String {

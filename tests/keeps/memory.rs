@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::daemon::{ALL, Daemon, ONE_WORKER};
+use crate::daemon::{ALL, Daemon, ONE_WORKER, site};
 use crate::play::{one_by_one, play};
 use crate::site::wait_for;
 
@@ -23,7 +23,10 @@ fn private_memory(pid: &str) -> usize {
 
 #[test]
 fn three_thousand_sessions_do_not_make_a_worker_grow() {
-    let daemon = Daemon::start(ONE_WORKER, ALL);
+    let site = site(ALL);
+    // A logging plugin would be asked a million times.
+    site.put("config/logging", "");
+    let daemon = Daemon::start_in(ONE_WORKER, site);
     let worker = || {
         let mut client = daemon.connect();
         let said = client.say("WHOAMI");

@@ -62,7 +62,12 @@ fn assert_own(transcript: &Transcript) {
     }
     let count = wrong.len();
     wrong.truncate(5);
-    assert_eq!(count, 0, "messages of 120 are wrong:\n{}", wrong.join("\n"));
+    assert_eq!(
+        count,
+        0,
+        "so many messages of 120 are wrong:\n{}",
+        wrong.join("\n")
+    );
 }
 
 const PLUGINS: &str = "remembers\nanswer\n";
