@@ -1,8 +1,8 @@
 //! Sessions that are broken off, interrupted or moved to another process, among others that are not.
 
-use crate::answers::{assert_right, told, wrong};
-use crate::compared::assert_same;
-use crate::daemon::{ALL, Daemon, MAY_LEAVE, Who, site};
+use crate::answers::assert_right;
+use crate::compared::both;
+use crate::daemon::{ALL, Daemon, MAY_LEAVE, site};
 use crate::play::{Act, Script, Transcript, keep, one_by_one, play, shuffled, usual};
 
 fn say(text: &str) -> Act {
@@ -47,60 +47,38 @@ fn assert_counted(transcript: &Transcript, count: usize) {
     assert!(counts.iter().all(|said| **said == expected), "{counts:?}");
 }
 
-/// The same with the original and with Camelpost.
-fn both(script: &Script, count: Option<usize>) {
-    let [original, camelpost] = [Who::Original, MAY_LEAVE].map(|who| {
-        let transcript = play(&Daemon::start(who, ALL), script);
-        if who == Who::Original {
-            let all = wrong(&transcript);
-            assert!(all.is_empty(), "the original: {}", told(&all));
-        } else {
-            assert_right(&transcript);
-        }
-        if let Some(count) = count {
-            assert_counted(&transcript, count);
-        }
-        transcript
-    });
-    assert_same(&original, &camelpost);
-}
-
 #[test]
 fn a_hook_that_dies_leaves_nothing_to_others_and_all_to_its_session() {
     let dies = |client| around(client, &["BREAK die", "BREAK die_with_object"]);
-    both(&among_others(20, 12, dies), Some(2));
+    for transcript in both(MAY_LEAVE, &among_others(20, 12, dies)) {
+        assert_counted(&transcript, 2);
+    }
 }
 
 #[test]
 fn a_hook_that_calls_exit_leaves_nothing_to_others() {
-    both(
-        &among_others(21, 12, |client| ends(client, say("BREAK exit"))),
-        None,
-    );
+    let exits = |client| ends(client, say("BREAK exit"));
+    both(MAY_LEAVE, &among_others(21, 12, exits));
 }
 
 #[test]
 fn a_client_that_hangs_up_leaves_nothing_to_others() {
-    both(
-        &among_others(22, 12, |client| ends(client, Act::HangUp)),
-        None,
-    );
+    let hangs_up = |client| ends(client, Act::HangUp);
+    both(MAY_LEAVE, &among_others(22, 12, hangs_up));
 }
 
 #[test]
 fn a_session_that_a_plugin_ends_leaves_nothing_to_others() {
-    both(
-        &among_others(23, 12, |client| ends(client, say("BREAK disconnect"))),
-        None,
-    );
+    let is_ended = |client| ends(client, say("BREAK disconnect"));
+    both(MAY_LEAVE, &among_others(23, 12, is_ended));
 }
 
 #[test]
 fn a_session_whose_client_is_taken_over_keeps_what_it_has() {
-    both(
-        &among_others(24, 12, |client| around(client, &["BREAK take"])),
-        Some(1),
-    );
+    let is_taken = |client| around(client, &["BREAK take"]);
+    for transcript in both(MAY_LEAVE, &among_others(24, 12, is_taken)) {
+        assert_counted(&transcript, 1);
+    }
 }
 
 #[test]
