@@ -56,6 +56,7 @@ fn assert_own(transcript: &Transcript) {
                 all.join(" ")
             );
             if reply != expected {
+                let reply = &reply[..reply.len().min(200)];
                 wrong.push(format!("client {client}: {reply}, not {expected}"));
             }
         }
