@@ -15,15 +15,29 @@ mod site;
 
 #[path = "keeps/answers.rs"]
 mod answers;
+#[path = "keeps/broken.rs"]
+mod broken;
 #[path = "keeps/compared.rs"]
 mod compared;
 #[path = "keeps/daemon.rs"]
 mod daemon;
+#[path = "keeps/endings.rs"]
+mod endings;
 #[path = "keeps/known.rs"]
 mod known;
+#[path = "keeps/large.rs"]
+mod large;
+#[path = "keeps/memory.rs"]
+mod memory;
+#[path = "keeps/messages.rs"]
+mod messages;
 #[path = "keeps/one_by_one.rs"]
 mod one_by_one;
 #[path = "keeps/play.rs"]
 mod play;
+#[path = "keeps/programs.rs"]
+mod programs;
+#[path = "keeps/settings.rs"]
+mod settings;
 #[path = "keeps/side_by_side.rs"]
 mod side_by_side;

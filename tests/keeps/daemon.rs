@@ -1,18 +1,20 @@
 //! A directory with the plugins of this suite, and a daemon that runs there: Camelpost's or the
 //! original's.
 
+use std::cell::RefCell;
 use std::fs;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use crate::dns;
-use crate::site::{CAMELPOST, Client, PATIENCE, Site, free_port, me, stop};
+use crate::site::{CAMELPOST, Client, PATIENCE, Site, free_port, me, wait_for};
 
 /// Where the plugins and modules are.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keeps");
@@ -31,6 +33,8 @@ pub enum Who {
     Camelpost(&'static [&'static str]),
     /// Camelpost by one of the original's names, with these arguments.
     Named(&'static str, &'static [&'static str]),
+    /// `qpsmtpd`, which is Camelpost, in a process for each client, as inetd starts it.
+    Inetd,
 }
 
 /// One worker for all sessions at a time.
@@ -45,10 +49,31 @@ pub const ONE_WORKER: Who = Who::Camelpost(&[
     "0",
 ]);
 
+/// One worker, and processes for sessions that leave it.
+pub const MAY_LEAVE: Who = Who::Camelpost(&[
+    "--workers",
+    "1",
+    "--spare-workers",
+    "0",
+    "--sessions-per-worker",
+    "300",
+]);
+
 pub struct Daemon {
-    child: Child,
-    pub port: u16,
+    serves: Serves,
     pub site: Site,
+}
+
+enum Serves {
+    Process {
+        child: Child,
+        port: u16,
+    },
+    /// A listener of the test's, and what it has started.
+    Inetd {
+        listener: TcpListener,
+        children: RefCell<Vec<Child>>,
+    },
 }
 
 /// A site with these lines in config/plugins.
@@ -96,6 +121,7 @@ impl Daemon {
             Who::Camelpost(args) => {
                 let mut command = site.command(CAMELPOST);
                 command.args(["serve", "--no-rdns", "-m", "0", "--control", "none"]);
+                command.args(["--drain-timeout", "0"]);
                 command.args(args);
                 command
             }
@@ -106,6 +132,12 @@ impl Daemon {
                 command.env("RES_OPTIONS", format!("port:{}", dns.port()));
                 command.args(args);
                 command
+            }
+            Who::Inetd => {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let children = RefCell::default();
+                let serves = Serves::Inetd { listener, children };
+                return Daemon { serves, site };
             }
         };
         command.args(["--listen-address", "127.0.0.1", "--user", &me()]);
@@ -118,7 +150,8 @@ impl Daemon {
             .process_group(0)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}; packaging/install-deps test"));
-        let mut daemon = Daemon { child, port, site };
+        let serves = Serves::Process { child, port };
+        let mut daemon = Daemon { serves, site };
         daemon.wait_until_it_greets();
         daemon
     }
@@ -134,7 +167,10 @@ impl Daemon {
                     return;
                 }
             }
-            let ended = self.child.try_wait().unwrap();
+            let ended = match &mut self.serves {
+                Serves::Process { child, .. } => child.try_wait().unwrap(),
+                Serves::Inetd { .. } => None,
+            };
             assert!(
                 ended.is_none() && Instant::now() < end,
                 "{ended:?}: {}",
@@ -145,7 +181,23 @@ impl Daemon {
     }
 
     fn try_connect(&self) -> Option<Client> {
-        let stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        let stream = match &self.serves {
+            Serves::Process { port, .. } => TcpStream::connect(("127.0.0.1", *port)).ok()?,
+            Serves::Inetd { listener, children } => {
+                let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let socket = OwnedFd::from(listener.accept().unwrap().0);
+                // The command is dropped, for it holds the socket, too.
+                let mut command = self.site.command(self.site.path("bin/qpsmtpd"));
+                command.stdin(Stdio::from(socket.try_clone().unwrap()));
+                command.stdout(Stdio::from(socket));
+                let mut options = fs::File::options();
+                options.append(true).create(true);
+                let log = options.open(self.site.path("run/log")).unwrap();
+                let child = command.stderr(log).spawn().unwrap();
+                children.borrow_mut().push(child);
+                stream
+            }
+        };
         stream.set_nodelay(true).unwrap();
         Some(Client::new(stream))
     }
@@ -162,6 +214,17 @@ impl Daemon {
         client
     }
 
+    /// Asks for a reload and waits until it is done; the log level has to be 6.
+    pub fn reload(&self) {
+        let Serves::Process { child, .. } = &self.serves else {
+            panic!("nothing to reload");
+        };
+        let count = || self.log().matches("reloaded").count();
+        let before = count();
+        kill_process(Pid::from_child(child), Signal::HUP).unwrap();
+        wait_for("a reload", || (count() > before).then_some(()));
+    }
+
     pub fn log(&self) -> String {
         self.site.read("run/log")
     }
@@ -174,10 +237,27 @@ impl Drop for Daemon {
             let lines: Vec<&str> = log.lines().rev().take(30).collect();
             eprintln!("the log's end, last line first:\n{}", lines.join("\n"));
         }
-        stop(&mut self.child);
-        // Its own process group, so that no child of it is left.
-        let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        match &mut self.serves {
+            Serves::Process { child, .. } => end(child),
+            Serves::Inetd { children, .. } => children.get_mut().iter_mut().for_each(|child| {
+                let _ = child.kill();
+                let _ = child.wait();
+            }),
+        }
     }
+}
+
+/// Tells a daemon to end; what is left of its process group then is killed.
+fn end(child: &mut Child) {
+    let pid = Pid::from_child(child);
+    // Not at once: the original's children are told by it.
+    let _ = kill_process(pid, Signal::TERM);
+    let end = Instant::now() + Duration::from_secs(5);
+    while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = kill_process_group(pid, Signal::KILL);
+    let _ = child.wait();
 }
 
 /// The suite's resolver, which knows no names.

@@ -13,6 +13,8 @@ pub enum Act {
     Say(String),
     Quit,
     HangUp,
+    /// The server loads its configuration anew.
+    Reload,
 }
 
 /// A client's number and what it does. One after the other, or at the same time.
@@ -107,6 +109,7 @@ pub fn play(daemon: &Daemon, script: &Script) -> Transcript {
                 Act::HangUp => {
                     clients.remove(number);
                 }
+                Act::Reload => daemon.reload(),
             }
         }
         for (number, act) in burst {
@@ -120,7 +123,7 @@ pub fn play(daemon: &Daemon, script: &Script) -> Transcript {
                     );
                     continue;
                 }
-                Act::HangUp => continue,
+                Act::HangUp | Act::Reload => continue,
                 Act::Quit => "QUIT",
                 Act::Say(line) => line,
             };

@@ -9,12 +9,12 @@ sub next_one { return ++$count }
 
 package Site::Several::Second;
 
-my $count = 0;
-sub next_one { return ++$count }
+my $second = 0;
+sub next_one { return ++$second }
 
 package Site::Several::Silent;
 
-our $count = 0;
+$Site::Several::Silent::count = 0;
 
 package Other::Package;
 
