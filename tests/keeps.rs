@@ -33,6 +33,8 @@ mod memory;
 mod messages;
 #[path = "keeps/one_by_one.rs"]
 mod one_by_one;
+#[path = "keeps/own_workers.rs"]
+mod own_workers;
 #[path = "keeps/play.rs"]
 mod play;
 #[path = "keeps/programs.rs"]

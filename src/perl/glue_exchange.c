@@ -394,8 +394,9 @@ static void take_glob_out(pTHX_ HV *stash, GV *gv) {
         mro_method_changed_in(stash);
 }
 
-/* What a session has made of a package's names: globs, their code, and how the glob itself has changed:
- * 1 it is new, -1 it is gone, 0 only its code is another. */
+/* What a session has made of a package's names: code, its glob, and how the glob itself has changed: 1 it
+ * is new, -1 it is gone, 0 only its code is another. In this order, so that the glob goes last: code that
+ * outlives its glob is given another by perl. */
 static SV *take_stash(pTHX_ U32 number) {
     struct cp_head *head = &cp_heads[number];
     HV *stash = (HV *)head->sv;
@@ -426,8 +427,8 @@ static SV *take_stash(pTHX_ U32 number) {
             cp_tell_unfit(aTHX_ owner, CP_UNFIT_CODE, "", GvNAME(gv), HvNAME(stash));
         if (!gone && own_code(gv) == then)
             continue;
-        av_push(box, newRV_inc((SV *)gv));
         av_push(box, ref_or_undef(aTHX_ (SV *)own_code(gv)));
+        av_push(box, newRV_inc((SV *)gv));
         av_push(box, newSViv(gone ? -1 : 0));
         if (own_code(gv) != then)
             set_code(aTHX_ gv, then);
@@ -453,8 +454,8 @@ static SV *take_stash(pTHX_ U32 number) {
         }
     for (SSize_t i = 0; i <= AvFILLp(mine); i++) {
         GV *gv = (GV *)AvARRAY(mine)[i];
-        av_push(box, newRV_inc((SV *)gv));
         av_push(box, ref_or_undef(aTHX_ (SV *)own_code(gv)));
+        av_push(box, newRV_inc((SV *)gv));
         av_push(box, newSViv(1));
         take_glob_out(aTHX_ stash, gv);
     }
@@ -471,8 +472,8 @@ static SV *take_stash(pTHX_ U32 number) {
 static void put_stash(pTHX_ HV *stash, SV *box) {
     SV **list = AvARRAY((AV *)box);
     for (SSize_t i = 0; i + 2 <= AvFILLp((AV *)box); i += 3) {
-        GV *gv = (GV *)SvRV(list[i]);
-        CV *cv = SvROK(list[i + 1]) ? (CV *)SvRV(list[i + 1]) : NULL;
+        CV *cv = SvROK(list[i]) ? (CV *)SvRV(list[i]) : NULL;
+        GV *gv = (GV *)SvRV(list[i + 1]);
         const IV how = SvIVX(list[i + 2]);
         if (how < 0)
             take_glob_out(aTHX_ stash, gv);
@@ -500,6 +501,8 @@ static void take_head(pTHX_ U32 number, cp_aside *aside) {
             *stands = head->place;
         }
         swap_arrays((AV *)head->sv, (AV *)box);
+        if (head->marks & CP_WATCHED)
+            mg_magical(head->sv);
         move_tie(aTHX_ head->sv, box);
         fill_array(aTHX_ (AV *)head->sv, head);
         set_class(aTHX_ head->sv, head->class);

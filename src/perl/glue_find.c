@@ -317,7 +317,7 @@ static void see_glob(pTHX_ GV *gv, U16 owner) {
      * there is no such method, nor by its blocks. */
     if (GvIOp(gv) || (!GvCV(gv) && !GvCVGEN(gv) && strNE(name, "BEGIN")))
         has_variables = 1;
-    if (GvCV(gv) && !GvCVGEN(gv) && !GvIMPORTED_CV(gv))
+    if (GvCV(gv) && !GvCVGEN(gv))
         see(aTHX_ (SV *)GvCV(gv), owner, 0, NULL, NULL);
     if (GvFORM(gv))
         see(aTHX_ (SV *)GvFORM(gv), owner, 0, NULL, NULL);
@@ -435,6 +435,18 @@ static int is_somebodys(pTHX_ HV *stash, const char *name) {
     return 0;
 }
 
+/* Code of the site's in a package that is not. */
+static void see_code_in(pTHX_ HV *stash) {
+    EACH_GLOB(stash, entry, gv) {
+        CV *cv = GvCVGEN(gv) ? NULL : GvCV(gv);
+        const UV owner = cv && !CvISXSUB(cv) && CvFILE(cv)
+                             ? owner_of_file(aTHX_ CvFILE(cv), strlen(CvFILE(cv)))
+                             : 0;
+        if (owner)
+            see(aTHX_ (SV *)cv, (U16)(owner - 1), 0, NULL, NULL);
+    }
+}
+
 /* A package that the site's files speak of, or have made. */
 static void see_foreign(pTHX_ HV *stash, const char *name) {
     UV owner = 0;
@@ -444,8 +456,10 @@ static void see_foreign(pTHX_ HV *stash, const char *name) {
         if (by_glob && (!owner || by_code))
             owner = by_glob;
     }
-    if (!owner || is_somebodys(aTHX_ stash, name))
+    if (!owner || is_somebodys(aTHX_ stash, name)) {
+        see_code_in(aTHX_ stash);
         return;
+    }
     (void)hv_store(site_packages, name, (I32)strlen(name), newSVuv(owner - 1), 0);
     see_package(aTHX_ stash, (U16)(owner - 1));
 }
@@ -577,8 +591,10 @@ void cp_find_by_files(void) {
     ENTER;
     SAVETMPS;
     see_ends(aTHX);
-    if (!only_files)
+    if (!only_files) {
         see(aTHX_ GvSV(PL_defgv), 0, 0, NULL, NULL);
+        see(aTHX_ (SV *)GvAVn(PL_incgv), 0, 0, NULL, NULL);
+    }
     EACH_GLOB(PL_defstash, entry, gv) {
         const UV owner = owner_of_glob(aTHX_ gv);
         if (owner && !(GvHV(gv) && HvENAME_HEK(GvHV(gv))))

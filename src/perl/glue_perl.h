@@ -53,6 +53,9 @@ void cp_free_cycles_with(pTHX_ SV *owner, const cp_made *made);
 /* In a child that a plugin has forked: its end is that of any perl. */
 void cp_ends_in_child(pTHX);
 
+/* From then on, code that is compiled orders watched arrays as it does others. */
+void cp_watch_orders(void);
+
 /* Exchanges the contents of two hashes. */
 void cp_swap_hashes(pTHX_ HV *a, HV *b);
 

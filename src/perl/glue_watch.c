@@ -68,6 +68,42 @@ static I32 asked(pTHX_ IV action, SV *hash) {
     return 0;
 }
 
+/* Where an array has magic, perl turns it round or sorts it in its place by the values of its elements, so
+ * that references to them see other values: without, it moves the elements. */
+static Perl_ppaddr_t perl_reverse, perl_sort;
+
+static OP *without_magic(pTHX_ Perl_ppaddr_t perl_op, int in_place) {
+    AV *array = in_place && *PL_stack_sp && SvTYPE(*PL_stack_sp) == SVt_PVAV ? (AV *)*PL_stack_sp : NULL;
+    MAGIC *mg = array && SvMAGICAL(array)
+                    ? mg_findext((SV *)array, PERL_MAGIC_ext, &array_vtbl)
+                    : NULL;
+    if (!mg || SvGMAGICAL(array))
+        return perl_op(aTHX);
+    (void)changed(aTHX_ (SV *)array, mg);
+    /* After a die in a comparison they come back when the array is looked at. */
+    SvMAGICAL_off(array);
+    OP *next = perl_op(aTHX);
+    mg_magical((SV *)array);
+    return next;
+}
+
+static OP *reverse_in_place(pTHX) {
+    return without_magic(aTHX_ perl_reverse, PL_op->op_private & OPpREVERSE_INPLACE);
+}
+
+static OP *sort_in_place(pTHX) {
+    return without_magic(aTHX_ perl_sort, PL_op->op_private & OPpSORT_INPLACE);
+}
+
+void cp_watch_orders(void) {
+    if (perl_sort)
+        return;
+    perl_reverse = PL_ppaddr[OP_REVERSE];
+    perl_sort = PL_ppaddr[OP_SORT];
+    PL_ppaddr[OP_REVERSE] = reverse_in_place;
+    PL_ppaddr[OP_SORT] = sort_in_place;
+}
+
 void cp_watch_head(pTHX_ struct cp_head *head, U32 number) {
     if (head->kind == CP_HEAD_HASH) {
         struct ufuncs functions = {asked, NULL, 0};

@@ -151,7 +151,11 @@ impl Host {
         unsafe { sys::cp_find_anew() }
         self.skip_table();
         let objects = site.objects.borrow();
-        let late = self.owners.plugins();
+        let mut late = self.owners.plugins();
+        late.retain(|plugin| {
+            let mut known = objects.iter().map(|(object, _)| object.address());
+            !known.any(|address| address == plugin.address())
+        });
         let packages = site.packages.borrow();
         let name_of = |owner: u16| site.name_of(owner.into());
         for (package, owner) in packages.iter() {

@@ -132,7 +132,6 @@ fn all_plugins_are_asked() {
         "config_keeper",
         "ends",
         "breaks",
-        "leaver",
     ];
     assert_eq!(asked, BTreeSet::from(names));
     assert!(places.len() > 300, "{} places", places.len());

@@ -57,7 +57,8 @@ fn endings(who: Who, script: Script) -> Endings {
     };
     for (client, entries) in transcript {
         let whoami = entries.iter().rfind(|(line, _)| line == "WHOAMI").unwrap();
-        let (worker, port) = whoami.1[4..].split_once(' ').unwrap();
+        let who: Vec<&str> = whoami.1[4..].split(' ').collect();
+        let (worker, port) = (who[0], who[1]);
         let mut of = Vec::new();
         for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();

@@ -12,6 +12,10 @@ pub const KNOWN: &[(&str, &str)] = &[
         "what a C library holds behind an object is the worker's",
     ),
     (
+        "modules.loaded_modules",
+        "what a session has loaded stays loaded, and so does what %INC says of it",
+    ),
+    (
         "extremes.module_of_perl",
         "variables of modules from outside the site's directories are the worker's, as with prefork",
     ),
@@ -23,7 +27,6 @@ pub const KNOWN: &[(&str, &str)] = &[
         "extremes.handle_read_in_memory",
         "a handle's position is the worker's",
     ),
-    ("extremes.flip_flop", "perl keeps it in the compiled code"),
     ("extremes.match_once", "perl keeps it in the compiled code"),
     (
         "extremes.regexp_compiled_once",

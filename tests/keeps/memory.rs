@@ -32,7 +32,7 @@ fn three_thousand_sessions_do_not_make_a_worker_grow() {
         let said = client.say("WHOAMI");
         client.say("QUIT");
         client.rest();
-        said[4..].split(' ').next().unwrap().to_owned()
+        said[4..].split(' ').nth(2).unwrap().to_owned()
     };
     let first = worker();
     let at = |count: usize, from: usize| {
