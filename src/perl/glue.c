@@ -173,13 +173,19 @@ static I32 flags_of(int want) {
 
 /* Runs with a JMPENV in place; may leave by a long jump. */
 static int perform(pTHX_ struct work *w) {
-    if (w->what == DROP) {
+    if (w->what == DROP || w->what == STEP) {
+        /* What a glob held becomes temporary when the glob goes. */
+        ENTER;
+        SAVETMPS;
+        int outcome = CP_OK;
+        if (w->what == STEP)
+            outcome = w->step(aTHX);
         for (size_t i = 0; i < w->count; i++)
             SvREFCNT_dec(SV(w->args[i]));
-        return CP_OK;
+        FREETMPS;
+        LEAVE;
+        return outcome;
     }
-    if (w->what == STEP)
-        return w->step(aTHX);
     dSP;
     int died = 0;
     ENTER;

@@ -265,6 +265,8 @@ void cp_find_variables_of(const char *package);
 void cp_find_by_files(void);
 /* What a sub or closure of the site's has captured. */
 void cp_find_code(cp_sv *code, uint16_t owner);
+/* What the package holds now is what each session begins with. */
+void cp_note_package(const char *name, size_t length);
 /* What this refers to is nothing to be exchanged. */
 void cp_find_nothing_in(cp_sv *reference);
 /* Nothing was found yet. */

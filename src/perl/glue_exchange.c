@@ -364,7 +364,8 @@ static int is_only_cache(GV *gv) {
 
 /* A variable in `main` that has nothing to do with perl itself, a handle, a package or a sub. */
 static int is_plain_global(GV *gv) {
-    if (!isIDFIRST_A(*GvNAME(gv)) || GvCV(gv) || GvIOp(gv) || GvFORM(gv) ||
+    /* "_<FILE" is perl's note of a file that it has compiled. */
+    if (!isIDFIRST_A(*GvNAME(gv)) || GvNAME(gv)[1] == '<' || GvCV(gv) || GvIOp(gv) || GvFORM(gv) ||
         (GvHV(gv) && HvENAME_HEK(GvHV(gv))))
         return 0;
     SV *variables[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};

@@ -617,6 +617,30 @@ void cp_find_new_package(pTHX_ GV *gv, U16 owner) {
     cp_note_head(aTHX_ &cp_heads[number]);
 }
 
+static void note_anew(pTHX_ SV *sv) {
+    const U32 number = sv ? cp_head_of(aTHX_ sv) : 0;
+    if (number) {
+        cp_heads[number - 1].marks &= (U8)~CP_EMPTY;
+        cp_note_head(aTHX_ &cp_heads[number - 1]);
+    }
+}
+
+/* Somebody spoke of the package's names before it was compiled. */
+void cp_note_package(const char *name, size_t length) {
+    dTHXa(cp_perl);
+    HV *stash = gv_stashpvn(name, (U32)length, 0);
+    if (!stash)
+        return;
+    EACH_GLOB(stash, entry, gv) {
+        note_anew(aTHX_ GvSV(gv));
+        note_anew(aTHX_ (SV *)GvAV(gv));
+        if (!(GvHV(gv) && HvENAME_HEK(GvHV(gv))))
+            note_anew(aTHX_ (SV *)GvHV(gv));
+        note_anew(aTHX_ (SV *)gv);
+    }
+    note_anew(aTHX_ (SV *)stash);
+}
+
 void cp_find_code(cp_sv *code, uint16_t owner) {
     dTHXa(cp_perl);
     if (SvROK(SV(code)) && SvTYPE(SvRV(SV(code))) == SVt_PVCV) {

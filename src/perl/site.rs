@@ -97,6 +97,8 @@ impl Site {
                 // It comes in a session: what its variables hold now, before it is registered, is
                 // what they hold wherever it is loaded.
                 find_package(&package, owner, false);
+                // SAFETY: the interpreter runs; looks at values.
+                unsafe { sys::cp_note_package(package.as_ptr().cast(), package.len()) }
             } else {
                 self.packages.borrow_mut().push((package, owner));
             }
