@@ -143,7 +143,6 @@ fn all_plugins_are_asked() {
         "config_keeper",
         "ends",
         "breaks",
-        "leaver",
     ];
     assert_eq!(asked, BTreeSet::from(names));
     assert!(places.len() > 300, "{} places", places.len());

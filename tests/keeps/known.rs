@@ -23,7 +23,6 @@ pub const KNOWN: &[(&str, &str)] = &[
         "extremes.handle_read_in_memory",
         "a handle's position is the worker's",
     ),
-    ("extremes.flip_flop", "perl keeps it in the compiled code"),
     ("extremes.match_once", "perl keeps it in the compiled code"),
     (
         "extremes.regexp_compiled_once",

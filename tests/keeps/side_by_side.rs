@@ -1,7 +1,7 @@
 //! Sessions side by side, in an order that a seed decides; two hundred of them in tests/keeps/compared.rs.
 
 use crate::answers::assert_right;
-use crate::daemon::{ALL, Daemon, ONE_WORKER, SHARED, Who, site};
+use crate::daemon::{ALL, Daemon, MAY_LEAVE, ONE_WORKER, SHARED, Who, site};
 use crate::play::{
     Act, Script, in_bursts, keep, one_by_one, play, processes, shuffled, usual, with_whoami,
 };
@@ -14,27 +14,31 @@ pub fn script(seed: u64, sessions: usize, rounds: usize) -> Script {
     script
 }
 
-/// In one worker, and where not all that is kept can be exchanged.
+/// In one worker.
 fn in_lockstep(seed: u64, sessions: usize, rounds: usize) {
     let script = with_whoami(script(seed, sessions, rounds));
-    for plugins in [SHARED, ALL] {
-        let daemon = Daemon::start(ONE_WORKER, plugins);
-        let transcript = play(&daemon, &script);
-        assert_right(&transcript);
-        if plugins == SHARED {
-            assert_eq!(processes(&transcript).len(), 1, "{}", daemon.log());
-        }
-    }
+    let daemon = Daemon::start(ONE_WORKER, SHARED);
+    let transcript = play(&daemon, &script);
+    assert_right(&transcript);
+    assert_eq!(processes(&transcript).len(), 1, "{}", daemon.log());
 }
 
 #[test]
-fn two_sessions_do_not_see_each_other() {
+fn two_sessions_in_one_worker_do_not_see_each_other() {
     in_lockstep(1, 2, 5);
 }
 
 #[test]
-fn thirty_sessions_do_not_see_each_other() {
+fn thirty_sessions_in_one_worker_do_not_see_each_other() {
     in_lockstep(2, 30, 4);
+}
+
+#[test]
+fn sessions_that_keep_what_cannot_be_exchanged_do_not_see_each_other() {
+    for (who, sessions) in [(ONE_WORKER, 2), (MAY_LEAVE, 20)] {
+        let daemon = Daemon::start(who, ALL);
+        assert_right(&play(&daemon, &script(1, sessions, 4)));
+    }
 }
 
 #[test]
