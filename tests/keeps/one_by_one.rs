@@ -1,7 +1,7 @@
 //! Sessions one after the other.
 
 use crate::answers::assert_right;
-use crate::daemon::{ALL, Daemon, ONE_WORKER, SHARED, Who, site};
+use crate::daemon::{ALL, Daemon, MAY_LEAVE, ONE_WORKER, SHARED, Who, site};
 use crate::play::{one_by_one, play, processes, with_whoami};
 
 #[test]
@@ -21,7 +21,7 @@ fn each_session_finds_what_there_was_at_load_where_not_all_of_it_can_be_exchange
     for version in ["0.94\n", "1.00\n"] {
         let site = site(ALL);
         site.put("config/compat", version);
-        let daemon = Daemon::start_in(ONE_WORKER, site);
+        let daemon = Daemon::start_in(MAY_LEAVE, site);
         assert_right(&play(&daemon, &one_by_one(1..4, 3)));
     }
 }
