@@ -8,6 +8,10 @@ pub const KNOWN: &[(&str, &str)] = &[
         "the original's loop over the client's lines leaves the last one in $_ for hooks",
     ),
     (
+        "modules.loaded_modules",
+        "a module that a session has loaded stays loaded in its worker, and %INC says so",
+    ),
+    (
         "extremes.object_of_library",
         "what a C library holds behind an object is the worker's",
     ),
