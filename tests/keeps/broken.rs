@@ -2,7 +2,7 @@
 
 use crate::answers::assert_right;
 use crate::compared::both;
-use crate::daemon::{ALL, Daemon, MAY_LEAVE, site};
+use crate::daemon::{Daemon, MAY_LEAVE, SHARED, site};
 use crate::play::{Act, Script, Transcript, keep, one_by_one, play, shuffled, usual};
 
 fn say(text: &str) -> Act {
@@ -83,7 +83,7 @@ fn a_session_whose_client_is_taken_over_keeps_what_it_has() {
 
 #[test]
 fn a_hook_that_is_over_its_time_leaves_nothing_to_others_and_all_to_its_session() {
-    let site = site(ALL);
+    let site = site(SHARED);
     site.put("config/plugin_settings", "breaks timeout 1\n");
     let daemon = Daemon::start_in(MAY_LEAVE, site);
     let late = |client| match client {
@@ -97,7 +97,7 @@ fn a_hook_that_is_over_its_time_leaves_nothing_to_others_and_all_to_its_session(
 
 #[test]
 fn a_session_that_leaves_its_worker_takes_what_it_has_with_it() {
-    let site = site(ALL);
+    let site = site(SHARED);
     site.put("config/plugin_settings", "leaver isolate\n");
     let daemon = Daemon::start_in(MAY_LEAVE, site);
     let leaves = |client| {
@@ -111,16 +111,14 @@ fn a_session_that_leaves_its_worker_takes_what_it_has_with_it() {
         let said = transcript[&client]
             .iter()
             .filter(|(line, _)| line == "WHOAMI");
-        let processes: Vec<&str> = said
-            .map(|(_, reply)| reply.split(' ').nth(3).unwrap())
-            .collect();
+        let processes: Vec<_> = said.map(|(_, reply)| reply.rsplit(' ').next()).collect();
         assert_ne!(processes[0], processes[1], "client {client} has not left");
     }
 }
 
 #[test]
 fn sessions_of_an_isolated_plugin_do_not_see_each_other() {
-    let site = site(ALL);
+    let site = site(SHARED);
     site.put("config/plugin_settings", "lexicals isolate\n");
     let daemon = Daemon::start_in(MAY_LEAVE, site);
     let clients = (1..=12).map(|client| (client, usual(client, 3)));

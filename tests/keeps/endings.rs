@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::answers::assert_right;
 use crate::daemon::{Daemon, MAY_LEAVE, Who, site};
-use crate::play::{Act, Script, keep, one_by_one, play, shuffled, tag, usual};
+use crate::play::{Act, Script, keep, one_by_one, play, shuffled, tag, usual, with_whoami};
 
 const PLUGINS: &str = "ends\nbreaks\nanswer\n";
 
@@ -30,17 +30,6 @@ struct Endings {
     left: usize,
 }
 
-/// Each session asks first which process and port are its own; one that may go to another process asks
-/// again.
-fn with_whoami(script: Script) -> Script {
-    let whoami = |client| vec![(client, Act::Say("WHOAMI".to_owned()))];
-    let with = |burst: Vec<(usize, Act)>| match &burst[..] {
-        [(client, Act::Connect)] => vec![burst.clone(), whoami(*client)],
-        _ => vec![burst],
-    };
-    script.into_iter().flat_map(with).collect()
-}
-
 /// Plays a script; what then stands in var/ended.
 fn endings(who: Who, script: Script) -> Endings {
     let site = site(PLUGINS);
@@ -57,23 +46,21 @@ fn endings(who: Who, script: Script) -> Endings {
     };
     for (client, entries) in transcript {
         let whoami = entries.iter().rfind(|(line, _)| line == "WHOAMI").unwrap();
-        let who: Vec<&str> = whoami.1[4..].split(' ').collect();
-        let (worker, port) = (who[0], who[1]);
+        let [_, id, port, _] = whoami.1.split(' ').collect::<Vec<_>>()[..] else {
+            panic!("client {client}: {whoami:?}");
+        };
         let mut of = Vec::new();
         for line in text.lines() {
             let words: Vec<&str> = line.split(' ').collect();
             if words[2] != port {
                 continue;
             }
-            let [name, process] = [words[0], words[1]];
+            let name = words[0];
             match KNOWN.iter().any(|(known, _)| *known == name) {
                 true => endings.known.push(name.to_owned()),
                 false => of.push(format!("{name} {}", words[3..].join(" "))),
             }
-            assert_eq!(
-                process, worker,
-                "client {client}: in another process: {line}"
-            );
+            assert_eq!(words[1], id, "client {client}: $$ is another's: {line}");
         }
         endings.of.insert(client, of);
     }

@@ -8,12 +8,12 @@ pub const KNOWN: &[(&str, &str)] = &[
         "the original's loop over the client's lines leaves the last one in $_ for hooks",
     ),
     (
-        "extremes.object_of_library",
-        "what a C library holds behind an object is the worker's",
+        "modules.loaded_modules",
+        "a module that a session has loaded stays loaded in its worker, and %INC says so",
     ),
     (
-        "modules.loaded_modules",
-        "what a session has loaded stays loaded, and so does what %INC says of it",
+        "extremes.object_of_library",
+        "what a C library holds behind an object is the worker's",
     ),
     (
         "extremes.module_of_perl",

@@ -1,6 +1,6 @@
 //! Who says what when: scripts that a seed decides, and how they are played.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::daemon::Daemon;
 use crate::random::Random;
@@ -45,6 +45,25 @@ pub fn one_by_one(clients: std::ops::Range<usize>, rounds: usize) -> Script {
     let acts =
         clients.flat_map(|client| usual(client, rounds).into_iter().map(move |a| (client, a)));
     acts.map(|act| vec![act]).collect()
+}
+
+/// The same where each session asks first who it is.
+pub fn with_whoami(script: Script) -> Script {
+    let whoami = |client| vec![(client, Act::Say("WHOAMI".to_owned()))];
+    let with = |burst: Vec<(usize, Act)>| match &burst[..] {
+        [(client, Act::Connect)] => vec![burst.clone(), whoami(*client)],
+        _ => vec![burst],
+    };
+    script.into_iter().flat_map(with).collect()
+}
+
+/// The processes that have served the sessions, as WHOAMI said.
+pub fn processes(transcript: &Transcript) -> BTreeSet<&str> {
+    let all = transcript.values().flatten();
+    let whoami = all.filter(|(line, _)| line == "WHOAMI");
+    whoami
+        .filter_map(|(_, reply)| reply.rsplit(' ').next())
+        .collect()
 }
 
 /// The acts of all clients in an order that the seed decides; the last act of each comes when all

@@ -1,8 +1,10 @@
 //! Sessions side by side, in an order that a seed decides; two hundred of them in tests/keeps/compared.rs.
 
 use crate::answers::assert_right;
-use crate::daemon::{ALL, Daemon, ONE_WORKER, Who, site};
-use crate::play::{Act, Script, in_bursts, keep, one_by_one, play, shuffled, usual};
+use crate::daemon::{ALL, Daemon, MAY_LEAVE, ONE_WORKER, SHARED, Who, site};
+use crate::play::{
+    Act, Script, in_bursts, keep, one_by_one, play, processes, shuffled, usual, with_whoami,
+};
 
 /// So many sessions at a time, then two that are alone.
 pub fn script(seed: u64, sessions: usize, rounds: usize) -> Script {
@@ -12,9 +14,13 @@ pub fn script(seed: u64, sessions: usize, rounds: usize) -> Script {
     script
 }
 
+/// In one worker.
 fn in_lockstep(seed: u64, sessions: usize, rounds: usize) {
-    let daemon = Daemon::start(ONE_WORKER, ALL);
-    assert_right(&play(&daemon, &script(seed, sessions, rounds)));
+    let script = with_whoami(script(seed, sessions, rounds));
+    let daemon = Daemon::start(ONE_WORKER, SHARED);
+    let transcript = play(&daemon, &script);
+    assert_right(&transcript);
+    assert_eq!(processes(&transcript).len(), 1, "{}", daemon.log());
 }
 
 #[test]
@@ -28,20 +34,28 @@ fn thirty_sessions_in_one_worker_do_not_see_each_other() {
 }
 
 #[test]
-fn sessions_that_hurry_in_one_worker_do_not_see_each_other() {
-    let daemon = Daemon::start(ONE_WORKER, ALL);
+fn sessions_that_keep_what_cannot_be_exchanged_do_not_see_each_other() {
+    let daemon = Daemon::start(MAY_LEAVE, ALL);
+    assert_right(&play(&daemon, &script(1, 20, 4)));
+}
+
+#[test]
+fn sessions_that_hurry_do_not_see_each_other() {
+    let daemon = Daemon::start(ONE_WORKER, SHARED);
     assert_right(&play(&daemon, &in_bursts(5, script(4, 40, 4))));
 }
 
 #[test]
 fn sessions_of_many_workers_do_not_see_each_other() {
-    let daemon = Daemon::start(Who::Camelpost(&["--workers", "32"]), ALL);
-    assert_right(&play(&daemon, &in_bursts(7, script(6, 64, 3))));
+    for plugins in [SHARED, ALL] {
+        let daemon = Daemon::start(Who::Camelpost(&["--workers", "32"]), plugins);
+        assert_right(&play(&daemon, &in_bursts(7, script(6, 64, 3))));
+    }
 }
 
 #[test]
 fn a_session_keeps_what_it_has_over_a_reload_and_gives_nothing_to_the_next() {
-    let site = site(ALL);
+    let site = site(SHARED);
     site.put("config/loglevel", "6\n");
     let daemon = Daemon::start_in(ONE_WORKER, site);
     let mut script = Script::new();
