@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 16] = [
+const SOURCES: [&str; 19] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_interrupt.c",
@@ -13,7 +13,10 @@ const SOURCES: [&str; 16] = [
     "src/perl/glue_ends.c",
     "src/perl/glue_exchange.c",
     "src/perl/glue_find.c",
+    "src/perl/glue_names.c",
     "src/perl/glue_note.c",
+    "src/perl/glue_site.c",
+    "src/perl/glue_turns.c",
     "src/perl/glue_watch.c",
     "src/perl/glue_number.c",
     "src/perl/glue_require.c",

@@ -26,36 +26,51 @@ pub enum Kind {
     Forkserver,
     Prefork,
     Camelpost,
+    /// An earlier build of Camelpost, which the variable CAMELPOST_EARLIER names.
+    Earlier,
 }
 
 impl Kind {
-    pub const ALL: [Self; 3] = [Self::Forkserver, Self::Prefork, Self::Camelpost];
+    pub const ALL: [Self; 4] = [
+        Self::Forkserver,
+        Self::Prefork,
+        Self::Camelpost,
+        Self::Earlier,
+    ];
+
+    pub fn is_camelpost(self) -> bool {
+        matches!(self, Self::Camelpost | Self::Earlier)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Forkserver => "forkserver",
             Self::Prefork => "prefork",
             Self::Camelpost => "camelpost",
+            Self::Earlier => "earlier",
         }
     }
 
-    fn program(self) -> &'static str {
+    fn program(self) -> PathBuf {
         match self {
-            Self::Forkserver => "/usr/bin/qpsmtpd-forkserver",
-            Self::Prefork => "/usr/bin/qpsmtpd-prefork",
-            Self::Camelpost => env!("CARGO_BIN_EXE_camelpost"),
+            Self::Forkserver => PathBuf::from("/usr/bin/qpsmtpd-forkserver"),
+            Self::Prefork => PathBuf::from("/usr/bin/qpsmtpd-prefork"),
+            Self::Camelpost => PathBuf::from(env!("CARGO_BIN_EXE_camelpost")),
+            Self::Earlier => std::env::var_os("CAMELPOST_EARLIER")
+                .map(PathBuf::from)
+                .unwrap_or_default(),
         }
     }
 
     pub fn is_installed(self) -> bool {
-        Path::new(self.program()).exists()
+        self.program().is_file()
     }
 
     fn command(self, site: &Site, config: &Path, port: u16, setup: &Setup) -> Command {
         let port = port.to_string();
         let connections = setup.connections.to_string();
         let mut command = match self {
-            Self::Camelpost => Command::new(self.program()),
+            Self::Camelpost | Self::Earlier => Command::new(self.program()),
             _ => {
                 // The servers ask for taint mode, under which PERL5OPT does nothing.
                 let mut perl = Command::new("/usr/bin/perl");
@@ -90,7 +105,7 @@ impl Kind {
                     &connections,
                 ]);
             }
-            Self::Camelpost => {
+            Self::Camelpost | Self::Earlier => {
                 command.arg("serve").arg("--config").arg(config);
                 command.args(["--listen-address", "127.0.0.1", "--port", &port]);
                 command.args(["--user", &site.user, "--no-rdns", "--control", "none"]);
@@ -167,7 +182,7 @@ impl Daemon {
             .stderr(file)
             .process_group(0)
             .spawn()
-            .map_err(|error| format!("cannot start {}: {error}", kind.program()))?;
+            .map_err(|error| format!("cannot start {}: {error}", kind.program().display()))?;
         let tree = RefCell::new(Tree::of(child.id()));
         let mut daemon = Self {
             kind,

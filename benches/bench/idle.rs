@@ -37,7 +37,7 @@ pub fn section(site: &Site, kinds: &[Kind], options: &Options) -> Result<String>
     );
     for &kind in kinds {
         let connections = match kind {
-            Kind::Camelpost => options.idle,
+            kind if kind.is_camelpost() => options.idle,
             _ => options.idle_original,
         };
         if connections < 2 {

@@ -52,7 +52,8 @@ pub struct Options {
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub refused: usize,
 
-    /// Only these servers: forkserver, prefork, camelpost
+    /// Only these servers: forkserver, prefork, camelpost, and earlier, an earlier build that the
+    /// variable CAMELPOST_EARLIER names
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Vec<String>,
 
@@ -123,7 +124,7 @@ impl Options {
         if self.only.is_empty() {
             let (there, missing): (Vec<_>, Vec<_>) =
                 Kind::ALL.into_iter().partition(|kind| kind.is_installed());
-            for kind in missing {
+            for kind in missing.into_iter().filter(|kind| !kind.is_camelpost()) {
                 eprintln!(
                     "bench: {} is not installed (Debian package qpsmtpd), left out",
                     kind.name()
@@ -136,7 +137,7 @@ impl Options {
             .map(|name| {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
                 let kind = kind.ok_or_else(|| {
-                    format!("--only {name}: unknown, choose from forkserver, prefork, camelpost")
+                    format!("--only {name}: unknown, choose from forkserver, prefork, camelpost, earlier")
                 })?;
                 if !kind.is_installed() {
                     return Err(

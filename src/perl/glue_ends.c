@@ -16,7 +16,11 @@ static SSize_t others_left = -1;
 static destroyable_proc_t perl_destroyhook;
 static int without_destroy;
 
+/* How many objects have gone. */
+static UV destroyed;
+
 static bool is_destroyed(pTHX_ SV *sv) {
+    destroyed++;
     if (without_destroy)
         return 0;
     /* Each session's end has destroyed it. */
@@ -24,6 +28,12 @@ static bool is_destroyed(pTHX_ SV *sv) {
         if (SvRV(AvARRAY(objects)[i]) == sv)
             return 0;
     return perl_destroyhook(aTHX_ sv);
+}
+
+int cp_has_destroyed(UV *since) {
+    const int any = !perl_destroyhook || destroyed != *since;
+    *since = destroyed;
+    return any;
 }
 
 void cp_take_ends(void) {

@@ -1,35 +1,12 @@
 /*
- * Takes what a session has made of the heads' contents, so that they hold again what was noted, and
- * gives it back for the session's next turn, or lets it go at the session's end. Between turns and
- * sessions no Perl frame is active: no `local` is in force, nothing is iterated over by a loop.
+ * Takes what a session has made of a head's contents, so that it holds again what was noted, and puts it
+ * back. Between turns and sessions no Perl frame is active: no `local` is in force, nothing is iterated
+ * over by a loop.
  */
 #include "glue_exchange.h"
 
 /* A container with more elements than this that changes is worth a word. */
 #define TOO_LARGE 10000
-
-/* How often what DESTROY changes at a session's end is set back. */
-#define ROUNDS 4
-
-struct taken {
-    U32 head;
-    SV *box; /* holds the session's contents */
-    IV place;
-    HV *class;
-};
-
-struct cp_aside {
-    size_t count, room;
-    struct taken *list;
-};
-
-static void keep_box(cp_aside *aside, U32 head, SV *box, IV place, HV *class) {
-    if (aside->count == aside->room) {
-        aside->room = aside->room ? aside->room * 2 : 4;
-        Renew(aside->list, aside->room, struct taken);
-    }
-    aside->list[aside->count++] = (struct taken){head, box, place, class};
-}
 
 /* ---- contents that change places ---- */
 
@@ -289,205 +266,7 @@ static void set_class(pTHX_ SV *sv, HV *class) {
     }
 }
 
-static void set_parts(pTHX_ GV *gv, SV *parts[CP_GLOB_PARTS]) {
-    SV *now[CP_GLOB_PARTS];
-    cp_glob_parts(gv, now);
-    GvSV(gv) = SvREFCNT_inc(parts[0]);
-    GvAV(gv) = (AV *)SvREFCNT_inc(parts[1]);
-    GvHV(gv) = (HV *)SvREFCNT_inc(parts[2]);
-    GvIOp(gv) = (IO *)SvREFCNT_inc(parts[3]);
-    for (int i = 0; i < CP_GLOB_PARTS; i++)
-        SvREFCNT_dec(now[i]);
-}
-
-/* A glob's variables by references, or a scalar that is the glob as the session has it. */
-static SV *take_glob(pTHX_ struct cp_head *head) {
-    GV *gv = (GV *)head->sv;
-    if (!isGV_with_GP((SV *)gv))
-        return NULL;
-    if ((void *)GvGP(gv) != head->content) {
-        SV *box = newSV(0);
-        sv_setsv_flags(box, (SV *)gv, 0);
-        gp_free(gv);
-        GvGP_set(gv, gp_ref((GP *)head->content));
-        mro_method_changed_in(GvSTASH(gv));
-        return box;
-    }
-    AV *box = newAV();
-    SV *now[CP_GLOB_PARTS];
-    cp_glob_parts(gv, now);
-    for (int i = 0; i < CP_GLOB_PARTS; i++)
-        av_push(box, now[i] ? newRV_inc(now[i]) : newSV(0));
-    /* What the session has opened is its own: a handle that nobody has opened stands there for others. */
-    if (now[3] && now[3] == (SV *)head->as.parts[3]) {
-        SvREFCNT_dec(now[3]);
-        head->as.parts[3] = newIO();
-    }
-    set_parts(aTHX_ gv, (SV **)head->as.parts);
-    return (SV *)box;
-}
-
-static void put_glob(pTHX_ struct cp_head *head, SV *box) {
-    GV *gv = (GV *)head->sv;
-    if (SvTYPE(box) != SVt_PVAV) {
-        if (isGV_with_GP(box)) {
-            gp_free(gv);
-            GvGP_set(gv, gp_ref(GvGP((GV *)box)));
-            mro_method_changed_in(GvSTASH(gv));
-        }
-        return;
-    }
-    SV *then[CP_GLOB_PARTS];
-    for (int i = 0; i < CP_GLOB_PARTS; i++) {
-        SV *value = AvARRAY((AV *)box)[i];
-        then[i] = SvROK(value) ? SvRV(value) : NULL;
-    }
-    set_parts(aTHX_ gv, then);
-}
-
-static void set_code(pTHX_ GV *gv, CV *cv) {
-    CV *old = GvCV(gv);
-    GvCV_set(gv, (CV *)SvREFCNT_inc((SV *)cv));
-    GvCVGEN(gv) = 0;
-    SvREFCNT_dec((SV *)old);
-    mro_method_changed_in(GvSTASH(gv));
-}
-
-static CV *own_code(GV *gv) { return GvCVGEN(gv) ? NULL : GvCV(gv); }
-
-static SV *ref_or_undef(pTHX_ SV *sv) { return sv ? newRV_inc(sv) : newSV(0); }
-
-/* A glob that is no more than perl's note of a method that was found in another class. */
-static int is_only_cache(GV *gv) {
-    return GvCVGEN(gv) && !GvSV(gv) && !GvAV(gv) && !GvHV(gv) && !GvIOp(gv) && !GvFORM(gv);
-}
-
-/* A variable in `main` that has nothing to do with perl itself, a handle, a package or a sub. */
-static int is_plain_global(GV *gv) {
-    /* "_<FILE" is perl's note of a file that it has compiled. */
-    if (!isIDFIRST_A(*GvNAME(gv)) || GvNAME(gv)[1] == '<' || GvCV(gv) || GvIOp(gv) || GvFORM(gv) ||
-        (GvHV(gv) && HvENAME_HEK(GvHV(gv))))
-        return 0;
-    SV *variables[] = {GvSV(gv), (SV *)GvAV(gv), (SV *)GvHV(gv)};
-    int any = 0;
-    for (int i = 0; i < 3; i++) {
-        if (variables[i] && !cp_is_ordinary_magic(variables[i]))
-            return 0;
-        any |= variables[i] != NULL;
-    }
-    return any;
-}
-
-static void put_glob_into(pTHX_ HV *stash, GV *gv) {
-    HEK *name = GvNAME_HEK(gv);
-    const I32 length = HEK_UTF8(name) ? -HEK_LEN(name) : HEK_LEN(name);
-    SvREFCNT_inc_simple_void_NN((SV *)gv);
-    if (!hv_store(stash, HEK_KEY(name), length, (SV *)gv, HEK_HASH(name)))
-        SvREFCNT_dec_NN((SV *)gv);
-    mro_method_changed_in(stash);
-}
-
-static void take_glob_out(pTHX_ HV *stash, GV *gv) {
-    HEK *name = GvNAME_HEK(gv);
-    const I32 length = HEK_UTF8(name) ? -HEK_LEN(name) : HEK_LEN(name);
-    (void)hv_delete(stash, HEK_KEY(name), length, G_DISCARD);
-    if (own_code(gv))
-        mro_method_changed_in(stash);
-}
-
-/* What a session has made of a package's names: code, its glob, and how the glob itself has changed: 1 it
- * is new, -1 it is gone, 0 only its code is another. In this order, so that the glob goes last: code that
- * outlives its glob is given another by perl. */
-static SV *take_stash(pTHX_ U32 number) {
-    struct cp_head *head = &cp_heads[number];
-    HV *stash = (HV *)head->sv;
-    const U16 owner = head->owner;
-    AV *box = newAV();
-    AV *mine = newAV();
-    PTR_TBL_t *here = ptr_table_new();
-    for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
-        for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
-            GV *gv = HeVAL(entry) != &PL_sv_placeholder ? cp_glob_at(aTHX_ stash, entry) : NULL;
-            if (gv)
-                ptr_table_store(here, gv, gv);
-        }
-    PTR_TBL_t *noted = ptr_table_new();
-    for (U32 i = 0; i < head->count; i++) {
-        GV *gv = (GV *)head->as.parts[i * 2];
-        if (stash == PL_defstash) {
-            ptr_table_store(noted, gv, gv);
-            continue;
-        }
-        CV *then = (CV *)head->as.parts[i * 2 + 1];
-        ptr_table_store(noted, gv, gv);
-        if (!isGV_with_GP((SV *)gv))
-            continue;
-        const int gone = !ptr_table_fetch(here, gv);
-        /* What it was made of is freed: it is gone for all sessions of this worker. */
-        if (then && cp_was_undefined(aTHX_ then))
-            cp_tell_unfit(aTHX_ owner, CP_UNFIT_CODE, "", GvNAME(gv), HvNAME(stash));
-        if (!gone && own_code(gv) == then)
-            continue;
-        av_push(box, ref_or_undef(aTHX_ (SV *)own_code(gv)));
-        av_push(box, newRV_inc((SV *)gv));
-        av_push(box, newSViv(gone ? -1 : 0));
-        if (own_code(gv) != then)
-            set_code(aTHX_ gv, then);
-        if (gone)
-            put_glob_into(aTHX_ stash, gv);
-    }
-    for (STRLEN i = 0; HvARRAY(stash) && i <= HvMAX(stash); i++)
-        for (HE *entry = HvARRAY(stash)[i]; entry; entry = HeNEXT(entry)) {
-            GV *gv = (GV *)HeVAL(entry);
-            if (HeVAL(entry) == &PL_sv_placeholder || !isGV_with_GP(HeVAL(entry)) || is_only_cache(gv) ||
-                ptr_table_fetch(noted, gv))
-                continue;
-            if (stash == PL_defstash) {
-                if (is_plain_global(gv))
-                    av_push(mine, SvREFCNT_inc_simple_NN((SV *)gv));
-                continue;
-            }
-            /* A package stays, as what is blessed into it holds on to it: its names go. */
-            if (GvHV(gv) && HvENAME_HEK(GvHV(gv)))
-                cp_find_new_package(aTHX_ gv, owner);
-            else if (HeKEY_hek(entry) == GvNAME_HEK(gv))
-                av_push(mine, SvREFCNT_inc_simple_NN((SV *)gv));
-        }
-    for (SSize_t i = 0; i <= AvFILLp(mine); i++) {
-        GV *gv = (GV *)AvARRAY(mine)[i];
-        av_push(box, ref_or_undef(aTHX_ (SV *)own_code(gv)));
-        av_push(box, newRV_inc((SV *)gv));
-        av_push(box, newSViv(1));
-        take_glob_out(aTHX_ stash, gv);
-    }
-    SvREFCNT_dec_NN((SV *)mine);
-    ptr_table_free(here);
-    ptr_table_free(noted);
-    cp_note_head(aTHX_ & cp_heads[number]);
-    if (AvFILLp(box) >= 0)
-        return (SV *)box;
-    SvREFCNT_dec_NN((SV *)box);
-    return NULL;
-}
-
-static void put_stash(pTHX_ HV *stash, SV *box) {
-    SV **list = AvARRAY((AV *)box);
-    for (SSize_t i = 0; i + 2 <= AvFILLp((AV *)box); i += 3) {
-        CV *cv = SvROK(list[i]) ? (CV *)SvRV(list[i]) : NULL;
-        GV *gv = (GV *)SvRV(list[i + 1]);
-        const IV how = SvIVX(list[i + 2]);
-        if (how < 0)
-            take_glob_out(aTHX_ stash, gv);
-        if (own_code(gv) != cv)
-            set_code(aTHX_ gv, cv);
-        if (how > 0)
-            put_glob_into(aTHX_ stash, gv);
-    }
-}
-
-/* ---- taking and putting ---- */
-
-static void take_head(pTHX_ U32 number, cp_aside *aside) {
+int cp_take_head(pTHX_ U32 number, struct cp_taken *taken) {
     struct cp_head *head = &cp_heads[number];
     SV *box = NULL;
     IV place = 0;
@@ -517,51 +296,17 @@ static void take_head(pTHX_ U32 number, cp_aside *aside) {
         fill_hash(aTHX_ (HV *)head->sv, head);
         set_class(aTHX_ head->sv, head->class);
         break;
-    case CP_HEAD_GLOB: box = take_glob(aTHX_ head); break;
-    default: box = take_stash(aTHX_ number);
+    case CP_HEAD_GLOB: box = cp_take_glob(aTHX_ head); break;
+    default: box = cp_take_stash(aTHX_ number);
     }
     if (cp_heads[number].marks & CP_WATCHED && cp_heads[number].count > TOO_LARGE)
         cp_tell_unfit(aTHX_ cp_heads[number].owner, CP_UNFIT_TOO_LARGE, "",
                       cp_name_of(aTHX_ cp_heads[number].sv), "");
-    if (box)
-        keep_box(aside, number, box, place, class);
+    *taken = (struct cp_taken){number, box, place, class};
+    return box != NULL;
 }
 
-static void take_all(pTHX_ cp_aside *aside) {
-    /* A hash with magic has its keys as temporary values. */
-    ENTER;
-    SAVETMPS;
-    /* The list grows where packages have got new variables. */
-    for (U32 i = 0; i < cp_head_count; i++)
-        if (!(cp_heads[i].marks & CP_WATCHED) && !cp_head_same(aTHX_ &cp_heads[i]))
-            take_head(aTHX_ i, aside);
-    const U32 *dirty;
-    U32 count = cp_dirty(&dirty);
-    for (U32 i = 0; i < count; i++)
-        if (!cp_head_same(aTHX_ &cp_heads[dirty[i]])) {
-            take_head(aTHX_ dirty[i], aside);
-            (void)cp_dirty(&dirty);
-        }
-    cp_dirty_clear();
-    FREETMPS;
-    LEAVE;
-}
-
-cp_aside *cp_exchange_take(void) {
-    dTHXa(cp_perl);
-    cp_aside aside = {0};
-    take_all(aTHX_ &aside);
-    if (!aside.count)
-        return NULL;
-    cp_aside *kept;
-    Newx(kept, 1, cp_aside);
-    *kept = aside;
-    Renew(kept->list, kept->count, struct taken);
-    kept->room = kept->count;
-    return kept;
-}
-
-static void put_head(pTHX_ const struct taken *taken) {
+void cp_put_head(pTHX_ const struct cp_taken *taken) {
     struct cp_head *head = &cp_heads[taken->head];
     switch (head->kind) {
     case CP_HEAD_SCALAR: put_scalar(aTHX_ head, taken->box); break;
@@ -580,147 +325,9 @@ static void put_head(pTHX_ const struct taken *taken) {
         move_tie(aTHX_ taken->box, head->sv);
         set_class(aTHX_ head->sv, taken->class);
         break;
-    case CP_HEAD_GLOB: put_glob(aTHX_ head, taken->box); break;
-    default: put_stash(aTHX_ (HV *)head->sv, taken->box);
+    case CP_HEAD_GLOB: cp_put_glob(aTHX_ head, taken->box); break;
+    default: cp_put_stash(aTHX_ (HV *)head->sv, taken->box);
     }
     if (head->marks & CP_WATCHED)
         cp_mark_dirty(taken->head);
 }
-
-static cp_aside *putting;
-
-static int put_all(pTHX) {
-    cp_aside *aside = putting;
-    for (size_t i = 0; i < aside->count; i++)
-        put_head(aTHX_ & aside->list[i]);
-    /* What the boxes hold now is what was noted, which others hold, too. */
-    for (size_t i = 0; i < aside->count; i++)
-        SvREFCNT_dec_NN(aside->list[i].box);
-    return CP_OK;
-}
-
-int cp_exchange_put(cp_aside *aside) {
-    putting = aside;
-    const int outcome = cp_guard(put_all);
-    Safefree(aside->list);
-    Safefree(aside);
-    return outcome;
-}
-
-cp_sv *cp_aside_give_up(cp_aside *aside) {
-    if (aside->count)
-        return CP(aside->list[--aside->count].box);
-    Safefree(aside->list);
-    Safefree(aside);
-    return NULL;
-}
-
-/* ---- a session's end ---- */
-
-/* Objects that the session has made go first, as at the end of a process: while their DESTROY runs,
- * everything else is there. */
-static void collect_objects(pTHX_ SV *sv, AV *slots, PTR_TBL_t *seen, int depth);
-
-static void collect_value(pTHX_ SV *value, AV *slots, PTR_TBL_t *seen, int depth) {
-    if (!value || !SvROK(value) || cp_head_of(aTHX_ SvRV(value)))
-        return;
-    SV *target = SvRV(value);
-    if (SvOBJECT(target)) {
-        if (!SvWEAKREF(value) && !SvREADONLY(value) && SvTYPE(value) <= SVt_PVMG && !SvMAGICAL(value))
-            av_push(slots, SvREFCNT_inc_simple_NN(value));
-        return;
-    }
-    if (cp_is_plain_container(target) || SvTYPE(target) <= SVt_PVMG)
-        collect_objects(aTHX_ target, slots, seen, depth + 1);
-}
-
-static void collect_objects(pTHX_ SV *sv, AV *slots, PTR_TBL_t *seen, int depth) {
-    if (depth > 100 || ptr_table_fetch(seen, sv))
-        return;
-    ptr_table_store(seen, sv, sv);
-    if (SvTYPE(sv) == SVt_PVAV) {
-        for (SSize_t i = 0; i <= AvFILLp((AV *)sv); i++)
-            collect_value(aTHX_ AvARRAY((AV *)sv)[i], slots, seen, depth);
-    } else if (SvTYPE(sv) == SVt_PVHV) {
-        HV *hash = (HV *)sv;
-        for (STRLEN i = 0; HvARRAY(hash) && i <= HvMAX(hash); i++)
-            for (HE *entry = HvARRAY(hash)[i]; entry; entry = HeNEXT(entry))
-                collect_value(aTHX_ HeVAL(entry), slots, seen, depth);
-    } else if (SvTYPE(sv) <= SVt_PVMG) {
-        collect_value(aTHX_ sv, slots, seen, depth);
-    }
-}
-
-static void destroy_objects(pTHX) {
-    AV *slots = NULL;
-    PTR_TBL_t *seen = NULL;
-    const U32 *dirty;
-    (void)cp_dirty(&dirty);
-    for (U32 i = 0; i < cp_head_count; i++) {
-        struct cp_head *head = &cp_heads[i];
-        if (head->kind > CP_HEAD_HASH ||
-            (head->marks & CP_WATCHED ? !(head->marks & CP_DIRTY) : cp_head_same(aTHX_ head)))
-            continue;
-        if (!slots) {
-            slots = newAV();
-            seen = ptr_table_new();
-        }
-        collect_objects(aTHX_ head->sv, slots, seen, 0);
-    }
-    if (!slots)
-        return;
-    ptr_table_free(seen);
-    sv_2mortal((SV *)slots);
-    for (SSize_t i = 0; i <= AvFILLp(slots); i++) {
-        SV *slot = AvARRAY(slots)[i];
-        if (!SvROK(slot) || SvWEAKREF(slot) || SvREADONLY(slot))
-            continue;
-        SV *object = SvRV(slot);
-        SvROK_off(slot);
-        SvRV_set(slot, NULL);
-        SvREFCNT_dec_NN(object);
-    }
-}
-
-static int end_all(pTHX) {
-    ENTER;
-    SAVETMPS;
-    destroy_objects(aTHX);
-    FREETMPS;
-    LEAVE;
-    for (int round = 0; round < ROUNDS; round++) {
-        cp_aside aside = {0};
-        take_all(aTHX_ &aside);
-        if (!aside.count)
-            break;
-        /* What DESTROY does to the variables counts for nobody. */
-        for (size_t i = 0; i < aside.count; i++)
-            SvREFCNT_dec_NN(aside.list[i].box);
-        Safefree(aside.list);
-    }
-    return CP_OK;
-}
-
-int cp_exchange_end(void) { return cp_guard(end_all); }
-
-int cp_exchange_differs(void) {
-    dTHXa(cp_perl);
-    const U32 *dirty;
-    for (U32 i = 0; i < cp_head_count; i++)
-        if (!(cp_heads[i].marks & CP_WATCHED) && !cp_head_same(aTHX_ &cp_heads[i]))
-            return 1;
-    return cp_dirty(&dirty) != 0;
-}
-
-void cp_exchange_note(void) {
-    dTHXa(cp_perl);
-    cp_note_from(aTHX_ 0);
-    cp_dirty_clear();
-}
-
-void cp_exchange_note_from(size_t first) {
-    dTHXa(cp_perl);
-    cp_note_from(aTHX_ (U32)first);
-}
-
-size_t cp_exchange_size(void) { return cp_head_count; }

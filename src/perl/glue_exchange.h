@@ -45,6 +45,25 @@ U32 cp_head_add(pTHX_ SV *sv, int kind, U16 owner);
 /* The number of an SV's head plus one; 0: it has none. */
 U32 cp_head_of(pTHX_ SV *sv);
 
+/* Looks at a value, which may get a head. With a name it is a variable. */
+void cp_see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const char *name);
+/* Looks at all that what was seen leads to. */
+void cp_follow(pTHX);
+/* It was looked at, or is not to be. */
+int cp_is_known(pTHX_ SV *sv);
+void cp_know(pTHX_ SV *sv);
+/* What is seen gets no head: it is the worker's. */
+extern int cp_keep;
+/* The package that is looked at. */
+extern const char *cp_package;
+
+/* Whether any object has gone since it was asked last. */
+int cp_has_destroyed(UV *since);
+
+/* Whether a package is the site's. */
+int cp_is_site_class(pTHX_ HV *stash);
+void cp_forget_others(pTHX);
+
 /* Notes what the heads from a number on hold now. */
 void cp_note_from(pTHX_ U32 first);
 void cp_note_head(pTHX_ struct cp_head *head);
@@ -72,6 +91,22 @@ void cp_find_new_package(pTHX_ GV *gv, U16 owner);
 void cp_tell_unfit(pTHX_ U16 owner, int why, const char *sigil, const char *name, const char *package);
 /* The name of a large variable, or "". */
 const char *cp_name_of(pTHX_ SV *sv);
+
+/* A session's contents of a head, in a value of the same kind. */
+struct cp_taken {
+    U32 head;
+    SV *box;
+    IV place;
+    HV *class;
+};
+
+/* The head holds again what was noted; false: there is nothing to be put back. */
+int cp_take_head(pTHX_ U32 number, struct cp_taken *taken);
+void cp_put_head(pTHX_ const struct cp_taken *taken);
+SV *cp_take_glob(pTHX_ struct cp_head *head);
+void cp_put_glob(pTHX_ struct cp_head *head, SV *box);
+SV *cp_take_stash(pTHX_ U32 number);
+void cp_put_stash(pTHX_ HV *stash, SV *box);
 
 /* Magic that does not keep a value from being exchanged. */
 int cp_is_ordinary_magic(SV *sv);

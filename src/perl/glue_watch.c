@@ -7,7 +7,8 @@
 
 static U32 *dirty, dirty_count, dirty_room;
 
-/* Hashes that are watched, as magic is not told that one was emptied; and long arrays, for their iterators. */
+/* Hashes that are watched, as magic is not told that one was emptied, put into another class, or iterated
+ * over; and long arrays, for the last two. */
 static U32 *hashes, hash_count, hash_room;
 
 static void push(U32 **list, U32 *count, U32 *room, U32 number) {
@@ -31,8 +32,10 @@ U32 cp_dirty(const U32 **list) {
         const struct cp_head *head = &cp_heads[hashes[i]];
         HV *hash = (HV *)head->sv;
         const IV *place = head->kind == CP_HEAD_ARRAY ? cp_array_iterator((AV *)head->sv) : NULL;
-        if (head->kind == CP_HEAD_ARRAY ? place && *place != head->place
-                                        : HvTOTALKEYS(hash) != head->count || cp_hash_iterates(hash))
+        if (head->class != (SvOBJECT(head->sv) ? SvSTASH(head->sv) : NULL) ||
+            (head->kind == CP_HEAD_ARRAY
+                 ? place && *place != head->place
+                 : HvTOTALKEYS(hash) != head->count || cp_hash_iterates(hash)))
             cp_mark_dirty(hashes[i]);
     }
     *list = dirty;

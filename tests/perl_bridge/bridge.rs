@@ -32,6 +32,8 @@ const PRELUDE: &str = r#"
         $qp->transaction(Qpsmtpd::Transaction->new);
         $qp->connection(Qpsmtpd::Connection->new);
     }
+    our $touch;
+    sub run_touch { $touch->(@_) }
     sub address { Qpsmtpd::Address->new($_[0]) }
     1;
 "#;
@@ -78,6 +80,7 @@ impl Bridge {
         let take = eval("sub { $main::qp = shift }", Want::Scalar).unwrap();
         call(&take[0], std::slice::from_ref(&bridge.host.qp), Want::Void).unwrap();
         assert_eq!(bridge.perl(PRELUDE), "1");
+        bridge.host.note_site();
         bridge
     }
 

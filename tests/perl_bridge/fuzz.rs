@@ -155,11 +155,12 @@ fn odd_values_of_every_key_do_no_harm(bridge: &Bridge) {
 }
 
 fn objects_of_a_session_that_has_ended_take_odd_arguments(bridge: &Bridge) {
+    // Variables of `main` would end with the session.
     let kept = bridge.session(|| {
         bridge.perl(
-            r#"our @kept = ($qp->transaction, $qp->connection, address('<a@b.example>'));
-            $kept[0]->body_write("kept\n"); $kept[0]->notes(n => [1]); $kept[1]->notes(n => {});
-            $kept[0]->add_recipient($kept[2]); 1"#,
+            r#"@Outside::kept = ($qp->transaction, $qp->connection, address('<a@b.example>'));
+            $Outside::kept[0]->body_write("kept\n"); $Outside::kept[0]->notes(n => [1]); $Outside::kept[1]->notes(n => {});
+            $Outside::kept[0]->add_recipient($Outside::kept[2]); 1"#,
         )
     });
     assert_eq!(kept, "1");
@@ -171,13 +172,13 @@ fn objects_of_a_session_that_has_ended_take_odd_arguments(bridge: &Bridge) {
         fresh_odd();
         for my $entry (subs()) {
             my ($package, $name, $sub) = @$entry;
-            for my $object (@kept) {
+            for my $object (@Outside::kept) {
                 eval { my @got = $sub->($object, @odd[map { pick() } 1 .. $_]); 1 } for 0 .. 3;
             }
         }
         @odd = ();
-        my @still = ($kept[1]->isa('Qpsmtpd::Connection'), ref $kept[0]);
-        @kept = ();
+        my @still = ($Outside::kept[1]->isa('Qpsmtpd::Connection'), ref $Outside::kept[0]);
+        @Outside::kept = ();
         "@still""#;
     assert_eq!(bridge.perl(text), "1 Qpsmtpd::Transaction");
     assert_eq!(bridge.perl(GOES_ON), "test.example 1 <x@y.example>");
