@@ -5,9 +5,10 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 19] = [
+const SOURCES: [&str; 20] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
+    "src/perl/glue_handles.c",
     "src/perl/glue_interrupt.c",
     "src/perl/glue_local.c",
     "src/perl/glue_ends.c",

@@ -45,6 +45,12 @@ U32 cp_head_add(pTHX_ SV *sv, int kind, U16 owner);
 /* The number of an SV's head plus one; 0: it has none. */
 U32 cp_head_of(pTHX_ SV *sv);
 
+/* A handle that is the site's: where it is closed, it is opened again. */
+void cp_see_handle(pTHX_ IO *io);
+/* Opens the first one from there on that is closed, and says which; 0: there is none. */
+int cp_reopen_handle(pTHX_ size_t *from);
+void cp_close_handle(pTHX_ size_t which);
+
 /* Looks at a value, which may get a head. With a name it is a variable. */
 void cp_see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const char *name);
 /* Looks at all that what was seen leads to. */

@@ -158,6 +158,8 @@ void cp_see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const char *n
         cp_know(aTHX_ sv);
         return;
     }
+    if (isGV_with_GP(sv) && GvIOp((GV *)sv) && !cp_keep)
+        cp_see_handle(aTHX_ GvIOp((GV *)sv));
     int kind = -1;
     if (type == SVt_PVAV)
         kind = CP_HEAD_ARRAY;

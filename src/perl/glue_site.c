@@ -52,6 +52,8 @@ static void see_glob(pTHX_ GV *gv, U16 owner) {
         cp_see(aTHX_ (SV *)GvHV(gv), owner, 0, "%", name);
         has_variables = 1;
     }
+    if (GvIOp(gv) && !cp_keep)
+        cp_see_handle(aTHX_ GvIOp(gv));
     /* A bareword handle may be opened later, a variable used for the first time; not by perl's note that
      * there is no such method, nor by its blocks. */
     if (GvIOp(gv) || (!GvCV(gv) && !GvCVGEN(gv) && strNE(name, "BEGIN")))

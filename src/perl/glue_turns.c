@@ -36,6 +36,22 @@ static void find_changed(pTHX_ U32 from) {
             add_changed(dirty[i]);
 }
 
+static void add_taken(cp_aside *aside, struct cp_taken taken) {
+    if (aside->count == aside->room) {
+        aside->room = aside->room ? aside->room * 2 : 4;
+        Renew(aside->list, aside->room, struct cp_taken);
+    }
+    aside->list[aside->count++] = taken;
+}
+
+/* In the place of a head: a handle that the session has closed. */
+#define HANDLE 0xffffffffU
+
+static void take_handles(pTHX_ cp_aside *aside) {
+    for (size_t which = 0; cp_reopen_handle(aTHX_ &which); which++)
+        add_taken(aside, (struct cp_taken){HANDLE, newSV(0), (IV)which, NULL});
+}
+
 static void take_changed(pTHX_ cp_aside *aside) {
     /* A hash with magic has its keys as temporary values. */
     ENTER;
@@ -44,13 +60,8 @@ static void take_changed(pTHX_ cp_aside *aside) {
         const U32 known = cp_head_count;
         for (U32 i = 0; i < changed_count; i++) {
             struct cp_taken taken;
-            if (!cp_take_head(aTHX_ changed[i], &taken))
-                continue;
-            if (aside->count == aside->room) {
-                aside->room = aside->room ? aside->room * 2 : 4;
-                Renew(aside->list, aside->room, struct cp_taken);
-            }
-            aside->list[aside->count++] = taken;
+            if (cp_take_head(aTHX_ changed[i], &taken))
+                add_taken(aside, taken);
         }
         changed_count = 0;
         /* A package has come. */
@@ -65,6 +76,7 @@ static void take_changed(pTHX_ cp_aside *aside) {
 cp_aside *cp_exchange_take(void) {
     dTHXa(cp_perl);
     cp_aside aside = {0};
+    take_handles(aTHX_ &aside);
     find_changed(aTHX_ 0);
     take_changed(aTHX_ &aside);
     if (!aside.count)
@@ -82,7 +94,10 @@ static cp_aside *putting;
 static int put_all(pTHX) {
     cp_aside *aside = putting;
     for (size_t i = 0; i < aside->count; i++)
-        cp_put_head(aTHX_ & aside->list[i]);
+        if (aside->list[i].head == HANDLE)
+            cp_close_handle(aTHX_ (size_t)aside->list[i].place);
+        else
+            cp_put_head(aTHX_ & aside->list[i]);
     /* What the boxes hold now is what was noted, which others hold, too. */
     for (size_t i = 0; i < aside->count; i++)
         SvREFCNT_dec_NN(aside->list[i].box);
@@ -171,6 +186,8 @@ static void destroy_objects(pTHX) {
 
 static int end_all(pTHX) {
     UV mark;
+    for (size_t which = 0; cp_reopen_handle(aTHX_ &which);)
+        which++;
     (void)cp_has_destroyed(&mark);
     find_changed(aTHX_ 0);
     if (changed_count)
