@@ -11,12 +11,11 @@ use crate::server::{Client, RUNNER, Server, TAKER, line, until};
 const ODD: (&str, &str) = (
     "odd",
     r#"
-    use POSIX ();
     my $count = 0;
     sub hook_vrfy {
         my ($self, $transaction, @args) = @_;
         Camelpost::mark_unfit('odd', 'tied', '%parts') if grep { /mark/ } @args;
-        return (OK, join ' ', ++$count, POSIX::getpid());
+        return (OK, join ' ', ++$count, Camelpost::pid());
     }
     sub hook_help { return &hook_vrfy }
     "#,
@@ -72,7 +71,7 @@ impl Asked {
 }
 
 fn worker(client: &mut Client) -> String {
-    client.run("POSIX::getpid()")
+    client.run("Camelpost::pid()")
 }
 
 /// What the plugin has counted, and where.
