@@ -63,8 +63,8 @@ sub get_qmail_config {
 
 sub _config_map {
     my ($self, $name) = @_;
-    my $file = $self->_config_map_file($name);
-    return {} unless defined $file;
+    my $file = $self->config_dir($name) . "/$name.cdb";
+    return {} unless -e $file;
     if (!eval { require CDB_File; 1 }) {
         $self->log(LOGERROR,
             "No CDB Support! Did NOT read $file, could not load CDB_File module: $@"
@@ -81,8 +81,9 @@ sub _config_map {
 
 sub config_dir {
     my ($self, $name) = @_;
-    (my $dir = $self->_config_path($name)) =~ s{/[^/]*\z}{};
-    return $dir;
+    my $path = $self->_config_path($name);
+    # A name may have a slash in it.
+    return $path =~ s{/\Q$name\E\z}{}r;
 }
 
 # Always with a slash at its end.

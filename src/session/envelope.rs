@@ -222,7 +222,9 @@ impl Session {
         self.log(LOGDEBUG, text).await;
     }
 
-    /// Whether the client says (SIZE of RFC 1870) that the message will exceed `databytes`.
+    /// Whether the client says (SIZE of RFC 1870) that the message will exceed `databytes`. It counts a
+    /// CR in each line, which a message is taken without, and a line may hold nothing else: only what
+    /// is too big without half of it is too big for sure.
     async fn is_too_big(&self, params: &[Parameter]) -> bool {
         let Some((_, Some(size))) = params.iter().find(|(name, _)| name == b"size") else {
             return false;
@@ -231,7 +233,7 @@ impl Session {
             return false;
         }
         let size = super::core::leading_number(size);
-        self.databytes().await.is_some_and(|limit| size > limit)
+        self.databytes().await.is_some_and(|limit| size / 2 > limit)
     }
 }
 

@@ -25,7 +25,6 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::_config_of_file", config_of_file),
     ("Qpsmtpd::_config_of_hook", config_of_hook),
     ("Qpsmtpd::_config_path", config_path),
-    ("Qpsmtpd::_config_map_file", config_map_file),
     ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
@@ -192,16 +191,6 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let invocant = frame.sv(0);
     let path = host.within(&invocant, |_| Ok(host.own_config_dir().path(&name)))?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
-    Ok(())
-}
-
-/// _config_map_file(NAME): where the map of a config name is; undef where there is none.
-fn config_map_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let host = host::current()?;
-    let name = format!("{}.cdb", String::from_utf8_lossy(&frame.bytes(1)?));
-    let path = host.within(&frame.sv(0), |_| Ok(host.own_config_dir().existing(&name)))?;
-    let path = path.as_deref().map(std::path::Path::as_os_str);
-    frame.ret_optional(path.map(std::os::unix::ffi::OsStrExt::as_bytes));
     Ok(())
 }
 

@@ -417,7 +417,7 @@ fn show_arg(arg: &Arg) -> String {
             format!("[{}]", args.join(", "))
         }
         Arg::List(items) => format!("{items:?}"),
-        Arg::Foreign(value) => format!("{value:?}"),
+        Arg::Foreign(value) | Arg::Object(value, _) => format!("{value:?}"),
     }
 }
 
