@@ -406,6 +406,8 @@ fn a_plugin_that_the_service_user_may_not_reach_is_not_called_absent() {
         true => (&["--user", "nobody"], 0o700, "nobody".to_owned()),
         false => (&[], 0, std::env::var("USER").unwrap_or_default()),
     };
+    site.allow("spool", 0o777);
+    site.config("spool_perms", "0777\n");
     site.allow("plugins", mode);
     let said = site.fails_in_a_line(args);
     site.allow("plugins", 0o700);

@@ -93,8 +93,9 @@ sub _is_compiled {
 sub _read_text {
     my $file = shift;
     if (!open my $handle, '<:raw', $file) {
-        my $user = getpwuid $> // $>;
-        die "could not open $file: $!" . ($!{EACCES} ? " as user $user" : '') . "\n";
+        my $why = "$!";
+        $why .= ' as user ' . (getpwuid $> // $>) if $!{EACCES};
+        die "could not open $file: $why\n";
     }
     else {
         local $/;
