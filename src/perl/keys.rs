@@ -89,11 +89,14 @@ enum Of {
 }
 
 fn owner(index: i32) -> Of {
-    match index {
-        ..USER => Of::Transaction,
-        ..FIELD => Of::Address,
-        ..SESSION => Of::Connection,
-        _ => Of::Session,
+    if index < USER {
+        Of::Transaction
+    } else if index < FIELD {
+        Of::Address
+    } else if index < SESSION {
+        Of::Connection
+    } else {
+        Of::Session
     }
 }
 
