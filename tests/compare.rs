@@ -34,6 +34,7 @@ macro_rules! config_sets {
 config_sets! {
     addresses
     angle_brackets
+    as_returned
     auth
     auth_checkpassword
     auth_cvm
@@ -54,6 +55,7 @@ config_sets! {
     bogus_bounce_reject
     bogus_bounce_softly
     chain_changes
+    cdb_map
     check_wrappers
     chunks
     commands
@@ -164,6 +166,8 @@ config_sets! {
     parse_hooks
     peers
     pipelining
+    positions
+    positions_spooled
     postfix_queue
     postfix_queue_by_environment
     postfix_queue_debian
@@ -217,6 +221,7 @@ config_sets! {
     spf_refuses_nearly_all
     stunnel
     stunnel_off
+    surroundings
     timeouts
     tls
     tls_465

@@ -14,12 +14,8 @@ use crate::hook::Hook;
 use crate::mail::Spool;
 
 /// Starts the interpreter and makes the host, without plugins.
-pub fn start(
-    settings: HostSettings,
-    spool: Rc<Spool>,
-    include: &[String],
-) -> Result<Rc<Host>, String> {
-    interpreter::start(include)?;
+pub fn start(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String> {
+    interpreter::start(&settings.module_dirs, settings.named_config.as_deref())?;
     make(settings, spool)
 }
 
@@ -40,6 +36,7 @@ pub fn make(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String
     host.begin_site();
     host.methods.note(&["Qpsmtpd::TcpServer", "Qpsmtpd::SMTP"]);
     super::keys::bind_session_keys(&host.qp, None);
+    host.qp.hash_set(b"_continuation", Sv::undef());
     Ok(host)
 }
 

@@ -4,9 +4,11 @@
 use std::ffi::c_void;
 use std::rc::Rc;
 
+use super::call::{Unwind, Want, call_function};
 use super::scripted::OwnSession;
 use super::sys;
 use super::value::{PerlValue, Sv};
+use super::xs::{CONNECTION_FIELDS, notes, set_connection_part};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 use crate::smtp::Address;
 
@@ -27,9 +29,21 @@ pub trait Owned: Sized + 'static {
 impl Owned for Connection {
     const KIND: u16 = 1;
     const CLASS: &'static str = "Qpsmtpd::Connection";
+    const KEYS: &'static [(&'static str, i32)] = super::keys::CONNECTION;
 
-    fn stand_in(_: Option<&Sv>) -> Option<Connection> {
-        Some(Connection::default())
+    /// A copy of a connection's hash has what the connection had.
+    fn stand_in(hash: Option<&Sv>) -> Option<Connection> {
+        let connection = Connection::default();
+        for (index, (name, _)) in CONNECTION_FIELDS.iter().enumerate() {
+            let value = hash.and_then(|hash| hash.hash_get(&format!("_{name}")));
+            if let Some(value) = value.filter(Sv::is_defined) {
+                let _ = set_connection_part(&connection, index, &value);
+            }
+        }
+        if let Some(list) = hash.and_then(|hash| hash.hash_get("_notes")) {
+            notes::replace(&connection.notes, &list);
+        }
+        Some(connection)
     }
 }
 
@@ -163,6 +177,32 @@ pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
     )))
 }
 
+/// The same for an address, which may be an object of another class with a method `address`
+/// (Mail::Address), or anything else that stands for one by its text: it stays what it is.
+pub fn address(value: &Sv) -> Result<Option<Rc<Shown<EnvelopeAddress>>>, Unwind> {
+    if let Some(address) = shown(value) {
+        return Ok(Some(address));
+    }
+    if !value.is_defined() {
+        return Ok(None);
+    }
+    let args = std::slice::from_ref(value);
+    let text = match call_function("Camelpost::address_text", args, Want::Scalar) {
+        Ok(texts) => texts.first().map(Sv::to_bytes).unwrap_or_default(),
+        Err(Unwind::Died(_)) => Vec::new(),
+        Err(exited) => return Err(exited),
+    };
+    let mut address = Address::null();
+    address.set_address(&text);
+    if address.is_null() && !text.is_empty() {
+        address = Address::from_parts(Some(text), None);
+    }
+    Ok(Some(Rc::new(Shown::with_object(
+        Rc::new(EnvelopeAddress::new(address)),
+        Box::new(PerlValue(Sv::copied(value.raw()))),
+    ))))
+}
+
 /// Called when an object's hash is freed.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
@@ -171,6 +211,7 @@ extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
         Transaction::KIND => give_back::<Transaction>(data),
         EnvelopeAddress::KIND => give_back::<EnvelopeAddress>(data),
         OwnSession::KIND => give_back::<OwnSession>(data),
+        notes::Held::KIND => give_back::<notes::Held>(data),
         _ => {}
     }
 }

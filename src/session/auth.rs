@@ -41,7 +41,10 @@ impl Session {
         let rest = first_bytes(args);
         let mut words = match self.parse_with(verdict, "auth", rest).await {
             Some(values) => match accepted(values) {
-                Ok(values) => values.flatten().collect(),
+                Ok(values) => values
+                    .iter()
+                    .filter_map(|value| Some(value.text()?.to_vec()))
+                    .collect(),
                 Err(reason) => {
                     self.say(501, reason).await;
                     return Ok(());
@@ -157,11 +160,12 @@ impl Session {
         let Some(response) = self.challenge(challenge.as_bytes()).await? else {
             return Ok(None);
         };
-        if response == b"*" {
-            self.say(501, "Authentication cancelled").await;
+        let value = sasl::decode(&response);
+        // RFC 4954's way to cancel, and the one that the original knows: `*` in base64.
+        if response == b"*" || value == b"*" {
+            self.say(501, "Authentication canceled").await;
             return Ok(None);
         }
-        let value = sasl::decode(&response);
         if value.is_empty() {
             self.say(535, sasl::invalid(b"", b"")).await;
             return Ok(None);

@@ -57,6 +57,8 @@ struct Seen {
     events: Vec<String>,
     log: Vec<(u8, String)>,
     asked: Vec<&'static str>,
+    /// Whether each read was one within a message.
+    in_message: Vec<bool>,
     timeouts: Vec<Duration>,
     outcome: Outcome,
 }
@@ -205,6 +207,7 @@ impl Server {
             events: Vec::new(),
             log: Vec::new(),
             asked: Vec::new(),
+            in_message: Vec::new(),
             timeouts: Vec::new(),
             outcome: Outcome::Closed,
         };
@@ -217,6 +220,7 @@ impl Server {
                 }
                 Step::Read { timeout } => {
                     seen.timeouts.push(timeout);
+                    seen.in_message.push(state.in_message.get());
                     match next() {
                         Some(bytes) => {
                             seen.replies.push(Vec::new());
@@ -251,7 +255,8 @@ impl Server {
                 Step::Parse { verb, rest, .. } => {
                     let text = [&b"parser "[..], &verb, b" ", &rest].concat();
                     seen.events.push(String::from_utf8_lossy(&text).into());
-                    Answer::Values(self.parsed.clone())
+                    let values = self.parsed.iter().cloned();
+                    Answer::Parsed(values.map(|v| v.map_or(Arg::Undef, Arg::Bytes)).collect())
                 }
                 Step::Call(call) => {
                     let args: Vec<_> = call.args.iter().map(show_arg).collect();
@@ -416,7 +421,7 @@ fn show_arg(arg: &Arg) -> String {
             format!("[{}]", args.join(", "))
         }
         Arg::List(items) => format!("{items:?}"),
-        Arg::Foreign(value) => format!("{value:?}"),
+        Arg::Foreign(value) | Arg::Object(value, _) => format!("{value:?}"),
     }
 }
 
