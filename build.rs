@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 20] = [
+const SOURCES: [&str; 21] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_handles.c",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 20] = [
     "src/perl/glue_site.c",
     "src/perl/glue_turns.c",
     "src/perl/glue_watch.c",
+    "src/perl/glue_watch_ops.c",
     "src/perl/glue_number.c",
     "src/perl/glue_require.c",
     "src/perl/glue_values.c",

@@ -80,9 +80,14 @@ int cp_head_same(pTHX_ struct cp_head *head);
 /* Magic that tells when a head that is too large to be compared each time may have been changed. */
 void cp_watch_head(pTHX_ struct cp_head *head, U32 number);
 void cp_unwatch_head(pTHX_ struct cp_head *head);
+/* Of arrays; and what it calls. */
+extern const MGVTBL cp_array_vtbl;
+int cp_watched_changed(pTHX_ SV *sv, MAGIC *mg);
 /* Heads that may have been changed: their number, and which. */
 U32 cp_dirty(const U32 **list);
 void cp_dirty_clear(void);
+/* The heads are others. */
+void cp_compare_anew(void);
 void cp_mark_dirty(U32 number);
 
 /* Whether a hash's iterator, or an array's, stands somewhere. */

@@ -276,6 +276,7 @@ void cp_find_anew(void) {
          * the variables' own, too. */
     }
     cp_dirty_clear();
+    cp_compare_anew();
     cp_head_count = 0;
     Zero(by_owner, C_ARRAY_LENGTH(by_owner), U32);
     if (known)

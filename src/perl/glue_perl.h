@@ -53,8 +53,8 @@ void cp_free_cycles_with(pTHX_ SV *owner, const cp_made *made);
 /* In a child that a plugin has forked: its end is that of any perl. */
 void cp_ends_in_child(pTHX);
 
-/* From then on, code that is compiled orders watched arrays as it does others. */
-void cp_watch_orders(void);
+/* From then on, code that is compiled tells of what it does to watched containers. */
+void cp_watch_ops(void);
 
 /* Exchanges the contents of two hashes. */
 void cp_swap_hashes(pTHX_ HV *a, HV *b);

@@ -23,13 +23,35 @@ static void add_changed(U32 number) {
     changed[changed_count++] = number;
 }
 
+/* The heads that are compared, as they are not watched; and up to which head that was looked at. */
+static U32 *compared, compared_count, compared_room, looked_at;
+
+void cp_compare_anew(void) { compared_count = looked_at = 0; }
+
+static void look_at_new(void) {
+    for (; looked_at < cp_head_count; looked_at++) {
+        if (cp_heads[looked_at].marks & CP_WATCHED)
+            continue;
+        if (compared_count == compared_room) {
+            compared_room = compared_room ? compared_room * 2 : 256;
+            Renew(compared, compared_room, U32);
+        }
+        compared[compared_count++] = looked_at;
+    }
+}
+
 static void find_changed(pTHX_ U32 from) {
     const U32 *dirty;
     changed_count = 0;
-    /* The list grows where a glob has got a variable. */
-    for (U32 i = from; i < cp_head_count; i++)
-        if (!(cp_heads[i].marks & CP_WATCHED) && !cp_head_same(aTHX_ &cp_heads[i]))
-            add_changed(i);
+    look_at_new();
+    for (U32 i = 0; i < compared_count; i++) {
+        const U32 number = compared[i];
+        if (number >= from && !cp_head_same(aTHX_ &cp_heads[number]))
+            add_changed(number);
+        /* A glob may have got a variable. */
+        if (looked_at < cp_head_count)
+            look_at_new();
+    }
     const U32 count = cp_dirty(&dirty);
     for (U32 i = 0; i < count; i++)
         if (dirty[i] >= from && !cp_head_same(aTHX_ &cp_heads[dirty[i]]))
@@ -214,11 +236,8 @@ int cp_exchange_end(void) { return cp_guard(end_all); }
 
 int cp_exchange_differs(void) {
     dTHXa(cp_perl);
-    const U32 *dirty;
-    for (U32 i = 0; i < cp_head_count; i++)
-        if (!(cp_heads[i].marks & CP_WATCHED) && !cp_head_same(aTHX_ &cp_heads[i]))
-            return 1;
-    return cp_dirty(&dirty) != 0;
+    find_changed(aTHX_ 0);
+    return changed_count != 0;
 }
 
 void cp_exchange_note(void) {

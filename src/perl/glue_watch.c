@@ -7,8 +7,8 @@
 
 static U32 *dirty, dirty_count, dirty_room;
 
-/* Hashes that are watched, as magic is not told that one was emptied, put into another class, or iterated
- * over; and long arrays, for the last two. */
+/* Large hashes and arrays: looked at for what magic is not told of, a hash that was emptied, another class, an
+ * iterator. For the many small ones that one may lead to, glue_watch_ops.c marks these. */
 static U32 *hashes, hash_count, hash_room;
 
 static void push(U32 **list, U32 *count, U32 *room, U32 number) {
@@ -49,7 +49,7 @@ void cp_dirty_clear(void) {
     dirty_count = 0;
 }
 
-static int changed(pTHX_ SV *sv, MAGIC *mg) {
+int cp_watched_changed(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_CONTEXT;
     const U32 number = (U32)PTR2UV(mg->mg_ptr);
     /* A `local` gives the value in its place the same magic. */
@@ -58,60 +58,27 @@ static int changed(pTHX_ SV *sv, MAGIC *mg) {
     return 0;
 }
 
-static const MGVTBL scalar_vtbl = {NULL, changed, NULL, NULL, NULL, NULL, NULL, NULL};
-static const MGVTBL array_vtbl = {NULL, changed, NULL, changed, NULL, NULL, NULL, NULL};
+static const MGVTBL scalar_vtbl = {NULL, cp_watched_changed, NULL, NULL, NULL, NULL, NULL, NULL};
+const MGVTBL cp_array_vtbl = {NULL, cp_watched_changed, NULL, cp_watched_changed, NULL, NULL, NULL, NULL};
 
 static I32 asked(pTHX_ IV action, SV *hash) {
-    /* An element that may be assigned to later, through a reference or a loop, has magic of its own. */
-    if (action & (HV_FETCH_ISSTORE | HV_FETCH_LVALUE | HV_DELETE)) {
-        const U32 number = cp_head_of(aTHX_ hash);
-        if (number)
-            cp_mark_dirty(number - 1);
-    }
+    if (!(action & (HV_FETCH_ISSTORE | HV_FETCH_LVALUE | HV_DELETE)))
+        return 0;
+    const U32 number = cp_head_of(aTHX_ hash);
+    /* `$hash{x}{y}` asks for $hash{x} as for something to assign to, and an element has magic of its own: what
+     * counts is whether there is a new one, which a large hash's number of keys tells. */
+    const int may_be_new = action & (HV_FETCH_ISSTORE | HV_DELETE);
+    if (number && (may_be_new || cp_heads[number - 1].count <= CP_LARGE))
+        cp_mark_dirty(number - 1);
     return 0;
-}
-
-/* Where an array has magic, perl turns it round or sorts it in its place by the values of its elements, so
- * that references to them see other values: without, it moves the elements. */
-static Perl_ppaddr_t perl_reverse, perl_sort;
-
-static OP *without_magic(pTHX_ Perl_ppaddr_t perl_op, int in_place) {
-    AV *array = in_place && *PL_stack_sp && SvTYPE(*PL_stack_sp) == SVt_PVAV ? (AV *)*PL_stack_sp : NULL;
-    MAGIC *mg = array && SvMAGICAL(array)
-                    ? mg_findext((SV *)array, PERL_MAGIC_ext, &array_vtbl)
-                    : NULL;
-    if (!mg || SvGMAGICAL(array))
-        return perl_op(aTHX);
-    (void)changed(aTHX_ (SV *)array, mg);
-    /* After a die in a comparison they come back when the array is looked at. */
-    SvMAGICAL_off(array);
-    OP *next = perl_op(aTHX);
-    mg_magical((SV *)array);
-    return next;
-}
-
-static OP *reverse_in_place(pTHX) {
-    return without_magic(aTHX_ perl_reverse, PL_op->op_private & OPpREVERSE_INPLACE);
-}
-
-static OP *sort_in_place(pTHX) {
-    return without_magic(aTHX_ perl_sort, PL_op->op_private & OPpSORT_INPLACE);
-}
-
-void cp_watch_orders(void) {
-    if (perl_sort)
-        return;
-    perl_reverse = PL_ppaddr[OP_REVERSE];
-    perl_sort = PL_ppaddr[OP_SORT];
-    PL_ppaddr[OP_REVERSE] = reverse_in_place;
-    PL_ppaddr[OP_SORT] = sort_in_place;
 }
 
 void cp_watch_head(pTHX_ struct cp_head *head, U32 number) {
     if (head->kind == CP_HEAD_HASH) {
         struct ufuncs functions = {asked, NULL, 0};
         sv_magic(head->sv, NULL, PERL_MAGIC_uvar, (char *)&functions, sizeof functions);
-        push(&hashes, &hash_count, &hash_room, number);
+        if (head->count > CP_LARGE)
+            push(&hashes, &hash_count, &hash_room, number);
         return;
     }
     if (head->kind > CP_HEAD_ARRAY)
@@ -124,7 +91,7 @@ void cp_watch_head(pTHX_ struct cp_head *head, U32 number) {
         return;
     }
     sv_magicext(head->sv, NULL, PERL_MAGIC_ext,
-                head->kind == CP_HEAD_ARRAY ? &array_vtbl : &scalar_vtbl,
+                head->kind == CP_HEAD_ARRAY ? &cp_array_vtbl : &scalar_vtbl,
                 (const char *)INT2PTR(void *, (UV)number), 0);
     /* The magic has changed the form of the scalar. */
     if (head->kind == CP_HEAD_SCALAR)
@@ -135,7 +102,7 @@ void cp_unwatch_head(pTHX_ struct cp_head *head) {
     if (head->kind == CP_HEAD_HASH)
         sv_unmagic(head->sv, PERL_MAGIC_uvar);
     else if (head->kind == CP_HEAD_ARRAY)
-        sv_unmagicext(head->sv, PERL_MAGIC_ext, (MGVTBL *)&array_vtbl);
+        sv_unmagicext(head->sv, PERL_MAGIC_ext, (MGVTBL *)&cp_array_vtbl);
     else if (head->kind == CP_HEAD_SCALAR)
         sv_unmagicext(head->sv, PERL_MAGIC_ext, (MGVTBL *)&scalar_vtbl);
     head->marks &= (U8)~CP_WATCHED;
