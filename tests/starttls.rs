@@ -179,7 +179,9 @@ fn a_message_is_delivered(daemon: &Daemon) {
     let message = fs::read_dir(new).unwrap().next().unwrap().unwrap().path();
     let message = fs::read_to_string(message).unwrap();
     assert!(
-        message.contains("secret") && message.contains("encrypted) ESMTPS"),
+        message.contains("secret")
+            && message.contains("with ESMTPS (")
+            && message.contains(" encrypted); "),
         "{message}"
     );
 }
