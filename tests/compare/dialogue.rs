@@ -36,6 +36,8 @@ pub struct ConfigSet {
     pub exercises: Vec<String>,
     /// Another set whose dialogues are held with this configuration.
     pub dialogues_of: Option<String>,
+    /// Where `@PACKAGE@` is, if not where Debian's package has its plugins; no file says so.
+    pub package: Option<String>,
     pub dialogues: Vec<Dialogue>,
 }
 

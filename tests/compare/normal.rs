@@ -2,6 +2,8 @@
 //!
 //! As narrow as it can be: what is replaced here can no longer be seen to differ.
 
+use super::daemon::{ORIGINAL, upstream};
+use super::ground::PACKAGE_PLUGINS;
 use regex::{Captures, Regex};
 use std::path::Path;
 
@@ -12,6 +14,8 @@ pub struct Normal {
     root: String,
     ports: Vec<(String, String)>,
     hostname: String,
+    /// Where upstream's files are, and the package's of the same name.
+    places: Vec<(String, &'static str)>,
 }
 
 impl Normal {
@@ -102,6 +106,7 @@ impl Normal {
                 .map(|(port, name)| (port.to_string(), name))
                 .collect(),
             hostname: hostname.trim().to_owned(),
+            places: upstream().map(|dir| places_in(&dir)).unwrap_or_default(),
         }
     }
 
@@ -115,6 +120,9 @@ impl Normal {
 
     fn line(&self, line: &str) -> String {
         let mut line = line.replace(&self.root, "@ROOT@");
+        for (place, name) in &self.places {
+            line = line.replace(place, name);
+        }
         for (port, name) in &self.ports {
             line = line.replace(port, name);
         }
@@ -131,6 +139,17 @@ impl Normal {
             .replace(&line, |found: &Captures| decoded(&found[1]))
             .into_owned()
     }
+}
+
+/// A checkout's places by the package's names: where it was does not matter to anyone.
+fn places_in(checkout: &Path) -> Vec<(String, &'static str)> {
+    let places = [
+        ("plugins", PACKAGE_PLUGINS),
+        ("lib", "/usr/share/perl5"),
+        ("qpsmtpd-forkserver", ORIGINAL),
+    ];
+    let place = |(name, ours)| (checkout.join(name).display().to_string(), ours);
+    places.map(place).to_vec()
 }
 
 /// EHLO's AUTH line: the original lists the mechanisms in the order of a hash, a new one each time.
