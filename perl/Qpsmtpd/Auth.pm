@@ -93,11 +93,12 @@ sub _read_answer {
     my $line    = <STDIN>;
     return '' unless defined $line;
     $line =~ s/\r?\n\z//;
-    if ($line eq '*') {
+    my $answer = decode_base64($line);
+    if ($line eq '*' || $answer eq '*') {
         $session->respond(501, 'Authentication canceled');
         return;
     }
-    return decode_base64($line);
+    return $answer;
 }
 
 # (authorization identity, user, password)

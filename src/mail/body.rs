@@ -1,6 +1,8 @@
-//! The received message: bytes in memory, and above `size_threshold` in a spool file. Holds
+//! The received message: bytes in memory, and from `size_threshold` on in a spool file. Holds
 //! the whole message as received (lines end in LF, header included) and remembers where the
 //! body starts. Does not know who reads it.
+//!
+//! Positions are the original's: numbers of lines while the message is in memory, bytes in the file.
 
 use std::cell::RefCell;
 use std::fs::{File, OpenOptions};
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::lines::Lines;
 use crate::config::{ConfigError, SpoolDir};
 
 /// Why the spool file could not be used.
@@ -27,7 +30,7 @@ pub struct BodyError {
 pub struct Spool {
     /// `spool_dir`.
     pub dir: PathBuf,
-    /// `size_threshold` in bytes: a body that grows above it is spooled.
+    /// `size_threshold` in bytes: a body that reaches it is spooled.
     pub threshold: u64,
     pub readiness: RefCell<Readiness>,
 }
@@ -82,15 +85,17 @@ impl Spool {
 #[derive(Debug, Default)]
 pub struct Body {
     spool: Rc<Spool>,
-    memory: Vec<u8>,
+    memory: Lines,
     file: Option<SpoolFile>,
     /// Bytes written in all.
     size: u64,
-    /// Offset of the first byte after the header, once that is known.
+    /// The position of the first line after the header, once that is known.
     start: Option<u64>,
+    /// The bytes that were there when the header ended.
+    header_size: Option<u64>,
     /// Where `next_line` reads.
     position: u64,
-    /// Something was written since the last line was read.
+    /// Something was written to the file since a line was read from it.
     written: bool,
 }
 
@@ -123,30 +128,50 @@ impl Body {
     }
 
     /// Offset of the body in the message; 0 where the header has not ended.
-    pub fn start(&self) -> u64 {
-        self.start.unwrap_or(0)
+    pub fn start_offset(&mut self) -> u64 {
+        let start = self.start.unwrap_or(0);
+        match self.file {
+            Some(_) => start,
+            None => self.memory.offset_of(start) as u64,
+        }
     }
 
-    /// Whether the header has ended.
-    pub fn has_start(&self) -> bool {
-        self.start.is_some()
+    /// The position of the body's first line, once the header has ended.
+    pub fn start(&self) -> Option<u64> {
+        self.start
     }
 
     /// Bytes after the header. 0 where there is no header, as the original counts.
     pub fn body_size(&self) -> u64 {
-        match self.start() {
-            0 => 0,
-            start => self.size.saturating_sub(start),
+        match self.header_size {
+            None | Some(0) => 0,
+            Some(header) => self.size.saturating_sub(header),
         }
     }
 
-    pub fn set_start(&mut self, start: u64) {
-        self.start = Some(start);
+    /// What is there is the header, and the body follows.
+    pub fn end_header(&mut self) {
+        self.start = Some(match self.file {
+            Some(_) => self.size,
+            None => self.memory.count(),
+        });
+        self.header_size = Some(self.size);
     }
 
-    /// Where the next line is read; after a write, the end.
+    /// The body begins where reading and writing have come to.
+    pub fn start_here(&mut self) -> u64 {
+        let here = self.position();
+        self.start = Some(here);
+        self.header_size = Some(match self.file {
+            Some(_) => here,
+            None => self.memory.bytes.len() as u64,
+        });
+        here
+    }
+
+    /// Where the next line is read; after a write to the file, its end.
     pub fn position(&self) -> u64 {
-        match self.written {
+        match self.written && self.file.is_some() {
             true => self.size,
             false => self.position,
         }
@@ -164,20 +189,35 @@ impl Body {
 
     /// The message where it is in memory.
     pub fn in_memory(&self) -> Option<&[u8]> {
-        self.file.is_none().then_some(&self.memory[..])
+        self.file.is_none().then_some(&self.memory.bytes[..])
     }
 
-    /// Appends complete lines.
+    /// Its lines where they are in memory: as many as were written, of which some may have no end.
+    pub fn lines_in_memory(&self) -> Option<impl Iterator<Item = &[u8]>> {
+        self.file.is_none().then(|| self.memory.iter())
+    }
+
+    /// Appends bytes; what has no line feed at its end goes on with the next ones.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        self.append(bytes, false)
+    }
+
+    /// Appends lines, of which the last may have no end: the next one begins there all the same, as
+    /// long as they are in memory.
+    pub fn write_lines(&mut self, bytes: &[u8]) -> Result<(), BodyError> {
+        self.append(bytes, true)
+    }
+
+    fn append(&mut self, bytes: &[u8], ends: bool) -> Result<(), BodyError> {
         self.size += bytes.len() as u64;
-        self.written = true;
         if self.file.is_none() {
-            self.memory.extend_from_slice(bytes);
-            if self.size > self.spool.threshold {
+            self.position += self.memory.append(bytes, ends);
+            if self.size >= self.spool.threshold {
                 self.spool()?;
             }
             return Ok(());
         }
+        self.written = true;
         let Some(spooled) = self.file.as_mut() else {
             return Ok(());
         };
@@ -216,7 +256,7 @@ impl Body {
             .open(&path)
             .and_then(above_standard)
             .map_err(fail("create"))?;
-        let written = file.write_all(&self.memory);
+        let written = file.write_all(&self.memory.bytes);
         self.file = Some(SpoolFile {
             path: path.clone(),
             file,
@@ -224,22 +264,28 @@ impl Body {
             ahead_at: 0,
         });
         written.map_err(fail("write"))?;
-        self.memory = Vec::new();
+        // From here on positions are bytes, and the file is at its end.
+        self.start = self.header_size;
+        self.position = self.memory.bytes.len() as u64;
+        self.memory = Lines::default();
         Ok(())
     }
 
     /// Replaces a message that is in memory.
-    pub fn replace_in_memory(&mut self, bytes: Vec<u8>) {
+    pub fn replace_in_memory<'a>(&mut self, lines: impl Iterator<Item = &'a [u8]>) {
         if self.file.is_none() {
-            self.size = bytes.len() as u64;
-            self.memory = bytes;
+            self.memory = Lines::default();
+            for line in lines {
+                self.memory.append(line, true);
+            }
+            self.size = self.memory.bytes.len() as u64;
         }
     }
 
     /// Reading starts again at the first line of the body.
     pub fn reset_position(&mut self) {
         self.written = false;
-        self.position = self.start();
+        self.position = self.start.unwrap_or(0);
         if let Some(spooled) = self.file.as_mut() {
             spooled.ahead.clear();
             spooled.ahead_at = 0;
@@ -249,42 +295,46 @@ impl Body {
     /// Nothing is left to read, as after reading all of it.
     pub fn skip_to_end(&mut self) {
         self.reset_position();
-        self.position = self.size;
+        self.position = match self.file {
+            Some(_) => self.size,
+            // The look for a further line counts, too.
+            None => self.position.max(self.memory.count()) + 1,
+        };
     }
 
     /// The next line with its line feed, or `None` at the end.
     pub fn next_line(&mut self, line: &mut Vec<u8>) -> Result<bool, BodyError> {
         line.clear();
+        let Some(spooled) = self.file.as_mut() else {
+            line.extend_from_slice(self.memory.get(self.position).unwrap_or_default());
+            // Each look counts, also one behind the end.
+            self.position += 1;
+            return Ok(!line.is_empty());
+        };
         // Reading begins again after a write, as in the original.
         if self.written {
-            self.reset_position();
+            self.written = false;
+            self.position = self.start.unwrap_or(0);
+            spooled.ahead.clear();
+            spooled.ahead_at = 0;
         }
-        match self.file.as_mut() {
-            None => {
-                let rest = self
-                    .memory
-                    .get(self.position as usize..)
-                    .unwrap_or_default();
-                let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
-                line.extend_from_slice(&rest[..end]);
-            }
-            Some(spooled) => spooled
-                .next_line(self.position, line)
-                .map_err(|error| BodyError {
-                    what: "read",
-                    path: spooled.path.clone(),
-                    error,
-                })?,
-        }
+        spooled
+            .next_line(self.position, line)
+            .map_err(|error| BodyError {
+                what: "read",
+                path: spooled.path.clone(),
+                error,
+            })?;
         self.position += line.len() as u64;
         Ok(!line.is_empty())
     }
 
-    /// The whole message from `from` on, wherever it is.
+    /// The whole message from the byte `from` on, wherever it is.
     pub fn read_from(&mut self, from: u64) -> Result<Vec<u8>, BodyError> {
         match self.file.as_mut() {
             None => Ok(self
                 .memory
+                .bytes
                 .get(from as usize..)
                 .unwrap_or_default()
                 .to_vec()),
@@ -384,12 +434,13 @@ mod tests {
         for threshold in [1000, 5] {
             let (_dir, mut body) = body(threshold);
             body.write(b"Subject: x\n\n").unwrap();
-            body.set_start(body.size());
+            body.end_header();
             body.write(b"one\ntwo\n").unwrap();
             assert_eq!(body.path().is_some(), threshold == 5);
             body.reset_position();
             assert_eq!(lines(&mut body), ["one\n", "two\n"]);
             body.write(b"three\n").unwrap();
+            body.reset_position();
             assert_eq!(lines(&mut body), ["one\n", "two\n", "three\n"]);
             assert_eq!(body.read_from(12).unwrap(), b"one\ntwo\nthree\n");
         }
@@ -421,5 +472,35 @@ mod tests {
             error.contains("/nonexistent/spool") && error.contains("spool_dir"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn positions_are_lines_in_memory_and_bytes_in_the_file() {
+        let (_dir, mut body) = body(1000);
+        body.write(b"A: b\nC: d\n").unwrap();
+        assert_eq!((body.start(), body.position()), (None, 2));
+        body.end_header();
+        body.write(b"\none\n").unwrap();
+        assert_eq!((body.start(), body.position()), (Some(2), 4));
+        assert_eq!((body.start_offset(), body.body_size()), (10, 5));
+        body.reset_position();
+        let mut line = Vec::new();
+        assert!(body.next_line(&mut line).unwrap());
+        assert_eq!(body.position(), 3);
+        body.spool().unwrap();
+        assert_eq!((body.start(), body.position()), (Some(10), 15));
+        assert_eq!((body.start_offset(), body.body_size()), (10, 5));
+        assert!(!body.next_line(&mut line).unwrap());
+        body.reset_position();
+        assert_eq!(lines(&mut body), ["\n", "one\n"]);
+    }
+
+    #[test]
+    fn a_message_of_the_threshold_s_size_is_spooled() {
+        let (_dir, mut body) = body(4);
+        body.write(b"abc").unwrap();
+        assert!(body.path().is_none());
+        body.write(b"\n").unwrap();
+        assert!(body.path().is_some());
     }
 }

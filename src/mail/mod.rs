@@ -10,6 +10,7 @@ mod face;
 mod foreign;
 mod header;
 mod leftovers;
+mod lines;
 mod notes;
 mod transaction;
 

@@ -157,11 +157,12 @@ impl Session {
         let Some(response) = self.challenge(challenge.as_bytes()).await? else {
             return Ok(None);
         };
-        if response == b"*" {
-            self.say(501, "Authentication cancelled").await;
+        let value = sasl::decode(&response);
+        // RFC 4954's way to cancel, and the one that the original knows: `*` in base64.
+        if response == b"*" || value == b"*" {
+            self.say(501, "Authentication canceled").await;
             return Ok(None);
         }
-        let value = sasl::decode(&response);
         if value.is_empty() {
             self.say(535, sasl::invalid(b"", b"")).await;
             return Ok(None);

@@ -106,9 +106,15 @@ impl Session {
 
     /// The first value of a config file, where it is true in Perl's sense.
     pub async fn config(&self, name: &'static str) -> Option<Vec<u8>> {
+        let values = self.config_lines(name).await;
+        values.into_iter().next().filter(|value| is_true(value))
+    }
+
+    /// All values of a config file.
+    pub async fn config_lines(&self, name: &'static str) -> Vec<Vec<u8>> {
         match self.give(Step::Config(name)).await {
-            Answer::Config(values) => values.into_iter().next().filter(|value| is_true(value)),
-            _ => None,
+            Answer::Config(values) => values,
+            _ => Vec::new(),
         }
     }
 

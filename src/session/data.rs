@@ -181,21 +181,16 @@ impl Session {
 
     /// The header is complete, and stored: asks the plugins.
     async fn end_header(&self, message: &mut Incoming, lines: Vec<u8>) -> Flow {
-        let transaction = self.transaction();
-        {
-            let mut body = transaction.body.borrow_mut();
-            let start = body.size();
-            body.set_start(start);
-        }
         let header = HeaderSlot::Native(Header::new(header_of(lines)));
-        let old = transaction.header.replace(header);
+        let old = self.transaction().header.replace(header);
         drop(old);
-        drop(transaction);
-        if message.failed {
-            return Ok(());
+        if !message.failed {
+            let verdict = self.hook(Hook::DataHeadersEnd, Vec::new()).await;
+            self.data_headers_end_respond(&verdict).await?;
         }
-        let verdict = self.hook(Hook::DataHeadersEnd, Vec::new()).await;
-        self.data_headers_end_respond(&verdict).await
+        // Where the body begins is not known before, as in the original.
+        self.transaction().body.borrow_mut().end_header();
+        Ok(())
     }
 
     /// Only verdicts that disconnect count: the client is not waiting for a reply.

@@ -188,9 +188,14 @@ impl Session {
     }
 
     async fn reverse_path(&self, text: Option<&[u8]>) -> Option<Address> {
-        match text {
-            Some(b"<#@[]>" | b"<[undefined]>") => self.forward_path(Some(b"<>")).await,
-            text => self.forward_path(text).await,
+        let is_null = |text: &[u8]| {
+            let bracketed = text.starts_with(b"<") && text.ends_with(b">");
+            let undefined = memchr::memmem::find(text, b"[undefined]").is_some();
+            text == b"<#@[]>" || (bracketed && undefined)
+        };
+        match text.is_some_and(is_null) {
+            true => self.forward_path(Some(b"<>")).await,
+            false => self.forward_path(text).await,
         }
     }
 

@@ -24,10 +24,19 @@ impl Session {
             }
             Profile::V100 => {
                 self.hook(Hook::DataPostHeaders, Vec::new()).await;
-                self.keep_older_results().await;
+                let named = self.config_lines("me-auth-results").await;
+                let named = Some(named).filter(|lines| lines.first().is_some_and(|l| is_true(l)));
+                let none = named.as_ref().is_some_and(|lines| lines[0] == b"none");
+                if !none {
+                    self.keep_older_results().await;
+                }
                 self.add_received().await;
-                let server = match self.config("me-auth-results").await {
-                    Some(name) => name,
+                if none {
+                    return;
+                }
+                let server = match named {
+                    // Further lines are further results.
+                    Some(lines) => lines.join(&b"; "[..]),
                     None => self.me().await,
                 };
                 let results = self.authentication_results(server).await;
@@ -123,14 +132,16 @@ impl Session {
             true => String::from("ESMTP"),
             false => String::from("SMTP"),
         };
+        // The words of RFC 3848 are for ESMTP only.
+        let extended = connection.said_ehlo();
         let mut cipher = Vec::new();
         if tls {
-            smtp.push('S');
+            smtp.push_str(if extended { "S" } else { "" });
             cipher = self.cipher().await;
         }
         let mut auth = Vec::new();
         if authenticated {
-            smtp.push('A');
+            smtp.push_str(if extended { "A" } else { "" });
             auth = self.auth_comment();
         }
         let args = vec![
@@ -139,10 +150,11 @@ impl Session {
             Arg::Bytes(cipher.clone()),
         ];
         let verdict = self.hook(Hook::ReceivedLine, args).await;
-        let line = match (self.state.settings.profile, &verdict.code, verdict.text()) {
+        let line = match (self.state.settings.profile, &verdict.code) {
             // It loses the line that the plugin made, and adds none.
-            (Profile::V094, Code::Ok, _) => return None,
-            (Profile::V100, Code::Ok, Some(text)) => text.to_vec(),
+            (Profile::V094, Code::Ok) => return None,
+            // Folded lines as the plugin gave them; without a text the field is empty.
+            (Profile::V100, Code::Ok) => verdict.lines().join(&b'\n'),
             _ => self.received_line(&smtp, &cipher).await,
         };
         if self.state.settings.profile == Profile::V094 {
@@ -157,6 +169,11 @@ impl Session {
         let text = |value: &Option<Vec<u8>>| printable(value.as_deref().unwrap_or_default());
         let version = &self.state.settings.version;
         let now = seconds_since_1970();
+        // 1.00 has the cipher behind the protocol, where its readers look for it.
+        let with = match self.state.settings.profile {
+            Profile::V094 => [cipher, smtp.as_bytes()].concat(),
+            Profile::V100 => [smtp.as_bytes(), b" ", cipher].concat(),
+        };
         [
             b"from ",
             &text(&connection.remote_info.borrow())[..],
@@ -167,19 +184,22 @@ impl Session {
             b")\n by ",
             &me[..],
             format!(" ({PRODUCT}/{version}) with ").as_bytes(),
-            cipher,
-            smtp.as_bytes(),
+            &with,
             b"; ",
             date(now, self.state.settings.zone.offset_at(now)).as_bytes(),
         ]
         .concat()
     }
 
-    /// `(NAME encrypted) `, or nothing where the cipher is not known.
+    /// `(NAME encrypted)`, under 0.94 with a space behind it, or nothing where the cipher is not known.
     async fn cipher(&self) -> Vec<u8> {
+        let end: &[u8] = match self.state.settings.profile {
+            Profile::V094 => b" encrypted) ",
+            Profile::V100 => b" encrypted)",
+        };
         match self.give(Step::Cipher).await {
             Answer::Values(values) => match values.into_iter().flatten().next() {
-                Some(name) => [b"(", &name[..], b" encrypted) "].concat(),
+                Some(name) => [b"(", &name[..], end].concat(),
                 None => Vec::new(),
             },
             _ => Vec::new(),

@@ -3,9 +3,10 @@
 
 use super::InputBuffer;
 
-/// The longest command line that is taken, without its line end. RFC 5321 section 4.5.3.1.4
-/// asks for 512; the original has no limit.
-pub const MAX_COMMAND_LINE: usize = 8192;
+/// The longest line that is taken outside of a message, without its line end. RFC 5321 section
+/// 4.5.3.1.4 asks for 512, and RFC 4954 section 4 for 12288 where a client answers AUTH, which it may
+/// do behind the verb and the mechanism. The original has no limit.
+pub const MAX_COMMAND_LINE: usize = 12_288 + 512;
 
 /// What `CommandLines::next` found.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,6 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::{Body, Frame, Raise};
 use crate::mail::{BodyError, Transaction};
 use crate::perl::call::{Want, call_function};
+use crate::perl::host;
+use crate::perl::log::LOGWARN;
 use crate::perl::object;
 use crate::perl::sys;
 use crate::perl::value::{PerlValue, Sv};
@@ -22,9 +24,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::body_length", |f| {
         size(f, |body| body.body_size())
     }),
-    ("Qpsmtpd::Transaction::body_size", |f| {
-        size(f, |body| body.size())
-    }),
+    ("Qpsmtpd::Transaction::body_size", body_size),
     ("Qpsmtpd::Transaction::data_size", |f| {
         size(f, |body| body.size())
     }),
@@ -48,6 +48,19 @@ fn size(frame: &mut Frame<'_>, of: fn(&crate::mail::Body) -> u64) -> Result<(), 
     Ok(())
 }
 
+/// The old name of data_size, which warns of itself.
+fn body_size(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let host = host::current()?;
+    // As each version spells it.
+    let old = match host.unknown_codes_end_chain {
+        true => "depreceated",
+        false => "deprecated",
+    };
+    let text = format!("WARNING: body_size() is {old}, use data_size() instead");
+    host.log(LOGWARN, None, None, &[Sv::text(&text)])?;
+    size(frame, |body| body.size())
+}
+
 /// body_write($text) or body_write(\$text).
 fn body_write(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
@@ -58,7 +71,7 @@ fn body_write(frame: &mut Frame<'_>) -> Result<(), Raise> {
     };
     let mut body = transaction.body.borrow_mut();
     let was_spooled = body.path().is_some();
-    body.write(&text)?;
+    body.write_lines(&text)?;
     // As the original's arithmetic has it.
     frame.ret(match was_spooled {
         true => Sv::int(i64::try_from(body.size()).unwrap_or(i64::MAX)),
@@ -119,7 +132,7 @@ fn body_resetpos(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn body_as_string(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let mut body = transaction.body.borrow_mut();
-    let start = body.start();
+    let start = body.start_offset();
     let text = body.read_from(start)?;
     body.skip_to_end();
     frame.ret_bytes(&text);
@@ -131,23 +144,17 @@ fn body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     if frame.len() > 1 {
         return Err(Raise::Croak("body_start now read only".to_owned()));
     }
-    let body = transaction.body.borrow();
-    let start = i64::try_from(body.start()).unwrap_or(i64::MAX);
-    frame.ret(if body.has_start() {
-        Sv::int(start)
-    } else {
-        Sv::undef()
-    });
+    let start = transaction.body.borrow().start();
+    let start = start.map(|start| Sv::int(i64::try_from(start).unwrap_or(i64::MAX)));
+    frame.ret(start.unwrap_or_else(Sv::undef));
     Ok(())
 }
 
 /// What follows is the body; returns where it begins.
 fn set_body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
-    let mut body = transaction.body.borrow_mut();
-    let end = body.position();
-    body.set_start(end);
-    frame.ret(match end {
+    let start = transaction.body.borrow_mut().start_here();
+    frame.ret(match start {
         0 => Sv::undef(),
         end => Sv::int(i64::try_from(end).unwrap_or(i64::MAX)),
     });
@@ -192,7 +199,7 @@ pub mod parts {
     }
 
     pub fn rewind_handle(transaction: &Transaction) -> Result<(), Raise> {
-        let start = transaction.body.borrow().start();
+        let start = transaction.body.borrow_mut().start_offset();
         let handle = match &*transaction.body_handle.borrow() {
             Some(known) => PerlValue::of(known.as_ref()).cloned(),
             None => None,
@@ -210,16 +217,15 @@ pub mod parts {
     /// The body's lines, header included, while it is in memory.
     pub fn body_lines(transaction: &Transaction) -> Option<Sv> {
         let body = transaction.body.borrow();
-        let bytes = body.in_memory()?;
-        Some(Sv::array_of(
-            bytes.split_inclusive(|byte| *byte == b'\n').map(Sv::bytes),
-        ))
+        let lines = body.lines_in_memory()?;
+        Some(Sv::array_of(lines.map(Sv::bytes)))
     }
 
     /// An assignment to `{_body_array}`.
     pub fn replace_body(transaction: &Transaction, lines: &Sv) {
         let lines = (0..lines.array_len()).filter_map(|index| lines.array_get(index));
-        let bytes: Vec<u8> = lines.flat_map(|line| line.to_bytes()).collect();
-        transaction.body.borrow_mut().replace_in_memory(bytes);
+        let lines: Vec<Vec<u8>> = lines.map(|line| line.to_bytes()).collect();
+        let mut body = transaction.body.borrow_mut();
+        body.replace_in_memory(lines.iter().map(Vec::as_slice));
     }
 }

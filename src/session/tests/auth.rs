@@ -173,8 +173,8 @@ fn login_asks_for_user_and_password() {
 #[test]
 fn login_that_is_cancelled_is_501_and_an_empty_answer_535() {
     for (lines, reply) in [
-        (&["AUTH LOGIN", "*"][..], "501 Authentication cancelled"),
-        (&["AUTH LOGIN", "YQ==", "*"], "501 Authentication cancelled"),
+        (&["AUTH LOGIN", "*"][..], "501 Authentication canceled"),
+        (&["AUTH LOGIN", "YQ==", "*"], "501 Authentication canceled"),
         (&["AUTH LOGIN", ""], "535 Authentication invalid"),
         (&["AUTH LOGIN", "!!!"], "535 Authentication invalid"),
         (&["AUTH LOGIN", "YQ==", ""], "535 Authentication invalid"),

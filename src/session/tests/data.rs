@@ -15,7 +15,7 @@ fn stored(server: Server, sends: &[&str]) -> (String, String, u64) {
                 _ => String::new(),
             };
             let mut body = transaction.body.borrow_mut();
-            let start = body.start();
+            let start = body.start_offset();
             let bytes = body.read_from(start).unwrap();
             let bytes = String::from_utf8_lossy(&bytes).into_owned();
             keep.replace(Some((header, bytes, start)));
