@@ -100,6 +100,7 @@ impl Daemon {
                 if which == Which::Upstream {
                     let checkout = upstream().ok_or("QPSMTPD_100 names no checkout")?;
                     command.arg("-I").arg(checkout.join("lib"));
+                    command.arg("-MCompareMethods");
                     program = checkout.join("qpsmtpd-forkserver");
                 }
                 command.arg("-MCompareResolver").arg(program);
@@ -295,6 +296,11 @@ fn write_shim(ground: &Ground, dns: SocketAddr) -> std::io::Result<PathBuf> {
         dns.port()
     );
     fs::write(dir.join("CompareResolver.pm"), text)?;
+    // For upstream's daemon with the package's plugins: the method that 1.00 has under another name,
+    // without which none that looks names up could be loaded.
+    let text = "package CompareMethods;\nINIT {\n    package Qpsmtpd::Plugin;\n    \
+                *init_resolver = sub { my $self = shift; $self->get_resolver(@_) };\n}\n1;\n";
+    fs::write(dir.join("CompareMethods.pm"), text)?;
     Ok(dir)
 }
 

@@ -147,6 +147,7 @@ fn places_in(checkout: &Path) -> Vec<(String, &'static str)> {
         ("plugins", PACKAGE_PLUGINS),
         ("lib", "/usr/share/perl5"),
         ("qpsmtpd-forkserver", ORIGINAL),
+        ("config", "@CHECKOUT@/config"),
     ];
     let place = |(name, ours)| (checkout.join(name).display().to_string(), ours);
     places.map(place).to_vec()
