@@ -22,6 +22,13 @@ sub added_dirs { return grep { !ref && length && !$dirs{$_}++ } map { s{(?<=.)/+
 # An object's own conversion to text, which may run code and die.
 sub stringify { return "$_[0]" }
 
+# The text of what a plugin gives for an address.
+sub address_text {
+    my $given = shift;
+    my $text = ref $given && eval { $given->can('address') } ? $given->address : "$given";
+    return defined $text ? $text : '';
+}
+
 # A warning of a sub written in Rust: it belongs to the line that called it.
 sub warn_of_caller {
     my $text = shift;

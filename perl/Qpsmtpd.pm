@@ -40,9 +40,9 @@ sub load_logging {
     return @plugins;
 }
 
-# config(NAME, 'map') or config(NAME, ADDRESS): a reference to a hash tied to
-# NAME.cdb, or the values. What plugins know of an address (1.00, user_config)
-# comes before what they know of all. config(NAME) is an XSUB.
+# config(NAME, 'map') or config(NAME, ADDRESS): what a plugin gives, else a
+# reference to a hash tied to NAME.cdb, or the values. What plugins know of an
+# address (1.00, user_config) comes before what they know of all. config(NAME) is an XSUB.
 sub _config_for {
     my ($self, $name, $type) = @_;
     if (ref $type) {
@@ -50,7 +50,10 @@ sub _config_for {
         return wantarray ? @values : $values[0] if $code == OK;
         return $self->_config($name);
     }
-    return $type eq 'map' ? $self->_config_map($name) : $self->_config($name);
+    return $self->_config($name) if $type ne 'map';
+    my ($answered, @values) = $self->_config_of_hook($name);
+    return wantarray ? @values : $values[0] if $answered;
+    return $self->_config_map($name);
 }
 
 sub get_qmail_config {
@@ -60,8 +63,8 @@ sub get_qmail_config {
 
 sub _config_map {
     my ($self, $name) = @_;
-    my $file = $self->_config_map_file($name);
-    return {} unless defined $file;
+    my $file = $self->config_dir($name) . "/$name.cdb";
+    return {} unless -e $file;
     if (!eval { require CDB_File; 1 }) {
         $self->log(LOGERROR,
             "No CDB Support! Did NOT read $file, could not load CDB_File module: $@"
@@ -78,8 +81,9 @@ sub _config_map {
 
 sub config_dir {
     my ($self, $name) = @_;
-    (my $dir = $self->_config_path($name)) =~ s{/[^/]*\z}{};
-    return $dir;
+    my $path = $self->_config_path($name);
+    # A name may have a slash in it.
+    return $path =~ s{/\Q$name\E\z}{}r;
 }
 
 # Always with a slash at its end.

@@ -94,13 +94,6 @@ impl ConfigDir {
         self.find(name.as_bytes(), &mut Watched::default())
     }
 
-    /// The path of a config file, in the first directory that has it.
-    pub fn existing(&self, name: &str) -> Option<PathBuf> {
-        let mut found = Watched::default();
-        let mut paths = self.dirs.iter().map(|dir| append(dir, name.as_bytes()));
-        paths.find(|path| found.add(path))
-    }
-
     /// From now on each name is looked at again when it is next asked for.
     pub fn begin_session(&self) {
         self.session.set(self.session.get() + 1);

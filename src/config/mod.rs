@@ -23,7 +23,7 @@ pub use host::{home, hostname, program_dir, program_path};
 pub use plugin_line::PluginLine;
 pub use plugin_settings::{OnError, PluginSetting, PluginSettings, Quarantine, table_name};
 pub use read::Entry;
-pub use settings::{CoreSettings, Profile};
+pub use settings::{CoreSettings, Profile, compared_version};
 pub use spool::SpoolDir;
 pub use zone::Zone;
 pub use zone_rule::civil_date;

@@ -21,6 +21,14 @@ pub enum Profile {
     V100,
 }
 
+/// The original's number, which plugins compare with those that they need.
+pub fn compared_version(profile: Profile) -> &'static str {
+    match profile {
+        Profile::V094 => "0.94",
+        Profile::V100 => "1.00",
+    }
+}
+
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreSettings {

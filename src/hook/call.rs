@@ -21,6 +21,18 @@ pub enum Arg {
     Args(Vec<Arg>),
     /// A value that a plugin passed to `run_hooks`.
     Foreign(Box<dyn Foreign>),
+    /// A reference that a parser returned, and the text that stands for it.
+    Object(Box<dyn Foreign>, Vec<u8>),
+}
+
+impl Arg {
+    /// As a text, where it is one or there is one for it.
+    pub fn text(&self) -> Option<&[u8]> {
+        match self {
+            Arg::Bytes(text) | Arg::Object(_, text) => Some(text),
+            _ => None,
+        }
+    }
 }
 
 impl Clone for Arg {
@@ -34,6 +46,7 @@ impl Clone for Arg {
             Arg::List(list) => Arg::List(list.clone()),
             Arg::Args(args) => Arg::Args(args.clone()),
             Arg::Foreign(value) => Arg::Foreign(value.share()),
+            Arg::Object(value, text) => Arg::Object(value.share(), text.clone()),
         }
     }
 }

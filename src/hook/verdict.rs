@@ -65,6 +65,38 @@ impl Code {
         })
     }
 
+    /// Whether 1.00 takes it for a verdict, so that the chain ends with it. So it does with a code's
+    /// name and with digits that stand in a code, though neither is the code.
+    pub fn is_of_1_00(&self) -> bool {
+        const CODES: [&str; 7] = ["900", "901", "902", "903", "904", "909", "910"];
+        match self {
+            Code::Other(text) if text.iter().all(u8::is_ascii_digit) => {
+                let text = std::str::from_utf8(text).unwrap_or_default();
+                CODES.iter().any(|code| code.contains(text))
+            }
+            Code::Other(text) => Code::number_of_name(text).is_some(),
+            _ => true,
+        }
+    }
+
+    fn number_of_name(name: &[u8]) -> Option<u16> {
+        if name == b"DENYHARD" {
+            return Code::DenyDisconnect.number();
+        }
+        let codes = (900..=910).map(Code::from_number);
+        let found = codes.filter(|code| code.name().map(str::as_bytes) == Some(name));
+        found.filter_map(|code| code.number()).next()
+    }
+
+    /// What log lines call it.
+    pub fn shown(&self) -> String {
+        match self {
+            Code::Other(text) => Code::number_of_name(text).map(|number| number.to_string()),
+            known => known.name().map(str::to_owned),
+        }
+        .unwrap_or_default()
+    }
+
     /// DENY, DENYSOFT and their disconnecting twins.
     pub fn is_denial(&self) -> bool {
         matches!(
@@ -93,6 +125,9 @@ pub struct Verdict {
     pub values: Vec<Option<Vec<u8>>>,
     /// A CODE reference as the second value, which is how a parse hook answers.
     pub parser: Option<Box<dyn Foreign>>,
+    /// The same values for who can take them as they were returned, where there is a reference among
+    /// them.
+    pub returned: Option<Box<dyn Foreign>>,
 }
 
 impl Verdict {
@@ -101,6 +136,7 @@ impl Verdict {
             code,
             values: Vec::new(),
             parser: None,
+            returned: None,
         }
     }
 
@@ -115,6 +151,7 @@ impl Verdict {
             code,
             values: vec![Some(text.into())],
             parser: None,
+            returned: None,
         }
     }
 
@@ -136,6 +173,8 @@ impl Verdict {
         if self.parser.is_some() {
             return self;
         }
+        // What is split is text.
+        self.returned = None;
         let plain = |value: &Option<Vec<u8>>| {
             value
                 .as_ref()

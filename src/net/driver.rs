@@ -60,7 +60,7 @@ pub async fn drive_on(
                 let work = move |session: &Session| {
                     session.host.call_parser(parser.as_ref(), &verb, &rest)
                 };
-                Answer::Values(session.perl(work).await.unwrap_or_default())
+                Answer::Parsed(session.perl(work).await.unwrap_or_default())
             }
             Step::Capabilities => {
                 let lines = session.look(|session| session.host.capabilities()).await;

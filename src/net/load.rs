@@ -1,12 +1,14 @@
 //! Loads the configuration and the plugins, in the zygote. Every error is one line that names
 //! the file and line, what was found, and what to do.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::native;
-use crate::config::{ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, table_name};
+use crate::config::{
+    ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
+};
 use crate::hook::Hook;
 use crate::mail::Spool;
 use crate::perl;
@@ -35,6 +37,7 @@ pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
 }
 
 fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, String> {
+    let named = config.as_deref().map(absolute);
     let config = ConfigDir::locate(config).map_err(|error| error.to_string())?;
     let config = Rc::new(config);
     let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
@@ -57,8 +60,10 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
         trace_level: core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL),
         unknown_codes_end_chain: core.profile == Profile::V094,
         defaults: vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())],
-        version: version.clone(),
+        version: compared_version(core.profile).to_owned(),
         plugin_dirs: plugin_dirs(&config, &core),
+        module_dirs: module_dirs(&config),
+        named_config: named,
         size_threshold: core.size_threshold,
     };
     if native::is_enough(&core) {
@@ -69,7 +74,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
             settings: Rc::new(session_settings(core, version, spool, Vec::new())),
         }));
     }
-    let host = perl::start(settings, spool.clone(), &[])?;
+    let host = perl::start(settings, spool.clone())?;
     for line in &core.logging {
         load_perl(&host, line)?;
     }
@@ -164,6 +169,33 @@ fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     dirs.into_iter()
         .map(|dir| dir.as_os_str().as_bytes().to_vec())
         .collect()
+}
+
+/// lib/ of the working directory, where the original's programs look first, and lib/ beside the
+/// config directory.
+fn module_dirs(config: &ConfigDir) -> Vec<Vec<u8>> {
+    let working = std::env::current_dir().ok();
+    let beside = config.dirs().first().and_then(|dir| {
+        let dir = dir.canonicalize().ok()?;
+        Some(dir.parent()?.to_path_buf())
+    });
+    let mut dirs: Vec<PathBuf> = Vec::new();
+    for parent in working.into_iter().chain(beside) {
+        let dir = parent.join("lib");
+        // That of the root directory has no modules of anybody's.
+        if parent.parent().is_some() && dir.is_dir() && !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    dirs.into_iter()
+        .map(|dir| dir.into_os_string().into_vec())
+        .collect()
+}
+
+/// A path that still holds where the working directory is another.
+fn absolute(path: &Path) -> Vec<u8> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    absolute.into_os_string().into_vec()
 }
 
 fn warn(host: &Host, text: &str) {

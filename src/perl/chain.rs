@@ -4,7 +4,8 @@
 
 use std::rc::Rc;
 
-use super::call::{Unwind, call_hook, stringify};
+use super::answer::{code_sv, error_text, to_arg, to_code, to_sv, to_verdict, values_of};
+use super::call::{Unwind, call_hook};
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::object;
@@ -173,29 +174,23 @@ impl Host {
         };
         let Some(code) = values.first().filter(|code| code.is_defined()) else {
             if !chain.quiet {
-                let text = format!(
-                    "plugin {} running the {} hook returned undef!",
-                    String::from_utf8_lossy(name),
-                    hook.name()
-                );
+                let name = String::from_utf8_lossy(name);
+                let text = match self.unknown_codes_end_chain {
+                    true => format!(
+                        "plugin {name} running the {} hook returned undef!",
+                        hook.name()
+                    ),
+                    false => format!("Plugin {name}, hook {} returned undef!", hook.name()),
+                };
                 self.log(LOGERROR, None, None, &[Sv::bytes(text.as_bytes())])?;
             }
             return Ok(None);
         };
-        let mut verdict = Verdict::new(to_code(code));
+        let code = to_code(code);
         if let Some(guard) = &guard {
-            guard.gave(&verdict.code);
+            guard.gave(&code);
         }
-        for value in values.get(1..).unwrap_or_default() {
-            verdict.values.push(match value.is_defined() {
-                true => Some(error_text(value)?),
-                false => None,
-            });
-        }
-        if let Some(second) = values.get(1).filter(|second| second.is_code()) {
-            verdict.parser = Some(Box::new(PerlValue(second.clone())));
-        }
-        Ok(Some(verdict))
+        Ok(Some(to_verdict(code, values.get(1..).unwrap_or_default())?))
     }
 
     /// A plugin waits for something, and nothing here will call it again: what it was to decide is
@@ -227,6 +222,18 @@ impl Host {
             return self.refuse_yield(chain, name);
         }
         let declined = verdict.code == Code::Declined;
+        if !chain.quiet && !self.unknown_codes_end_chain && !verdict.code.is_of_1_00() {
+            let code = match &verdict.code {
+                Code::Other(text) => String::from_utf8_lossy(text).into_owned(),
+                known => known.shown(),
+            };
+            let name = String::from_utf8_lossy(name);
+            let line = format!("Plugin {name}, hook {} returned {code}", hook.name());
+            self.log(LOGERROR, None, None, &[Sv::bytes(line.as_bytes())])?;
+            // Where no other plugin says anything, it is what the chain has come to.
+            chain.verdict = verdict.split_lines();
+            return Ok(false);
+        }
         if !chain.quiet {
             record(&self.port().transaction().notes, name, hook, &verdict.code);
             let text = verdict
@@ -236,7 +243,7 @@ impl Host {
                 .flatten()
                 .unwrap_or_default();
             if self.is_logged(LOGDEBUG) {
-                let code = verdict.code.name().unwrap_or_default();
+                let code = verdict.code.shown();
                 let line = [
                     &b"Plugin "[..],
                     name,
@@ -266,15 +273,6 @@ impl Host {
                 };
                 let args = vec![Arg::Bytes(name.to_vec()), code, text];
                 self.run_quiet(HookCall::with(after, args))?;
-            }
-            if !self.unknown_codes_end_chain && matches!(verdict.code, Code::Other(_)) {
-                let line = format!(
-                    "plugin {} running the {} hook returned an unknown code, the next plugin runs",
-                    String::from_utf8_lossy(name),
-                    hook.name()
-                );
-                self.log(LOGERROR, None, None, &[Sv::bytes(line.as_bytes())])?;
-                return Ok(false);
             }
         }
         if declined {
@@ -383,15 +381,6 @@ pub(super) fn end(
     late
 }
 
-/// An error, or a value that a plugin returned, as bytes. An object that dies on its way to a text
-/// gives what it died with, as far as that is a text.
-fn error_text(value: &Sv) -> Result<Vec<u8>, Unwind> {
-    match stringify(value) {
-        Err(Unwind::Died(error)) => Ok(error.to_bytes()),
-        other => other,
-    }
-}
-
 /// Called when Perl code itself calls a native plugin's entry.
 pub fn call_native_entry(id: i32, frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
@@ -399,8 +388,8 @@ pub fn call_native_entry(id: i32, frame: &mut Frame<'_>) -> Result<(), Raise> {
     let args = frame.rest(2).iter().map(to_arg).collect();
     let verdict = host.port().call_native(id, args)?;
     frame.ret(code_sv(&verdict.code));
-    for value in &verdict.values {
-        frame.ret_optional(value.as_deref());
+    for value in values_of(&verdict) {
+        frame.ret(value);
     }
     Ok(())
 }
@@ -417,54 +406,5 @@ fn record(notes: &Notes, name: &[u8], hook: Hook, code: &Code) {
         if let Some(inner) = hash.hash_get(&key) {
             inner.hash_set(b"return", code_sv(code));
         }
-    }
-}
-
-pub(super) fn to_code(value: &Sv) -> Code {
-    match Code::from_number(value.as_int()) {
-        Code::Other(_) => Code::Other(value.to_bytes()),
-        known => known,
-    }
-}
-
-/// A code as Perl code sees it.
-pub fn code_sv(code: &Code) -> Sv {
-    match code {
-        Code::Other(other) => Sv::bytes(other),
-        known => Sv::int(known.number().unwrap_or_default().into()),
-    }
-}
-
-pub(super) fn to_sv(arg: &Arg) -> Sv {
-    match arg {
-        Arg::Undef => Sv::undef(),
-        Arg::Bytes(bytes) => Sv::bytes(bytes),
-        Arg::Int(n) => Sv::int(*n),
-        Arg::Address(address) => object::of(address),
-        Arg::Hash(pairs) => {
-            let hash = Sv::hash_ref();
-            for (key, value) in pairs {
-                hash.hash_set(key, Sv::optional(value.as_deref()));
-            }
-            hash
-        }
-        Arg::Args(args) => Sv::array_of(args.iter().map(to_sv)),
-        Arg::List(list) => Sv::array_of(list.iter().map(|item| Sv::bytes(item))),
-        Arg::Foreign(value) => PerlValue::of(value.as_ref())
-            .cloned()
-            .unwrap_or_else(Sv::undef),
-    }
-}
-
-/// A value that Perl code passes to a hook.
-pub fn to_arg(value: &Sv) -> Arg {
-    if let Some(address) = object::shown(value) {
-        return Arg::Address(address);
-    }
-    match value.to_note() {
-        Note::Undef => Arg::Undef,
-        Note::Int(n) => Arg::Int(n),
-        Note::Bytes(bytes) => Arg::Bytes(bytes),
-        _ => Arg::Foreign(Box::new(PerlValue(value.clone()))),
     }
 }

@@ -3,13 +3,14 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 use super::call::Unwind;
 use super::host::Host;
-use crate::hook::{Code, Hook, HookCall};
+use crate::hook::{Code, Hook, HookCall, Verdict};
 
-/// The values that the hook has, if it has any.
-type Values = Option<Vec<Vec<u8>>>;
+/// The hook's answer, if it has one: its values may be references.
+pub type Values = Option<Rc<Verdict>>;
 
 /// What the hook said in this session, under 0.94.
 #[derive(Default)]
@@ -30,15 +31,14 @@ impl ConfigHook {
 }
 
 impl Host {
-    pub(super) fn ask_config_hook(&self, name: &[u8]) -> Result<Values, Unwind> {
+    pub fn ask_config_hook(&self, name: &[u8]) -> Result<Values, Unwind> {
         let said = self.config_hook.0.borrow().get(name).cloned();
         if let Some(said) = said {
             return Ok(said);
         }
         let call = HookCall::with(Hook::Config, vec![name.into()]);
         let verdict = self.run_quiet(call)?;
-        let values = verdict.values.into_iter().map(Option::unwrap_or_default);
-        let values = (verdict.code == Code::Ok).then(|| values.collect());
+        let values = (verdict.code == Code::Ok).then(|| Rc::new(verdict));
         // The setting is 0.94's.
         if self.unknown_codes_end_chain {
             let mut said = self.config_hook.0.borrow_mut();

@@ -38,10 +38,14 @@ pub struct HostSettings {
     pub unknown_codes_end_chain: bool,
     /// Values of config names that have no file (`me`, `timeout`).
     pub defaults: Vec<(&'static str, Vec<u8>)>,
-    /// What `version` answers.
+    /// What `version` answers: that of the original, with which plugins compare it.
     pub version: String,
     /// `plugin_dirs`, absolute or relative to the working directory.
     pub plugin_dirs: Vec<Vec<u8>>,
+    /// Further directories of modules.
+    pub module_dirs: Vec<Vec<u8>>,
+    /// The config directory that was named on the command line.
+    pub named_config: Option<Vec<u8>>,
     /// `size_threshold` in bytes.
     pub size_threshold: u64,
 }
@@ -153,8 +157,9 @@ impl Host {
     pub fn own_config(&self, name: &[u8]) -> Result<Vec<Vec<u8>>, Unwind> {
         if self.has_entries(Hook::Config) {
             let found = self.ask_config_hook(name)?;
-            if let Some(values) = found {
-                return Ok(values);
+            if let Some(said) = found {
+                let values = said.values.iter().cloned();
+                return Ok(values.map(Option::unwrap_or_default).collect());
             }
         }
         self.file_config(name)

@@ -17,17 +17,29 @@ pub fn embedded_file(name: &[u8]) -> Option<&'static str> {
         .map(|(_, text)| *text)
 }
 
-/// Starts the interpreter of this process. `include` are further directories for @INC.
-pub fn start(include: &[String]) -> Result<(), String> {
-    let mut words = vec!["camelpost".to_owned(), "-w".to_owned()];
-    words.extend(include.iter().map(|dir| format!("-I{dir}")));
-    words.extend(["-e".to_owned(), "0".to_owned()]);
-    let status = run(words.into_iter().map(OsString::from).collect());
+/// Starts the interpreter of this process. `include` are further directories for @INC, `config` is
+/// what plugins and their programs find as QPSMTPD_CONFIG.
+pub fn start(include: &[Vec<u8>], config: Option<&[u8]>) -> Result<(), String> {
+    let mut words = vec![OsString::from("camelpost"), OsString::from("-w")];
+    words.extend(
+        include
+            .iter()
+            .map(|dir| OsString::from_vec([b"-I", &dir[..]].concat())),
+    );
+    words.extend(["-e".into(), "0".into()]);
+    let status = run(words);
     if status != 0 {
         return Err(format!("perl did not start (status {status})"));
     }
-    eval("require Camelpost::Start", Want::Scalar)
-        .map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
+    let failed =
+        |error: super::call::Unwind| String::from_utf8_lossy(&error.message()).into_owned();
+    eval(
+        "require Camelpost::Start; require Camelpost::Usual",
+        Want::Scalar,
+    )
+    .map_err(failed)?;
+    let config = [super::value::Sv::optional(config)];
+    super::call::call_function("Camelpost::Usual::prepare", &config, Want::Void).map_err(failed)?;
     set_program_name();
     Ok(())
 }

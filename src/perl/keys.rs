@@ -164,7 +164,8 @@ extern "C" fn camelpost_key_set(index: i32, data: *mut c_void, value: *mut sys::
     match index {
         RECIPIENTS => {
             let list = (0..value.array_len()).filter_map(|i| value.array_get(i));
-            let list = list.filter_map(|address| object::shown(&address));
+            // An exit on the way to a text is not lost: the glue remembers it.
+            let list = list.filter_map(|address| object::address(&address).ok().flatten());
             let old = transaction.recipients.replace(list.collect());
             drop(old);
         }

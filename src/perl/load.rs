@@ -14,12 +14,8 @@ use crate::hook::Hook;
 use crate::mail::Spool;
 
 /// Starts the interpreter and makes the host, without plugins.
-pub fn start(
-    settings: HostSettings,
-    spool: Rc<Spool>,
-    include: &[String],
-) -> Result<Rc<Host>, String> {
-    interpreter::start(include)?;
+pub fn start(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String> {
+    interpreter::start(&settings.module_dirs, settings.named_config.as_deref())?;
     make(settings, spool)
 }
 

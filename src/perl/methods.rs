@@ -5,12 +5,12 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
+use super::answer::{to_code, to_sv, to_verdict};
 use super::call::{Unwind, Want, call_method, stringify};
-use super::chain::{to_code, to_sv};
 use super::host::Host;
 use super::object;
 use super::sys;
-use super::value::{PerlValue, Sv};
+use super::value::Sv;
 use crate::hook::{Arg, Method, Verdict};
 
 /// See the module's description.
@@ -134,17 +134,7 @@ impl Host {
                 verdict: None,
             });
         }
-        let mut verdict = Verdict::new(to_code(first));
-        for value in &returned[1..] {
-            if value.is_code() {
-                verdict.parser = Some(Box::new(PerlValue(value.clone())));
-            } else {
-                verdict.values.push(match value.is_defined() {
-                    true => Some(stringify(value)?),
-                    false => None,
-                });
-            }
-        }
+        let verdict = to_verdict(to_code(first), &returned[1..])?;
         Ok(Values {
             first: text,
             verdict: Some(verdict),

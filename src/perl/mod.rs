@@ -2,6 +2,7 @@
 //! and a host that runs the Perl plugins of a chain. Knows no session logic: what Perl code
 //! asks of its session goes through `Port`.
 
+mod answer;
 pub mod call;
 mod chain;
 mod config_hook;

@@ -4,6 +4,7 @@
 use std::ffi::c_void;
 use std::rc::Rc;
 
+use super::call::{Unwind, Want, call_function};
 use super::scripted::OwnSession;
 use super::sys;
 use super::value::{PerlValue, Sv};
@@ -161,6 +162,32 @@ pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
         state,
         Box::new(PerlValue(Sv::copied(value.raw()))),
     )))
+}
+
+/// The same for an address, which may be an object of another class with a method `address`
+/// (Mail::Address), or anything else that stands for one by its text: it stays what it is.
+pub fn address(value: &Sv) -> Result<Option<Rc<Shown<EnvelopeAddress>>>, Unwind> {
+    if let Some(address) = shown(value) {
+        return Ok(Some(address));
+    }
+    if !value.is_defined() {
+        return Ok(None);
+    }
+    let args = std::slice::from_ref(value);
+    let text = match call_function("Camelpost::address_text", args, Want::Scalar) {
+        Ok(texts) => texts.first().map(Sv::to_bytes).unwrap_or_default(),
+        Err(Unwind::Died(_)) => Vec::new(),
+        Err(exited) => return Err(exited),
+    };
+    let mut address = Address::null();
+    address.set_address(&text);
+    if address.is_null() && !text.is_empty() {
+        address = Address::from_parts(Some(text), None);
+    }
+    Ok(Some(Rc::new(Shown::with_object(
+        Rc::new(EnvelopeAddress::new(address)),
+        Box::new(PerlValue(Sv::copied(value.raw()))),
+    ))))
 }
 
 /// Called when an object's hash is freed.

@@ -11,7 +11,7 @@ use super::port::Port;
 use super::stdio;
 use super::sys;
 use super::value::{PerlValue, Sv};
-use crate::hook::Code;
+use crate::hook::{Arg, Code};
 use crate::mail::{Foreign, HeaderSlot, Note, Notes, Transaction};
 
 impl Host {
@@ -72,7 +72,7 @@ impl Host {
         parser: &dyn Foreign,
         verb: &[u8],
         rest: &[u8],
-    ) -> Result<Vec<Option<Vec<u8>>>, Unwind> {
+    ) -> Result<Vec<Arg>, Unwind> {
         let Some(code) = PerlValue::of(parser) else {
             return Ok(Vec::new());
         };
@@ -84,25 +84,22 @@ impl Host {
             Err(Unwind::Died(error)) => return self.parser_died(verb, rest, &error),
             Err(exited) => return Err(exited),
         };
-        let mut texts = Vec::with_capacity(values.len());
+        let mut parsed = Vec::with_capacity(values.len());
         for value in values {
-            let defined = value.is_defined();
-            texts.push(if defined {
-                Some(super::call::stringify(&value)?)
-            } else {
-                None
+            parsed.push(match value.is_defined() {
+                true if value.is_ref() => {
+                    let text = super::call::stringify(&value)?;
+                    Arg::Object(Box::new(PerlValue(value)), text)
+                }
+                true => Arg::Bytes(value.to_bytes()),
+                false => Arg::Undef,
             });
         }
-        Ok(texts)
+        Ok(parsed)
     }
 
     /// A parser that dies has refused the line; what it died of is logged.
-    fn parser_died(
-        &self,
-        verb: &[u8],
-        rest: &[u8],
-        error: &Sv,
-    ) -> Result<Vec<Option<Vec<u8>>>, Unwind> {
+    fn parser_died(&self, verb: &[u8], rest: &[u8], error: &Sv) -> Result<Vec<Arg>, Unwind> {
         let label = [b"Failed to parse command [", verb, b"]: "].concat();
         let texts = [
             Sv::bytes(&label),
@@ -110,7 +107,7 @@ impl Host {
         ];
         self.log(super::log::LOGERROR, None, None, &texts)?;
         let denied = Code::Deny.number().unwrap_or_default().to_string();
-        Ok(vec![Some(denied.into_bytes()), Some(rest.to_vec())])
+        Ok(vec![Arg::from(&denied[..]), Arg::from(rest)])
     }
 
     /// The lines of the transaction's note `capabilities`.

@@ -134,8 +134,8 @@ fn find_package(name: &[u8], owner: u16, keeps: bool) {
 impl Host {
     /// Before plugins are loaded: where the site's modules are.
     pub(super) fn begin_site(&self) {
-        let dirs = &self.settings.plugin_dirs;
-        dirs.iter().for_each(|dir| {
+        let dirs = self.settings.plugin_dirs.iter();
+        dirs.chain(&self.settings.module_dirs).for_each(|dir| {
             let end = dir.iter().rposition(|byte| *byte != b'/').unwrap_or(0);
             Site::add_dir(&dir[..=end.min(dir.len().saturating_sub(1))]);
         });

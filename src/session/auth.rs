@@ -41,7 +41,10 @@ impl Session {
         let rest = first_bytes(args);
         let mut words = match self.parse_with(verdict, "auth", rest).await {
             Some(values) => match accepted(values) {
-                Ok(values) => values.flatten().collect(),
+                Ok(values) => values
+                    .iter()
+                    .filter_map(|value| Some(value.text()?.to_vec()))
+                    .collect(),
                 Err(reason) => {
                     self.say(501, reason).await;
                     return Ok(());

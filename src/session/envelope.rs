@@ -170,19 +170,25 @@ impl Session {
 
     /// Takes the command apart, by a plugin's parser where there is one. `Err` holds the text
     /// of a 501.
-    async fn path(&self, verb: &str, verdict: &Verdict, args: &[Arg]) -> Result<Path, Vec<u8>> {
+    async fn path(
+        &self,
+        verb: &str,
+        verdict: &Verdict,
+        args: &[Arg],
+    ) -> Result<(Arg, Vec<Parameter>), Vec<u8>> {
         let rest = first_bytes(args);
         if let Some(values) = self.parse_with(verdict, verb, rest).await {
-            let mut values = accepted(values)?;
-            let path = values.next().flatten();
-            let words: Vec<Vec<u8>> = values.flatten().collect();
-            return Ok((path, parameters(&words)));
+            let mut values = accepted(values)?.into_iter();
+            let path = values.next().unwrap_or(Arg::Undef);
+            let words: Vec<Arg> = values.collect();
+            let words = words.iter().filter_map(|word| Some(word.text()?.to_vec()));
+            return Ok((path, parameters(&words.collect::<Vec<_>>())));
         }
         match rest {
-            None => Ok((None, Vec::new())),
+            None => Ok((Arg::Undef, Vec::new())),
             Some(rest) => {
                 let (path, params) = parse_mail_or_rcpt(verb.as_bytes(), rest)?;
-                Ok((Some(path), params))
+                Ok((Arg::Bytes(path), params))
             }
         }
     }
@@ -216,7 +222,9 @@ impl Session {
         self.log(LOGDEBUG, text).await;
     }
 
-    /// Whether the client says (SIZE of RFC 1870) that the message will exceed `databytes`.
+    /// Whether the client says (SIZE of RFC 1870) that the message will exceed `databytes`. It counts a
+    /// CR in each line, which a message is taken without, and a line may hold nothing else: only what
+    /// is too big without half of it is too big for sure.
     async fn is_too_big(&self, params: &[Parameter]) -> bool {
         let Some((_, Some(size))) = params.iter().find(|(name, _)| name == b"size") else {
             return false;
@@ -225,13 +233,13 @@ impl Session {
             return false;
         }
         let size = super::core::leading_number(size);
-        self.databytes().await.is_some_and(|limit| size > limit)
+        self.databytes().await.is_some_and(|limit| size / 2 > limit)
     }
 }
 
 /// What `mail_pre` and `rcpt_pre` get.
-fn pre_args(path: Option<Vec<u8>>, params: Vec<Parameter>) -> Vec<Arg> {
-    vec![path.map_or(Arg::Undef, Arg::Bytes), Arg::Hash(params)]
+fn pre_args(path: Arg, params: Vec<Parameter>) -> Vec<Arg> {
+    vec![path, Arg::Hash(params)]
 }
 
 /// `mail_pre` and `rcpt_pre` may have put another path in the place of the client's.
@@ -248,24 +256,23 @@ fn chosen(verdict: &Verdict, args: &[Arg]) -> Path {
 }
 
 pub(super) fn first_bytes(args: &[Arg]) -> Option<&[u8]> {
-    match args.first() {
-        Some(Arg::Bytes(bytes)) => Some(bytes),
-        _ => None,
-    }
+    args.first().and_then(Arg::text)
 }
 
 /// What a parser returned after OK, or its reason.
-pub(super) fn accepted(
-    values: Vec<Option<Vec<u8>>>,
-) -> Result<impl Iterator<Item = Option<Vec<u8>>>, Vec<u8>> {
+pub(super) fn accepted(values: Vec<Arg>) -> Result<Vec<Arg>, Vec<u8>> {
     let mut values = values.into_iter();
-    let code = values.next().flatten().unwrap_or_default();
     let ok = Code::Ok.number().map(|number| number.to_string());
-    if Some(&code[..]) == ok.as_deref().map(str::as_bytes) {
-        return Ok(values);
+    let code = values.next();
+    if code.as_ref().and_then(Arg::text) == ok.as_deref().map(str::as_bytes) {
+        return Ok(values.collect());
     }
-    let reason = values.next().flatten().filter(|text| is_true(text));
-    Err(reason.unwrap_or_else(|| b"Syntax error in command".to_vec()))
+    let reason = values.next();
+    let reason = reason
+        .as_ref()
+        .and_then(Arg::text)
+        .filter(|text| is_true(text));
+    Err(reason.unwrap_or(b"Syntax error in command").to_vec())
 }
 
 fn address_args(address: Address, params: Vec<Parameter>) -> Vec<Arg> {

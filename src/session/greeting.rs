@@ -119,15 +119,16 @@ impl Session {
         rest: Option<&[u8]>,
     ) -> Flow {
         let verdict = self.hook(parse, Vec::new()).await;
-        let words: Vec<Option<Vec<u8>>> = match self.parse_with(&verdict, verb, rest).await {
+        let args: Vec<Arg> = match self.parse_with(&verdict, verb, rest).await {
             // The first value of a parser is not looked at.
             Some(values) => values.into_iter().skip(1).collect(),
             None => {
                 let words = split_arguments(rest.unwrap_or_default());
-                words.into_iter().map(Some).collect()
+                words.into_iter().map(Arg::Bytes).collect()
             }
         };
-        if !matches!(words.first(), Some(Some(host)) if super::core::is_true(host)) {
+        let host = args.first().and_then(Arg::text);
+        if !host.is_some_and(super::core::is_true) {
             let text = format!("{verb} requires domain/address - see RFC-2821 4.1.1.1");
             self.say(501, text).await;
             return Ok(());
@@ -136,10 +137,6 @@ impl Session {
             self.say(503, "but you already said HELO ...").await;
             return Ok(());
         }
-        let args: Vec<Arg> = words
-            .into_iter()
-            .map(|word| word.map_or(Arg::Undef, Arg::Bytes))
-            .collect();
         self.run_hooks(hook, args).await
     }
 
@@ -150,14 +147,14 @@ impl Session {
         verdict: &Verdict,
         verb: &str,
         rest: Option<&[u8]>,
-    ) -> Option<Vec<Option<Vec<u8>>>> {
+    ) -> Option<Vec<Arg>> {
         let step = Step::Parse {
             parser: verdict.parser.as_ref()?.share(),
             verb: verb.as_bytes().to_vec(),
             rest: rest?.to_vec(),
         };
         match self.give(step).await {
-            Answer::Values(values) => Some(values),
+            Answer::Parsed(values) => Some(values),
             _ => Some(Vec::new()),
         }
     }

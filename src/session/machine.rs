@@ -26,7 +26,7 @@ pub enum Step {
     /// Run a hook's chain. Answer: `Verdict`.
     Hook(HookCall),
     /// Call the parser that a parse hook gave, with the command word and the rest of the line.
-    /// Answer: `Values`, what it returned.
+    /// Answer: `Parsed`, what it returned.
     Parse {
         parser: Box<dyn Foreign>,
         verb: Vec<u8>,
@@ -84,6 +84,7 @@ pub enum Answer {
     Config(Vec<Vec<u8>>),
     Verdict(Verdict),
     Values(Vec<Option<Vec<u8>>>),
+    Parsed(Vec<Arg>),
     Listed(Listed),
     Called(Called),
 }

@@ -63,6 +63,8 @@ impl Bridge {
             defaults: vec![("me", b"test.example".to_vec())],
             version: "0".to_owned(),
             plugin_dirs: vec![plugins.to_str().unwrap().as_bytes().to_vec()],
+            module_dirs: Vec::new(),
+            named_config: None,
             size_threshold: 10_000,
         };
         let spool = Rc::new(Spool {
@@ -70,7 +72,7 @@ impl Bridge {
             threshold: 10_000,
             ..Spool::default()
         });
-        let host = camelpost::perl::start(settings, spool, &[]).unwrap();
+        let host = camelpost::perl::start(settings, spool).unwrap();
         for (name, _) in PLUGINS {
             host.load_plugin(name.as_bytes()).unwrap();
         }

@@ -48,20 +48,19 @@ impl Session {
     /// Whether a verdict ends the chain.
     fn weigh(&self, hook: Hook, name: &str, verdict: &Verdict) -> bool {
         let plugins = &self.loaded.plugins;
-        let code = verdict.code.name().unwrap_or_default();
+        let code = verdict.code.shown();
         let text = verdict.values.first().cloned().flatten();
         let line = format!("Plugin {name}, hook {} returned {code}, ", hook.name());
         let line = [line.as_bytes(), &text.unwrap_or_default()].concat();
         self.log_line(LOGDEBUG, None, &line);
         match verdict.code {
             Code::Declined => false,
-            Code::Other(_) if !plugins.host.unknown_codes_end_chain => {
-                let line = format!(
-                    "plugin {name} running the {} hook returned an unknown code, the next plugin \
-                     runs",
-                    hook.name()
-                );
-                self.log_line(LOGERROR, None, line.as_bytes());
+            Code::Other(ref text)
+                if !plugins.host.unknown_codes_end_chain && !verdict.code.is_of_1_00() =>
+            {
+                let line = format!("Plugin {name}, hook {} returned ", hook.name());
+                let line = [line.as_bytes(), text].concat();
+                self.log_line(LOGERROR, None, &line);
                 false
             }
             _ => true,

@@ -35,7 +35,7 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
             Step::Config(name) => Answer::Config(host.config(name.as_bytes())?),
             Step::Hook(call) => Answer::Verdict(chain(host, call)?),
             Step::Parse { parser, verb, rest } => {
-                Answer::Values(host.call_parser(parser.as_ref(), &verb, &rest)?)
+                Answer::Parsed(host.call_parser(parser.as_ref(), &verb, &rest)?)
             }
             Step::Verb(verb) => Answer::Listed(own::listed(host, &verb)),
             Step::AddVerb(verb) => {

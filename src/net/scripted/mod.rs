@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
-use crate::config::{ConfigDir, Profile, SpoolDir, Zone, hostname};
+use crate::config::{ConfigDir, Profile, SpoolDir, Zone, compared_version, hostname};
 use crate::mail::{Readiness, Spool};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -40,8 +40,10 @@ fn prepare() -> Result<(), String> {
         trace_level: crate::log::DEFAULT_LEVEL,
         unknown_codes_end_chain: false,
         defaults: vec![("me", hostname()), ("timeout", b"1200".to_vec())],
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        version: compared_version(Profile::V100).to_owned(),
         plugin_dirs: Vec::new(),
+        module_dirs: Vec::new(),
+        named_config: None,
         size_threshold: Spool::default().threshold,
     };
     let host = perl::make(settings, Rc::default())?;

@@ -4,8 +4,8 @@
 use super::qp::within;
 use super::{Body, Frame, Raise};
 use crate::hook::{Arg, Code, Hook, Verdict};
+use crate::perl::answer::{to_arg, to_code};
 use crate::perl::call::{Want, call_function, stringify};
-use crate::perl::chain::{to_arg, to_code};
 use crate::perl::port::{Own, Port};
 use crate::perl::value::PerlValue;
 

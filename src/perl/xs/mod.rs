@@ -180,11 +180,6 @@ impl Frame<'_> {
         object::expect(self.raw_arg(index)).map_err(Raise::Croak)
     }
 
-    /// The Rust state of an argument, where it is such an object.
-    pub fn maybe_object<T: Owned>(&self, index: usize) -> Option<Rc<T>> {
-        self.raw_arg(index).and_then(object::data::<T>)
-    }
-
     /// warn; perl adds the caller's file and line.
     pub fn warn(&self, text: &str) -> Result<(), Raise> {
         Ok(super::call::warn(text)?)

@@ -1,11 +1,13 @@
 //! Qpsmtpd, Qpsmtpd::SMTP: what the qp object does through the session and the host.
 
+use std::rc::Rc;
+
 use super::{Body, Frame, Raise};
 use crate::config::Lines;
 use crate::hook::{Hook, HookCall, Method};
 use crate::mail::{Connection, Transaction};
+use crate::perl::answer::{code_sv, to_arg, values_of};
 use crate::perl::call::{Want, call_function};
-use crate::perl::chain::{code_sv, to_arg};
 use crate::perl::host;
 use crate::perl::log::LOGWARN;
 use crate::perl::object;
@@ -21,8 +23,8 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::config", config_for),
     ("Qpsmtpd::_config", config),
     ("Qpsmtpd::_config_of_file", config_of_file),
+    ("Qpsmtpd::_config_of_hook", config_of_hook),
     ("Qpsmtpd::_config_path", config_path),
-    ("Qpsmtpd::_config_map_file", config_map_file),
     ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
@@ -124,19 +126,50 @@ fn config_for(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let name = frame.bytes(1)?;
+    if let Some(values) = hooks_values(frame, &host, &name)? {
+        let count = match frame.wants() {
+            Want::List => values.len(),
+            _ => 1,
+        };
+        for value in values.into_iter().chain([Sv::undef()]).take(count) {
+            frame.ret(value);
+        }
+        return Ok(());
+    }
     // Lists of some length are asked for at each message: no copy before perl's own.
-    let values: Lines = host.within(&frame.sv(0), |_| {
-        Ok(match host.has_entries(Hook::Config) {
-            true => host.own_config(&name)?.into(),
-            false => host.file_lines(&name)?,
-        })
-    })?;
+    let values: Lines = host.within(&frame.sv(0), |_| Ok(host.file_lines(&name)?))?;
     if frame.wants() == Want::List {
         for value in values.iter() {
             frame.ret_bytes(value);
         }
     } else {
         frame.ret_optional(values.first().map(Vec::as_slice));
+    }
+    Ok(())
+}
+
+/// What a config hook says of a name, if it says anything.
+fn hooks_values(
+    frame: &Frame<'_>,
+    host: &Rc<host::Host>,
+    name: &[u8],
+) -> Result<Option<Vec<Sv>>, Raise> {
+    if !host.has_entries(Hook::Config) {
+        return Ok(None);
+    }
+    let said = host.within(&frame.sv(0), |_| Ok(host.ask_config_hook(name)?))?;
+    Ok(said.map(|said| values_of(&said)))
+}
+
+/// _config_of_hook(NAME): 1 and the values, where a config hook has any.
+fn config_of_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let host = host::current()?;
+    let name = frame.bytes(1)?;
+    if let Some(values) = hooks_values(frame, &host, &name)? {
+        frame.ret_int(1);
+        for value in values {
+            frame.ret(value);
+        }
     }
     Ok(())
 }
@@ -158,16 +191,6 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let invocant = frame.sv(0);
     let path = host.within(&invocant, |_| Ok(host.own_config_dir().path(&name)))?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
-    Ok(())
-}
-
-/// _config_map_file(NAME): where the map of a config name is; undef where there is none.
-fn config_map_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let host = host::current()?;
-    let name = format!("{}.cdb", String::from_utf8_lossy(&frame.bytes(1)?));
-    let path = host.within(&frame.sv(0), |_| Ok(host.own_config_dir().existing(&name)))?;
-    let path = path.as_deref().map(std::path::Path::as_os_str);
-    frame.ret_optional(path.map(std::os::unix::ffi::OsStrExt::as_bytes));
     Ok(())
 }
 
@@ -328,8 +351,8 @@ fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {
         return Ok(());
     }
     frame.ret(code_sv(&verdict.code));
-    for value in &verdict.values {
-        frame.ret_optional(value.as_deref());
+    for value in values_of(&verdict) {
+        frame.ret(value);
     }
     Ok(())
 }

@@ -49,7 +49,8 @@ fn notes(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn sender(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     if frame.len() > 1 {
-        let old = transaction.sender.replace(object::shown(&frame.sv(1)));
+        let sender = object::address(&frame.sv(1))?;
+        let old = transaction.sender.replace(sender);
         drop(old);
     }
     let sender = transaction.sender.borrow().clone();
@@ -61,7 +62,10 @@ fn sender(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn recipients(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     if frame.len() > 1 {
-        let list = frame.rest(1).iter().filter_map(object::shown).collect();
+        let mut list = Vec::with_capacity(frame.len());
+        for given in frame.rest(1) {
+            list.extend(object::address(&given)?);
+        }
         transaction.had_recipients.set(true);
         let old = transaction.recipients.replace(list);
         drop(old);
@@ -81,7 +85,8 @@ fn recipients(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
-    if let Some(address) = object::shown::<EnvelopeAddress>(&frame.sv(1)) {
+    let given = Some(frame.sv(1)).filter(is_given);
+    if let Some(address) = given.map_or(Ok(None), |given| object::address(&given))? {
         transaction.recipients.borrow_mut().push(address);
         transaction.had_recipients.set(true);
     }
@@ -92,14 +97,19 @@ fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
+/// Truth in Perl's sense; an object counts as one.
+fn is_given(value: &Sv) -> bool {
+    value.is_ref() || !matches!(&value.to_bytes()[..], b"" | b"0")
+}
+
 /// Removes every recipient with the same address; returns a reference to the rest.
 fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
-    let Some(address) = frame.maybe_object::<EnvelopeAddress>(1) else {
-        let what = frame.sv(1);
-        if what.is_ref() || !what.is_defined() {
-            return Ok(());
-        }
+    let what = frame.sv(1);
+    if !is_given(&what) {
+        return Ok(());
+    }
+    let Some(address) = object::address(&what)?.filter(|_| what.is_ref()) else {
         let text = String::from_utf8_lossy(&what.to_bytes()).into_owned();
         return Err(Raise::Croak(format!(
             "Can't locate object method \"address\" via package \"{text}\" (perhaps you forgot to \

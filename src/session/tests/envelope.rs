@@ -341,10 +341,11 @@ fn a_parser_that_accepts_nothing_is_no_address() {
 }
 
 #[test]
-fn a_size_above_databytes_is_552_at_mail() {
+fn a_size_that_must_exceed_databytes_is_552_at_mail() {
     for (size, refused) in [
         ("100", false),
-        ("101", true),
+        ("201", false),
+        ("202", true),
         ("99999999999999999999999", true),
         ("abc", false),
         ("1a", false),

@@ -251,7 +251,8 @@ impl Server {
                 Step::Parse { verb, rest, .. } => {
                     let text = [&b"parser "[..], &verb, b" ", &rest].concat();
                     seen.events.push(String::from_utf8_lossy(&text).into());
-                    Answer::Values(self.parsed.clone())
+                    let values = self.parsed.iter().cloned();
+                    Answer::Parsed(values.map(|v| v.map_or(Arg::Undef, Arg::Bytes)).collect())
                 }
                 Step::Call(call) => {
                     let args: Vec<_> = call.args.iter().map(show_arg).collect();
@@ -416,7 +417,7 @@ fn show_arg(arg: &Arg) -> String {
             format!("[{}]", args.join(", "))
         }
         Arg::List(items) => format!("{items:?}"),
-        Arg::Foreign(value) => format!("{value:?}"),
+        Arg::Foreign(value) | Arg::Object(value, _) => format!("{value:?}"),
     }
 }
 

@@ -1,0 +1,102 @@
+//! What goes in and out of a hook as Perl has it: arguments, codes, and the values of an answer.
+
+use super::call::{Unwind, stringify};
+use super::object;
+use super::value::{PerlValue, Sv};
+use crate::hook::{Arg, Code, Verdict};
+use crate::mail::Note;
+
+/// An error, or a value that a plugin returned, as bytes. An object that dies on its way to a text
+/// gives what it died with, as far as that is a text.
+pub(super) fn error_text(value: &Sv) -> Result<Vec<u8>, Unwind> {
+    match stringify(value) {
+        Err(Unwind::Died(error)) => Ok(error.to_bytes()),
+        other => other,
+    }
+}
+
+/// A hook's answer.
+pub(super) fn to_verdict(code: Code, values: &[Sv]) -> Result<Verdict, Unwind> {
+    let mut verdict = Verdict::new(code);
+    for value in values {
+        verdict.values.push(match value.is_defined() {
+            true => Some(error_text(value)?),
+            false => None,
+        });
+    }
+    if let Some(second) = values.first().filter(|second| second.is_code()) {
+        verdict.parser = Some(Box::new(PerlValue(second.clone())));
+    }
+    if values.iter().any(Sv::is_ref) {
+        let all = Sv::array_of(values.iter().cloned());
+        verdict.returned = Some(Box::new(PerlValue(all)));
+    }
+    Ok(verdict)
+}
+
+/// The values of a hook's answer as Perl code gets them.
+pub fn values_of(verdict: &Verdict) -> Vec<Sv> {
+    let returned = verdict
+        .returned
+        .as_ref()
+        .and_then(|all| PerlValue::of(all.as_ref()));
+    match returned {
+        Some(all) => (0..all.array_len())
+            .filter_map(|at| all.array_get(at))
+            .collect(),
+        None => verdict
+            .values
+            .iter()
+            .map(|value| Sv::optional(value.as_deref()))
+            .collect(),
+    }
+}
+
+pub(super) fn to_code(value: &Sv) -> Code {
+    match Code::from_number(value.as_int()) {
+        Code::Other(_) => Code::Other(value.to_bytes()),
+        known => known,
+    }
+}
+
+/// A code as Perl code sees it.
+pub fn code_sv(code: &Code) -> Sv {
+    match code {
+        Code::Other(other) => Sv::bytes(other),
+        known => Sv::int(known.number().unwrap_or_default().into()),
+    }
+}
+
+pub(super) fn to_sv(arg: &Arg) -> Sv {
+    match arg {
+        Arg::Undef => Sv::undef(),
+        Arg::Bytes(bytes) => Sv::bytes(bytes),
+        Arg::Int(n) => Sv::int(*n),
+        Arg::Address(address) => object::of(address),
+        Arg::Hash(pairs) => {
+            let hash = Sv::hash_ref();
+            for (key, value) in pairs {
+                hash.hash_set(key, Sv::optional(value.as_deref()));
+            }
+            hash
+        }
+        Arg::Args(args) => Sv::array_of(args.iter().map(to_sv)),
+        Arg::List(list) => Sv::array_of(list.iter().map(|item| Sv::bytes(item))),
+        Arg::Foreign(value) | Arg::Object(value, _) => PerlValue::of(value.as_ref())
+            .cloned()
+            .unwrap_or_else(Sv::undef),
+    }
+}
+
+/// A value that Perl code passes to a hook.
+pub fn to_arg(value: &Sv) -> Arg {
+    if let Some(address) = object::shown(value) {
+        return Arg::Address(address);
+    }
+    match value.to_note() {
+        Note::Undef => Arg::Undef,
+        Note::Int(n) => Arg::Int(n),
+        Note::Bytes(bytes) => Arg::Bytes(bytes),
+        _ => Arg::Foreign(Box::new(PerlValue(value.clone()))),
+    }
+}
