@@ -12,8 +12,8 @@ mod compare;
 #[path = "matrix/mod.rs"]
 mod matrix;
 
-use compare::SETS;
 use compare::known::{Known, LIST, matches};
+use compare::sets::SETS;
 
 macro_rules! compared {
     ($($name:ident)*) => {$(
@@ -27,7 +27,7 @@ macro_rules! compared {
     )*};
 }
 
-compare::each_set!(compared);
+each_set!(compared);
 
 #[test]
 fn every_file_of_dialogues_is_played() {

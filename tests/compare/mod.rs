@@ -21,7 +21,6 @@ use daemon::Which;
 use dialogue::{ConfigSet, Expect};
 use diff::Hunk;
 use known::{Known, LIST};
-pub use sets::{SETS, each_set};
 use stage::{Half, Stage};
 
 /// Reads a set, and the dialogues that it has from another.

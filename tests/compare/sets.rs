@@ -218,7 +218,6 @@ macro_rules! each_set {
         }
     };
 }
-pub use each_set;
 
 macro_rules! texts {
     ($($name:ident)*) => {
