@@ -18,11 +18,11 @@ mod recorded;
 use compare::daemon::{Which, upstream};
 use compare::dialogue::ConfigSet;
 use compare::ground::PACKAGE_PLUGINS;
-use compare::known::{Known, LIST_100, matches};
+use compare::known::{Known, LIST_100, matches, without_mark};
 use compare::normal::Normal;
 use compare::sets::SETS;
 use compare::stage::{Half, Stage};
-use recorded::{OWN, Recorded};
+use recorded::{OWN, PACKAGE, Recorded};
 use regex::Regex;
 
 macro_rules! compared {
@@ -62,7 +62,7 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         Ok::<_, String>(report)
     };
     // Where upstream does not start, there is nothing to compare.
-    let mut report = with(PACKAGE_PLUGINS, &recorded.package, "")?;
+    let mut report = with(PACKAGE_PLUGINS, &recorded.package, PACKAGE)?;
     if let Some(own) = own {
         report.push_str(&with(&own, &recorded.own, OWN)?);
     }
@@ -120,7 +120,7 @@ fn each_known_difference_names_a_dialogue() {
         names.extend(set.dialogues.iter().map(|d| format!("{name}/{}", d.name)));
     }
     for entry in &known.entries {
-        let pattern = entry.pattern.strip_suffix(OWN).unwrap_or(&entry.pattern);
+        let pattern = without_mark(&entry.pattern);
         assert!(
             names.iter().any(|name| matches(pattern, name)),
             "known_differences_100.txt line {}: no dialogue is named {pattern}",

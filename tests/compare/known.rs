@@ -77,12 +77,20 @@ impl Known {
         Ok(Self { file, entries })
     }
 
-    /// The entries for a dialogue, which is named `set/dialogue`.
+    /// The entries for a dialogue, which is named `set/dialogue`, and may have a mark like ` (x)` behind
+    /// it: those for its name alone count, too.
     pub fn of<'a>(&'a self, dialogue: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries
-            .iter()
-            .filter(move |entry| matches(&entry.pattern, dialogue))
+        let bare = without_mark(dialogue);
+        let names = move |entry: &&Entry| {
+            matches(&entry.pattern, dialogue) || matches(&entry.pattern, bare)
+        };
+        self.entries.iter().filter(names)
     }
+}
+
+/// A dialogue's name without the mark behind it.
+pub fn without_mark(name: &str) -> &str {
+    name.split_once(" (").map_or(name, |(name, _)| name)
 }
 
 /// A hunk as it has to stand in the list, without its reason.

@@ -64,6 +64,8 @@ impl Normal {
             // Which handle was read last, which perl adds to its warnings.
             rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
             rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
+            // The first of those that it finds.
+            rule(r"its variable %\w+ is tied", "its variable %NAME is tied"),
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
             // quit_fortune's reply, of which no two are alike.
             rule(r"^(S:|L: PID) 221[- ]  / .*$", "$1 221 FORTUNE"),

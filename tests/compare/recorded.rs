@@ -7,6 +7,8 @@ use super::compare::stage::Half;
 use std::fmt::Write;
 use std::path::PathBuf;
 
+/// The mark of the package's plugin files in the list of known differences.
+pub const PACKAGE: &str = " (package's plugins)";
 /// The mark of what was answered with upstream's own plugin files, where that is something else.
 pub const OWN: &str = " (upstream's plugins)";
 

@@ -2,13 +2,17 @@
 //! daemon after the other in it.
 
 use super::daemon::{Daemon, Which};
-use super::dialogue::ConfigSet;
+use super::dialogue::{ConfigSet, Step};
 use super::ground::Ground;
 use super::normal::Normal;
 use super::qmqp::{self, Qmqp};
 use super::service::Services;
 use super::sink::Sink;
 use super::{client, dns};
+use std::time::Duration;
+
+/// How long the last hooks of a client that has vanished may take.
+const VANISHED: Duration = Duration::from_millis(600);
 
 /// What one daemon said and delivered, for each dialogue of a set.
 pub type Half = Vec<Vec<String>>;
@@ -89,6 +93,14 @@ impl Stage {
             daemon
                 .settle()
                 .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;
+            // Nothing tells when the last hooks of a session without a client have run.
+            if dialogue
+                .steps
+                .iter()
+                .any(|step| matches!(step, Step::Vanish))
+            {
+                std::thread::sleep(VANISHED);
+            }
             if let Some(text) = &set.until {
                 ground.wait_for(text);
             }
