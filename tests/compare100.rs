@@ -87,7 +87,10 @@ fn record(name: &str, text: &str, own: &str) -> Result<(), String> {
     };
     let recorded = Recorded {
         package: answers(PACKAGE_PLUGINS)?,
-        own: answers(own)?,
+        own: match set(name, text, own)?.not_upstream {
+            Some(why) => Err(format!("is not played: {why}")),
+            None => answers(own)?,
+        },
     };
     recorded.write(&set(name, text, own)?)
 }
