@@ -174,8 +174,8 @@ sub _register_standard_hooks {
     }
 }
 
-# Whether the profile is that of 1.00; it is where nothing says otherwise.
-sub _is_1_00 { return !defined &Camelpost::is_1_00 || Camelpost::is_1_00() }
+# Whether the profile is that of 1.00, which the host says.
+sub _is_1_00 { return defined &Camelpost::is_1_00 && Camelpost::is_1_00() }
 
 # What is put into the chain is called as $code->($qp, $transaction, @arguments).
 sub register_hook {
