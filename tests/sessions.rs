@@ -20,6 +20,8 @@ mod memory;
 mod numbers;
 #[path = "sessions/plugins.rs"]
 mod plugins;
+#[path = "sessions/profile100.rs"]
+mod profile100;
 #[path = "sessions/quarantine.rs"]
 mod quarantine;
 #[path = "sessions/queue_outcomes.rs"]

@@ -101,6 +101,8 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
         defaults: Vec::new(),
         version: "0".to_owned(),
         plugin_dirs: vec![dir.as_os_str().as_encoded_bytes().to_vec()],
+        module_dirs: Vec::new(),
+        named_config: None,
         size_threshold: 10_000,
     };
     let spool = Rc::new(Spool {
@@ -108,7 +110,7 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
         threshold: 10_000,
         ..Spool::default()
     });
-    let host = camelpost::perl::start(settings, spool, &[])?;
+    let host = camelpost::perl::start(settings, spool)?;
     for number in 0..PLUGINS {
         let name = format!("plugin_{number}");
         std::fs::write(dir.join(&name), PLUGIN)?;

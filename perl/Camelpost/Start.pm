@@ -22,6 +22,7 @@ my $modules = sub {
 # Takes the place of the sub that has found this file.
 @INC = ($modules, grep { !ref || $_ != \&Camelpost::_module } @INC);
 require Camelpost;
+require Camelpost::Notes;
 $Camelpost::modules = $modules;
 
 # A plugin's `use lib` puts its directory first, before the same plugin's `use Qpsmtpd::DSN`.

@@ -92,9 +92,15 @@ sub _is_compiled {
 
 sub _read_text {
     my $file = shift;
-    open my $handle, '<:raw', $file or die "could not open $file: $!\n";
-    local $/;
-    return scalar <$handle> // '';
+    if (!open my $handle, '<:raw', $file) {
+        my $why = "$!";
+        $why .= ' as user ' . (getpwuid $> // $>) if $!{EACCES};
+        die "could not open $file: $why\n";
+    }
+    else {
+        local $/;
+        return scalar <$handle> // '';
+    }
 }
 
 sub _line_directive {

@@ -7,6 +7,7 @@ package Qpsmtpd::PluginLoader;
 
 use strict;
 use warnings;
+use Errno ();
 use Qpsmtpd::Constants;
 use Qpsmtpd::Plugin;
 
@@ -44,9 +45,16 @@ sub plugin_name {
 sub plugin_file {
     my ($name, @dirs) = @_;
     (my $base = $name) =~ s/:[0-9]+$//;
+    my $closed;
     for my $dir (@dirs) {
         my $file = $dir =~ s{/+\z}{}r . "/$base";
         return $file if -f $file;
+        $closed //= $file if $!{EACCES};
+    }
+    if (defined $closed) {
+        my $user = getpwuid $> // $>;
+        die "plugin $name: permission denied as user $user: $closed "
+          . "(let that user enter each directory on the way there, or name another one in plugin_dirs)\n";
     }
     my $searched = @dirs ? join ', ', @dirs : 'none (see plugin_dirs)';
     if (grep { !m{^/} } @dirs) {
@@ -113,8 +121,8 @@ sub _load_module {
 # Messages
 #
 
-# Debian calls the package of Foo::Bar libfoo-bar-perl. These are called otherwise,
-# come inside another distribution, or are not packaged (undef):
+# Debian calls the package of Foo::Bar libfoo-bar-perl, if there is one. These are
+# called otherwise, come inside another distribution, or are not packaged (undef):
 # module prefix => [Debian package, CPAN name].
 my %distribution = (
     'Apache2'              => ['libapache2-mod-perl2',       'mod_perl2'],
@@ -157,13 +165,28 @@ sub _by_rule {
     return $package;
 }
 
-# For a module: Debian's package (undef where there is none) and the CPAN name.
+# For a module: Debian's package (undef where none is known), the CPAN name, and
+# whether it is known that there is none.
 sub distribution {
     my $module = shift;
     for (my $prefix = $module ; ; $prefix =~ s/::\w+$// or last) {
-        return @{$distribution{$prefix}} if $distribution{$prefix};
+        my $found = $distribution{$prefix} or next;
+        return (@$found, !defined $found->[0]);
     }
-    return (_by_rule($module), $module);
+    my $package = _by_rule($module);
+    return (_is_package($package) ? $package : undef, $module, '');
+}
+
+# Whether this machine's package manager knows a package by that name.
+sub _is_package {
+    my $name = shift;
+    my ($apt) = grep { -x } '/usr/bin/apt-cache' or return;
+    local ($?, $!);
+    local $SIG{CHLD} = 'DEFAULT';
+    open my $names, '-|', $apt, 'pkgnames', $name or return;
+    my $found = grep { $_ eq "$name\n" } <$names>;
+    close $names;
+    return $found;
 }
 
 # A missing module is named with where to get it; every other message is perl's
@@ -181,9 +204,10 @@ sub explain {
     my ($plugin_place) = grep { !/^\(eval/ && index($_, __FILE__) != 0 } reverse @places;
     $place .= ", loaded from $plugin_place"
       if defined $plugin_place && index($place, $plugin_place) < 0;
-    my ($package, $cpan) = distribution($module);
-    my $debian = defined $package ? "Debian package $package" : 'not packaged by Debian';
-    return "the Perl module $module is missing ($debian; on CPAN: $cpan), needed at $place\n";
+    my ($package, $cpan, $unpackaged) = distribution($module);
+    my $debian = defined $package ? "Debian package $package; " : $unpackaged ? 'not packaged by Debian; ' : '';
+    my $searched = join ' ', grep { !ref } @INC;
+    return "the Perl module $module is missing (${debian}on CPAN: $cpan), needed at $place (\@INC contains: $searched)\n";
 }
 
 1;

@@ -88,10 +88,11 @@ impl ServiceArgs {
 }
 
 /// What the original's daemons get. They end their sessions at once when they are told to stop, and
-/// their start scripts wait for it.
+/// their start scripts wait for it: Debian's kills after four seconds, of which the sessions' last words
+/// may take one.
 pub fn classic(ports_named: bool) -> ServiceSettings {
     ServiceSettings {
-        drain: Duration::from_secs(5),
+        drain: Duration::from_secs(2),
         upgrade: Duration::from_secs(UPGRADE.into()),
         max_rate: None,
         log_pid: LogPid::Session,

@@ -10,8 +10,6 @@ use super::read::Entry;
 use super::value::digits;
 
 const FILE: &str = "plugin_settings";
-/// Seconds that a plugin's call may take where no line says otherwise.
-const DEFAULT_TIMEOUT: u32 = 120;
 /// A limit of more than a month is none.
 const MAX_TIMEOUT: u64 = 3_000_000;
 const MAX_FAILURES: u64 = 1_000_000;
@@ -33,8 +31,8 @@ pub enum OnError {
 /// What holds for one plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PluginSetting {
-    /// Seconds; 0: any time.
-    pub timeout: u32,
+    /// Seconds; 0: any time. `None`: what is usual for the hook.
+    pub timeout: Option<u32>,
     /// `None`: a plugin that dies is skipped, one that takes too long defers.
     pub on_error: Option<OnError>,
     /// A worker in which it ran serves no other session.
@@ -94,8 +92,7 @@ impl PluginSettings {
         let on_error = |given: &Given| given.on_error.as_ref().map(|(value, _)| *value);
         let quarantine = |given: &Given| given.quarantine.as_ref().map(|(value, _)| *value);
         PluginSetting {
-            timeout: value(|given| given.timeout.as_ref().map(|(value, _)| *value))
-                .unwrap_or(DEFAULT_TIMEOUT),
+            timeout: value(|given| given.timeout.as_ref().map(|(value, _)| *value)),
             on_error: own.and_then(on_error).or_else(|| on_error(&self.all)),
             isolate: self.all.isolate.is_some() || own.is_some_and(|own| own.isolate.is_some()),
             keep: self.all.keep.is_some() || own.is_some_and(|own| own.keep.is_some()),

@@ -1,5 +1,6 @@
 //! What a plugin answers: qpsmtpd's return codes with their numbers, and the values after them.
 
+use super::Arg;
 use crate::mail::Foreign;
 
 /// A return code of `Qpsmtpd::Constants`.
@@ -128,6 +129,9 @@ pub struct Verdict {
     /// The same values for who can take them as they were returned, where there is a reference among
     /// them.
     pub returned: Option<Box<dyn Foreign>>,
+    /// What has become of the hash of parameters that mail_pre and rcpt_pre get: names and values in
+    /// turns, where a plugin had it in its hands.
+    pub parameters: Option<Vec<Arg>>,
 }
 
 impl Verdict {
@@ -137,6 +141,7 @@ impl Verdict {
             values: Vec::new(),
             parser: None,
             returned: None,
+            parameters: None,
         }
     }
 
@@ -152,6 +157,7 @@ impl Verdict {
             values: vec![Some(text.into())],
             parser: None,
             returned: None,
+            parameters: None,
         }
     }
 

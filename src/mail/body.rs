@@ -141,6 +141,22 @@ impl Body {
         self.start
     }
 
+    /// The bytes that were there when the header ended.
+    pub fn header_size(&self) -> Option<u64> {
+        self.header_size
+    }
+
+    /// The body begins at another position.
+    pub fn set_start(&mut self, start: Option<u64>) {
+        self.start = start;
+    }
+
+    /// The next line is read at another position.
+    pub fn set_position(&mut self, position: u64) {
+        self.reset_position();
+        self.position = position;
+    }
+
     /// Bytes after the header. 0 where there is no header, as the original counts.
     pub fn body_size(&self) -> u64 {
         match self.header_size {

@@ -95,6 +95,17 @@ impl Notes {
         drop(old);
     }
 
+    pub fn remove(&self, key: &[u8]) -> Option<Note> {
+        self.map.borrow().borrow_mut().remove(key)
+    }
+
+    /// Another owner of the same notes.
+    pub fn handle(&self) -> Notes {
+        Notes {
+            map: RefCell::new(self.map.borrow().clone()),
+        }
+    }
+
     pub fn is_true(&self, key: &[u8]) -> bool {
         self.map
             .borrow()

@@ -209,6 +209,7 @@ impl Worker {
         let worker = Worker::with_stage(self.loaded.clone(), link, stage, self.rdns)?;
         let worker = Rc::new(worker.for_one());
         let transport = worker.pump.run(async { Transport::new(socket) })?;
+        transport.depend_on(worker.link.clone());
         let place = worker.place(session.id, session.number, session.environment());
         let session = session.moved(transport, &worker.loaded, &worker.pump, place);
         let port = Rc::new(SessionPort(Rc::downgrade(&session)));

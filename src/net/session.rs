@@ -23,6 +23,7 @@ use crate::perl::host::Host;
 use crate::perl::turn::Belongings;
 use crate::perl::{Chain, Dropped, Progress, Sv, any_dropped, release_dropped, stdio};
 use crate::plugin::Loaded as Natives;
+use crate::server::STOPPING;
 use crate::session::{ReadEvent, State};
 use crate::watch;
 
@@ -361,7 +362,15 @@ impl Session {
     /// Appends what the client sends to the session's input.
     pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
         if !self.taken.get() {
-            return self.transport.read(&self.state.input, timeout).await;
+            let state = &self.state;
+            let promptly = state.in_message.get();
+            return self.transport.read(&state.input, timeout, promptly).await;
+        }
+        if self.transport.is_lost() {
+            self.transport.queue_bytes(STOPPING.as_bytes());
+            self.flush().await;
+            self.transport.set_gone();
+            return ReadEvent::Eof;
         }
         let read = self
             .perl(move |session| session.host.read_client(timeout))

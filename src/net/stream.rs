@@ -82,6 +82,15 @@ impl End {
         }
     }
 
+    /// What has come, and what comes next, is acknowledged at once. The kernel goes back to its own way
+    /// after a while, so this is said again and again.
+    pub fn acknowledge(&self) {
+        if self.is_socket {
+            // One that is no TCP socket has no such option.
+            let _ = rustix::net::sockopt::set_tcp_quickack(self.descriptor(), true);
+        }
+    }
+
     /// Appends what is there, as far as there is room; 0 at the end of the stream.
     pub fn read_into(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         let room = rustix::buffer::spare_capacity(buffer);

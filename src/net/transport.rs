@@ -11,6 +11,7 @@ use tokio::io::Interest;
 
 use super::stream::End;
 use crate::perl::{Sv, stdio};
+use crate::server::{AsyncLink, STOPPING};
 use crate::session::ReadEvent;
 use crate::smtp::{InputBuffer, Reply};
 use crate::watch;
@@ -21,6 +22,8 @@ const SMALL_BLOCK: usize = 4 * 1024;
 const LARGE_BLOCK: usize = 128 * 1024;
 /// Bytes of replies for which a client keeps its room.
 const SMALL_OUT: usize = 256;
+/// How long a client may take for the last reply.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a reply that Perl code sends may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -32,6 +35,8 @@ pub struct Transport {
     /// The client is gone: nothing more is read or written.
     gone: Cell<bool>,
     block: Cell<usize>,
+    /// The worker's link: where it is lost, the client is told to go.
+    link: RefCell<Option<Rc<AsyncLink>>>,
 }
 
 impl Transport {
@@ -64,6 +69,29 @@ impl Transport {
             out: RefCell::default(),
             gone: Cell::new(false),
             block: Cell::new(SMALL_BLOCK),
+            link: RefCell::default(),
+        }
+    }
+
+    /// Lasts no longer than the link.
+    pub fn depend_on(&self, link: Rc<AsyncLink>) {
+        self.link.replace(Some(link));
+    }
+
+    /// Whether the client is to go.
+    pub fn is_lost(&self) -> bool {
+        self.link
+            .borrow()
+            .as_ref()
+            .is_some_and(|link| link.is_lost())
+    }
+
+    /// Returns when the client is to go.
+    async fn lost(&self) {
+        let link = self.link.borrow().clone();
+        match link {
+            Some(link) => link.lost().await,
+            None => std::future::pending().await,
         }
     }
 
@@ -88,12 +116,29 @@ impl Transport {
         all
     }
 
-    /// Appends what the client sends to `input`.
-    pub async fn read(&self, input: &RefCell<InputBuffer>, timeout: Duration) -> ReadEvent {
+    /// Appends what the client sends to `input`. `promptly`: what has come is acknowledged at once, for
+    /// a client that waits for that before it sends the next small piece (Nagle's algorithm): else
+    /// the kernel waits for a reply to send it with, 40 ms, and nobody replies within a message.
+    pub async fn read(
+        &self,
+        input: &RefCell<InputBuffer>,
+        timeout: Duration,
+        promptly: bool,
+    ) -> ReadEvent {
         if self.gone.get() {
             return ReadEvent::Eof;
         }
-        let received = tokio::time::timeout(timeout, self.receive(input)).await;
+        let received = tokio::time::timeout(timeout, self.receive(input, promptly));
+        let received = tokio::select! {
+            biased;
+            () = self.lost() => {
+                self.queue_bytes(STOPPING.as_bytes());
+                self.flush(LAST_WORDS).await;
+                self.set_gone();
+                return ReadEvent::Eof;
+            }
+            received = received => received,
+        };
         match received {
             Ok(Ok(0) | Err(_)) => {
                 // The client may have closed its side only: replies still reach it.
@@ -104,8 +149,11 @@ impl Transport {
         }
     }
 
-    async fn receive(&self, input: &RefCell<InputBuffer>) -> io::Result<usize> {
+    async fn receive(&self, input: &RefCell<InputBuffer>, promptly: bool) -> io::Result<usize> {
         let attempt = |end: &End| {
+            if promptly {
+                end.acknowledge();
+            }
             let mut input = input.borrow_mut();
             let tail = input.tail();
             let asked = self.block.get();

@@ -151,6 +151,8 @@ impl Worker {
                     Some(Given::ChildEnded) => self.bury().await,
                     None => more = false,
                 },
+                // Others may be told to stop before their supervisor is gone.
+                () = self.link.keep(), if !more && !self.link.is_lost() && !sessions.is_empty() => {}
                 else => return,
             }
         }
@@ -184,7 +186,15 @@ impl Worker {
     /// The session that this process was forked for, to its end.
     pub async fn go_on(self: Rc<Self>, session: Rc<Session>, halted: Halted) {
         self.open.enter(&session);
-        let ended = self.converse(&session, halted).await;
+        let conversation = self.converse(&session, halted);
+        let kept = async {
+            self.link.keep().await;
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            ended = conversation => ended,
+            () = kept => return,
+        };
         self.open.leave(&session);
         self.end(session, ended).await;
     }
@@ -277,6 +287,7 @@ impl Worker {
         let settings = self.loaded.settings.clone();
         let state = Rc::new(State::new(settings, connection, Some(neighbours)));
         let transport = Transport::new(incoming.socket).ok()?;
+        transport.depend_on(self.link.clone());
         let session = Session::new(
             incoming.session,
             state,

@@ -88,6 +88,18 @@ pub(super) fn to_sv(arg: &Arg) -> Sv {
     }
 }
 
+/// A value as it was given, a reference with its text.
+pub fn as_given(value: Sv) -> Result<Arg, Unwind> {
+    Ok(match value.is_defined() {
+        true if value.is_ref() => {
+            let text = stringify(&value)?;
+            Arg::Object(Box::new(PerlValue(value)), text)
+        }
+        true => Arg::Bytes(value.to_bytes()),
+        false => Arg::Undef,
+    })
+}
+
 /// A value that Perl code passes to a hook.
 pub fn to_arg(value: &Sv) -> Arg {
     if let Some(address) = object::shown(value) {

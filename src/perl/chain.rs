@@ -4,8 +4,8 @@
 
 use std::rc::Rc;
 
-use super::answer::{code_sv, error_text, to_arg, to_code, to_sv, to_verdict, values_of};
-use super::call::{Unwind, call_hook};
+use super::answer::{as_given, code_sv, error_text, to_arg, to_code, to_sv, to_verdict, values_of};
+use super::call::{Unwind, Want, call_function, call_hook};
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::object;
@@ -91,7 +91,7 @@ impl Host {
                 .entry(&mut chain, last)
                 .map(|entry| entry.name.to_bytes());
             if self.weigh(&mut chain, &name.unwrap_or_default(), verdict)? {
-                return Ok(Progress::Finished(chain.verdict));
+                return finish(chain);
             }
         }
         while let Some(entry) = self.next_entry(&mut chain) {
@@ -114,7 +114,7 @@ impl Host {
                 break;
             }
         }
-        Ok(Progress::Finished(chain.verdict))
+        finish(chain)
     }
 
     /// Calls one plugin; `None` where it died or returned undef, and is passed over.
@@ -352,6 +352,24 @@ impl Host {
         self.hook_list(hook)
             .is_some_and(|list| list.array_len() > 0)
     }
+}
+
+/// The end of a chain. Its plugins may have changed the parameters of MAIL or RCPT.
+fn finish(mut chain: Chain) -> Result<Progress, Unwind> {
+    let parameters = match (chain.call.hook, &chain.args) {
+        (Hook::MailPre | Hook::RcptPre, Some(args)) => args.get(1),
+        _ => None,
+    };
+    if let Some(hash) = parameters {
+        let pairs = call_function(
+            "Camelpost::parameters",
+            std::slice::from_ref(hash),
+            Want::List,
+        )?;
+        let pairs = pairs.into_iter().map(as_given).collect::<Result<_, _>>()?;
+        chain.verdict.parameters = Some(pairs);
+    }
+    Ok(Progress::Finished(chain.verdict))
 }
 
 /// A call is over; says whether it had to end. Then the process serves nobody else: what the

@@ -10,13 +10,24 @@ use super::port::{AuthFact, Port};
 use super::scripted::OwnSession;
 use super::sys;
 use super::value::Sv;
-use super::xs::{address_part, new_transaction, set_address_part, transaction_parts as parts};
+use super::xs::{
+    address_part, connection_part, header_object, new_transaction, notes, set_address_part,
+    set_connection_part, set_header, transaction_parts as parts,
+};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 
 const RECIPIENTS: i32 = 0;
 const BODY_FILE: i32 = 1;
 const BODY_ARRAY: i32 = 2;
 const FILENAME: i32 = 3;
+const SENDER: i32 = 4;
+const HEADER: i32 = 5;
+const NOTES: i32 = 6;
+const BODY_SIZE: i32 = 7;
+const BODY_START: i32 = 8;
+const POSITION: i32 = 9;
+const HEADER_SIZE: i32 = 10;
+const STARTED: i32 = 11;
 
 pub const TRANSACTION: &[(&str, i32)] = &[
     ("_recipients", RECIPIENTS),
@@ -24,28 +35,73 @@ pub const TRANSACTION: &[(&str, i32)] = &[
     ("_body_file", BODY_FILE),
     ("_body_array", BODY_ARRAY),
     ("_filename", FILENAME),
+    ("_sender", SENDER),
+    ("_header", HEADER),
+    ("_notes", NOTES),
+    ("_body_size", BODY_SIZE),
+    ("_body_start", BODY_START),
+    ("_body_current_pos", POSITION),
+    ("_header_size", HEADER_SIZE),
+    ("started", STARTED),
 ];
 
 /// Keys of an address.
-const USER: i32 = 8;
-const HOST: i32 = 9;
+const USER: i32 = 24;
+const HOST: i32 = 25;
 
 pub const ADDRESS: &[(&str, i32)] = &[("_user", USER), ("_host", HOST)];
 
+/// Keys of a connection: from here on its fields, in their order, and its notes.
+const FIELD: i32 = 32;
+const CONNECTION_NOTES: i32 = 47;
+
+pub const CONNECTION: &[(&str, i32)] = &[
+    ("_remote_ip", FIELD),
+    ("_remote_host", FIELD + 1),
+    ("_remote_info", FIELD + 2),
+    ("_local_ip", FIELD + 3),
+    ("_hello", FIELD + 4),
+    ("_hello_host", FIELD + 5),
+    ("_remote_port", FIELD + 6),
+    ("_local_port", FIELD + 7),
+    ("_relay_client", FIELD + 8),
+    ("_notes", CONNECTION_NOTES),
+];
+
 /// From here on keys are those of a session's object.
-const SESSION: i32 = 16;
-const CONNECTION: i32 = 16;
-const CURRENT_TRANSACTION: i32 = 17;
-const AUTHENTICATED: i32 = 18;
-const AUTH_USER: i32 = 19;
-const AUTH_MECHANISM: i32 = 20;
-const AUTH: i32 = 21;
-const TICKET: i32 = 22;
-const COUNTER: i32 = 23;
-const CLIENT: i32 = 24;
+const SESSION: i32 = 48;
+const CURRENT_CONNECTION: i32 = 48;
+const CURRENT_TRANSACTION: i32 = 49;
+const AUTHENTICATED: i32 = 50;
+const AUTH_USER: i32 = 51;
+const AUTH_MECHANISM: i32 = 52;
+const AUTH: i32 = 53;
+const TICKET: i32 = 54;
+const COUNTER: i32 = 55;
+const CLIENT: i32 = 56;
+
+/// Whose key an index is.
+enum Of {
+    Transaction,
+    Address,
+    Connection,
+    Session,
+}
+
+fn owner(index: i32) -> Of {
+    if index < USER {
+        Of::Transaction
+    } else if index < FIELD {
+        Of::Address
+    } else if index < SESSION {
+        Of::Connection
+    } else {
+        Of::Session
+    }
+}
 
 const SESSION_KEYS: &[(&str, i32)] = &[
-    ("_connection", CONNECTION),
+    ("_connection", CURRENT_CONNECTION),
     ("_transaction", CURRENT_TRANSACTION),
     ("_auth", AUTHENTICATED),
     ("_auth_user", AUTH_USER),
@@ -97,31 +153,54 @@ fn state<T>(data: *mut c_void) -> Rc<T> {
 /// Called when such a key is read.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_key_get(index: i32, data: *mut c_void) -> *mut sys::cp_sv {
-    if index >= SESSION {
-        let key = state::<KeyOf>(data);
-        let value = key
-            .port()
-            .and_then(|port| session_value(index, &key, &*port));
-        return value.unwrap_or_else(Sv::undef).into_raw();
-    }
-    if let USER | HOST = index {
-        return address_part(&state::<EnvelopeAddress>(data), index == USER).into_raw();
-    }
-    let transaction = state::<Transaction>(data);
-    let value = match index {
-        RECIPIENTS => Some(Sv::array_of(parts::recipients(&transaction))),
-        BODY_FILE => parts::body_handle(&transaction),
-        BODY_ARRAY => parts::body_lines(&transaction),
-        FILENAME => parts::body_path(&transaction),
-        _ => None,
+    let value = match owner(index) {
+        Of::Session => {
+            let key = state::<KeyOf>(data);
+            key.port()
+                .and_then(|port| session_value(index, &key, &*port))
+        }
+        Of::Address => {
+            let address = state::<EnvelopeAddress>(data);
+            Some(address_part(&address, index == USER))
+        }
+        Of::Connection => {
+            let connection = state::<Connection>(data);
+            match index {
+                CONNECTION_NOTES => notes::hash(&connection.notes),
+                _ => Some(connection_part(&connection, (index - FIELD) as usize)),
+            }
+        }
+        Of::Transaction => transaction_value(index, &state::<Transaction>(data)),
     };
     value.unwrap_or_else(Sv::undef).into_raw()
+}
+
+fn transaction_value(index: i32, transaction: &Transaction) -> Option<Sv> {
+    let number = |number: u64| Sv::int(i64::try_from(number).unwrap_or(i64::MAX));
+    match index {
+        RECIPIENTS => Some(Sv::array_of(parts::recipients(transaction))),
+        BODY_FILE => parts::body_handle(transaction),
+        BODY_ARRAY => parts::body_lines(transaction),
+        FILENAME => parts::body_path(transaction),
+        SENDER => {
+            let sender = transaction.sender.borrow().clone();
+            sender.map(|sender| object::of(&sender))
+        }
+        HEADER => header_object(transaction).ok(),
+        NOTES => notes::hash(&transaction.notes),
+        BODY_SIZE => Some(number(transaction.body.borrow().size())),
+        BODY_START => transaction.body.borrow().start().map(number),
+        POSITION => Some(number(transaction.body.borrow().position())),
+        HEADER_SIZE => transaction.body.borrow().header_size().map(number),
+        STARTED => Some(Sv::int(transaction.start_time.get())),
+        _ => None,
+    }
 }
 
 fn session_value(index: i32, key: &KeyOf, port: &dyn Port) -> Option<Sv> {
     let text = |fact| port.auth(fact).map(|text| Sv::bytes(&text));
     match index {
-        CONNECTION => Some(object::of(&port.connection())),
+        CURRENT_CONNECTION => Some(object::of(&port.connection())),
         CURRENT_TRANSACTION => Some(object::of(&port.transaction())),
         AUTHENTICATED => port.authenticated().map(Sv::int),
         AUTH_USER => text(AuthFact::User),
@@ -149,29 +228,58 @@ fn auth_hash(key: &KeyOf) -> Sv {
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_key_set(index: i32, data: *mut c_void, value: *mut sys::cp_sv) {
     let value = Sv::share(value);
-    if index >= SESSION {
-        let key = state::<KeyOf>(data);
-        if let Some(port) = key.port() {
-            set_session_value(index, &*port, &value);
+    match owner(index) {
+        Of::Session => {
+            if let Some(port) = state::<KeyOf>(data).port() {
+                set_session_value(index, &*port, &value);
+            }
         }
-        return;
+        Of::Address => {
+            let address = state::<EnvelopeAddress>(data);
+            set_address_part(&address, index == USER, &value);
+        }
+        Of::Connection => {
+            let connection = state::<Connection>(data);
+            match index {
+                CONNECTION_NOTES => notes::replace(&connection.notes, &value),
+                // An exit on the way to a text is not lost: the glue remembers it.
+                _ => drop(set_connection_part(
+                    &connection,
+                    (index - FIELD) as usize,
+                    &value,
+                )),
+            }
+        }
+        Of::Transaction => set_transaction_value(index, &state::<Transaction>(data), &value),
     }
-    if let USER | HOST = index {
-        set_address_part(&state::<EnvelopeAddress>(data), index == USER, &value);
-        return;
-    }
-    let transaction = state::<Transaction>(data);
+}
+
+fn set_transaction_value(index: i32, transaction: &Transaction, value: &Sv) {
+    let number = || u64::try_from(value.as_int()).unwrap_or_default();
     match index {
         RECIPIENTS => {
             let list = (0..value.array_len()).filter_map(|i| value.array_get(i));
-            // An exit on the way to a text is not lost: the glue remembers it.
+            // As above, for an exit.
             let list = list.filter_map(|address| object::address(&address).ok().flatten());
             let old = transaction.recipients.replace(list.collect());
             drop(old);
         }
-        BODY_ARRAY => parts::replace_body(&transaction, &value),
-        // The file's name and handle follow from the body; what a plugin writes there is not
-        // kept, as nothing could be read from it.
+        BODY_ARRAY => parts::replace_body(transaction, value),
+        SENDER => {
+            let sender = object::address(value).ok().flatten();
+            let old = transaction.sender.replace(sender);
+            drop(old);
+        }
+        HEADER => set_header(transaction, value),
+        NOTES => notes::replace(&transaction.notes, value),
+        BODY_START => {
+            let start = value.is_defined().then(number);
+            transaction.body.borrow_mut().set_start(start);
+        }
+        POSITION => transaction.body.borrow_mut().set_position(number()),
+        STARTED => transaction.start_time.set(value.as_int()),
+        // The file's name and handle and the sizes follow from the body; what a plugin writes there
+        // is not kept, as nothing could be read from it.
         _ => {}
     }
 }
@@ -180,7 +288,7 @@ fn set_session_value(index: i32, port: &dyn Port, value: &Sv) {
     let text = value.is_defined().then(|| value.to_bytes());
     match index {
         // Undefined: the next look finds a new one, as the original makes it.
-        CONNECTION => match object::shown::<Connection>(value) {
+        CURRENT_CONNECTION => match object::shown::<Connection>(value) {
             Some(connection) => port.set_connection(connection),
             None if value.is_defined() => {}
             None => port.set_connection(Rc::new(Shown::new(Connection::default()))),
@@ -206,11 +314,10 @@ fn set_session_value(index: i32, port: &dyn Port, value: &Sv) {
 /// Called when such a key's element is freed.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_key_free(index: i32, data: *mut c_void) {
-    if index >= SESSION {
-        object::give_back::<KeyOf>(data);
-    } else if let USER | HOST = index {
-        object::give_back::<EnvelopeAddress>(data);
-    } else {
-        object::give_back::<Transaction>(data);
+    match owner(index) {
+        Of::Session => object::give_back::<KeyOf>(data),
+        Of::Address => object::give_back::<EnvelopeAddress>(data),
+        Of::Connection => object::give_back::<Connection>(data),
+        Of::Transaction => object::give_back::<Transaction>(data),
     }
 }

@@ -36,6 +36,7 @@ pub fn make(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String
     host.begin_site();
     host.methods.note(&["Qpsmtpd::TcpServer", "Qpsmtpd::SMTP"]);
     super::keys::bind_session_keys(&host.qp, None);
+    host.qp.hash_set(b"_continuation", Sv::undef());
     Ok(host)
 }
 

@@ -8,6 +8,7 @@ use super::call::{Unwind, Want, call_function};
 use super::scripted::OwnSession;
 use super::sys;
 use super::value::{PerlValue, Sv};
+use super::xs::{CONNECTION_FIELDS, notes, set_connection_part};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 use crate::smtp::Address;
 
@@ -28,9 +29,21 @@ pub trait Owned: Sized + 'static {
 impl Owned for Connection {
     const KIND: u16 = 1;
     const CLASS: &'static str = "Qpsmtpd::Connection";
+    const KEYS: &'static [(&'static str, i32)] = super::keys::CONNECTION;
 
-    fn stand_in(_: Option<&Sv>) -> Option<Connection> {
-        Some(Connection::default())
+    /// A copy of a connection's hash has what the connection had.
+    fn stand_in(hash: Option<&Sv>) -> Option<Connection> {
+        let connection = Connection::default();
+        for (index, (name, _)) in CONNECTION_FIELDS.iter().enumerate() {
+            let value = hash.and_then(|hash| hash.hash_get(&format!("_{name}")));
+            if let Some(value) = value.filter(Sv::is_defined) {
+                let _ = set_connection_part(&connection, index, &value);
+            }
+        }
+        if let Some(list) = hash.and_then(|hash| hash.hash_get("_notes")) {
+            notes::replace(&connection.notes, &list);
+        }
+        Some(connection)
     }
 }
 
@@ -198,6 +211,7 @@ extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
         Transaction::KIND => give_back::<Transaction>(data),
         EnvelopeAddress::KIND => give_back::<EnvelopeAddress>(data),
         OwnSession::KIND => give_back::<OwnSession>(data),
+        notes::Held::KIND => give_back::<notes::Held>(data),
         _ => {}
     }
 }

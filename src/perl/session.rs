@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::answer::as_given;
 use super::call::{Unwind, Want, call, call_function};
 use super::exchange;
 use super::host::Host;
@@ -84,18 +85,7 @@ impl Host {
             Err(Unwind::Died(error)) => return self.parser_died(verb, rest, &error),
             Err(exited) => return Err(exited),
         };
-        let mut parsed = Vec::with_capacity(values.len());
-        for value in values {
-            parsed.push(match value.is_defined() {
-                true if value.is_ref() => {
-                    let text = super::call::stringify(&value)?;
-                    Arg::Object(Box::new(PerlValue(value)), text)
-                }
-                true => Arg::Bytes(value.to_bytes()),
-                false => Arg::Undef,
-            });
-        }
-        Ok(parsed)
+        values.into_iter().map(as_given).collect()
     }
 
     /// A parser that dies has refused the line; what it died of is logged.

@@ -80,6 +80,16 @@ impl Guard {
     }
 }
 
+/// Seconds that a plugin's call may take where no line says otherwise. A client waits ten minutes for
+/// the reply to its message (RFC 5321 section 4.5.3.2.6), and what a backend has taken meanwhile comes
+/// twice if it is not waited for.
+fn usual_limit(hook: Hook) -> u32 {
+    match hook {
+        Hook::Queue => 600,
+        _ => 120,
+    }
+}
+
 /// Why a native plugin has given no verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unanswered {
@@ -283,7 +293,10 @@ impl Guards {
         let guard = Rc::new(Guard {
             spot: Spot::new(
                 place,
-                setting.timeout.saturating_mul(1000),
+                setting
+                    .timeout
+                    .unwrap_or(usual_limit(hook))
+                    .saturating_mul(1000),
                 setting.quarantine.is_some(),
             ),
             on_error: setting.on_error,
@@ -364,6 +377,19 @@ mod tests {
             Verdict::new(Code::Ok)
         };
         assert_eq!(run(&guard(0), slow).unwrap().code, Code::Ok);
+    }
+
+    #[test]
+    fn a_queue_hook_may_take_as_long_as_a_client_waits_for_its_reply() {
+        let limit = |settings: &str, hook| {
+            let guard = guards(settings).of(b"a", hook, false);
+            guard.limit().map(|limit| limit.as_secs())
+        };
+        assert_eq!(limit("", Hook::Queue), Some(600));
+        assert_eq!(limit("", Hook::QueuePre), Some(120));
+        assert_eq!(limit("", Hook::DataPost), Some(120));
+        assert_eq!(limit("* timeout 5\n", Hook::Queue), Some(5));
+        assert_eq!(limit("* timeout 0\n", Hook::Queue), None);
     }
 
     #[test]

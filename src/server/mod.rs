@@ -50,7 +50,7 @@ pub use start::{
     ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
     serve,
 };
-pub use supervisor::MemoryLimits;
+pub use supervisor::{MemoryLimits, STOPPING};
 pub use worker::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 

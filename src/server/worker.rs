@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromWorker, ToWorker};
@@ -103,6 +103,8 @@ impl WorkerLink {
             buffer: RefCell::new(vec![0; MAX_MESSAGE]),
             given: RefCell::default(),
             stop: Cell::new(false),
+            lost: Cell::new(false),
+            losing: Notify::new(),
             long: Cell::new(None),
             answers: RefCell::default(),
         })
@@ -117,6 +119,10 @@ pub struct AsyncLink {
     buffer: RefCell<Vec<u8>>,
     given: RefCell<VecDeque<Given>>,
     stop: Cell<bool>,
+    /// Whether the supervisor is gone, or does not say what can be understood.
+    lost: Cell<bool>,
+    /// Called when that is found.
+    losing: Notify,
     /// The hooks that run long, a bit for each, where this worker may have several sessions.
     long: Cell<Option<u64>>,
     /// Sessions that have asked for a process of their own.
@@ -148,6 +154,27 @@ impl AsyncLink {
         while !self.stop.get() {
             self.receive().await;
         }
+    }
+
+    /// Sees to the link while nobody is in `next`, and returns when the supervisor is gone.
+    pub async fn keep(&self) {
+        while !self.lost.get() {
+            self.receive().await;
+        }
+    }
+
+    /// Returns when the supervisor is gone, which somebody in `next` or `keep` finds: nobody would
+    /// end the sessions that are open, or count them.
+    pub async fn lost(&self) {
+        let told = self.losing.notified();
+        if !self.lost.get() {
+            told.await;
+        }
+    }
+
+    /// Whether the supervisor is known to be gone.
+    pub fn is_lost(&self) -> bool {
+        self.lost.get()
     }
 
     /// Whether this worker may have several sessions at a time.
@@ -230,7 +257,7 @@ impl AsyncLink {
     /// Waits until there is something to read and takes at most one message.
     async fn receive(&self) {
         let Ok(mut ready) = self.channel.readable().await else {
-            self.stop.set(true);
+            self.cut_off();
             return;
         };
         let mut buffer = self.buffer.borrow_mut();
@@ -299,6 +326,8 @@ impl AsyncLink {
     fn cut_off(&self) {
         self.stop.set(true);
         self.answers.borrow_mut().clear();
+        self.lost.set(true);
+        self.losing.notify_waiters();
     }
 }
 

@@ -84,7 +84,10 @@ impl Session {
             ..Incoming::default()
         };
         self.log_size(&message).await;
-        if !self.receive(&mut message).await? {
+        self.state.in_message.set(true);
+        let received = self.receive(&mut message).await;
+        self.state.in_message.set(false);
+        if !received? {
             self.say(451, "Incomplete DATA").await;
             self.reset_transaction().await;
             return Ok(());

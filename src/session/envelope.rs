@@ -8,8 +8,8 @@ use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{EnvelopeAddress, Note, Shown};
 use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
 
-/// An undefined path is that of a command without arguments.
-type Path = (Option<Vec<u8>>, Vec<Parameter>);
+/// A path, undefined where a command has no arguments, and names and values of parameters in turns.
+type Path = (Option<Vec<u8>>, Vec<Arg>);
 
 impl Session {
     pub async fn mail(&self, rest: Option<&[u8]>) -> Flow {
@@ -225,8 +225,13 @@ impl Session {
     /// Whether the client says (SIZE of RFC 1870) that the message will exceed `databytes`. It counts a
     /// CR in each line, which a message is taken without, and a line may hold nothing else: only what
     /// is too big without half of it is too big for sure.
-    async fn is_too_big(&self, params: &[Parameter]) -> bool {
-        let Some((_, Some(size))) = params.iter().find(|(name, _)| name == b"size") else {
+    async fn is_too_big(&self, params: &[Arg]) -> bool {
+        let mut params = params.chunks(2);
+        let size = params.find_map(|pair| match pair {
+            [name, value] if name.text() == Some(b"size") => value.text(),
+            _ => None,
+        });
+        let Some(size) = size else {
             return false;
         };
         if size.is_empty() || !size.iter().all(u8::is_ascii_digit) {
@@ -248,8 +253,15 @@ fn chosen(verdict: &Verdict, args: &[Arg]) -> Path {
         Code::Ok => verdict.values.first().cloned().flatten(),
         _ => first_bytes(args).map(<[u8]>::to_vec),
     };
-    let params = match args.get(1) {
-        Some(Arg::Hash(params)) => params.clone(),
+    let params = match (&verdict.parameters, args.get(1)) {
+        (Some(params), _) => params.clone(),
+        (None, Some(Arg::Hash(params))) => {
+            let pair = |(name, value): &Parameter| {
+                let value = value.clone().map_or(Arg::Undef, Arg::Bytes);
+                [Arg::Bytes(name.clone()), value]
+            };
+            params.iter().flat_map(pair).collect()
+        }
         _ => Vec::new(),
     };
     (path, params)
@@ -275,13 +287,10 @@ pub(super) fn accepted(values: Vec<Arg>) -> Result<Vec<Arg>, Vec<u8>> {
     Err(reason.unwrap_or(b"Syntax error in command").to_vec())
 }
 
-fn address_args(address: Address, params: Vec<Parameter>) -> Vec<Arg> {
+fn address_args(address: Address, params: Vec<Arg>) -> Vec<Arg> {
     let address = Rc::new(Shown::new(EnvelopeAddress::new(address)));
     let mut args = vec![Arg::Address(address)];
-    for (name, value) in params {
-        args.push(Arg::Bytes(name));
-        args.push(value.map_or(Arg::Undef, Arg::Bytes));
-    }
+    args.extend(params);
     args
 }
 

@@ -66,6 +66,8 @@ pub struct State {
     pub version_hidden: Cell<bool>,
     /// How long to wait for the client, once the session has asked the configuration.
     pub timeout: Cell<Option<Duration>>,
+    /// A message is being read: the client may wait for each piece of it to be acknowledged.
+    pub in_message: Cell<bool>,
     /// How many commands were dispatched (`command_counter`).
     pub commands: Cell<u64>,
     /// Set once disconnect has run: no further hook of the session runs twice.
@@ -102,6 +104,7 @@ impl State {
             auth_offered: Cell::default(),
             version_hidden: Cell::default(),
             timeout: Cell::default(),
+            in_message: Cell::default(),
             commands: Cell::default(),
             disconnected: Cell::default(),
             command_failed: Cell::default(),

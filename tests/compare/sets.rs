@@ -7,6 +7,7 @@ macro_rules! each_set {
         $macro! {
             addresses
             angle_brackets
+            as_returned
             auth
             auth_checkpassword
             auth_cvm
@@ -26,6 +27,7 @@ macro_rules! each_set {
             bogus_bounce_log
             bogus_bounce_reject
             bogus_bounce_softly
+            cdb_map
             chain_changes
             check_wrappers
             chunks
@@ -126,17 +128,19 @@ macro_rules! each_set {
             no_queue
             notes_of_register
             objects
-            package_plugin_accessor
             old_names
             old_names_of_messages
             order_of_loading
             p0f
             p0f_unreachable
             p0f_version_2
+            package_plugin_accessor
             parse_auth
             parse_hooks
             peers
             pipelining
+            positions
+            positions_spooled
             postfix_queue
             postfix_queue_by_environment
             postfix_queue_debian
@@ -190,6 +194,7 @@ macro_rules! each_set {
             spf_refuses_nearly_all
             stunnel
             stunnel_off
+            surroundings
             timeouts
             tls
             tls_465

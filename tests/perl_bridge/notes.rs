@@ -11,6 +11,7 @@ cases![
     notes_are_shared_with_rust,
     notes_are_apart_by_object,
     the_recipients_key_is_read_and_assigned,
+    the_keys_of_a_connection_and_of_a_transaction_are_read_and_assigned,
     the_body_array_key_is_read_and_assigned,
     the_keys_of_the_spool_file_are_read,
     a_replaced_notes_destructor_may_set_notes,
@@ -113,7 +114,7 @@ fn the_recipients_key_is_read_and_assigned(bridge: &Bridge) {
         join ' ', @before, '-', $t->recipients"#;
     assert_eq!(
         bridge.perl(text),
-        "<a@b.example> <a@b.example> - <c@d.example> <e@f.example>"
+        "<a@b.example> <a@b.example> - <c@d.example> <e@f.example> no address"
     );
     let odd = r#"
         my $t = $qp->transaction;
@@ -121,7 +122,8 @@ fn the_recipients_key_is_read_and_assigned(bridge: &Bridge) {
         tie my @tied, 'Odd';
         eval { $t->{_recipients} = $_ } for \@tied, undef, 5, {}, sub { 1 }, [undef, [], \1];
         scalar $t->recipients"#;
-    assert_eq!(bridge.perl(odd), "0");
+    // What is defined stands for an address by its text.
+    assert_eq!(bridge.perl(odd), "2");
 }
 
 fn the_body_array_key_is_read_and_assigned(bridge: &Bridge) {
@@ -130,6 +132,7 @@ fn the_body_array_key_is_read_and_assigned(bridge: &Bridge) {
         $t->body_write("one\ntwo\n");
         my $lines = @{$t->{_body_array}};
         $t->{_body_array} = ["three\n", "four\n", "five\n"];
+        $t->{_body_current_pos} = 0;
         join ' ', $lines, $t->data_size, map { chomp; $_ } map { $t->body_getline } 1 .. 3"#;
     assert_eq!(bridge.perl(text), "2 16 three four five");
 }
@@ -157,4 +160,27 @@ fn a_replaced_notes_destructor_may_set_notes(bridge: &Bridge) {
         $qp->connection->notes(n => 'new');
         join ' ', map { $qp->connection->notes($_) } qw(n other)"#;
     assert_eq!(bridge.perl(text), "late test.example");
+}
+
+fn the_keys_of_a_connection_and_of_a_transaction_are_read_and_assigned(bridge: &Bridge) {
+    let text = r#"
+        my $c = $qp->connection;
+        $c->remote_ip('192.0.2.1'); $c->hello_host('there'); $c->notes(known => [1, 2]);
+        my @seen = (@$c{qw(_remote_ip _hello_host)}, $c->{_notes}{known}[1], exists $c->{_notes}{other} ? 1 : 0);
+        $c->{_remote_ip} = '192.0.2.2'; $c->{_relay_client} = 1; $c->{_notes}{other} = 'new';
+        push @seen, $c->remote_ip, $c->relay_client, $c->notes('other'), join ',', sort keys %{$c->{_notes}};
+        delete $c->{_notes}{known}; $c->{_notes} = { %{$c->{_notes}}, more => 5 };
+        push @seen, join ',', sort keys %{$c->{_notes}};
+        my $t = $qp->transaction;
+        $t->sender(address('<a@b.example>')); $t->notes(n => 1);
+        push @seen, "$t->{_sender}", $t->{_notes}{n}, defined $t->{_header} ? 1 : 0;
+        $t->{_sender} = address('<c@d.example>');
+        $t->{_header} = Mail::Header->new(["A: b\n"]);
+        push @seen, $t->sender, ref $t->header, $t->{started} > 1e9 ? 1 : 0;
+        join ' ', @seen"#;
+    assert_eq!(
+        bridge.perl(text),
+        "192.0.2.1 there 2 0 192.0.2.2 1 new known,other more,other \
+         <a@b.example> 1 0 <c@d.example> Mail::Header 1"
+    );
 }

@@ -258,3 +258,30 @@ fn an_error_that_a_plugin_logs_is_in_the_log() {
         server.wait_for("broken twice");
     }
 }
+
+#[test]
+fn a_worker_whose_supervisor_is_gone_tells_its_clients_and_ends() {
+    let ended = |worker: &str| {
+        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
+        stat.map_or(true, |stat| stat.contains(") Z "))
+    };
+    let goodbye = "421 4.3.2 Service is shutting down, closing connection\r\n";
+    for told_to_stop in [false, true] {
+        let server = Server::start_with_one_worker(&[RUNNER, TAKER]);
+        let mut idle = server.connect();
+        let worker = idle.worker();
+        let mut sends = server.connect();
+        sends.expect("EHLO there", "250");
+        sends.expect("MAIL FROM:<a@example.org>", "250");
+        sends.expect("RCPT TO:<b@mx.example>", "250");
+        sends.expect("DATA", "354");
+        if told_to_stop {
+            server.stop();
+            server.wait_for("open sessions may go on");
+        }
+        server.kill();
+        assert_eq!(idle.rest(), goodbye);
+        assert_eq!(sends.rest(), goodbye);
+        until("the worker has ended", || ended(&worker));
+    }
+}

@@ -182,6 +182,12 @@ impl Server {
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     }
 
+    /// Ends the supervisor before it can do anything.
+    pub fn kill(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
     /// The process that has loaded the plugins.
     pub fn zygote(&self) -> rustix::process::Pid {
         let pid = self.child.id();

@@ -35,7 +35,7 @@ fn without_the_file_a_call_may_take_two_minutes() {
     let config = ConfigDir::new(vec![dir.path().to_path_buf()]);
     let settings = PluginSettings::load(&config, std::iter::empty()).unwrap();
     let setting = PluginSetting {
-        timeout: 120,
+        timeout: None,
         on_error: None,
         isolate: false,
         keep: false,
@@ -53,11 +53,14 @@ fn a_plugins_own_line_counts_more_than_that_for_all_in_any_order() {
     let rcpt_ok = settings.of(b"rcpt_ok");
     assert_eq!(
         (rcpt_ok.timeout, rcpt_ok.on_error),
-        (5, Some(OnError::Skip))
+        (Some(5), Some(OnError::Skip))
     );
     assert!(!rcpt_ok.isolate && settings.of(b"My::Own").isolate);
     let other = settings.of(b"native/x");
-    assert_eq!((other.timeout, other.on_error), (10, Some(OnError::Deny)));
+    assert_eq!(
+        (other.timeout, other.on_error),
+        (Some(10), Some(OnError::Deny))
+    );
 }
 
 #[test]
@@ -86,7 +89,7 @@ fn a_plugin_keeps_its_variables_where_its_own_line_or_that_for_all_says_so() {
 
 #[test]
 fn zero_is_any_time() {
-    assert_eq!(load("* timeout 0").unwrap().of(b"rcpt_ok").timeout, 0);
+    assert_eq!(load("* timeout 0").unwrap().of(b"rcpt_ok").timeout, Some(0));
 }
 
 #[test]

@@ -36,6 +36,7 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
                     Some(Given::ChildEnded) => {}
                     None => more = false,
                 },
+                () = link.keep(), if !more && !link.is_lost() && !sessions.is_empty() => {}
                 else => return Ok(()),
             }
         }
@@ -51,7 +52,7 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
 
 async fn whole(loaded: Loaded, link: Rc<AsyncLink>, incoming: Incoming, rdns: bool) {
     let id = incoming.session;
-    let session = serve(&loaded, incoming, rdns).await;
+    let session = serve(&loaded, link.clone(), incoming, rdns).await;
     // The supervisor hears of the end before the client does, as in the other worker.
     let reuse = !watch::is_worn() && session.is_some();
     link.done(id, SessionEnd { reuse });
@@ -62,11 +63,17 @@ async fn whole(loaded: Loaded, link: Rc<AsyncLink>, incoming: Incoming, rdns: bo
 
 /// One session to its end; what remains is to shut its socket down. `None` where it could not
 /// begin: then the socket is closed, and the client comes again.
-async fn serve(loaded: &Loaded, incoming: Incoming, rdns: bool) -> Option<Session> {
+async fn serve(
+    loaded: &Loaded,
+    link: Rc<AsyncLink>,
+    incoming: Incoming,
+    rdns: bool,
+) -> Option<Session> {
     let ids = (incoming.session, Some(incoming.number));
     let connection = worker::connection(&incoming);
     let arrival = worker::arrival(&incoming, rdns);
     let transport = Transport::new(incoming.socket).ok()?;
+    transport.depend_on(link);
     let session = session(loaded, ids, connection, transport, arrival);
     session.converse().await;
     Some(session)

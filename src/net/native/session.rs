@@ -42,8 +42,8 @@ impl Session {
         Ok(match step {
             Step::Read { timeout } => {
                 self.transport.flush(FLUSH_TIMEOUT).await;
-                let input = &self.state.input;
-                Answer::Read(self.transport.read(input, timeout).await)
+                let (input, promptly) = (&self.state.input, self.state.in_message.get());
+                Answer::Read(self.transport.read(input, timeout, promptly).await)
             }
             Step::Reply(reply) => {
                 self.transport.queue(&reply);

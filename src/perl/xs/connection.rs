@@ -5,6 +5,7 @@ use std::rc::Rc;
 
 use super::{Body, Frame, Raise};
 use crate::mail::{Connection, Note, Notes};
+use crate::perl::call::{Unwind, stringify};
 use crate::perl::object;
 use crate::perl::value::Sv;
 
@@ -13,31 +14,36 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Connection::_take", take),
     ("Qpsmtpd::Connection::reset", reset),
     ("Qpsmtpd::Connection::notes", notes),
-    ("Qpsmtpd::Connection::remote_ip", |f| {
-        text(f, "remote_ip", |c| &c.remote_ip)
-    }),
-    ("Qpsmtpd::Connection::remote_host", |f| {
-        text(f, "remote_host", |c| &c.remote_host)
-    }),
-    ("Qpsmtpd::Connection::remote_info", |f| {
-        text(f, "remote_info", |c| &c.remote_info)
-    }),
-    ("Qpsmtpd::Connection::local_ip", |f| {
-        text(f, "local_ip", |c| &c.local_ip)
-    }),
-    ("Qpsmtpd::Connection::hello", |f| {
-        text(f, "hello", |c| &c.hello)
-    }),
-    ("Qpsmtpd::Connection::hello_host", |f| {
-        text(f, "hello_host", |c| &c.hello_host)
-    }),
-    ("Qpsmtpd::Connection::remote_port", |f| {
-        number(f, "remote_port", |c| &c.remote_port)
-    }),
-    ("Qpsmtpd::Connection::local_port", |f| {
-        number(f, "local_port", |c| &c.local_port)
-    }),
-    ("Qpsmtpd::Connection::relay_client", relay_client),
+    ("Qpsmtpd::Connection::remote_ip", |f| access(f, 0)),
+    ("Qpsmtpd::Connection::remote_host", |f| access(f, 1)),
+    ("Qpsmtpd::Connection::remote_info", |f| access(f, 2)),
+    ("Qpsmtpd::Connection::local_ip", |f| access(f, 3)),
+    ("Qpsmtpd::Connection::hello", |f| access(f, 4)),
+    ("Qpsmtpd::Connection::hello_host", |f| access(f, 5)),
+    ("Qpsmtpd::Connection::remote_port", |f| access(f, 6)),
+    ("Qpsmtpd::Connection::local_port", |f| access(f, 7)),
+    ("Qpsmtpd::Connection::relay_client", |f| access(f, 8)),
+];
+
+/// How a field of a connection is kept.
+#[derive(Clone, Copy)]
+pub enum Kept {
+    Text(fn(&Connection) -> &RefCell<Option<Vec<u8>>>),
+    Number(fn(&Connection) -> &Cell<Option<i64>>),
+    Relay,
+}
+
+/// The fields by their names; plugins find them in the object's hash behind a `_`, too.
+pub const FIELDS: &[(&str, Kept)] = &[
+    ("remote_ip", Kept::Text(|c| &c.remote_ip)),
+    ("remote_host", Kept::Text(|c| &c.remote_host)),
+    ("remote_info", Kept::Text(|c| &c.remote_info)),
+    ("local_ip", Kept::Text(|c| &c.local_ip)),
+    ("hello", Kept::Text(|c| &c.hello)),
+    ("hello_host", Kept::Text(|c| &c.hello_host)),
+    ("remote_port", Kept::Number(|c| &c.remote_port)),
+    ("local_port", Kept::Number(|c| &c.local_port)),
+    (RELAY_CLIENT, Kept::Relay),
 ];
 
 fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
@@ -95,78 +101,97 @@ pub fn written(value: &Sv) -> (Option<Vec<u8>>, Option<Note>) {
     }
 }
 
-fn text(
-    frame: &mut Frame<'_>,
-    name: &'static str,
-    field: fn(&Connection) -> &RefCell<Option<Vec<u8>>>,
-) -> Result<(), Raise> {
+/// FIELD() or FIELD(VALUE).
+fn access(frame: &mut Frame<'_>, field: usize) -> Result<(), Raise> {
     let connection = frame.object::<Connection>(0)?;
-    let field = field(&connection);
     if frame.len() > 1 {
-        let value = frame.sv(1);
-        let (_, note) = written(&value);
-        // Another object's text is what it says of itself.
-        let bytes = frame.defined_bytes(1)?;
-        match note {
-            Some(note) => connection.faces.set(name, bytes.as_deref(), note),
-            None => connection.faces.clear(name),
-        }
-        field.replace(bytes);
+        set_part(&connection, field, &frame.sv(1))?;
     }
-    let bytes = field.borrow();
-    match connection.faces.get(name, bytes.as_deref()) {
-        Some(note) => frame.ret(Sv::from_note(&note)),
-        None => frame.ret_optional(bytes.as_deref()),
-    }
+    frame.ret(part(&connection, field));
     Ok(())
 }
 
-fn number(
-    frame: &mut Frame<'_>,
-    name: &'static str,
-    field: fn(&Connection) -> &Cell<Option<i64>>,
-) -> Result<(), Raise> {
-    let connection = frame.object::<Connection>(0)?;
-    let field = field(&connection);
-    let kept = |number: Option<i64>| number.map(|number| number.to_string().into_bytes());
-    if frame.len() > 1 {
-        let number = frame.is_defined(1).then(|| frame.int(1));
-        field.set(number);
-        match frame.sv(1).to_note() {
-            Note::Int(_) | Note::Undef => connection.faces.clear(name),
-            note => connection.faces.set(name, kept(number).as_deref(), note),
+/// A field as plugins have it.
+pub fn part(connection: &Connection, field: usize) -> Sv {
+    let Some((name, kept)) = FIELDS.get(field) else {
+        return Sv::undef();
+    };
+    let faces = &connection.faces;
+    match kept {
+        Kept::Text(field) => {
+            let bytes = field(connection).borrow();
+            match faces.get(name, bytes.as_deref()) {
+                Some(note) => Sv::from_note(&note),
+                None => Sv::optional(bytes.as_deref()),
+            }
+        }
+        Kept::Number(field) => {
+            let number = field(connection).get();
+            match faces.get(name, in_digits(number).as_deref()) {
+                Some(note) => Sv::from_note(&note),
+                None => number.map_or_else(Sv::undef, Sv::int),
+            }
+        }
+        Kept::Relay => {
+            let may = connection.relay_client.get();
+            let face = faces.get(name, Some(truth(may)));
+            match (face, connection.relay_client_said.get()) {
+                (Some(note), _) => Sv::from_note(&note),
+                (None, said) if may || said => Sv::int(may.into()),
+                (None, _) => Sv::undef(),
+            }
         }
     }
-    let number = field.get();
-    match connection.faces.get(name, kept(number).as_deref()) {
-        Some(note) => frame.ret(Sv::from_note(&note)),
-        None => frame.ret(number.map_or_else(Sv::undef, Sv::int)),
+}
+
+/// Puts a value of a plugin's into a field.
+pub fn set_part(connection: &Connection, field: usize, value: &Sv) -> Result<(), Unwind> {
+    let Some((name, kept)) = FIELDS.get(field) else {
+        return Ok(());
+    };
+    match kept {
+        Kept::Text(field) => {
+            let (_, note) = written(value);
+            // Another object's text is what it says of itself.
+            let bytes = match value.is_defined() {
+                true => Some(stringify(value)?),
+                false => None,
+            };
+            match note {
+                Some(note) => connection.faces.set(name, bytes.as_deref(), note),
+                None => connection.faces.clear(name),
+            }
+            field(connection).replace(bytes);
+        }
+        Kept::Number(field) => {
+            let number = value.is_defined().then(|| value.as_int());
+            field(connection).set(number);
+            match value.to_note() {
+                Note::Int(_) | Note::Undef => connection.faces.clear(name),
+                note => connection
+                    .faces
+                    .set(name, in_digits(number).as_deref(), note),
+            }
+        }
+        Kept::Relay => {
+            let may = value.is_ref() || !matches!(&value.to_bytes()[..], b"" | b"0");
+            connection.relay_client.set(may);
+            connection.relay_client_said.set(true);
+            connection
+                .faces
+                .set(name, Some(truth(may)), value.to_note());
+        }
     }
     Ok(())
 }
 
 const RELAY_CLIENT: &str = "relay_client";
 
-fn relay_client(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let connection = frame.object::<Connection>(0)?;
-    if frame.len() > 1 {
-        let may = frame.is_true(1);
-        connection.relay_client.set(may);
-        connection.relay_client_said.set(true);
-        let note = frame.sv(1).to_note();
-        connection.faces.set(RELAY_CLIENT, Some(kept(may)), note);
-    }
-    let may = connection.relay_client.get();
-    let face = connection.faces.get(RELAY_CLIENT, Some(kept(may)));
-    frame.ret(match (face, connection.relay_client_said.get()) {
-        (Some(note), _) => Sv::from_note(&note),
-        (None, said) if may || said => Sv::int(may.into()),
-        (None, _) => Sv::undef(),
-    });
-    Ok(())
+fn in_digits(number: Option<i64>) -> Option<Vec<u8>> {
+    number.map(|number| number.to_string().into_bytes())
 }
 
-fn kept(truth: bool) -> &'static [u8] {
+fn truth(truth: bool) -> &'static [u8] {
     match truth {
         true => b"1",
         false => b"0",

@@ -8,13 +8,17 @@ mod commands;
 mod connection;
 mod header;
 mod misc;
+pub mod notes;
 mod plugin;
 mod qp;
 mod transaction;
 
 pub use address::{part as address_part, set_part as set_address_part};
 pub use body::parts as transaction_parts;
-pub use transaction::fresh as new_transaction;
+pub use connection::{
+    FIELDS as CONNECTION_FIELDS, part as connection_part, set_part as set_connection_part,
+};
+pub use transaction::{fresh as new_transaction, header_object, set_header};
 
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -64,6 +68,7 @@ fn table() -> &'static [(&'static str, Body)] {
             connection::XSUBS,
             header::XSUBS,
             misc::XSUBS,
+            notes::XSUBS,
             plugin::XSUBS,
             qp::XSUBS,
             transaction::XSUBS,
@@ -158,13 +163,6 @@ impl Frame<'_> {
         // SAFETY: a live SV.
         self.raw_arg(index)
             .is_some_and(|raw| unsafe { sys::cp_is_defined(raw) != 0 })
-    }
-
-    /// Truth; an overloaded object counts as true.
-    pub fn is_true(&self, index: usize) -> bool {
-        // SAFETY: a live SV.
-        self.raw_arg(index)
-            .is_some_and(|raw| unsafe { sys::cp_is_true_plain(raw) != 0 })
     }
 
     pub fn wants(&self) -> Want {

@@ -127,36 +127,42 @@ fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// The Mail::Header, built when it is first asked for; or header($new).
+/// The Mail::Header, or header($new).
 fn header(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     if frame.len() > 1 {
-        let value = frame.sv(1);
-        let slot = match value.is_defined() {
-            true => HeaderSlot::Foreign(Box::new(PerlValue(Sv::copied(value.raw())))),
-            false => HeaderSlot::None,
-        };
-        let old = transaction.header.replace(slot);
-        drop(old);
+        set_header(&transaction, &frame.sv(1));
     }
+    frame.ret(header_object(&transaction)?);
+    Ok(())
+}
+
+pub fn set_header(transaction: &Transaction, value: &Sv) {
+    let slot = match value.is_defined() {
+        true => HeaderSlot::Foreign(Box::new(PerlValue(Sv::copied(value.raw())))),
+        false => HeaderSlot::None,
+    };
+    let old = transaction.header.replace(slot);
+    drop(old);
+}
+
+/// The Mail::Header, built when it is first asked for.
+pub fn header_object(transaction: &Transaction) -> Result<Sv, Raise> {
     let native = match &*transaction.header.borrow() {
         HeaderSlot::None => None,
         HeaderSlot::Foreign(object) => {
             let object = PerlValue::of(object.as_ref())
                 .cloned()
                 .unwrap_or_else(Sv::undef);
-            frame.ret(object);
-            return Ok(());
+            return Ok(object);
         }
         HeaderSlot::Native(header) => Some(header.bytes.clone()),
     };
     let Some(bytes) = native else {
-        frame.ret(Sv::undef());
-        return Ok(());
+        return Ok(Sv::undef());
     };
     let object = super::header::of(&bytes)?;
     let slot = HeaderSlot::Foreign(Box::new(PerlValue(object.clone())));
     transaction.header.replace(slot);
-    frame.ret(object);
-    Ok(())
+    Ok(object)
 }

@@ -51,6 +51,7 @@ use watchdog::Watchdog;
 use watching::Sums;
 
 pub use memory::MemoryLimits;
+pub use stopping::STOPPING;
 
 /// What the supervisor reacts to.
 pub(super) enum Event {

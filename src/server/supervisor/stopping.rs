@@ -16,7 +16,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long killed processes may take to end.
 pub(super) const LAST_GRACE: Duration = Duration::from_secs(3);
 
-pub(super) const STOPPING: &str = "421 4.3.2 Service is shutting down, closing connection\r\n";
+pub const STOPPING: &str = "421 4.3.2 Service is shutting down, closing connection\r\n";
 
 /// How far the end has come.
 pub(super) struct Stop {

@@ -437,3 +437,13 @@ fn two_messages_in_one_connection_are_two_transactions() {
     assert_eq!(seen.reply(9), "250 Queued! x");
     assert_eq!(seen.count("queue"), 2);
 }
+
+#[test]
+fn what_is_read_within_a_message_is_known_as_such() {
+    let mut sends = after(4, &["Subject: x\r\n", "\r\nbody\r\n", ".\r\n", "NOOP\r\n"]);
+    sends.push("QUIT\r\n");
+    let seen = mail_server().talk(&sends);
+    let commands = sends.len() - 4;
+    let expected = [vec![false; 4], vec![true; 3], vec![false; commands - 3]].concat();
+    assert_eq!(seen.in_message[..expected.len()], expected);
+}

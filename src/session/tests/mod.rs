@@ -57,6 +57,8 @@ struct Seen {
     events: Vec<String>,
     log: Vec<(u8, String)>,
     asked: Vec<&'static str>,
+    /// Whether each read was one within a message.
+    in_message: Vec<bool>,
     timeouts: Vec<Duration>,
     outcome: Outcome,
 }
@@ -205,6 +207,7 @@ impl Server {
             events: Vec::new(),
             log: Vec::new(),
             asked: Vec::new(),
+            in_message: Vec::new(),
             timeouts: Vec::new(),
             outcome: Outcome::Closed,
         };
@@ -217,6 +220,7 @@ impl Server {
                 }
                 Step::Read { timeout } => {
                     seen.timeouts.push(timeout);
+                    seen.in_message.push(state.in_message.get());
                     match next() {
                         Some(bytes) => {
                             seen.replies.push(Vec::new());

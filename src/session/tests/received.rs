@@ -147,6 +147,50 @@ fn a_received_line_of_a_plugin_is_used_under_1_00_and_lost_under_0_94() {
 }
 
 #[test]
+fn under_1_00_a_received_line_of_a_plugin_keeps_its_folds_and_may_be_empty() {
+    let with = |text| {
+        let server = server()
+            .profile(Profile::V100)
+            .on(Hook::ReceivedLine, Code::Ok, text);
+        header_of(server, &after(4, &[MESSAGE]))
+    };
+    assert!(with("by me\n folded").contains("\nReceived: by me\n folded\nSubject"));
+    assert!(with("").contains("\nReceived: \nSubject"));
+}
+
+#[test]
+fn under_1_00_the_cipher_stands_behind_the_protocol_and_a_space_in_its_place() {
+    let v100 = || mail_server().profile(Profile::V100);
+    let seen = with_tls(v100()).talk(&after(4, &[MESSAGE]));
+    assert!(seen.called("received_line(ESMTPS, , (CIPH encrypted))"));
+    let header = header_of(with_tls(v100()), &after(4, &[MESSAGE]));
+    assert!(header.contains(" with ESMTPS (CIPH encrypted); DATE"));
+    let header = header_of(v100(), &after(4, &[MESSAGE]));
+    assert!(header.contains(" with ESMTP ; DATE"));
+}
+
+#[test]
+fn a_client_that_said_helo_has_no_letters_of_esmtp() {
+    let sends = ["HELO x\r\n", ENVELOPE[1], ENVELOPE[2], ENVELOPE[3], MESSAGE];
+    let seen = with_tls(mail_server()).talk(&sends);
+    assert!(seen.called("received_line(SMTP, , (CIPH encrypted) )"));
+}
+
+#[test]
+fn under_1_00_a_server_without_a_name_of_its_own_adds_no_results() {
+    let message = "Authentication-Results: theirs; auth=pass\r\n\r\nb\r\n.\r\n";
+    let with = |profile| {
+        let server = server().profile(profile).config("me-auth-results", "none");
+        header_of(server, &after(4, &[message]))
+    };
+    let header = with(Profile::V100);
+    assert!(
+        header.starts_with("Received: ") && header.contains("\nAuthentication-Results: theirs")
+    );
+    assert!(with(Profile::V094).contains("Authentication-Results: mx.example.com; auth=none\n"));
+}
+
+#[test]
 fn a_name_cannot_break_the_received_line() {
     let sends = [
         "EHLO a\rX: y\0z\r\n",
