@@ -11,7 +11,7 @@ RUN_USER ?= $(shell [ "$$(id -u)" = 0 ] && echo "--user root")
 # cargo's own setting counts here too.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test soak lint bench deps test-deps build
+.PHONY: run test record-100 soak lint bench deps test-deps build
 
 run: deps build spool Maildir
 	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
@@ -19,6 +19,11 @@ run: deps build spool Maildir
 test: test-deps
 	$(CARGO) test --locked
 	prove -Iperl tests/perl
+
+# What upstream's 1.00 answers to the suite's dialogues; QPSMTPD_100 is a checkout of its repository.
+record-100: test-deps
+	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test compare100
+	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test compare every_verdict
 
 # The suite's soak test for longer: SECONDS under load, twice; SEED repeats an earlier run's choices.
 SECONDS ?= 600

@@ -48,10 +48,9 @@ sub add_header {
 
 sub rename_header {
     my ($header, $from, $to) = @_;
-    for my $value (reverse $header->get($from)) {
-        $header->add($to, $value, 0);
-    }
+    my @values = $header->get($from);
     $header->delete($from);
+    $header->add($to, $_) for @values;
     return;
 }
 

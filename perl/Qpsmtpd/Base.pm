@@ -19,10 +19,15 @@ sub tildeexp {
 # Addresses
 #
 
+# An IPv4 address may be short (1.2.3), as for Net::IP; with 255 in it, it is
+# taken for a mask or a broadcast address.
 sub is_valid_ip {
     my ($self, $ip) = @_;
     return unless defined $ip;
-    return inet_pton(AF_INET, $ip) || inet_pton(AF_INET6, $ip) ? 1 : ();
+    if ($ip =~ /^\d+(?:\.\d+){0,3}\z/ && !grep { $_ > 255 } split /\./, $ip) {
+        return $ip eq '0.0.0.0' || $ip =~ /255/ ? () : 1;
+    }
+    return inet_pton(AF_INET6, $ip) ? 1 : ();
 }
 
 sub is_ipv6 {
@@ -53,15 +58,23 @@ sub init_resolver {
     my ($self, $timeout) = @_;
     return $self->{_resolver} if $self->{_resolver};
     $self->log(LOGDEBUG, 'initializing Net::DNS::Resolver');
-    require Net::DNS;
-    my $resolver = Net::DNS::Resolver->new(dnsrch => 0);
-    $timeout = $self->{_args}{dns_timeout} || $timeout || 5;
-    $resolver->tcp_timeout($timeout);
-    $resolver->udp_timeout($timeout);
-    return $self->{_resolver} = $resolver;
+    return $self->{_resolver} = _resolver($self->{_args}{dns_timeout} || $timeout);
 }
 
-sub get_resolver { return shift->init_resolver(@_) }
+sub _resolver {
+    my $timeout = shift || 5;
+    require Net::DNS;
+    my $resolver = Net::DNS::Resolver->new(dnsrch => 0);
+    $resolver->tcp_timeout($timeout);
+    $resolver->udp_timeout($timeout);
+    return $resolver;
+}
+
+# 1.00's name: the time is given as timeout => SECONDS, and nothing is logged.
+sub get_resolver {
+    my ($self, %args) = @_;
+    return $self->{_resolver} ||= _resolver($self->{_args}{dns_timeout} || $args{timeout});
+}
 
 # What the name server says about a name, without the order of preference. In
 # scalar context the first answer.

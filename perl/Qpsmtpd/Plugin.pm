@@ -180,11 +180,15 @@ sub _register_standard_hooks {
     }
 }
 
+# Whether the profile is that of 1.00, which the host says.
+sub _is_1_00 { return defined &Camelpost::is_1_00 && Camelpost::is_1_00() }
+
 # What is put into the chain is called as $code->($qp, $transaction, @arguments).
 sub register_hook {
     my ($plugin, $hook, $method, $unshift) = @_;
 
-    _die_at_caller($plugin->plugin_name . " : Invalid hook: $hook") unless $hooks{$hook};
+    _die_at_caller($plugin->plugin_name . (_is_1_00() ? '' : ' ') . ": Invalid hook: $hook")
+      unless $hooks{$hook};
 
     my $qp = $plugin->qp;
     $qp->log(LOGDEBUG, $plugin->plugin_name, 'hooking', $hook) unless $hook eq 'logging';
@@ -309,6 +313,8 @@ sub get_reject {
     }
     if (defined $reject && $reject eq 'naughty') {
         $self->log(LOGINFO, "fail, NAUGHTY$log_message");
+        # 1.00 says whose word it is, as the client hears it much later.
+        $message = '(' . $self->plugin_name . ") $message" if _is_1_00();
         return $self->store_deferred_reject($message);
     }
     $self->log(LOGINFO, "fail$log_message");

@@ -77,6 +77,11 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let host = perl::start(settings, spool.clone())?;
     for line in &core.logging {
         load_perl(&host, line)?;
+        if core.profile == Profile::V100 {
+            let text = [b"Loaded ", &line.text[..]].concat();
+            let text = &[perl::Sv::bytes(&text)];
+            host.log(perl::log::LOGINFO, None, None, text).ok();
+        }
     }
     if let Some(warning) = warning {
         warn(&host, &warning);

@@ -165,7 +165,12 @@ impl Host {
             Err(Unwind::Died(error)) => {
                 if hook != Hook::Logging {
                     let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
-                    let texts = [Sv::bytes(&label), Sv::bytes(&error_text(&error)?)];
+                    let mut text = error_text(&error)?;
+                    // 0.94 writes the line end of the message, and its own.
+                    if !self.unknown_codes_end_chain && text.last() == Some(&b'\n') {
+                        text.pop();
+                    }
+                    let texts = [Sv::bytes(&label), Sv::bytes(&text)];
                     self.log(LOGCRIT, None, None, &texts)?;
                 }
                 let verdict = guard.and_then(|guard| guard.on_death());

@@ -43,9 +43,7 @@ impl Session {
         self.log(LOGINFO, "click, disconnecting").await;
         self.hook(Hook::Disconnect, Vec::new()).await;
         self.connection().notes.set(b"disconnected", Note::Int(1));
-        if self.state.settings.profile == Profile::V094 {
-            self.reset_transaction().await;
-        }
+        self.end_last_transaction().await;
         self.hook(Hook::PostConnection, Vec::new()).await;
         Ended
     }
@@ -54,10 +52,18 @@ impl Session {
     async fn end_scripted(&self) -> Ended {
         self.hook(Hook::Disconnect, Vec::new()).await;
         self.connection().notes.set(b"disconnected", Note::Int(1));
-        if self.state.settings.profile == Profile::V094 {
-            self.reset_transaction().await;
-        }
+        self.end_last_transaction().await;
         Ended
+    }
+
+    /// Under 1.00 plugins hear of its end, but it stays: post-connection still sees it.
+    async fn end_last_transaction(&self) {
+        match self.state.settings.profile {
+            Profile::V094 => self.reset_transaction().await,
+            Profile::V100 => {
+                self.hook(Hook::ResetTransaction, Vec::new()).await;
+            }
+        }
     }
 
     /// The client is gone, or has said nothing for too long.

@@ -1,11 +1,13 @@
 //! The command loop, the table of commands, and the table of responders that a plugin's
 //! `run_hooks` reaches. What a command does stands in the file of its theme.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::core::{Flow, Input, LOGERROR, LOGINFO, Session};
+use super::core::{Flow, Input, LOGDEBUG, LOGERROR, LOGINFO, Session};
 use super::machine::{Answer, Listed, Step};
+use super::state::Profile;
 use crate::hook::{Arg, Hook, Method, Verdict};
 use crate::mail::Note;
 use crate::smtp::split_command;
@@ -29,6 +31,25 @@ const COMMANDS: &[(&[u8], Handler)] = &[
 ];
 
 impl Session {
+    /// A command line as the log may have it: 1.00 keeps what AUTH PLAIN brings to itself, unless
+    /// everything is to be logged.
+    async fn without_credentials<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
+        const COMMAND: &[u8] = b"AUTH PLAIN ";
+        let command = line.get(..COMMAND.len());
+        let is_it = command.is_some_and(|start| start.eq_ignore_ascii_case(COMMAND));
+        if !is_it || self.state.settings.profile == Profile::V094 {
+            return Cow::Borrowed(line);
+        }
+        let level = self.config("loglevel").await.unwrap_or_default();
+        let level = String::from_utf8_lossy(&level).trim().parse::<u8>();
+        match level.is_ok_and(|level| level >= LOGDEBUG) {
+            true => Cow::Borrowed(line),
+            false => [&line[..COMMAND.len()], b"<hidden credentials>"]
+                .concat()
+                .into(),
+        }
+    }
+
     /// Serves commands until the session ends.
     pub async fn command_loop(&self) -> Flow {
         loop {
@@ -36,7 +57,8 @@ impl Session {
                 Input::Line(line) => {
                     let notes = &self.connection().notes;
                     notes.set(b"original_string", Note::Bytes(line.clone()));
-                    self.log(LOGINFO, [b"dispatching ", &line[..]].concat())
+                    let shown = self.without_credentials(&line).await;
+                    self.log(LOGINFO, [b"dispatching ", &shown[..]].concat())
                         .await;
                     let flow = self.dispatch(&line).await;
                     // A `disconnect` of somebody else's may let the session go on.

@@ -32,22 +32,27 @@ pub(super) fn header_of(lines: Vec<u8>) -> Vec<u8> {
     header
 }
 
-/// Renames each field of this name (any case) in a header.
-pub(super) fn rename_fields(header: &mut Vec<u8>, from: &str, to: &str) {
+/// Renames each field of this name (any case) in a header and moves it to the end.
+pub(super) fn move_fields(header: &mut Vec<u8>, from: &str, to: &str) {
     if !has_field(header, from) {
         return;
     }
-    let mut renamed = Vec::with_capacity(header.len() + to.len());
+    let (mut kept, mut moved) = (Vec::with_capacity(header.len() + to.len()), Vec::new());
+    let mut inside = false;
     for line in header.split_inclusive(|byte| *byte == b'\n') {
-        match is_field(line, from) {
-            true => {
-                renamed.extend_from_slice(to.as_bytes());
-                renamed.extend_from_slice(&line[from.len()..]);
+        let begins = is_field(line, from);
+        inside = begins || inside && is_continuation(line);
+        match (begins, inside) {
+            (true, _) => {
+                moved.extend_from_slice(to.as_bytes());
+                moved.extend_from_slice(&line[from.len()..]);
             }
-            false => renamed.extend_from_slice(line),
+            (false, true) => moved.extend_from_slice(line),
+            (false, false) => kept.extend_from_slice(line),
         }
     }
-    *header = renamed;
+    kept.extend_from_slice(&moved);
+    *header = kept;
 }
 
 /// The unfolded values of the fields of this name.
@@ -136,10 +141,10 @@ mod tests {
     }
 
     #[test]
-    fn a_field_is_renamed_in_any_case_and_wherever_it_stands() {
+    fn a_field_is_moved_in_any_case_and_wherever_it_stands() {
         let mut header = b"A: b\nfoo: 1\n 2\nFoo: 3\nFood: 4\n".to_vec();
-        rename_fields(&mut header, "Foo", "Old-Foo");
-        assert_eq!(header, b"A: b\nOld-Foo: 1\n 2\nOld-Foo: 3\nFood: 4\n");
+        move_fields(&mut header, "Foo", "Old-Foo");
+        assert_eq!(header, b"A: b\nFood: 4\nOld-Foo: 1\n 2\nOld-Foo: 3\n");
     }
 
     #[test]

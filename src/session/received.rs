@@ -3,7 +3,7 @@
 
 use super::core::{LOGDEBUG, Session, is_true};
 use super::greeting::PRODUCT;
-use super::header_lines::{field_values, rename_fields};
+use super::header_lines::{field_values, move_fields};
 use super::machine::{Answer, Step};
 use super::state::{Profile, seconds_since_1970};
 use crate::config::civil_date;
@@ -74,21 +74,26 @@ impl Session {
         value
     }
 
-    /// Renames the results that came with the message, so that nobody takes them for ours. A
-    /// field that a DKIM signature covers stays, since the signature would break.
+    /// Renames the results that came with the message, so that nobody takes them for ours, and puts
+    /// them at the header's end, as 1.00 does. A field that a DKIM signature covers stays, since the signature would break.
     async fn keep_older_results(&self) {
+        let mut moved = false;
         let native = match &mut *self.transaction().header.borrow_mut() {
             HeaderSlot::None => true,
             HeaderSlot::Native(header) => {
                 let signatures = field_values(&header.bytes, "DKIM-Signature");
                 if !signatures.iter().any(|value| signs_results(value)) {
-                    rename_fields(&mut header.bytes, AUTH_RESULTS, ORIGINAL_RESULTS);
+                    move_fields(&mut header.bytes, AUTH_RESULTS, ORIGINAL_RESULTS);
+                    moved = true;
                 }
                 true
             }
             HeaderSlot::Foreign(_) => false,
         };
         if native {
+            if moved {
+                self.log(LOGDEBUG, MOVED).await;
+            }
             return;
         }
         let signatures = match self.give(Step::GetHeader("DKIM-Signature")).await {
@@ -105,6 +110,7 @@ impl Session {
                 to: ORIGINAL_RESULTS,
             };
             self.give(step).await;
+            self.log(LOGDEBUG, MOVED).await;
         }
     }
 
@@ -154,7 +160,7 @@ impl Session {
             // It loses the line that the plugin made, and adds none.
             (Profile::V094, Code::Ok) => return None,
             // Folded lines as the plugin gave them; without a text the field is empty.
-            (Profile::V100, Code::Ok) => verdict.lines().join(&b'\n'),
+            (Profile::V100, Code::Ok) => without_name(verdict.lines().join(&b'\n')),
             _ => self.received_line(&smtp, &cipher).await,
         };
         if self.state.settings.profile == Profile::V094 {
@@ -230,6 +236,7 @@ impl Session {
 }
 
 const ORIGINAL_RESULTS: &str = "Original-Authentication-Results";
+const MOVED: &str = "Authentication-Results moved to Original-Authentication-Results";
 
 /// Whether a DKIM signature's list of fields (`h=`) has Authentication-Results in it.
 fn signs_results(signature: &[u8]) -> bool {
@@ -241,6 +248,16 @@ fn signs_results(signature: &[u8]) -> bool {
                 .eq_ignore_ascii_case(AUTH_RESULTS.as_bytes())
         })
     })
+}
+
+/// A plugin's text may begin with the field's name.
+fn without_name(text: Vec<u8>) -> Vec<u8> {
+    let name = text.get(..RECEIVED.len());
+    let named = name.is_some_and(|name| name.eq_ignore_ascii_case(RECEIVED.as_bytes()));
+    match text.get(RECEIVED.len()) {
+        Some(b':') if named => text[RECEIVED.len() + 1..].trim_ascii_start().to_vec(),
+        _ => text,
+    }
 }
 
 /// Client text for a header: control bytes would break the field.

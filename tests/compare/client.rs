@@ -167,15 +167,11 @@ impl Party<'_> {
                 self.listen(name, MAYBE);
             }
             Step::Data(text) => {
-                self.said.push(format!("C| {}", visible(text)));
+                self.said.push(format!("C| {}", beginning(text)));
                 line.queue(text);
             }
             Step::Raw(bytes) => {
-                let mut shown = visible(bytes.get(..400).unwrap_or(bytes));
-                if bytes.len() > 400 {
-                    shown.push_str(&format!(" (and so on, {} bytes)", bytes.len()));
-                }
-                self.said.push(format!("C> {shown}"));
+                self.said.push(format!("C> {}", beginning(bytes)));
                 line.unsent.extend_from_slice(bytes);
                 line.flush();
             }
@@ -401,6 +397,14 @@ fn cram(user: &str, password: &str, challenge: &str) -> String {
     output
         .map(|o| String::from_utf8_lossy(&o.stdout).into_owned())
         .unwrap_or_default()
+}
+
+/// What the client sent is in the dialogue: of much the transcript has the beginning.
+fn beginning(bytes: &[u8]) -> String {
+    match bytes.get(..400) {
+        Some(start) => format!("{} (and so on, {} bytes)", visible(start), bytes.len()),
+        None => visible(bytes),
+    }
 }
 
 /// A line of the server; the line end shows only where it is not CR LF.

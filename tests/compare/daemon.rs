@@ -11,12 +11,15 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
+pub const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
 const START: Duration = Duration::from_secs(20);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
+    /// The package's, 0.94.
     Original,
+    /// Upstream's 1.00, of a checkout (`upstream`).
+    Upstream,
     Camelpost,
 }
 
@@ -24,6 +27,7 @@ impl Which {
     pub fn name(self) -> &'static str {
         match self {
             Self::Original => "original",
+            Self::Upstream => "upstream",
             Self::Camelpost => "camelpost",
         }
     }
@@ -47,6 +51,11 @@ pub fn require_original() -> Result<(), String> {
         "{ORIGINAL} is not there. The comparison suite needs the original daemon: \
          run `apt-get install qpsmtpd` (Debian 12 has version 0.94)."
     ))
+}
+
+/// The checkout of upstream's repository that the environment names.
+pub fn upstream() -> Option<PathBuf> {
+    std::env::var_os("QPSMTPD_100").map(PathBuf::from)
 }
 
 impl Daemon {
@@ -77,7 +86,7 @@ impl Daemon {
     ) -> Result<Self, String> {
         let root = ground.root();
         let mut command = match which {
-            Which::Original => {
+            Which::Original | Which::Upstream => {
                 let shim = write_shim(ground, dns).map_err(|e| format!("resolver shim: {e}"))?;
                 let mut command = Command::new("perl");
                 command.env_clear();
@@ -86,8 +95,15 @@ impl Daemon {
                     .args(["-Tw", "-I"])
                     .arg(shim)
                     .arg("-I")
-                    .arg(root.join("perl"))
-                    .args(["-MCompareResolver", ORIGINAL]);
+                    .arg(root.join("perl"));
+                let mut program = PathBuf::from(ORIGINAL);
+                if which == Which::Upstream {
+                    let checkout = upstream().ok_or("QPSMTPD_100 names no checkout")?;
+                    command.arg("-I").arg(checkout.join("lib"));
+                    command.arg("-MCompareMethods");
+                    program = checkout.join("qpsmtpd-forkserver");
+                }
+                command.arg("-MCompareResolver").arg(program);
                 command
             }
             Which::Camelpost => {
@@ -210,7 +226,7 @@ impl Daemon {
         match self.which {
             // A session is a child process: it is over when that has ended, or is a zombie, which
             // the daemon leaves for up to a second.
-            Which::Original => {
+            Which::Original | Which::Upstream => {
                 let pid = self.child.id();
                 let children = format!("/proc/{pid}/task/{pid}/children");
                 let until = Instant::now() + Duration::from_secs(3);
@@ -280,6 +296,11 @@ fn write_shim(ground: &Ground, dns: SocketAddr) -> std::io::Result<PathBuf> {
         dns.port()
     );
     fs::write(dir.join("CompareResolver.pm"), text)?;
+    // For upstream's daemon with the package's plugins: the method that 1.00 has under another name,
+    // without which none that looks names up could be loaded.
+    let text = "package CompareMethods;\nINIT {\n    package Qpsmtpd::Plugin;\n    \
+                *init_resolver = sub { my $self = shift; $self->get_resolver(@_) };\n}\n1;\n";
+    fs::write(dir.join("CompareMethods.pm"), text)?;
     Ok(dir)
 }
 

@@ -36,6 +36,10 @@ pub struct ConfigSet {
     pub exercises: Vec<String>,
     /// Another set whose dialogues are held with this configuration.
     pub dialogues_of: Option<String>,
+    /// Why this set is not played with upstream's plugin files, if it is not.
+    pub not_upstream: Option<String>,
+    /// Where `@PACKAGE@` is, if not where Debian's package has its plugins; no file says so.
+    pub package: Option<String>,
     pub dialogues: Vec<Dialogue>,
 }
 
@@ -154,6 +158,7 @@ impl ConfigSet {
                 "stub" => set.stubs.push(value.to_owned()),
                 "ignore" => set.ignore.push(value.to_owned()),
                 "stand_ins" => set.stand_ins = true,
+                "not_upstream" => set.not_upstream = Some(value.trim().to_owned()),
                 "until" => set.until = Some(value.to_owned()),
                 "dialogues_of" => set.dialogues_of = Some(value.trim().to_owned()),
                 "file" => {

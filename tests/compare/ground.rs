@@ -43,7 +43,8 @@ impl Ground {
         for line in &set.stubs {
             stubs.push(Stub::start(line, &root)?);
         }
-        let places = placeholders(&root, sink, &stubs);
+        let package = set.package.as_deref().unwrap_or(PACKAGE_PLUGINS);
+        let places = placeholders(&root, package, sink, &stubs);
         let defaults = defaults().map(|(name, text)| (name.to_owned(), text.to_owned()));
         let mut files = defaults.to_vec();
         files.extend(set.files.iter().cloned());
@@ -206,10 +207,15 @@ fn defaults() -> [(&'static str, &'static str); 7] {
 }
 
 /// What is written for each `@NAME@` in a set's files.
-fn placeholders(root: &Path, sink: Option<u16>, stubs: &[Stub]) -> Vec<(String, String)> {
+fn placeholders(
+    root: &Path,
+    package: &str,
+    sink: Option<u16>,
+    stubs: &[Stub],
+) -> Vec<(String, String)> {
     let mut places = vec![
         ("@ROOT@".to_owned(), root.display().to_string()),
-        ("@PACKAGE@".to_owned(), PACKAGE_PLUGINS.to_owned()),
+        ("@PACKAGE@".to_owned(), package.to_owned()),
         (
             "@SHIPPED@".to_owned(),
             root.join(SHIPPED_PLUGINS).display().to_string(),

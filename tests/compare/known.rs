@@ -1,13 +1,27 @@
-//! The list of known differences, `tests/known_differences.txt`: reads it and finds entries.
+//! The lists of known differences, `tests/known_differences.txt` for 0.94 and
+//! `tests/known_differences_100.txt` for 1.00: reads them and finds entries.
 //!
 //! An entry stands for one hunk of one dialogue, or of each dialogue that its pattern names.
 
 use super::diff::Hunk;
 
-const LIST: &str = include_str!("../known_differences.txt");
+/// A list's name and its text.
+pub type List = (&'static str, &'static str);
+
+pub const LIST: List = (
+    "known_differences.txt",
+    include_str!("../known_differences.txt"),
+);
+
+#[allow(dead_code, reason = "the suite of 1.00 reads it")]
+pub const LIST_100: List = (
+    "known_differences_100.txt",
+    include_str!("../known_differences_100.txt"),
+);
 
 #[derive(Debug, Default)]
 pub struct Known {
+    pub file: &'static str,
     pub entries: Vec<Entry>,
 }
 
@@ -20,9 +34,9 @@ pub struct Entry {
 }
 
 impl Known {
-    pub fn read() -> Result<Self, String> {
+    pub fn read((file, list): List) -> Result<Self, String> {
         let mut entries: Vec<Entry> = Vec::new();
-        for (number, line) in LIST.lines().enumerate() {
+        for (number, line) in list.lines().enumerate() {
             let at = number + 1;
             if line.is_empty() || line.starts_with('#') {
                 continue;
@@ -43,36 +57,40 @@ impl Known {
                 continue;
             }
             let Some(entry) = entries.last_mut() else {
-                return Err(format!(
-                    "known_differences.txt line {at}: no `dialogue` before it"
-                ));
+                return Err(format!("{file} line {at}: no `dialogue` before it"));
             };
             match key {
                 "-" => entry.hunk.original.push(value.to_owned()),
                 "+" => entry.hunk.camelpost.push(value.to_owned()),
                 "because" => entry.reason = value.to_owned(),
                 _ => {
-                    return Err(format!(
-                        "known_differences.txt line {at}: not known: {line}"
-                    ));
+                    return Err(format!("{file} line {at}: not known: {line}"));
                 }
             }
         }
         if let Some(entry) = entries.iter().find(|e| e.reason.is_empty()) {
             return Err(format!(
-                "known_differences.txt line {}: {} has no reason (`because …`)",
+                "{file} line {}: {} has no reason (`because …`)",
                 entry.line, entry.pattern
             ));
         }
-        Ok(Self { entries })
+        Ok(Self { file, entries })
     }
 
-    /// The entries for a dialogue, which is named `set/dialogue`.
+    /// The entries for a dialogue, which is named `set/dialogue`, and may have a mark like ` (x)` behind
+    /// it: those for its name alone count, too.
     pub fn of<'a>(&'a self, dialogue: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.entries
-            .iter()
-            .filter(move |entry| matches(&entry.pattern, dialogue))
+        let bare = without_mark(dialogue);
+        let names = move |entry: &&Entry| {
+            matches(&entry.pattern, dialogue) || matches(&entry.pattern, bare)
+        };
+        self.entries.iter().filter(names)
     }
+}
+
+/// A dialogue's name without the mark behind it.
+pub fn without_mark(name: &str) -> &str {
+    name.split_once(" (").map_or(name, |(name, _)| name)
 }
 
 /// A hunk as it has to stand in the list, without its reason.

@@ -11,22 +11,17 @@ pub mod normal;
 pub mod plugins;
 pub mod qmqp;
 pub mod service;
+pub mod sets;
 pub mod sink;
+pub mod stage;
 pub mod stub;
 pub mod tls;
 
-use daemon::{Daemon, Which};
-use dialogue::{ConfigSet, Dialogue, Expect};
+use daemon::Which;
+use dialogue::{ConfigSet, Expect};
 use diff::Hunk;
-use ground::Ground;
-use known::Known;
-use normal::Normal;
-use qmqp::Qmqp;
-use service::Services;
-use sink::Sink;
-
-/// What one daemon said and delivered, for each dialogue of a set.
-type Half = Vec<Vec<String>>;
+use known::{Known, LIST};
+use stage::{Half, Stage};
 
 /// Reads a set, and the dialogues that it has from another.
 pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
@@ -42,21 +37,8 @@ pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
 
 /// Plays one file of `tests/dialogues`; an error is the report to print.
 pub fn play(name: &str, text: &str) -> Result<(), String> {
-    let mut set = read_set(name, text)?;
     daemon::require_original()?;
-    let io = |e: std::io::Error| format!("{name}: {e}");
-    let qmqp = qmqp::for_set(&mut set).map_err(io)?;
-    let needs_sink = set.files.iter().any(|(_, text)| text.contains("@SINK@"));
-    let sink = if needs_sink {
-        Some(Sink::start().map_err(io)?)
-    } else {
-        None
-    };
-    let port = sink.as_ref().map(|s| s.port);
-    let ground = Ground::new(&set, port).map_err(io)?;
-    let normal = Normal::new(ground.root(), port, &ground.stub_ports());
-    let _services = Services::start(&set.services, &set.daemons, &ground)
-        .map_err(|e| format!("{name}: {e}"))?;
+    let stage = Stage::new(read_set(name, text)?)?;
     let only = std::env::var("COMPARE_ONLY").unwrap_or_default();
     let mut halves = Vec::new();
     // The original with itself: what differs then is chance, and must not be compared.
@@ -71,86 +53,37 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     ];
     for which in pair {
         if only.is_empty() || itself || only == which.name() {
-            ground.sweep().map_err(io)?;
-            let stubs = (sink.as_ref(), qmqp.as_ref());
-            let other = halves.first();
-            let half = run_half(which, &set, &ground, stubs, &normal, other)?;
-            keep_transcripts(which, &set, &half).map_err(io)?;
+            let half = stage.half(which, halves.first())?;
+            keep_transcripts(which, &stage.set, &half).map_err(|e| format!("{name}: {e}"))?;
             halves.push(half);
         }
     }
+    let set = &stage.set;
     match &halves[..] {
-        [first, second] if itself => compare(&set, first, second, &Known::default()),
-        [original, camelpost] => compare(&set, original, camelpost, &Known::read()?),
+        [first, second] if itself => report_of(compare(set, "", first, second, &Known::default())),
+        [original, camelpost] => {
+            let mut report = compare(set, "", original, camelpost, &Known::read(LIST)?);
+            for (who, half) in [("original", original), ("camelpost", camelpost)] {
+                report.push_str(&broken_expectations(set, who, half));
+            }
+            report_of(report)
+        }
         _ => Ok(()),
     }
 }
 
-fn run_half(
-    which: Which,
+/// In what the two differ and should not. `mark` stands behind the dialogues' names in the list.
+pub fn compare(
     set: &ConfigSet,
-    ground: &Ground,
-    (sink, qmqp): (Option<&Sink>, Option<&Qmqp>),
-    normal: &Normal,
-    other: Option<&Half>,
-) -> Result<Half, String> {
-    let zone = dns::Zone::parse(set.dns.iter().map(String::as_str))
-        .map_err(|e| format!("{}: {e}", set.name))?;
-    let dns = dns::serve(zone).map_err(|e| format!("{}: resolver: {e}", set.name))?;
-    let logged = |line: String| format!("L: {line}");
-    if set.never_starts {
-        let said =
-            Daemon::refusal(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
-        let said: Vec<String> = said.into_iter().map(logged).collect();
-        return Ok(vec![normal.lines(&said)]);
-    }
-    let mut daemon =
-        Daemon::start(which, set, ground, dns).map_err(|e| format!("{}: {e}", set.name))?;
-    // The readiness check was a session, too.
-    daemon.settle().map_err(|e| format!("{}: {e}", set.name))?;
-    ground.harvest();
-    // Without the readiness check's own session.
-    let said = daemon.log().into_iter().map(logged);
-    let said: Vec<String> = said
-        .take_while(|line| !line.contains("Accepted connection"))
-        .filter(|line| !set.ignore.iter().any(|text| line.contains(text)))
-        .collect();
-    let mut half = Vec::new();
-    for dialogue in &set.dialogues {
-        if set.log_of_start && half.is_empty() {
-            half.push(normal.lines(&said));
-            continue;
-        }
-        let other = other.and_then(|other| other.get(half.len()));
-        let other = other.map_or(&[][..], Vec::as_slice);
-        let mut lines = client::converse(dialogue, daemon.port, ground.root(), other);
-        daemon
-            .settle()
-            .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;
-        if let Some(text) = &set.until {
-            ground.wait_for(text);
-        }
-        lines.extend(ground.harvest());
-        lines.extend(sink.map(Sink::harvest).unwrap_or_default());
-        lines.extend(qmqp.map(Qmqp::harvest).unwrap_or_default());
-        if set.log {
-            lines.extend(daemon.log().into_iter().map(logged));
-        }
-        lines.retain(|line| !set.ignore.iter().any(|text| line.contains(text)));
-        half.push(normal.lines(&lines));
-    }
-    Ok(half)
-}
-
-fn compare(
-    set: &ConfigSet,
+    mark: &str,
     original: &Half,
     camelpost: &Half,
     known: &Known,
-) -> Result<(), String> {
+) -> String {
+    let file = known.file;
     let mut report = String::new();
     for ((dialogue, original), camelpost) in set.dialogues.iter().zip(original).zip(camelpost) {
-        let name = format!("{}/{}", set.name, dialogue.name);
+        let name = format!("{}/{}{mark}", set.name, dialogue.name);
         let hunks = diff::hunks(original, camelpost);
         let unlisted: Vec<&Hunk> = hunks
             .iter()
@@ -159,45 +92,44 @@ fn compare(
         if !unlisted.is_empty() {
             let view = diff::side_by_side(original, camelpost);
             report.push_str(&format!("\n{name} differs:\n{view}"));
-            report.push_str("\nIf that is meant, tests/known_differences.txt has to say:\n");
+            report.push_str(&format!("\nIf that is meant, tests/{file} has to say:\n"));
             for hunk in unlisted {
                 report.push_str(&format!("\n{}because …\n", known::entry_text(&name, hunk)));
             }
         }
         for entry in known.of(&name).filter(|entry| !hunks.contains(&entry.hunk)) {
             report.push_str(&format!(
-                "\n{name}: the difference listed in known_differences.txt line {} no longer \
+                "\n{name}: the difference listed in {file} line {} no longer \
                  shows ({})\n",
                 entry.line, entry.reason
             ));
         }
-        report.push_str(&broken_expectations(&name, dialogue, "original", original));
-        report.push_str(&broken_expectations(
-            &name,
-            dialogue,
-            "camelpost",
-            camelpost,
-        ));
     }
-    if report.is_empty() {
-        Ok(())
-    } else {
-        Err(report)
+    report
+}
+
+pub fn report_of(report: String) -> Result<(), String> {
+    match report.is_empty() {
+        true => Ok(()),
+        false => Err(report),
     }
 }
 
-fn broken_expectations(name: &str, dialogue: &Dialogue, who: &str, lines: &[String]) -> String {
-    let has = |text: &str| lines.iter().any(|line| line.contains(text));
+fn broken_expectations(set: &ConfigSet, who: &str, half: &Half) -> String {
     let mut report = String::new();
-    for expect in &dialogue.expect {
-        match expect {
-            Expect::Line(text) if !has(text) => {
-                report.push_str(&format!("\n{name}: {who} has no line with: {text}\n"));
+    for (dialogue, lines) in set.dialogues.iter().zip(half) {
+        let name = format!("{}/{}", set.name, dialogue.name);
+        let has = |text: &str| lines.iter().any(|line| line.contains(text));
+        for expect in &dialogue.expect {
+            match expect {
+                Expect::Line(text) if !has(text) => {
+                    report.push_str(&format!("\n{name}: {who} has no line with: {text}\n"));
+                }
+                Expect::NoLine(text) if has(text) => {
+                    report.push_str(&format!("\n{name}: {who} has a line with: {text}\n"));
+                }
+                _ => {}
             }
-            Expect::NoLine(text) if has(text) => {
-                report.push_str(&format!("\n{name}: {who} has a line with: {text}\n"));
-            }
-            _ => {}
         }
     }
     report

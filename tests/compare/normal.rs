@@ -2,6 +2,8 @@
 //!
 //! As narrow as it can be: what is replaced here can no longer be seen to differ.
 
+use super::daemon::{ORIGINAL, upstream};
+use super::ground::PACKAGE_PLUGINS;
 use regex::{Captures, Regex};
 use std::path::Path;
 
@@ -12,6 +14,8 @@ pub struct Normal {
     root: String,
     ports: Vec<(String, String)>,
     hostname: String,
+    /// Where upstream's files are, and the package's of the same name.
+    places: Vec<(String, &'static str)>,
 }
 
 impl Normal {
@@ -60,6 +64,8 @@ impl Normal {
             // Which handle was read last, which perl adds to its warnings.
             rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
             rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
+            // The first of those that it finds.
+            rule(r"its variable %\w+ is tied", "its variable %NAME is tied"),
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
             // quit_fortune's reply, of which no two are alike.
             rule(r"^(S:|L: PID) 221[- ]  / .*$", "$1 221 FORTUNE"),
@@ -102,6 +108,7 @@ impl Normal {
                 .map(|(port, name)| (port.to_string(), name))
                 .collect(),
             hostname: hostname.trim().to_owned(),
+            places: upstream().map(|dir| places_in(&dir)).unwrap_or_default(),
         }
     }
 
@@ -115,6 +122,9 @@ impl Normal {
 
     fn line(&self, line: &str) -> String {
         let mut line = line.replace(&self.root, "@ROOT@");
+        for (place, name) in &self.places {
+            line = line.replace(place, name);
+        }
         for (port, name) in &self.ports {
             line = line.replace(port, name);
         }
@@ -131,6 +141,18 @@ impl Normal {
             .replace(&line, |found: &Captures| decoded(&found[1]))
             .into_owned()
     }
+}
+
+/// A checkout's places by the package's names: where it was does not matter to anyone.
+fn places_in(checkout: &Path) -> Vec<(String, &'static str)> {
+    let places = [
+        ("plugins", PACKAGE_PLUGINS),
+        ("lib", "/usr/share/perl5"),
+        ("qpsmtpd-forkserver", ORIGINAL),
+        ("config", "@CHECKOUT@/config"),
+    ];
+    let place = |(name, ours)| (checkout.join(name).display().to_string(), ours);
+    places.map(place).to_vec()
 }
 
 /// EHLO's AUTH line: the original lists the mechanisms in the order of a hash, a new one each time.

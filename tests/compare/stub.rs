@@ -8,6 +8,10 @@ use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+/// How long a stub may take to write down what it has.
+const BEHIND: Duration = Duration::from_millis(60);
 
 pub struct Stub {
     name: String,
@@ -64,8 +68,15 @@ impl Stub {
     /// What it has heard since the last call.
     pub fn harvest(&self) -> Vec<String> {
         let mut text = Vec::new();
-        // It ends where there is nothing more at present.
-        self.out.borrow_mut().read_to_end(&mut text).ok();
+        // It ends where there is nothing more at present; a stub may be behind what was sent to it.
+        let mut out = self.out.borrow_mut();
+        let mut before = usize::MAX;
+        while before != text.len() {
+            before = text.len();
+            out.read_to_end(&mut text).ok();
+            std::thread::sleep(BEHIND);
+            out.read_to_end(&mut text).ok();
+        }
         let text = String::from_utf8_lossy(&text);
         let lines: Vec<String> = text.lines().map(|line| format!("> {line}")).collect();
         if lines.is_empty() {
@@ -84,7 +95,7 @@ impl Drop for Stub {
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
         self.child.kill().ok();
         self.child.wait().ok();

@@ -26,11 +26,16 @@ pub struct Setting {
     pub besides: &'static str,
     /// The verdicts that are given; all where this is empty.
     pub verdicts: &'static [&'static str],
+    /// Verdicts that are not.
+    pub without: &'static [&'static str],
 }
 
 impl Setting {
     pub fn rows(&self) -> Vec<Row> {
-        let wanted = |verdict: &str| self.verdicts.is_empty() || self.verdicts.contains(&verdict);
+        let wanted = |verdict: &str| {
+            let one_of_them = self.verdicts.is_empty() || self.verdicts.contains(&verdict);
+            one_of_them && !self.without.contains(&verdict)
+        };
         rows::rows(self.places, wanted)
     }
 }

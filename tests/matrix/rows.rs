@@ -217,8 +217,10 @@ pub fn files(rows: &[Row]) -> (String, String) {
     let table = rows
         .iter()
         .map(|row| format!("{} {} {}\n", row.from, row.place.hook, row.verdict));
+    // Those of the rows only: not every version compiles all of them.
     let verdicts = VERDICTS
         .iter()
+        .filter(|(name, _)| rows.iter().any(|row| row.verdict == *name))
         .map(|(name, perl)| format!("{name} {perl}\n"));
     (table.collect(), verdicts.collect())
 }

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 /// How long a reply that must come may take.
 const REPLY: Duration = Duration::from_secs(60);
 const AFTER: &[&str] = &["NOOP", "MAIL FROM:<after@example.net>"];
+/// What may come after a step, and the ends of a row.
+pub const LATER: &[&str] = &[AFTER[0], AFTER[1], "QUIT"];
+pub const ENDS: &[&str] = &["goes on", "closed", "the daemon ends"];
 
 /// What was said in one row.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]

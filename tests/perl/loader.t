@@ -194,8 +194,8 @@ for my $ip (qw(127.0.0.1 127.8.8.8 ::1 ::ffff:127.0.0.1 0:0:0:0:0:0:0:1)) {
     ok($plugin->is_localhost($ip), "$ip is this host");
 }
 ok(!$plugin->is_localhost($_), "$_ is not this host") for qw(128.0.0.1 ::2 ::ffff:10.0.0.1 127.0.0 example.org), '';
-ok($plugin->is_valid_ip($_), "$_ is an address") for qw(1.2.3.4 ::1 2001:db8::1 ::ffff:1.2.3.4);
-ok(!$plugin->is_valid_ip($_), "$_ is no address") for qw(1.2.3 1.2.3.256 ::g example.org 1.2.3.4.5), '';
+ok($plugin->is_valid_ip($_), "$_ is an address") for qw(1.2.3.4 1.2.3 ::1 2001:db8::1 ::ffff:1.2.3.4);
+ok(!$plugin->is_valid_ip($_), "$_ is no address") for qw(1..3 1.2.3.256 ::g example.org 1.2.3.4.5), '';
 ok($plugin->is_ipv6('2001:db8::1'), '2001:db8::1 is IPv6');
 ok(!$plugin->is_ipv6($_), "$_ is not IPv6") for qw(1.2.3.4 a:b), '';
 {

@@ -8,6 +8,7 @@ use crate::watch::Unfit;
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::pid", pid),
+    ("Camelpost::is_1_00", is_1_00),
     ("Camelpost::_embedded_file", embedded_file),
     ("Camelpost::_module", module),
     ("Camelpost::_serve_scripts", serve_scripts),
@@ -50,6 +51,13 @@ fn compiled(frame: &mut Frame<'_>) -> Result<(), Raise> {
     if let Ok(host) = host::current() {
         host.site.compiled(&plugin, &file, packages);
     }
+    Ok(())
+}
+
+/// Whether the profile is that of 1.00.
+fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let old = host::current().is_ok_and(|host| host.unknown_codes_end_chain);
+    frame.ret_int((!old).into());
     Ok(())
 }
 

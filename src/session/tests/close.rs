@@ -32,9 +32,12 @@ fn a_silent_client_is_421_and_gets_its_last_hooks() {
 }
 
 #[test]
-fn under_1_00_disconnect_does_not_reset_the_transaction() {
+fn under_1_00_disconnect_tells_of_the_transaction_s_end() {
     let seen = server().profile(Profile::V100).talk(&["QUIT\r\n"]);
-    assert_eq!(seen.from("quit"), "quit 221 disconnect post-connection");
+    assert_eq!(
+        seen.from("quit"),
+        "quit 221 disconnect reset_transaction post-connection"
+    );
     let seen = server().profile(Profile::V100).talk(&["NOOP\r\n"]);
     assert!(
         seen.from("noop")

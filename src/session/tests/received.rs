@@ -63,7 +63,7 @@ fn under_1_00_older_results_are_renamed_unless_they_are_signed() {
                   Authentication-Results: other\r\n\r\nb\r\n.\r\n";
     let v100 = || server().profile(Profile::V100);
     let header = header_of(v100(), &after(4, &[message]));
-    assert!(header.ends_with("\nOriginal-Authentication-Results: fake; auth=pass\nS: x\n"));
+    assert!(header.ends_with("\nS: x\nOriginal-Authentication-Results: fake; auth=pass\n"));
     let header = header_of(v100(), &after(4, &[signed]));
     assert!(header.ends_with("\nAuthentication-Results: other\n"));
     let header = header_of(server(), &after(4, &[message]));

@@ -15,43 +15,75 @@ our @ISA = ('Qpsmtpd::DB');
 sub new {
     my ($class, %arg) = @_;
     my $self = bless {name => $arg{name} // 'db'}, $class;
-    $self->dir(ref $arg{dir} ? @{$arg{dir}} : $arg{dir} // ());
+    $self->dir(ref $arg{dir} ? @{$arg{dir}} : $arg{dir}) if defined $arg{dir};
     return $self;
 }
 
-# The first of the directories that exists is used from then on; without a call
-# it is the usual one below the program's home, or its config directory.
+# The first of the directories that exists and can be written to is used from then
+# on; without a call it is a candidate, of which the usual ones are below the program's home, or its config directory.
 sub dir {
     my ($self, @candidates) = @_;
     return $self->{dir} if $self->{dir} && !@candidates;
 
-    (my $home = $0) =~ s{[^/]*\z}{.};
-    my @usual = ('/var/lib/qpsmtpd/db', map { "$home/$_" } qw(../var/db var/db ../config config));
-    my ($dir) = grep { -d } @candidates, @usual;
-    die 'no database directory: none of ' . join(', ', @candidates, @usual) . " exists\n"
+    my @all = (@candidates, $self->candidate_dirs);
+    my ($dir) = grep { -d && -w } @all;
+    die 'no database directory: none of ' . join(', ', @all) . " exists and can be written to\n"
       unless defined $dir;
     return $self->{dir} = $dir;
 }
 
+# Where the file may be: what the caller names, then the usual ones.
+sub candidate_dirs {
+    my ($self, @candidates) = @_;
+    if (@candidates || !$self->{candidate_dirs}) {
+        (my $home = $0) =~ s{[^/]*\z}{.};
+        my @usual = map { "$home/$_" } qw(../var/db var/db ../config config);
+        $self->{candidate_dirs} = [@candidates, '/var/lib/qpsmtpd/db', @usual];
+    }
+    return @{$self->{candidate_dirs}};
+}
+
 sub path { return $_[0]->dir . '/' . $_[0]->name . '.dbm' }
+
+# Whether locks are such as hold over NFS (with the Perl module File::NFSLock).
+sub nfs_locking {
+    my $self = shift;
+    $self->{nfs_locking} = shift if @_;
+    return $self->{nfs_locking};
+}
 
 # True when the lock is held. A second lock of the same object is the first.
 sub lock {
     my $self = shift;
     return 1 if $self->{tied};
     my $path = $self->path;
-    open my $lock, '>>', "$path.lock" or die "$path.lock: $!\n";
-    flock $lock, LOCK_EX or die "$path.lock: cannot lock: $!\n";
+    my $lock = $self->nfs_locking ? _nfs_lock("$path.lock") : _file_lock("$path.lock");
     tie my %tied, 'AnyDBM_File', $path, O_CREAT | O_RDWR, 0600 or die "$path: $!\n";
     @$self{qw(tied lock)} = (\%tied, $lock);
     return 1;
+}
+
+sub _file_lock {
+    my $path = shift;
+    open my $lock, '>>', $path or die "$path: $!\n";
+    flock $lock, LOCK_EX or die "$path: cannot lock: $!\n";
+    return $lock;
+}
+
+# A lock that is half an hour old belongs to nobody any more.
+sub _nfs_lock {
+    my $path = shift;
+    require File::NFSLock;
+    my %wanted = (lock_type => LOCK_EX, blocking_timeout => 10, stale_lock_timeout => 1800);
+    return File::NFSLock->new({file => $path, %wanted}) || die "$path: cannot lock within 10 s\n";
 }
 
 sub unlock {
     my $self = shift;
     my $tied = delete $self->{tied} or return;
     untie %$tied;
-    close delete $self->{lock};
+    # Its end is that of the lock.
+    delete $self->{lock};
     return 1;
 }
 
