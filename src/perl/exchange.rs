@@ -44,6 +44,12 @@ pub(super) fn bring_back(mut aside: Aside) -> Result<(), Unwind> {
     }
 }
 
+/// A session begins: what was changed outside of sessions, as by a logging hook, is nobody's.
+pub(super) fn begin() -> Result<(), Unwind> {
+    // SAFETY: as above.
+    Unwind::check_exit(unsafe { sys::cp_exchange_begin() })
+}
+
 /// The session's objects go, and everything is as each session begins.
 pub(super) fn end() -> Result<(), Unwind> {
     // SAFETY: as above.

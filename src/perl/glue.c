@@ -237,8 +237,13 @@ static int perform(pTHX_ struct work *w) {
     return died ? CP_DIED : CP_OK;
 }
 
+/* How often code was called that may be a plugin's. */
+UV cp_calls;
+
 static int guarded(struct work *w) {
     dTHXa(cp_perl);
+    if (w->what != STEP && w->what != DROP && !w->keep_error)
+        cp_calls++;
     dJMPENV;
     int caught;
     volatile int outcome = CP_OK;

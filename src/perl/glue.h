@@ -195,6 +195,8 @@ void *cp_object_replace(cp_sv *object, uint16_t kind, void *data);
 /* Makes object{key} read and write through camelpost_key_get/set with this index, which get the
  * data. The element owns it and gives it back to camelpost_key_free. */
 void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
+/* Makes room for so many keys in an object. */
+void cp_reserve_keys(cp_sv *object, size_t count);
 
 /* The same, where a copy of the object's contents has the same element, and what a look has left in
  * the element is kept no longer than to the next cp_forget_looks. */
@@ -293,6 +295,8 @@ cp_aside *cp_exchange_take(void);
 int cp_exchange_put(cp_aside *aside);
 /* One after the other, the values in it, owned by the caller; null: that was all, and it is freed. */
 cp_sv *cp_aside_give_up(cp_aside *aside);
+/* A session begins: what was changed outside of sessions is nobody's. */
+int cp_exchange_begin(void);
 /* The session is over: its objects go, and everything is as it was noted. */
 int cp_exchange_end(void);
 

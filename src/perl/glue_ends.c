@@ -16,11 +16,18 @@ static SSize_t others_left = -1;
 static destroyable_proc_t perl_destroyhook;
 static int without_destroy;
 
-/* How many objects have gone. */
+/* How many objects have gone whose class may have code for it. */
 static UV destroyed;
 
+/* What perl has found when it looked last. */
+static int has_no_destroy(pTHX_ HV *stash) {
+    const struct mro_meta *meta = HvHasAUX(stash) ? HvAUX(stash)->xhv_mro_meta : NULL;
+    return meta && meta->destroy_gen && meta->destroy_gen == PL_sub_generation && !meta->destroy;
+}
+
 static bool is_destroyed(pTHX_ SV *sv) {
-    destroyed++;
+    if (!has_no_destroy(aTHX_ SvSTASH(sv)))
+        destroyed++;
     if (without_destroy)
         return 0;
     /* Each session's end has destroyed it. */

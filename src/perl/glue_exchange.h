@@ -63,6 +63,9 @@ extern int cp_keep;
 /* The package that is looked at. */
 extern const char *cp_package;
 
+/* How often code was called that may be a plugin's. */
+extern UV cp_calls;
+
 /* Whether any object has gone since it was asked last. */
 int cp_has_destroyed(UV *since);
 

@@ -143,15 +143,41 @@ static const MGVTBL key_vtbl = {key_get, key_set, NULL, NULL, key_free, NULL, du
 static const MGVTBL session_key_vtbl = {session_key_get, key_set, NULL,     NULL,
                                      key_free,     NULL,    dup_data, key_local};
 
+/* The same few keys are bound to each object: texts that perl shares, by where the caller has them. */
+#define KNOWN_KEYS 256
+static struct {
+    const char *key;
+    SV *shared;
+} known_keys[KNOWN_KEYS];
+
+static SV *known_key(pTHX_ const char *key, size_t length) {
+    size_t at = (PTR2UV(key) >> 2) % KNOWN_KEYS;
+    for (size_t tries = 0; tries < KNOWN_KEYS; tries++, at = (at + 1) % KNOWN_KEYS) {
+        if (known_keys[at].key == key && SvCUR(known_keys[at].shared) == length)
+            return known_keys[at].shared;
+        if (!known_keys[at].key) {
+            known_keys[at].key = key;
+            return known_keys[at].shared = newSVpvn_share(key, (I32)length, 0);
+        }
+    }
+    return newSVpvn_flags(key, length, SVs_TEMP);
+}
+
 static void bind_key(pTHX_ const MGVTBL *vtbl, cp_sv *object, const char *key, size_t length,
                      int32_t index, void *data) {
     SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
+    SV *name = known_key(aTHX_ key, length);
     SV *element = newSV(0);
     MAGIC *mg = sv_magicext(element, NULL, PERL_MAGIC_ext, vtbl, (char *)data, 0);
     mg->mg_private = (U16)index;
     mg->mg_flags |= MGf_DUP | MGf_LOCAL;
-    if (!hv_store((HV *)hash, key, (I32)length, element, 0))
+    if (!hv_store_ent((HV *)hash, name, element, SvIsCOW_shared_hash(name) ? SvSHARED_HASH(name) : 0))
         SvREFCNT_dec(element);
+}
+
+void cp_reserve_keys(cp_sv *object, size_t count) {
+    dTHXa(cp_perl);
+    hv_ksplit((HV *)SvRV(SV(object)), (IV)count);
 }
 
 void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data) {

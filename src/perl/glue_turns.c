@@ -69,6 +69,9 @@ static void add_taken(cp_aside *aside, struct cp_taken taken) {
 /* In the place of a head: a handle that the session has closed. */
 #define HANDLE 0xffffffffU
 
+/* What had been called and destroyed when everything was as noted. */
+static UV calls_then, destroyed_then;
+
 static void take_handles(pTHX_ cp_aside *aside) {
     for (size_t which = 0; cp_reopen_handle(aTHX_ &which); which++)
         add_taken(aside, (struct cp_taken){HANDLE, newSV(0), (IV)which, NULL});
@@ -101,6 +104,8 @@ cp_aside *cp_exchange_take(void) {
     take_handles(aTHX_ &aside);
     find_changed(aTHX_ 0);
     take_changed(aTHX_ &aside);
+    calls_then = cp_calls;
+    (void)cp_has_destroyed(&destroyed_then);
     if (!aside.count)
         return NULL;
     cp_aside *kept;
@@ -232,7 +237,17 @@ static int end_all(pTHX) {
     return CP_OK;
 }
 
-int cp_exchange_end(void) { return cp_guard(end_all); }
+int cp_exchange_end(void) {
+    const int outcome = cp_guard(end_all);
+    calls_then = cp_calls;
+    (void)cp_has_destroyed(&destroyed_then);
+    return outcome;
+}
+
+int cp_exchange_begin(void) {
+    const int is_clean = calls_then == cp_calls && !cp_has_destroyed(&destroyed_then);
+    return is_clean ? CP_OK : cp_exchange_end();
+}
 
 int cp_exchange_differs(void) {
     dTHXa(cp_perl);

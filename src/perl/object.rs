@@ -86,6 +86,10 @@ pub fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
     // with the same kind.
     let raw = unsafe { sys::cp_new_object(name.as_ptr(), class, T::KIND, data) };
     let object = Sv::own(raw).unwrap_or_else(|| std::process::abort());
+    if T::KEYS.len() > 8 {
+        // SAFETY: a live object.
+        unsafe { sys::cp_reserve_keys(object.raw(), 2 * T::KEYS.len()) }
+    }
     for (key, index) in T::KEYS {
         let data = Rc::into_raw(state.clone()).cast_mut().cast::<c_void>();
         // SAFETY: a live object; the element takes over the counted pointer and gives it back to

@@ -24,9 +24,8 @@ impl Host {
     ) -> Result<Rc<dyn Port>, Unwind> {
         stdio::fresh()?;
         self.forget_config();
-        // What was changed outside of sessions, such as by a logging hook, is nobody's.
         self.owners.end_session();
-        exchange::end()?;
+        exchange::begin()?;
         self.owners.begin_session();
         let begun = port.connection();
         let before = self.enter(port);

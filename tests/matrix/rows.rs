@@ -218,9 +218,14 @@ pub fn files(rows: &[Row]) -> (String, String) {
         .iter()
         .map(|row| format!("{} {} {}\n", row.from, row.place.hook, row.verdict));
     // Those of the rows only: not every version compiles all of them.
-    let verdicts = VERDICTS
-        .iter()
-        .filter(|(name, _)| rows.iter().any(|row| row.verdict == *name))
-        .map(|(name, perl)| format!("{name} {perl}\n"));
-    (table.collect(), verdicts.collect())
+    let verdicts = verdicts(|name| rows.iter().any(|row| row.verdict == name));
+    (table.collect(), verdicts)
+}
+
+/// What config/matrix_verdicts says of some verdicts.
+pub fn verdicts(wanted: impl Fn(&str) -> bool) -> String {
+    let lines = VERDICTS.iter().filter(|(name, _)| wanted(name));
+    lines
+        .map(|(name, perl)| format!("{name} {perl}\n"))
+        .collect()
 }
