@@ -117,14 +117,36 @@ static void call_one(pTHX_ SV *code, SV *object, const char *what) {
     LEAVE;
 }
 
+static CV *destroy_of(pTHX_ SV *object) {
+    GV *gv = gv_fetchmeth_pvn(SvSTASH(SvRV(object)), "DESTROY", 7, 0, 0);
+    CV *code = gv && isGV(gv) ? GvCV(gv) : NULL;
+    return code && !CvISXSUB(code) ? code : NULL;
+}
+
+/* Whether any of the plugins has such code: looked at again where a class may have changed. */
+static int any_destroys(pTHX) {
+    static uint64_t then;
+    static int any;
+    uint64_t now = 0;
+    for (SSize_t i = 0; objects && i <= AvFILLp(objects); i++)
+        now += cp_generation(aTHX_ SvSTASH(SvRV(AvARRAY(objects)[i])));
+    if (now == then)
+        return any;
+    any = 0;
+    for (SSize_t i = 0; objects && i <= AvFILLp(objects); i++)
+        any |= destroy_of(aTHX_ AvARRAY(objects)[i]) != NULL;
+    then = now;
+    return any;
+}
+
 static int run_all(pTHX) {
     for (SSize_t i = 0; ends && i <= AvFILLp(ends); i++)
         call_one(aTHX_ AvARRAY(ends)[i], NULL, "an END block died");
     for (SSize_t i = 0; objects && i <= AvFILLp(objects); i++) {
         SV *object = AvARRAY(objects)[i];
-        GV *gv = gv_fetchmeth_pvn(SvSTASH(SvRV(object)), "DESTROY", 7, 0, 0);
-        if (gv && isGV(gv) && GvCV(gv) && !CvISXSUB(GvCV(gv)))
-            call_one(aTHX_ (SV *)GvCV(gv), sv_2mortal(newRV_inc(SvRV(object))), "DESTROY of a plugin died");
+        CV *code = destroy_of(aTHX_ object);
+        if (code)
+            call_one(aTHX_ (SV *)code, sv_2mortal(newRV_inc(SvRV(object))), "DESTROY of a plugin died");
     }
     return CP_OK;
 }
@@ -136,7 +158,7 @@ int cp_run_ends(cp_sv **texts) {
         cp_take_ends();
     died = NULL;
     int outcome = CP_OK;
-    if ((ends && AvFILLp(ends) >= 0) || (objects && AvFILLp(objects) >= 0))
+    if ((ends && AvFILLp(ends) >= 0) || any_destroys(aTHX))
         outcome = cp_guard(run_all);
     *texts = CP(died);
     died = NULL;

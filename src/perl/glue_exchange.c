@@ -45,6 +45,12 @@ static int is_simple(SV *sv, const struct cp_head *head) {
     return 1;
 }
 
+/* Where the last match has ended, plus one; 0: nowhere. */
+static IV position_of(SV *sv) {
+    MAGIC *mg = SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv) ? mg_find(sv, PERL_MAGIC_regex_global) : NULL;
+    return mg ? (IV)mg->mg_len + 1 : 0;
+}
+
 static void set_position(pTHX_ SV *sv, IV place) {
     MAGIC *mg = SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv) ? mg_find(sv, PERL_MAGIC_regex_global) : NULL;
     if (!place) {
@@ -124,12 +130,6 @@ static void swap_arrays(AV *a, AV *b) {
     SvFLAGS(b) ^= real;
 }
 
-/* perl has drawn up its classes by an @ISA. */
-static void tell_classes(pTHX_ SV *array) {
-    if (SvMAGICAL(array) && mg_find(array, PERL_MAGIC_isa))
-        mg_set(array);
-}
-
 static void fill_array(pTHX_ AV *array, struct cp_head *head) {
     if (!head->count)
         return;
@@ -179,7 +179,7 @@ void cp_swap_hashes(pTHX_ HV *a, HV *b) {
  * that the keys come in the same order in each session. */
 static void order_hash(pTHX_ HV *hash, const struct cp_head *head) {
     HE **all, **buckets;
-    const STRLEN max = PTR2UV(head->content);
+    STRLEN max = PTR2UV(head->content), found = 0;
     Newx(all, head->count, HE *);
     for (U32 i = 0; i < head->count; i++) {
         const HEK *key = (HEK *)head->as.parts[i * 2];
@@ -187,9 +187,14 @@ static void order_hash(pTHX_ HV *hash, const struct cp_head *head) {
         while (*at && HeKEY_hek(*at) != key)
             at = &HeNEXT(*at);
         all[i] = *at;
-        if (*at)
+        if (*at) {
             *at = HeNEXT(*at);
+            found++;
+        }
     }
+    /* Where something is left in the table, it stays the table. */
+    if (found < HvTOTALKEYS(hash))
+        max = HvMAX(hash);
     if (HvMAX(hash) != max) {
         Newxz(buckets, max + 1, HE *);
         Safefree(HvARRAY(hash));
@@ -212,8 +217,9 @@ static void fill_hash(pTHX_ HV *hash, const struct cp_head *head) {
         HEK *key = (HEK *)head->as.parts[i * 2];
         SV *value = (SV *)head->as.parts[i * 2 + 1];
         value = value ? SvREFCNT_inc_simple_NN(value) : newSV(0);
-        const I32 length = HEK_UTF8(key) ? -HEK_LEN(key) : HEK_LEN(key);
-        if (!hv_store(hash, HEK_KEY(key), length, value, HEK_HASH(key)))
+        /* With the key's own flags: one that was once written as UTF-8 is another. */
+        if (!hv_common(hash, NULL, HEK_KEY(key), (STRLEN)HEK_LEN(key), HEK_FLAGS(key),
+                       HV_FETCH_ISSTORE | HV_FETCH_JUST_SV, value, HEK_HASH(key)))
             SvREFCNT_dec(value);
     }
     if (head->count)
@@ -235,19 +241,28 @@ static void fill_hash(pTHX_ HV *hash, const struct cp_head *head) {
     }
 }
 
-/* What a session has tied a container to goes with its contents. */
+/* What a session has tied a container to, and that it has locked it, goes with its contents. */
 static void move_tie(pTHX_ SV *from, SV *to) {
     MAGIC **at = &((XPVMG *)SvANY(from))->xmg_u.xmg_magic;
-    while (*at && (*at)->mg_type != PERL_MAGIC_tied)
-        at = &(*at)->mg_moremagic;
-    MAGIC *tie = *at;
-    if (!tie)
-        return;
-    *at = tie->mg_moremagic;
-    tie->mg_moremagic = SvMAGIC(to);
-    SvMAGIC_set(to, tie);
-    mg_magical(from);
-    mg_magical(to);
+    int any = 0;
+    while (*at) {
+        MAGIC *mg = *at;
+        if (mg->mg_type != PERL_MAGIC_tied && mg->mg_type != PERL_MAGIC_rhash) {
+            at = &mg->mg_moremagic;
+            continue;
+        }
+        *at = mg->mg_moremagic;
+        mg->mg_moremagic = SvMAGIC(to);
+        SvMAGIC_set(to, mg);
+        any = 1;
+    }
+    if (any) {
+        mg_magical(from);
+        mg_magical(to);
+    }
+    const U32 fixed = (SvFLAGS(from) ^ SvFLAGS(to)) & (SVf_READONLY | SVf_PROTECT);
+    SvFLAGS(from) ^= fixed;
+    SvFLAGS(to) ^= fixed;
 }
 
 static HV *class_of(SV *sv) { return SvOBJECT(sv) ? SvSTASH(sv) : NULL; }
@@ -255,6 +270,7 @@ static HV *class_of(SV *sv) { return SvOBJECT(sv) ? SvSTASH(sv) : NULL; }
 static void set_class(pTHX_ SV *sv, HV *class) {
     if (class_of(sv) == class)
         return;
+    SvUPGRADE(sv, SVt_PVMG);
     if (SvOBJECT(sv)) {
         SvREFCNT_dec((SV *)SvSTASH(sv));
         SvOBJECT_off(sv);
@@ -272,7 +288,14 @@ int cp_take_head(pTHX_ U32 number, struct cp_taken *taken) {
     IV place = 0;
     HV *class = class_of(head->sv);
     switch (head->kind) {
-    case CP_HEAD_SCALAR: box = take_scalar(aTHX_ head); break;
+    case CP_HEAD_SCALAR:
+        place = position_of(head->sv);
+        box = take_scalar(aTHX_ head);
+        if (class != head->class) {
+            set_class(aTHX_ head->sv, head->class);
+            (void)cp_head_same(aTHX_ head);
+        }
+        break;
     case CP_HEAD_ARRAY: {
         IV *stands = cp_array_iterator((AV *)head->sv);
         box = (SV *)newAV();
@@ -285,8 +308,8 @@ int cp_take_head(pTHX_ U32 number, struct cp_taken *taken) {
             mg_magical(head->sv);
         move_tie(aTHX_ head->sv, box);
         fill_array(aTHX_ (AV *)head->sv, head);
+        SvFLAGS(head->sv) |= head->flags & (SVf_READONLY | SVf_PROTECT);
         set_class(aTHX_ head->sv, head->class);
-        tell_classes(aTHX_ head->sv);
         break;
     }
     case CP_HEAD_HASH:
@@ -309,7 +332,12 @@ int cp_take_head(pTHX_ U32 number, struct cp_taken *taken) {
 void cp_put_head(pTHX_ const struct cp_taken *taken) {
     struct cp_head *head = &cp_heads[taken->head];
     switch (head->kind) {
-    case CP_HEAD_SCALAR: put_scalar(aTHX_ head, taken->box); break;
+    case CP_HEAD_SCALAR:
+        put_scalar(aTHX_ head, taken->box);
+        if (position_of(head->sv) != taken->place)
+            set_position(aTHX_ head->sv, taken->place);
+        set_class(aTHX_ head->sv, taken->class);
+        break;
     case CP_HEAD_ARRAY: {
         IV *place = cp_array_iterator((AV *)head->sv);
         swap_arrays((AV *)head->sv, (AV *)taken->box);
@@ -317,7 +345,6 @@ void cp_put_head(pTHX_ const struct cp_taken *taken) {
         set_class(aTHX_ head->sv, taken->class);
         if (place)
             *place = taken->place;
-        tell_classes(aTHX_ head->sv);
         break;
     }
     case CP_HEAD_HASH:

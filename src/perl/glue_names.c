@@ -4,6 +4,12 @@
  */
 #include "glue_exchange.h"
 
+/* A session may have deleted the package. */
+static void methods_changed(pTHX_ HV *stash) {
+    if (stash && SvTYPE(stash) == SVt_PVHV && HvENAME_HEK(stash))
+        mro_method_changed_in(stash);
+}
+
 static void set_parts(pTHX_ GV *gv, SV *parts[CP_GLOB_PARTS]) {
     SV *now[CP_GLOB_PARTS];
     cp_glob_parts(gv, now);
@@ -25,7 +31,7 @@ SV *cp_take_glob(pTHX_ struct cp_head *head) {
         sv_setsv_flags(box, (SV *)gv, 0);
         gp_free(gv);
         GvGP_set(gv, gp_ref((GP *)head->content));
-        mro_method_changed_in(GvSTASH(gv));
+        methods_changed(aTHX_ GvSTASH(gv));
         return box;
     }
     AV *box = newAV();
@@ -48,7 +54,7 @@ void cp_put_glob(pTHX_ struct cp_head *head, SV *box) {
         if (isGV_with_GP(box)) {
             gp_free(gv);
             GvGP_set(gv, gp_ref(GvGP((GV *)box)));
-            mro_method_changed_in(GvSTASH(gv));
+            methods_changed(aTHX_ GvSTASH(gv));
         }
         return;
     }
@@ -65,7 +71,7 @@ static void set_code(pTHX_ GV *gv, CV *cv) {
     GvCV_set(gv, (CV *)SvREFCNT_inc((SV *)cv));
     GvCVGEN(gv) = 0;
     SvREFCNT_dec((SV *)old);
-    mro_method_changed_in(GvSTASH(gv));
+    methods_changed(aTHX_ GvSTASH(gv));
 }
 
 static CV *own_code(GV *gv) { return GvCVGEN(gv) ? NULL : GvCV(gv); }
@@ -99,7 +105,7 @@ static void put_glob_into(pTHX_ HV *stash, GV *gv) {
     SvREFCNT_inc_simple_void_NN((SV *)gv);
     if (!hv_store(stash, HEK_KEY(name), length, (SV *)gv, HEK_HASH(name)))
         SvREFCNT_dec_NN((SV *)gv);
-    mro_method_changed_in(stash);
+    methods_changed(aTHX_ stash);
 }
 
 static void take_glob_out(pTHX_ HV *stash, GV *gv) {
@@ -107,7 +113,7 @@ static void take_glob_out(pTHX_ HV *stash, GV *gv) {
     const I32 length = HEK_UTF8(name) ? -HEK_LEN(name) : HEK_LEN(name);
     (void)hv_delete(stash, HEK_KEY(name), length, G_DISCARD);
     if (own_code(gv))
-        mro_method_changed_in(stash);
+        methods_changed(aTHX_ stash);
 }
 
 /* What a session has made of a package's names: code, its glob, and how the glob itself has changed: 1 it

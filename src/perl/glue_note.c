@@ -58,12 +58,17 @@ static void note_scalar(pTHX_ struct cp_head *head) {
     }
     SvREFCNT_dec(old);
     head->place = position(sv);
+    head->class = SvOBJECT(sv) ? SvSTASH(sv) : NULL;
     note_seen(head);
 }
 
 /* Whether a value is the noted one, though it may lie there in another form. */
 static int is_same_value(pTHX_ struct cp_head *head) {
     SV *now = head->sv, *then = head->as.value;
+    /* A session has tied it, or put it into a class. */
+    if (head->class != (SvOBJECT(now) ? SvSTASH(now) : NULL) ||
+        (!(head->marks & CP_WATCHED) && !cp_is_ordinary_magic(now)))
+        return 0;
     if (position(now) != head->place || ((SvFLAGS(now) ^ head->flags) & (SVs_PADSTALE | SVf_READONLY | SVf_PROTECT)))
         return 0;
     if (!then)
@@ -131,6 +136,7 @@ static void note_array(pTHX_ struct cp_head *head) {
     for (SSize_t i = 0; i < count; i++)
         head->as.parts[i] = SvREFCNT_inc(AvARRAY(array)[i]);
     head->count = (U32)count;
+    head->flags = SvFLAGS(array) & (SVf_READONLY | SVf_PROTECT);
     head->class = SvOBJECT(array) ? SvSTASH(array) : NULL;
     const IV *place = cp_array_iterator(array);
     head->place = place ? *place : 0;
@@ -198,7 +204,7 @@ static int is_tied(SV *sv) { return SvRMAGICAL(sv) && mg_find(sv, PERL_MAGIC_tie
 static int is_same_hash(struct cp_head *head) {
     HV *hash = (HV *)head->sv;
     U32 at = 0;
-    if (head->class != (SvOBJECT(hash) ? SvSTASH(hash) : NULL) || is_tied((SV *)hash))
+    if (head->class != (SvOBJECT(hash) ? SvSTASH(hash) : NULL) || is_tied((SV *)hash) || SvREADONLY(hash))
         return 0;
     if (head->marks & CP_STANDS) {
         const HE *at = HvAUX(hash)->xhv_eiter;
@@ -226,6 +232,7 @@ static int is_same_array(struct cp_head *head) {
     AV *array = (AV *)head->sv;
     const IV *place = cp_array_iterator(array);
     if ((place ? *place : 0) != head->place || is_tied((SV *)array) ||
+        ((SvFLAGS(array) ^ head->flags) & (SVf_READONLY | SVf_PROTECT)) ||
         head->class != (SvOBJECT(array) ? SvSTASH(array) : NULL))
         return 0;
     return AvFILLp(array) + 1 == (SSize_t)head->count &&
@@ -283,9 +290,10 @@ static int is_same_glob(pTHX_ struct cp_head *head) {
     return 1;
 }
 
-static U32 generation(HV *stash) {
+static U32 generation(pTHX_ HV *stash) {
     const struct mro_meta *meta = HvHasAUX(stash) ? HvAUX(stash)->xhv_mro_meta : NULL;
-    return meta ? meta->pkg_gen : 0;
+    /* The latter where a glob is known elsewhere, too. */
+    return meta ? meta->pkg_gen + PL_sub_generation : PL_sub_generation;
 }
 
 /* Subs that were declared, and never had a body, or have lost it. */
@@ -309,7 +317,7 @@ static void note_stash(pTHX_ struct cp_head *head) {
     Safefree(head->as.parts);
     head->as.parts = NULL;
     head->count = 0;
-    head->flags = generation(stash);
+    head->flags = generation(aTHX_ stash);
     head->content = NULL;
     if (head->marks & CP_EMPTY)
         return;
@@ -331,9 +339,9 @@ static void note_stash(pTHX_ struct cp_head *head) {
 }
 
 /* Only that something may have changed. */
-static int is_same_stash(struct cp_head *head) {
+static int is_same_stash(pTHX_ struct cp_head *head) {
     HV *stash = (HV *)head->sv;
-    return HvTOTALKEYS(stash) == PTR2UV(head->content) && generation(stash) == head->flags;
+    return HvTOTALKEYS(stash) == PTR2UV(head->content) && generation(aTHX_ stash) == head->flags;
 }
 
 /* ---- all kinds ---- */
@@ -362,6 +370,6 @@ int cp_head_same(pTHX_ struct cp_head *head) {
     case CP_HEAD_ARRAY: return is_same_array(head);
     case CP_HEAD_HASH: return is_same_hash(head);
     case CP_HEAD_GLOB: return is_same_glob(aTHX_ head);
-    default: return is_same_stash(head);
+    default: return is_same_stash(aTHX_ head);
     }
 }

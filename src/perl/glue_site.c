@@ -35,6 +35,9 @@ static int is_imported(pTHX_ SV *sv, U32 imported) {
     return imported && SvREFCNT(sv) > 1 && (of_others_walked(aTHX), ptr_table_fetch(of_others, sv));
 }
 
+/* The host's own names stay what they are. */
+static int without_globs;
+
 static void see_glob(pTHX_ GV *gv, U16 owner) {
     const char *name = GvNAME(gv);
     int has_variables = 0;
@@ -62,7 +65,7 @@ static void see_glob(pTHX_ GV *gv, U16 owner) {
         cp_see(aTHX_ (SV *)GvCV(gv), owner, 0, NULL, NULL);
     if (GvFORM(gv))
         cp_see(aTHX_ (SV *)GvFORM(gv), owner, 0, NULL, NULL);
-    if (has_variables && !cp_keep && !(GvHV(gv) && HvENAME_HEK(GvHV(gv))) && !cp_head_of(aTHX_ (SV *)gv))
+    if (has_variables && !cp_keep && !without_globs && !(GvHV(gv) && HvENAME_HEK(GvHV(gv))) && !cp_head_of(aTHX_ (SV *)gv))
         cp_head_add(aTHX_ (SV *)gv, CP_HEAD_GLOB, owner);
 }
 
@@ -315,9 +318,11 @@ void cp_find_variables_of(const char *package) {
     HV *stash = gv_stashpvn(package, (U32)strlen(package), 0);
     if (!stash)
         return;
+    without_globs = 1;
     EACH_GLOB(stash, entry, gv)
     see_glob(aTHX_ gv, 0);
     cp_follow(aTHX);
+    without_globs = 0;
 }
 
 static void see_ends(pTHX) {
@@ -334,6 +339,7 @@ void cp_find_by_files(void) {
     see_ends(aTHX);
     if (!only_files) {
         cp_see(aTHX_ GvSV(PL_defgv), 0, 0, NULL, NULL);
+        cp_see(aTHX_ get_sv("\"", GV_ADD), 0, 0, NULL, NULL);
         cp_see(aTHX_ (SV *)GvAVn(PL_incgv), 0, 0, NULL, NULL);
     }
     EACH_GLOB(PL_defstash, entry, gv) {

@@ -7,6 +7,9 @@
 /* How often what DESTROY changes at a session's end is set back. */
 #define ROUNDS 4
 
+/* In the place of a head: a handle that the session has closed. */
+#define HANDLE 0xffffffffU
+
 struct cp_aside {
     size_t count, room;
     struct cp_taken *list;
@@ -66,15 +69,39 @@ static void add_taken(cp_aside *aside, struct cp_taken taken) {
     aside->list[aside->count++] = taken;
 }
 
-/* In the place of a head: a handle that the session has closed. */
-#define HANDLE 0xffffffffU
-
 /* What had been called and destroyed when everything was as noted. */
 static UV calls_then, destroyed_then;
 
 static void take_handles(pTHX_ cp_aside *aside) {
     for (size_t which = 0; cp_reopen_handle(aTHX_ &which); which++)
         add_taken(aside, (struct cp_taken){HANDLE, newSV(0), (IV)which, NULL});
+}
+
+/* perl draws up its classes by each @ISA: when all are what they are to be, as they might form a circle on
+ * the way. One that a session has made a circle of, and perl refused, stays untold. */
+static int is_circle(pTHX_ HV *stash, int depth) {
+    SV **slot = stash ? hv_fetchs(stash, "ISA", 0) : NULL;
+    AV *isa = slot && isGV_with_GP(*slot) ? GvAV((GV *)*slot) : NULL;
+    for (SSize_t i = 0; isa && !mg_find((SV *)isa, PERL_MAGIC_tied) && i <= AvFILLp(isa); i++) {
+        SV *name = AvARRAY(isa)[i];
+        HV *parent = name && SvPOK(name) ? gv_stashsv(name, 0) : NULL;
+        if (depth > 50 || (parent && is_circle(aTHX_ parent, depth + 1)))
+            return 1;
+    }
+    return 0;
+}
+
+static void tell_classes(pTHX_ const cp_aside *aside) {
+    for (size_t i = 0; i < aside->count; i++) {
+        if (aside->list[i].head == HANDLE || cp_heads[aside->list[i].head].kind != CP_HEAD_ARRAY)
+            continue;
+        SV *array = cp_heads[aside->list[i].head].sv;
+        MAGIC *mg = SvMAGICAL(array) ? mg_find(array, PERL_MAGIC_isa) : NULL;
+        SV *glob = mg ? mg->mg_obj : NULL;
+        HV *stash = glob && isGV_with_GP(glob) ? GvSTASH((GV *)glob) : NULL;
+        if (stash && HvENAME_HEK(stash) && !is_circle(aTHX_ stash, 0))
+            mg_set(array);
+    }
 }
 
 static void take_changed(pTHX_ cp_aside *aside) {
@@ -93,6 +120,7 @@ static void take_changed(pTHX_ cp_aside *aside) {
         if (cp_head_count > known)
             find_changed(aTHX_ known);
     }
+    tell_classes(aTHX_ aside);
     cp_dirty_clear();
     FREETMPS;
     LEAVE;
@@ -125,6 +153,7 @@ static int put_all(pTHX) {
             cp_close_handle(aTHX_ (size_t)aside->list[i].place);
         else
             cp_put_head(aTHX_ & aside->list[i]);
+    tell_classes(aTHX_ aside);
     /* What the boxes hold now is what was noted, which others hold, too. */
     for (size_t i = 0; i < aside->count; i++)
         SvREFCNT_dec_NN(aside->list[i].box);

@@ -32,7 +32,8 @@ U32 cp_dirty(const U32 **list) {
         const struct cp_head *head = &cp_heads[hashes[i]];
         HV *hash = (HV *)head->sv;
         const IV *place = head->kind == CP_HEAD_ARRAY ? cp_array_iterator((AV *)head->sv) : NULL;
-        if (head->class != (SvOBJECT(head->sv) ? SvSTASH(head->sv) : NULL) ||
+        if ((SvREADONLY(head->sv) && !head->flags && head->kind == CP_HEAD_ARRAY) ||
+            (SvREADONLY(head->sv) && head->kind == CP_HEAD_HASH) || head->class != (SvOBJECT(head->sv) ? SvSTASH(head->sv) : NULL) ||
             (head->kind == CP_HEAD_ARRAY
                  ? place && *place != head->place
                  : HvTOTALKEYS(hash) != head->count || cp_hash_iterates(hash)))
