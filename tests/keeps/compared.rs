@@ -136,6 +136,7 @@ fn all_plugins_are_asked() {
         "twice_3a1",
         "magic",
         "extremes",
+        "oddities",
         "tied",
         "fields",
         "undefines",
