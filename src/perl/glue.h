@@ -284,8 +284,6 @@ void cp_exchange_note(void);
 /* What was found and is noted only now, from a number on. */
 void cp_exchange_note_from(size_t first);
 size_t cp_exchange_size(void);
-/* Whether anything is another than was noted. */
-int cp_exchange_differs(void);
 
 /* What a session has made of the contents. */
 typedef struct cp_aside cp_aside;

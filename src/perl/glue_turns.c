@@ -278,12 +278,6 @@ int cp_exchange_begin(void) {
     return is_clean ? CP_OK : cp_exchange_end();
 }
 
-int cp_exchange_differs(void) {
-    dTHXa(cp_perl);
-    find_changed(aTHX_ 0);
-    return changed_count != 0;
-}
-
 void cp_exchange_note(void) {
     dTHXa(cp_perl);
     cp_note_from(aTHX_ 0);
