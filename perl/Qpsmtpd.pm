@@ -82,8 +82,9 @@ sub _config_map {
 sub config_dir {
     my ($self, $name) = @_;
     my $path = $self->_config_path($name);
-    # A name may have a slash in it.
-    return $path =~ s{/\Q$name\E\z}{}r;
+    # A name may have a slash in it. Plugins ask for each recipient: no pattern is compiled for it.
+    my $end = length($name) + 1;
+    return length $path > $end && substr($path, -$end) eq "/$name" ? substr($path, 0, -$end) : $path;
 }
 
 # Always with a slash at its end.
