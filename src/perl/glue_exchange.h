@@ -83,6 +83,8 @@ int cp_head_same(pTHX_ struct cp_head *head);
 /* Magic that tells when a head that is too large to be compared each time may have been changed. */
 void cp_watch_head(pTHX_ struct cp_head *head, U32 number);
 void cp_unwatch_head(pTHX_ struct cp_head *head);
+/* Whether any hash is watched that is not looked at in other ways. */
+extern int cp_small_watched;
 /* Of arrays; and what it calls. */
 extern const MGVTBL cp_array_vtbl;
 int cp_watched_changed(pTHX_ SV *sv, MAGIC *mg);

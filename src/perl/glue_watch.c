@@ -5,6 +5,8 @@
  */
 #include "glue_exchange.h"
 
+int cp_small_watched;
+
 static U32 *dirty, dirty_count, dirty_room;
 
 /* Large hashes and arrays: looked at for what magic is not told of, a hash that was emptied, another class, an
@@ -80,6 +82,8 @@ void cp_watch_head(pTHX_ struct cp_head *head, U32 number) {
         sv_magic(head->sv, NULL, PERL_MAGIC_uvar, (char *)&functions, sizeof functions);
         if (head->count > CP_LARGE)
             push(&hashes, &hash_count, &hash_room, number);
+        else
+            cp_small_watched = 1;
         return;
     }
     if (head->kind > CP_HEAD_ARRAY)

@@ -14,6 +14,8 @@ static Perl_ppaddr_t perl_aassign, perl_undef, perl_each, perl_aeach, perl_bless
 
 /* `%hash = ()`. What is assigned to lies above the topmost mark. */
 static OP *assign(pTHX) {
+    if (!cp_small_watched)
+        return perl_aassign(aTHX);
     for (SV **left = PL_stack_base + *PL_markstack_ptr + 1; left <= PL_stack_sp; left++)
         if (*left && SvTYPE(*left) == SVt_PVHV && SvSMAGICAL(*left))
             mark(aTHX_ *left);
