@@ -1,0 +1,95 @@
+//! A session's client as the session reads and writes it: through the socket, or through the handle of a
+//! plugin that has taken the client over; what was read ahead is lent to STDIN while Perl code runs.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::{FLUSH_TIMEOUT, Session};
+use crate::perl::call::Unwind;
+use crate::perl::stdio;
+use crate::server::STOPPING;
+use crate::session::ReadEvent;
+
+impl Session {
+    /// Whether a plugin has taken the client over.
+    pub fn is_taken(&self) -> bool {
+        self.taken.get()
+    }
+
+    /// Sends what is queued, whichever way the client is reached.
+    pub async fn flush(self: &Rc<Self>) {
+        if self.taken.get() {
+            self.perl(|_| Ok(())).await;
+        } else {
+            self.transport.flush(FLUSH_TIMEOUT).await;
+        }
+    }
+
+    /// Sends what is queued through the handle of a plugin that has taken the client over.
+    pub fn flush_taken(&self) -> Result<(), Unwind> {
+        if self.taken.get() {
+            let queued = self.transport.take_queued();
+            if !queued.is_empty() && !self.host.write_client(&queued)? {
+                self.transport.set_gone();
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends what the client sends to the session's input.
+    pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
+        if !self.taken.get() {
+            let state = &self.state;
+            let promptly = state.in_message.get();
+            return self.transport.read(&state.input, timeout, promptly).await;
+        }
+        if self.transport.is_lost() {
+            self.transport.queue_bytes(STOPPING.as_bytes());
+            self.flush().await;
+            self.transport.set_gone();
+            return ReadEvent::Eof;
+        }
+        let read = self
+            .perl(move |session| session.host.read_client(timeout))
+            .await;
+        match read {
+            Some(Some(bytes)) if !bytes.is_empty() => {
+                self.state.input.borrow_mut().push(&bytes);
+                ReadEvent::Bytes
+            }
+            Some(None) => ReadEvent::TimedOut,
+            _ => ReadEvent::Eof,
+        }
+    }
+
+    /// Bytes read ahead are STDIN's while Perl code runs.
+    pub fn lend_input(&self) -> bool {
+        if self.taken.get() {
+            return false;
+        }
+        let mut input = self.state.input.borrow_mut();
+        if input.is_empty() || !stdio::lend(input.as_slice()) {
+            return false;
+        }
+        let mut lent = self.lent.borrow_mut();
+        lent.clear();
+        lent.extend_from_slice(input.as_slice());
+        input.clear();
+        true
+    }
+
+    pub fn take_input_back(&self) {
+        if self.taken.get() {
+            return;
+        }
+        let mut lent = self.lent.borrow_mut();
+        let rest = match stdio::is_open() {
+            true => stdio::take_back(),
+            false => lent.split_off(0),
+        };
+        lent.clear();
+        if !rest.is_empty() {
+            self.state.input.borrow_mut().push(&rest);
+        }
+    }
+}
