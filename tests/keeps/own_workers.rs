@@ -2,23 +2,14 @@
 //! for it, and find what there was at load all the same.
 
 use crate::answers::wrong;
-use crate::daemon::{Daemon, Who, site};
+use crate::daemon::{Daemon, MAY_LEAVE, site};
 use crate::play::{Script, one_by_one, play, shuffled, usual};
-
-const ONE_WITH_CHILDREN: Who = Who::Camelpost(&[
-    "--workers",
-    "1",
-    "--spare-workers",
-    "0",
-    "--sessions-per-worker",
-    "300",
-]);
 
 /// Without a logging plugin, which would have the lines.
 fn start(plugins: &str) -> Daemon {
     let site = site(plugins);
     site.put("config/logging", "");
-    Daemon::start_in(ONE_WITH_CHILDREN, site)
+    Daemon::start_in(MAY_LEAVE, site)
 }
 
 fn side_by_side(seed: u64, sessions: usize, first: usize) -> Script {

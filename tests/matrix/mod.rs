@@ -77,6 +77,23 @@ struct Compared {
     camelpost: Outcome,
 }
 
+/// The rows of a setting as both have played them.
+fn compared(
+    setting: &Setting,
+    original: Vec<Outcome>,
+    camelpost: Vec<Outcome>,
+) -> impl Iterator<Item = Compared> {
+    let name = setting.name;
+    let outcomes = original.into_iter().zip(camelpost);
+    let rows = setting.rows().into_iter().zip(outcomes);
+    rows.map(move |(row, (original, camelpost))| Compared {
+        setting: name,
+        row,
+        original,
+        camelpost,
+    })
+}
+
 #[test]
 fn every_verdict_of_every_hook() {
     if let Err(report) = check() {
@@ -91,14 +108,7 @@ fn check() -> Result<(), String> {
         let original = play(setting, Which::Original, "0.94")?;
         let camelpost = play(setting, Which::Camelpost, "0.94")?;
         report.push_str(&complaints::report(setting, &original, &camelpost));
-        let outcomes = original.outcomes.into_iter().zip(camelpost.outcomes);
-        let compared = |(row, (original, camelpost))| Compared {
-            setting: setting.name,
-            row,
-            original,
-            camelpost,
-        };
-        all.extend(setting.rows().into_iter().zip(outcomes).map(compared));
+        all.extend(compared(setting, original.outcomes, camelpost.outcomes));
     }
     for setting in LATER {
         if std::env::var_os("UPDATE_EXPECTED").is_some() && upstream().is_some() {
@@ -107,14 +117,7 @@ fn check() -> Result<(), String> {
         }
         let original = recorded::read(setting)?;
         let camelpost = play(setting, Which::Camelpost, "1.00")?.outcomes;
-        let outcomes = original.into_iter().zip(camelpost);
-        let compared = |(row, (original, camelpost))| Compared {
-            setting: setting.name,
-            row,
-            original,
-            camelpost,
-        };
-        all.extend(setting.rows().into_iter().zip(outcomes).map(compared));
+        all.extend(compared(setting, original, camelpost));
     }
     let entries = differences::read()?;
     report.push_str(&unlisted_and_stale(&all, &entries));
