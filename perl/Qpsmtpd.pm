@@ -63,8 +63,8 @@ sub get_qmail_config {
 
 sub _config_map {
     my ($self, $name) = @_;
-    my $file = $self->config_dir($name) . "/$name.cdb";
-    return {} unless -e $file;
+    my $file = $self->_config_map_file($name);
+    return {} unless defined $file;
     if (!eval { require CDB_File; 1 }) {
         $self->log(LOGERROR,
             "No CDB Support! Did NOT read $file, could not load CDB_File module: $@"

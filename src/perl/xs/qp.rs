@@ -25,6 +25,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::_config_of_file", config_of_file),
     ("Qpsmtpd::_config_of_hook", config_of_hook),
     ("Qpsmtpd::_config_path", config_path),
+    ("Qpsmtpd::_config_map_file", config_map_file),
     ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
@@ -191,6 +192,20 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let invocant = frame.sv(0);
     let path = host.within(&invocant, |_| Ok(host.own_config_dir().path(&name)))?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+    Ok(())
+}
+
+/// _config_map_file(NAME): where the map of a config name is, beside the file of that name; undef where
+/// there is none. Plugins ask for each recipient.
+fn config_map_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let host = host::current()?;
+    let name = String::from_utf8_lossy(&frame.bytes(1)?).into_owned();
+    let path = host.within(&frame.sv(0), |_| Ok(host.config_dir(&name)?.path(&name)))?;
+    let mut path = path.into_os_string();
+    path.push(".cdb");
+    let there = std::path::Path::new(&path).exists();
+    let path = there.then(|| std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
+    frame.ret_optional(path);
     Ok(())
 }
 
