@@ -136,8 +136,10 @@ static inline void cp_glob_parts(GV *gv, SV *parts[CP_GLOB_PARTS]) {
     parts[3] = (SV *)GvIOp(gv);
 }
 
-/* Whether a sub that had a body when its package was noted has none now; says so once. */
-int cp_was_undefined(pTHX_ CV *cv);
+/* A sub's body is about to go; whether that was in this turn; the turn is over. */
+void cp_body_goes(pTHX_ CV *cv);
+int cp_has_lost_body(const CV *cv);
+void cp_forget_lost(pTHX);
 
 /* Whether code was compiled from the site's files. */
 int cp_is_site_code(pTHX_ CV *cv);

@@ -145,7 +145,7 @@ SV *cp_take_stash(pTHX_ U32 number) {
             continue;
         const int gone = !ptr_table_fetch(here, gv);
         /* What it was made of is freed: it is gone for all sessions of this worker. */
-        if (then && cp_was_undefined(aTHX_ then))
+        if (then && cp_has_lost_body(then))
             cp_tell_unfit(aTHX_ owner, CP_UNFIT_CODE, "", GvNAME(gv), HvNAME(stash));
         if (!gone && own_code(gv) == then)
             continue;

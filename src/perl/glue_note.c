@@ -296,18 +296,30 @@ static U32 generation(pTHX_ HV *stash) {
     return meta ? meta->pkg_gen + PL_sub_generation : PL_sub_generation;
 }
 
-/* Subs that were declared, and never had a body, or have lost it. */
-static PTR_TBL_t *bodiless;
+/* Subs that have lost their body in this turn, of which perl tells nobody else. */
+static AV *lost;
 
-static int has_body(CV *cv) { return CvISXSUB(cv) || CvROOT(cv); }
+void cp_body_goes(pTHX_ CV *cv) {
+    const int has_body = CvISXSUB(cv) || CvROOT(cv);
+    if (!has_body || SvOBJECT(cv))
+        return;
+    if (!lost)
+        lost = newAV();
+    av_push(lost, SvREFCNT_inc_simple_NN((SV *)cv));
+    /* Packages that have it are looked at. */
+    PL_sub_generation++;
+}
 
-int cp_was_undefined(pTHX_ CV *cv) {
-    if (has_body(cv) || (bodiless && ptr_table_fetch(bodiless, cv)))
-        return 0;
-    if (!bodiless)
-        bodiless = ptr_table_new();
-    ptr_table_store(bodiless, cv, cv);
-    return 1;
+int cp_has_lost_body(const CV *cv) {
+    for (SSize_t i = 0; lost && i <= AvFILLp(lost); i++)
+        if (AvARRAY(lost)[i] == (const SV *)cv)
+            return 1;
+    return 0;
+}
+
+void cp_forget_lost(pTHX) {
+    SvREFCNT_dec((SV *)lost);
+    lost = NULL;
 }
 
 static void note_stash(pTHX_ struct cp_head *head) {
@@ -332,8 +344,6 @@ static void note_stash(pTHX_ struct cp_head *head) {
         head->as.parts[head->count * 2] = SvREFCNT_inc_simple_NN(gv);
         head->as.parts[head->count * 2 + 1] = SvREFCNT_inc((SV *)cv);
         head->count++;
-        if (cv)
-            (void)cp_was_undefined(aTHX_ cv);
     }
     head->content = INT2PTR(void *, (UV)HvTOTALKEYS(stash));
 }

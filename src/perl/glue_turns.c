@@ -132,6 +132,7 @@ cp_aside *cp_exchange_take(void) {
     take_handles(aTHX_ &aside);
     find_changed(aTHX_ 0);
     take_changed(aTHX_ &aside);
+    cp_forget_lost(aTHX);
     calls_then = cp_calls;
     (void)cp_has_destroyed(&destroyed_then);
     if (!aside.count)
@@ -267,7 +268,9 @@ static int end_all(pTHX) {
 }
 
 int cp_exchange_end(void) {
+    dTHXa(cp_perl);
     const int outcome = cp_guard(end_all);
+    cp_forget_lost(aTHX);
     calls_then = cp_calls;
     (void)cp_has_destroyed(&destroyed_then);
     return outcome;
@@ -281,6 +284,7 @@ int cp_exchange_begin(void) {
 void cp_exchange_note(void) {
     dTHXa(cp_perl);
     cp_note_from(aTHX_ 0);
+    cp_forget_lost(aTHX);
     cp_dirty_clear();
 }
 

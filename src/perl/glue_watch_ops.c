@@ -1,6 +1,7 @@
 /*
- * What perl's own operations do to watched containers without telling their magic: hashes that are emptied,
- * iterators, classes, arrays that are ordered in their place. All other operations tell.
+ * What perl's own operations do without telling anybody: to watched containers hashes that are emptied,
+ * iterators, classes, arrays that are ordered in their place (all other operations tell their magic); to
+ * packages subs that are undefined.
  */
 #include "glue_exchange.h"
 
@@ -23,9 +24,13 @@ static OP *assign(pTHX) {
 }
 
 static OP *undefine(pTHX) {
-    SV *sv = *PL_stack_sp;
+    /* Without an operand on the stack it has none, or a `my` scalar. */
+    const int has_operand = PL_op->op_private && !(PL_op->op_private & OPpTARGET_MY);
+    SV *sv = has_operand ? *PL_stack_sp : NULL;
     if (sv && SvTYPE(sv) == SVt_PVHV)
         mark(aTHX_ sv);
+    else if (sv && SvTYPE(sv) == SVt_PVCV)
+        cp_body_goes(aTHX_ (CV *)sv);
     return perl_undef(aTHX);
 }
 

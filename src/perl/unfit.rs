@@ -10,7 +10,7 @@ impl Host {
     /// A plugin, by its name in the table of hooks, has a variable that cannot be exchanged
     /// (`%cache`). While plugins are loaded this waits for `take_unfit`; in a session it counts
     /// for all workers at once, and nothing is to be found of it here: the supervisor tells the log.
-    pub fn mark_unfit(&self, plugin: &[u8], why: Unfit, variable: &str) {
+    pub(super) fn mark_unfit(&self, plugin: &[u8], why: Unfit, variable: &str) {
         let Some(guards) = self.guards.get() else {
             let mut found = self.unfit.borrow_mut();
             if !found.iter().any(|(known, _)| known == plugin) {

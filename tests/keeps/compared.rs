@@ -140,6 +140,7 @@ fn all_plugins_are_asked() {
         "tied",
         "fields",
         "undefines",
+        "redefines",
         "logging::keeper",
         "config_keeper",
         "ends",

@@ -27,7 +27,7 @@ pub const SHARED: &str = "object\nlexicals\nglobals\nstructures\nin_place\ncode\
 /// With those that keep what cannot be exchanged, so that their sessions get workers of their own.
 pub const ALL: &str = "object\nlexicals\nglobals\nstructures\nin_place\ncode\nmodules\n\
     My::Keeper\nparent\nchild\nchild:0\nchild:1\ngrandchild\ntwice:0 one\ntwice:1 two\nmagic\n\
-    extremes\noddities\nconfig_keeper\nends\nbreaks\nleaver\ntied\nfields\nundefines\nanswer\n";
+    extremes\noddities\nconfig_keeper\nends\nbreaks\nleaver\ntied\nfields\nundefines\nredefines\nanswer\n";
 
 /// Who serves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

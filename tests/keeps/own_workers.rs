@@ -38,16 +38,14 @@ fn sessions_with_tied_variables_have_a_process_each_and_the_log_says_so_once() {
 
 #[test]
 fn a_sub_that_a_session_undefines_is_there_for_sessions_that_come_later() {
-    let daemon = start("undefines\nlexicals\nanswer\n");
-    assert_eq!(wrong(&play(&daemon, &one_by_one(1..2, 3))).len(), 0);
-    // From then on every session has a process of its own.
-    let mut script = one_by_one(2..5, 3);
-    script.extend(side_by_side(41, 20, 10));
-    assert_eq!(wrong(&play(&daemon, &script)).len(), 0);
-    assert_eq!(
-        lines(&daemon, "its sub fragile was undefined"),
-        1,
-        "{}",
-        daemon.log()
-    );
+    for (plugin, sub) in [("undefines", "fragile"), ("redefines", "replaced")] {
+        let daemon = start(&format!("{plugin}\nlexicals\nanswer\n"));
+        assert_eq!(wrong(&play(&daemon, &one_by_one(1..2, 3))).len(), 0);
+        // From then on every session has a process of its own.
+        let mut script = one_by_one(2..5, 3);
+        script.extend(side_by_side(41, 20, 10));
+        assert_eq!(wrong(&play(&daemon, &script)).len(), 0);
+        let told = format!("its sub {sub} was undefined");
+        assert_eq!(lines(&daemon, &told), 1, "{}", daemon.log());
+    }
 }

@@ -6,22 +6,30 @@ use std::process::{Command, Stdio};
 
 use crate::server::{Client, RUNNER, Server, TAKER, line, until};
 
-/// Counts its calls in a variable that lives as long as its process; `HELP mark` has it found unfit
-/// to be shared.
+/// Counts its calls in a session. `HELP mark` does what cannot be undone in its process, so that it is
+/// found unfit to be shared when the session's turn ends.
 const ODD: (&str, &str) = (
     "odd",
     r#"
     my $count = 0;
+    sub fragile { 1 }
     sub hook_vrfy {
         my ($self, $transaction, @args) = @_;
-        Camelpost::mark_unfit('odd', 'tied', '%parts') if grep { /mark/ } @args;
+        undef &fragile if grep { /mark/ } @args;
         return (OK, join ' ', ++$count, Camelpost::pid());
     }
     sub hook_help { return &hook_vrfy }
     "#,
 );
 
-const TOLD: &str = "plugin odd: its variable %parts is tied, so it cannot be shared between \
+/// What cannot be exchanged from the start.
+const TIED: &str = r#"
+    require Tie::Scalar;
+    our $sock;
+    tie $sock, 'Tie::StdScalar';
+    "#;
+
+const TOLD: &str = "plugin odd: its sub fragile was undefined, so it cannot be shared between \
                     sessions: its sessions get workers of their own (plugin_settings: keep, isolate)";
 
 /// A server, and how to ask it for its status.
@@ -74,6 +82,12 @@ fn worker(client: &mut Client) -> String {
     client.run("Camelpost::pid()")
 }
 
+/// What a session has done is looked at when another one of its worker has its turn.
+fn next_turn(open: &mut [Client], places: &[String], place: &str) {
+    let at = places.iter().position(|other| other == place).unwrap();
+    assert_eq!(worker(&mut open[at]), place);
+}
+
 /// What the plugin has counted, and where.
 fn call(client: &mut Client) -> (String, String) {
     split(&client.expect("VRFY x", "250"))
@@ -104,18 +118,21 @@ fn a_plugin_that_is_found_unfit_has_a_worker_for_each_session_from_then_on() {
     two.dedup();
     assert_eq!(two.len(), 2, "{old:?}");
     assert_eq!(asked.sharing("odd"), "shared");
-    // Shared so far: the other sessions of its worker see what one has counted.
+    // Shared so far.
     for (client, place) in open.iter_mut().zip(&old) {
         assert_eq!(call(client).1, *place);
     }
     let (_, marked) = split(&open[0].expect("HELP mark", "2"));
     assert_eq!(marked, old[0]);
+    next_turn(&mut open[1..], &old[1..], &marked);
     server.wait_for(TOLD);
-    assert_eq!(asked.sharing("odd"), "own workers: variable %parts is tied");
+    let reason = "sub fragile was undefined";
+    assert_eq!(asked.sharing("odd"), format!("own workers: {reason}"));
     assert_eq!(asked.sharing("taker"), "shared");
-    assert!(asked.status(&["--plugins", "--json"]).contains(
-        r#"{"generation":1,"plugin":"odd","sharing":"own_workers","reason":"its variable %parts is tied"}"#
-    ));
+    let entry = format!(
+        r#"{{"generation":1,"plugin":"odd","sharing":"own_workers","reason":"its {reason}"}}"#
+    );
+    assert!(asked.status(&["--plugins", "--json"]).contains(&entry));
     // Those that are open go on where they are, until they come to it.
     let mut apart = Vec::new();
     for (client, place) in open.iter_mut().zip(&old) {
@@ -197,6 +214,7 @@ fn a_reload_forgets_the_mark_until_it_is_found_again() {
         assert_eq!(call(client).1, place);
     }
     open[1].expect("HELP mark", "2");
+    assert_eq!(worker(&mut open[0]), place);
     until("a second line", || server.count(TOLD) == 2);
     assert_ne!(call(&mut open[0]).1, place);
 }
@@ -209,6 +227,7 @@ fn sessions_of_an_unfit_plugin_wait_where_all_further_processes_are_in_use() {
     let [mut one, mut other, mut third] = connect(server);
     let place = worker(&mut one);
     assert_eq!(split(&one.expect("HELP mark", "2")).1, place);
+    assert_eq!(worker(&mut other), place);
     server.wait_for(TOLD);
     assert_ne!(call(&mut other).1, place);
     third.send(b"VRFY x\r\n");
@@ -258,31 +277,24 @@ fn a_mark_in_a_process_of_one_session_does_no_harm() {
 
 #[test]
 fn what_is_found_while_plugins_load_is_told_once_and_counts_from_the_first_session() {
-    let unfit = |name: &str| {
-        format!(
-            "sub register {{ Camelpost::mark_unfit('{name}', 'magical', '$sock') for 1, 2 }} {}",
-            ODD.1
-        )
-    };
-    let kept = "sub register { Camelpost::mark_unfit('kept', 'large', '@list') }";
-    let (odd, alone) = (
-        unfit("odd"),
-        unfit("alone").replace("hook_vrfy", "hook_other"),
-    );
-    let plugins = [("odd", &*odd), ("kept", kept), ("alone", &*alone), RUNNER];
+    let unfit = format!("{TIED}{}", ODD.1);
+    // Not its own, but of a plugin that it knows.
+    let kept = "# see Qpsmtpd::Plugin::odd\nsub hook_noop { DECLINED }";
+    let (odd, alone) = (&unfit, unfit.replace("hook_vrfy", "hook_other"));
+    let plugins = [("odd", &**odd), ("kept", kept), ("alone", &*alone), RUNNER];
     let asked = start(
         &plugins,
         &["--workers", "1"],
         "kept keep\nalone isolate\nalone keep\n",
     );
     let server = &asked.server;
-    let told = "its variable $sock has magic of its own, so it cannot be shared";
+    let told = "its variable $sock is tied, so it cannot be shared";
     server.wait_for(&format!("plugin odd: {told}"));
     server.wait_for(
-        "plugin kept: its variable @list is too large and changes; it stays shared between the \
+        "plugin kept: its variable $sock is tied; it stays shared between the \
          sessions of a worker (plugin_settings: keep)",
     );
-    let expected = "own workers: variable $sock has magic of its own";
+    let expected = "own workers: variable $sock is tied";
     assert_eq!(asked.sharing("odd"), expected);
     assert_eq!(asked.sharing("kept"), "keeps its variables");
     assert_eq!(asked.sharing("alone"), "isolated (plugin_settings)");
@@ -299,18 +311,30 @@ fn what_is_found_while_plugins_load_is_told_once_and_counts_from_the_first_sessi
 
 #[test]
 fn a_plugin_that_keeps_its_variables_stays_shared_when_it_is_found_unfit() {
-    let asked = start(&[ODD, RUNNER], &["--workers", "1"], "* keep\n");
+    // Its own variables are nobody else's business; those of a plugin that it knows are exchanged.
+    let parts = r#"
+    sub fragile { 1 }
+    sub hook_noop { undef &fragile; return DECLINED }
+    "#;
+    let odd = format!("# see Qpsmtpd::Plugin::parts\n{}", ODD.1);
+    let plugins = [("parts", parts), ("odd", &odd), RUNNER];
+    let asked = start(&plugins, &["--workers", "1"], "odd keep\n");
     let server = &asked.server;
     let [mut one, mut other] = connect(server);
     let place = worker(&mut one);
-    one.expect("HELP mark", "214 1");
-    let told = "plugin odd: its variable %parts is tied; it stays shared";
+    assert_eq!(call(&mut one).0, "1");
+    one.expect("NOOP", "250");
+    assert_eq!(worker(&mut other), place);
+    let told = "plugin odd: its sub fragile was undefined; it stays shared";
     server.wait_for(told);
     assert_eq!(call(&mut other), ("2".to_owned(), place.clone()));
     one.expect("QUIT", "221");
     one.rest();
-    let [mut next] = connect(server);
-    assert_eq!(call(&mut next), ("3".to_owned(), place));
+    // Sessions that come now have another worker, but have it together.
+    let mut next: [Client; 2] = connect(server);
+    let [first, second] = next.each_mut().map(call);
+    assert_eq!((&*first.0, &*second.0), ("1", "2"));
+    assert_eq!(first.1, second.1);
     assert_eq!(server.count(told), 1);
     assert_eq!(asked.sharing("odd"), "keeps its variables");
 }
@@ -326,10 +350,7 @@ fn native_plugins_have_no_variables_to_keep() {
 
 #[test]
 fn a_process_of_one_session_says_nothing_of_what_sessions_cannot_share() {
-    let odd = format!(
-        "sub register {{ Camelpost::mark_unfit('odd', 'tied', '%cache') }} {}",
-        ODD.1
-    );
+    let odd = format!("{TIED}{}", ODD.1);
     let asked = start(&[("odd", &odd)], &["--workers", "1"], "");
     let mut inetd = Command::new(env!("CARGO_BIN_EXE_camelpost"))
         .args(["inetd", "--config"])

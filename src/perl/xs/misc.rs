@@ -3,7 +3,6 @@
 use super::{Body, Frame, Raise};
 use crate::perl::value::Sv;
 use crate::perl::{host, interpreter, scripted, sys};
-use crate::watch::Unfit;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
@@ -14,27 +13,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::_serve_scripts", serve_scripts),
     ("Camelpost::own_hook", own_hook),
     ("Camelpost::compiled", compiled),
-    ("Camelpost::mark_unfit", mark_unfit),
 ];
-
-/// mark_unfit(NAME, WHY, VARIABLE): this plugin, by its name in the table of hooks, has a variable
-/// that cannot be exchanged between sessions, as it is `tied`, `magical` or `large`.
-fn mark_unfit(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let why = match &*frame.bytes(1)? {
-        b"tied" => Unfit::Tied,
-        b"magical" => Unfit::Magical,
-        b"large" => Unfit::TooLarge,
-        _ => {
-            return Err(Raise::Croak(
-                "mark_unfit: tied, magical or large".to_owned(),
-            ));
-        }
-    };
-    let (plugin, variable) = (frame.bytes(0)?, frame.bytes(2)?);
-    let variable = String::from_utf8_lossy(&variable);
-    host::current()?.mark_unfit(&plugin, why, &variable);
-    Ok(())
-}
 
 /// own_hook(CODE, PLUGIN, METHOD, HOOK): the code calls this method of the plugin object.
 fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
