@@ -205,6 +205,7 @@ macro_rules! each_set {
             tls_without_certificate
             uribl
             uribl_headers
+            vanishing
             verdicts
             verdicts_with_logging
             virus_aveclient_odd
