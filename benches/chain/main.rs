@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Instant;
 
-use camelpost::config::ConfigDir;
+use camelpost::config::{ConfigDir, Profile};
 use camelpost::hook::{Arg, Hook, HookCall};
 use camelpost::mail::Spool;
 use camelpost::perl::call::{Want, call, eval};
@@ -97,7 +97,7 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
         config: Rc::new(ConfigDir::locate(Some(dir.to_path_buf()))?),
         search: None,
         trace_level: 4,
-        unknown_codes_end_chain: true,
+        profile: Profile::V094,
         defaults: Vec::new(),
         version: "0".to_owned(),
         plugin_dirs: vec![dir.as_os_str().as_encoded_bytes().to_vec()],

@@ -58,7 +58,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
         config: config.clone(),
         search: None,
         trace_level: core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL),
-        unknown_codes_end_chain: core.profile == Profile::V094,
+        profile: core.profile,
         defaults: vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())],
         version: compared_version(core.profile).to_owned(),
         plugin_dirs: plugin_dirs(&config, &core),

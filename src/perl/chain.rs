@@ -13,6 +13,7 @@ use super::owners::Owner;
 use super::sys;
 use super::value::{PerlValue, Sv};
 use super::xs::{FIRST_NATIVE, Frame, Raise};
+use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Note, Notes};
 use crate::plugin::{Guard, lateness, quarantined};
@@ -167,7 +168,7 @@ impl Host {
                     let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
                     let mut text = error_text(&error)?;
                     // 0.94 writes the line end of the message, and its own.
-                    if !self.unknown_codes_end_chain && text.last() == Some(&b'\n') {
+                    if self.profile == Profile::V100 && text.last() == Some(&b'\n') {
                         text.pop();
                     }
                     let texts = [Sv::bytes(&label), Sv::bytes(&text)];
@@ -180,12 +181,12 @@ impl Host {
         let Some(code) = values.first().filter(|code| code.is_defined()) else {
             if !chain.quiet {
                 let name = String::from_utf8_lossy(name);
-                let text = match self.unknown_codes_end_chain {
-                    true => format!(
+                let text = match self.profile {
+                    Profile::V094 => format!(
                         "plugin {name} running the {} hook returned undef!",
                         hook.name()
                     ),
-                    false => format!("Plugin {name}, hook {} returned undef!", hook.name()),
+                    Profile::V100 => format!("Plugin {name}, hook {} returned undef!", hook.name()),
                 };
                 self.log(LOGERROR, None, None, &[Sv::bytes(text.as_bytes())])?;
             }
@@ -227,7 +228,9 @@ impl Host {
             return self.refuse_yield(chain, name);
         }
         let declined = verdict.code == Code::Declined;
-        if !chain.quiet && !self.unknown_codes_end_chain && !verdict.code.is_of_1_00() {
+        // In 0.94 a code that no constant names ends the chain.
+        let unknown = self.profile == Profile::V100 && !verdict.code.is_of_1_00();
+        if !chain.quiet && unknown {
             let code = match &verdict.code {
                 Code::Other(text) => String::from_utf8_lossy(text).into_owned(),
                 known => known.shown(),

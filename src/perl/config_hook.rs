@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::call::Unwind;
 use super::host::Host;
+use crate::config::Profile;
 use crate::hook::{Code, Hook, HookCall, Verdict};
 
 /// The hook's answer, if it has one: its values may be references.
@@ -40,7 +41,7 @@ impl Host {
         let verdict = self.run_quiet(call)?;
         let values = (verdict.code == Code::Ok).then(|| Rc::new(verdict));
         // The setting is 0.94's.
-        if self.unknown_codes_end_chain {
+        if self.profile == Profile::V094 {
             let mut said = self.config_hook.0.borrow_mut();
             said.insert(name.to_vec(), Values::clone(&values));
         }

@@ -145,9 +145,7 @@ cp_sv *cp_share(cp_sv *value); /* increments the count */
 /* Takes a reference back where that runs no Perl code; else 0, and nothing is done. */
 int cp_let_go(cp_sv *value);
 int cp_kind(cp_sv *value);
-int cp_is_true_plain(cp_sv *value); /* value is not overloaded */
 int cp_ref_type(cp_sv *value);
-int cp_is_overloaded(cp_sv *value);
 int cp_is_defined(cp_sv *value);
 int64_t cp_int(cp_sv *value);
 double cp_num(cp_sv *value);
@@ -176,8 +174,6 @@ cp_sv *cp_global_scalar(const char *name);
 /* A variable's place in the symbol table, not owned; and what it holds there now, or null. */
 cp_sv *cp_glob(const char *name);
 cp_sv *cp_glob_scalar(cp_sv *glob);
-cp_sv *cp_global_array(const char *name);
-cp_sv *cp_global_hash(const char *name);
 cp_sv *cp_code(const char *name); /* not owned, null if undefined */
 
 /* ---- objects that own Rust state ---- */
@@ -191,7 +187,6 @@ int cp_attach(cp_sv *object, uint16_t kind, void *data);
 /* Puts an object into a class. */
 void cp_bless(cp_sv *reference, const char *class_name);
 /* Replaces the data without releasing the old, which is returned. */
-void *cp_object_replace(cp_sv *object, uint16_t kind, void *data);
 /* Makes object{key} read and write through camelpost_key_get/set with this index, which get the
  * data. The element owns it and gives it back to camelpost_key_free. */
 void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);

@@ -78,15 +78,6 @@ void *cp_object_data(cp_sv *object, uint16_t kind) {
     return mg ? mg->mg_ptr : NULL;
 }
 
-void *cp_object_replace(cp_sv *object, uint16_t kind, void *data) {
-    MAGIC *mg = data_magic(object, kind);
-    if (!mg)
-        return data;
-    void *old = mg->mg_ptr;
-    mg->mg_ptr = (char *)data;
-    return old;
-}
-
 /* In mg_private beside the index of a key. */
 #define LOOKED 0x8000
 

@@ -73,12 +73,6 @@ int cp_kind(cp_sv *value) {
     return SvNOK(sv) ? CP_NUM : CP_OTHER;
 }
 
-int cp_is_true_plain(cp_sv *value) {
-    dTHXa(cp_perl);
-    SV *sv = SV(value);
-    return SvROK(sv) ? 1 : SvTRUE_nomg_NN(sv) ? 1 : 0;
-}
-
 int cp_ref_type(cp_sv *value) {
     SV *sv = SV(value);
     if (!SvROK(sv))
@@ -89,11 +83,6 @@ int cp_ref_type(cp_sv *value) {
     case SVt_PVHV: return CP_REF_HASH;
     default: return CP_REF_OTHER;
     }
-}
-
-int cp_is_overloaded(cp_sv *value) {
-    dTHXa(cp_perl);
-    return SvROK(SV(value)) && SvOBJECT(SvRV(SV(value))) && SvAMAGIC(SV(value)) ? 1 : 0;
 }
 
 int cp_is_defined(cp_sv *value) { return SvOK(SV(value)) ? 1 : 0; }
@@ -251,16 +240,6 @@ cp_sv *cp_glob(const char *name) {
 }
 
 cp_sv *cp_glob_scalar(cp_sv *glob) { return isGV_with_GP(SV(glob)) ? CP(GvSV((GV *)glob)) : NULL; }
-
-cp_sv *cp_global_array(const char *name) {
-    dTHXa(cp_perl);
-    return CP(get_av(name, GV_ADD));
-}
-
-cp_sv *cp_global_hash(const char *name) {
-    dTHXa(cp_perl);
-    return CP(get_hv(name, GV_ADD));
-}
 
 cp_sv *cp_code(const char *name) {
     dTHXa(cp_perl);

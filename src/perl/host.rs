@@ -19,7 +19,7 @@ use super::process_state::ProcessState;
 use super::site::Site;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{ConfigDir, ConfigError, Lines};
+use crate::config::{ConfigDir, ConfigError, Lines, Profile};
 use crate::hook::{Hook, Method};
 use crate::plugin::Guards;
 
@@ -34,8 +34,8 @@ pub struct HostSettings {
     pub search: Option<Search>,
     /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
     pub trace_level: u8,
-    /// 0.94: a code that no constant names ends the chain. 1.00: the next plugin runs.
-    pub unknown_codes_end_chain: bool,
+    /// Which original's behaviour counts where they differ.
+    pub profile: Profile,
     /// Values of config names that have no file (`me`, `timeout`).
     pub defaults: Vec<(&'static str, Vec<u8>)>,
     /// What `version` answers: that of the original, with which plugins compare it.
@@ -86,7 +86,7 @@ pub struct Host {
     pub(super) site: Site,
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
-    pub(super) unknown_codes_end_chain: bool,
+    pub(super) profile: Profile,
     pub(super) config_hook: ConfigHook,
     pub(super) table: TableKeys,
     pub settings: HostSettings,
@@ -120,7 +120,7 @@ impl Host {
             site: Site::default(),
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
-            unknown_codes_end_chain: settings.unknown_codes_end_chain,
+            profile: settings.profile,
             config_hook: ConfigHook::default(),
             table: TableKeys::new(),
             settings,

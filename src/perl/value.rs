@@ -194,6 +194,11 @@ impl Sv {
         unsafe { sys::cp_ref_type(self.raw()) as u32 != sys::CP_REF_NONE }
     }
 
+    /// Truth in Perl's sense, but for an object's own idea of it: each is true.
+    pub fn is_given(&self) -> bool {
+        self.is_ref() || !matches!(&self.to_bytes()[..], b"" | b"0")
+    }
+
     /// Whether this points to a hash that is neither tied nor restricted.
     pub fn is_plain_hash(&self) -> bool {
         // SAFETY: a live SV; the type is checked before it is used as a hash.

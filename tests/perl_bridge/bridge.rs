@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use camelpost::config::ConfigDir;
+use camelpost::config::{ConfigDir, Profile};
 use camelpost::hook::{Hook, HookCall, Verdict};
 use camelpost::mail::Spool;
 use camelpost::perl::call::{Unwind, Want, call, eval};
@@ -61,7 +61,7 @@ impl Bridge {
             config: Rc::new(ConfigDir::locate(Some(dir.path().to_path_buf())).unwrap()),
             search: None,
             trace_level: 4,
-            unknown_codes_end_chain: true,
+            profile: Profile::V094,
             defaults: vec![("me", b"test.example".to_vec())],
             version: "0".to_owned(),
             plugin_dirs: vec![plugins.to_str().unwrap().as_bytes().to_vec()],

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use super::session::Session;
+use crate::config::Profile;
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::perl::log::{LOGDEBUG, LOGERROR};
@@ -56,7 +57,7 @@ impl Session {
         match verdict.code {
             Code::Declined => false,
             Code::Other(ref text)
-                if !plugins.host.unknown_codes_end_chain && !verdict.code.is_of_1_00() =>
+                if plugins.host.profile == Profile::V100 && !verdict.code.is_of_1_00() =>
             {
                 let line = format!("Plugin {name}, hook {} returned ", hook.name());
                 let line = [line.as_bytes(), text].concat();

@@ -38,7 +38,7 @@ fn prepare() -> Result<(), String> {
         config: Rc::new(ConfigDir::new(dirs)),
         search: Some(search),
         trace_level: crate::log::DEFAULT_LEVEL,
-        unknown_codes_end_chain: false,
+        profile: Profile::V100,
         defaults: vec![("me", hostname()), ("timeout", b"1200".to_vec())],
         version: compared_version(Profile::V100).to_owned(),
         plugin_dirs: Vec::new(),

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 
 use super::{Body, Frame, Raise};
+use crate::config::Profile;
 use crate::mail::{BodyError, Transaction};
 use crate::perl::call::{Want, call_function};
 use crate::perl::host;
@@ -52,9 +53,9 @@ fn size(frame: &mut Frame<'_>, of: fn(&crate::mail::Body) -> u64) -> Result<(), 
 fn body_size(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     // As each version spells it.
-    let old = match host.unknown_codes_end_chain {
-        true => "depreceated",
-        false => "deprecated",
+    let old = match host.profile {
+        Profile::V094 => "depreceated",
+        Profile::V100 => "deprecated",
     };
     let text = format!("WARNING: body_size() is {old}, use data_size() instead");
     host.log(LOGWARN, None, None, &[Sv::text(&text)])?;

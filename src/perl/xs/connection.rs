@@ -174,7 +174,7 @@ pub fn set_part(connection: &Connection, field: usize, value: &Sv) -> Result<(),
             }
         }
         Kept::Relay => {
-            let may = value.is_ref() || !matches!(&value.to_bytes()[..], b"" | b"0");
+            let may = value.is_given();
             connection.relay_client.set(may);
             connection.relay_client_said.set(true);
             connection

@@ -1,6 +1,7 @@
 //! Camelpost:: — small services for the Perl side of the host.
 
 use super::{Body, Frame, Raise};
+use crate::config::Profile;
 use crate::perl::value::Sv;
 use crate::perl::{host, interpreter, scripted, sys};
 
@@ -35,7 +36,7 @@ fn compiled(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 /// Whether the profile is that of 1.00.
 fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let old = host::current().is_ok_and(|host| host.unknown_codes_end_chain);
+    let old = host::current().is_ok_and(|host| host.profile == Profile::V094);
     frame.ret_int((!old).into());
     Ok(())
 }

@@ -85,7 +85,7 @@ fn recipients(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
-    let given = Some(frame.sv(1)).filter(is_given);
+    let given = Some(frame.sv(1)).filter(Sv::is_given);
     if let Some(address) = given.map_or(Ok(None), |given| object::address(&given))? {
         transaction.recipients.borrow_mut().push(address);
         transaction.had_recipients.set(true);
@@ -97,16 +97,11 @@ fn add_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// Truth in Perl's sense; an object counts as one.
-fn is_given(value: &Sv) -> bool {
-    value.is_ref() || !matches!(&value.to_bytes()[..], b"" | b"0")
-}
-
 /// Removes every recipient with the same address; returns a reference to the rest.
 fn remove_recipient(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let what = frame.sv(1);
-    if !is_given(&what) {
+    if !what.is_given() {
         return Ok(());
     }
     let Some(address) = object::address(&what)?.filter(|_| what.is_ref()) else {
