@@ -5,11 +5,12 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 21] = [
+const SOURCES: [&str; 22] = [
     "src/perl/glue.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_handles.c",
     "src/perl/glue_interrupt.c",
+    "src/perl/glue_keys.c",
     "src/perl/glue_local.c",
     "src/perl/glue_ends.c",
     "src/perl/glue_exchange.c",

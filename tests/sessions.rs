@@ -12,6 +12,8 @@ mod contract;
 mod endings;
 #[path = "sessions/isolation.rs"]
 mod isolation;
+#[path = "sessions/keys.rs"]
+mod keys;
 #[path = "sessions/leftovers.rs"]
 mod leftovers;
 #[path = "sessions/memory.rs"]

@@ -12,6 +12,8 @@ pub trait Foreign: std::fmt::Debug {
     fn as_any(&self) -> &dyn Any;
     /// Another owner of the same value.
     fn share(&self) -> Box<dyn Foreign>;
+    /// The object was shown for a piece of state, and is no longer: others may still have it.
+    fn not_shown(&self);
 }
 
 /// State and the foreign object that stands for it, if one was asked for. The object may own
@@ -54,7 +56,17 @@ impl<T> Shown<T> {
 
     pub fn set_object(&self, object: Box<dyn Foreign>) {
         let old = self.object.replace(Some(object));
-        drop(old);
+        if let Some(old) = old {
+            old.not_shown();
+        }
+    }
+}
+
+impl<T> Drop for Shown<T> {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.get_mut() {
+            object.not_shown();
+        }
     }
 }
 

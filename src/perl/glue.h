@@ -186,21 +186,28 @@ void *cp_object_data(cp_sv *object, uint16_t kind);
 int cp_attach(cp_sv *object, uint16_t kind, void *data);
 /* Puts an object into a class. */
 void cp_bless(cp_sv *reference, const char *class_name);
-/* Replaces the data without releasing the old, which is returned. */
-/* Makes object{key} read and write through camelpost_key_get/set with this index, which get the
- * data. The element owns it and gives it back to camelpost_key_free. */
-void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
-/* Makes room for so many keys in an object. */
-void cp_reserve_keys(cp_sv *object, size_t count);
+/* Kinds are below this. */
+#define CP_KINDS 8
+/* Makes {key} of each object of a kind read and write through camelpost_key_get/set with this index, which
+ * get the object's data. Each element owns a count of it and gives that back to camelpost_key_free. */
+void cp_add_key(uint16_t kind, const char *key, size_t length, int32_t index);
+/* Gives a new object its kind's keys: at once, or when somebody looks. An object that may wait is the one that
+ * camelpost_key_now means until cp_not_shown is called for it. */
+void cp_bind_keys(cp_sv *object, uint16_t kind, int may_wait);
+/* Before a reference is let go through which the session's present object was found. */
+void cp_not_shown(cp_sv *reference);
 
-/* The same, where a copy of the object's contents has the same element, and what a look has left in
- * the element is kept no longer than to the next cp_forget_looks. */
+/* Makes object{key} such a key with data of its own. A copy of the object's contents has the same element,
+ * and what a look has left in the element is kept no longer than to the next cp_forget_looks. */
 void cp_bind_session_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data);
 
 /* Whether looks at such keys have left values in them. */
 int cp_looked(void);
 /* Gives those values up; what runs in DESTROY may exit. */
 int cp_forget_looks(void);
+/* The same for the elements of keys that wait, where nobody walks over them. */
+int cp_walked(void);
+int cp_forget_walks(void);
 
 /* ---- classes ---- */
 
@@ -340,6 +347,10 @@ void camelpost_free(uint16_t kind, void *data);
 /* A value that Rust has dropped and not yet released, or null. */
 cp_sv *camelpost_next_dropped(void);
 cp_sv *camelpost_key_get(int32_t index, void *data); /* owned by the caller, or null */
+/* The same for the session's present object that has such a key. */
+cp_sv *camelpost_key_now(int32_t index);
+/* One more owner of an object's data. */
+void camelpost_share(uint16_t kind, void *data);
 void camelpost_key_set(int32_t index, void *data, cp_sv *value);
 void camelpost_key_free(int32_t index, void *data);
 int camelpost_is_interrupted(void);

@@ -1,12 +1,11 @@
 /*
- * Objects that own Rust state, keys of objects that are read and written in Rust, and questions
- * about classes. What the state is and what a key means is Rust's.
+ * Objects that own Rust state, and questions about classes. What the state is, is Rust's.
  */
 #include "glue_perl.h"
 
 /* What a state held goes with it, as the values of any hash do. Not where Rust code is on top: it
  * releases at its own safe points. */
-static void release_held(pTHX) {
+void cp_release_held(pTHX) {
     SV *held;
     while (cp_in_perl && (held = SV(camelpost_next_dropped())) != NULL)
         SvREFCNT_dec_NN(held);
@@ -17,18 +16,18 @@ static int free_data(pTHX_ SV *sv, MAGIC *mg) {
     if (mg->mg_ptr)
         camelpost_free(mg->mg_private, mg->mg_ptr);
     mg->mg_ptr = NULL;
-    release_held(aTHX);
+    cp_release_held(aTHX);
     return 0;
 }
 
 /* A thread's copy of the object has no state: it belongs to one interpreter. */
-static int dup_data(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
+int cp_dup_without_data(pTHX_ MAGIC *mg, CLONE_PARAMS *params) {
     PERL_UNUSED_ARG(params);
     mg->mg_ptr = NULL;
     return 0;
 }
 
-static const MGVTBL data_vtbl = {NULL, NULL, NULL, NULL, free_data, NULL, dup_data, NULL};
+static const MGVTBL data_vtbl = {NULL, NULL, NULL, NULL, free_data, NULL, cp_dup_without_data, NULL};
 
 cp_sv *cp_new_object(const char *class_name, cp_sv *class_sv, uint16_t kind, void *data) {
     dTHXa(cp_perl);
@@ -77,139 +76,6 @@ void *cp_object_data(cp_sv *object, uint16_t kind) {
     MAGIC *mg = data_magic(object, kind);
     return mg ? mg->mg_ptr : NULL;
 }
-
-/* In mg_private beside the index of a key. */
-#define LOOKED 0x8000
-
-/* A key of an object that is read and written in Rust. The element may outlive the object's hash
- * (\$object->{key}), so it has a counted pointer of its own to the state. */
-static int key_get(pTHX_ SV *sv, MAGIC *mg) {
-    SV *value = mg->mg_ptr ? SV(camelpost_key_get(mg->mg_private & ~LOOKED, mg->mg_ptr)) : NULL;
-    if (value) {
-        sv_setsv_nomg(sv, value);
-        SvREFCNT_dec_NN(value);
-    }
-    return 0;
-}
-
-/* Keys of sessions in which a look has left a reference: it must not keep alive what the session
- * has let go. */
-static AV *looked;
-
-static int session_key_get(pTHX_ SV *sv, MAGIC *mg) {
-    key_get(aTHX_ sv, mg);
-    if (SvROK(sv) && !(mg->mg_private & LOOKED)) {
-        mg->mg_private |= LOOKED;
-        if (!looked)
-            looked = newAV();
-        av_push(looked, SvREFCNT_inc_simple_NN(sv));
-    }
-    return 0;
-}
-
-static int key_set(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_CONTEXT;
-    if (mg->mg_ptr)
-        camelpost_key_set(mg->mg_private & ~LOOKED, mg->mg_ptr, CP(sv));
-    return 0;
-}
-
-static int key_free(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_ARG(sv);
-    if (mg->mg_ptr)
-        camelpost_key_free(mg->mg_private & ~LOOKED, mg->mg_ptr);
-    mg->mg_ptr = NULL;
-    release_held(aTHX);
-    return 0;
-}
-
-/* A localised key is a plain element. */
-static int key_local(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_ARG(sv);
-    PERL_UNUSED_ARG(mg);
-    return 0;
-}
-
-static const MGVTBL key_vtbl = {key_get, key_set, NULL, NULL, key_free, NULL, dup_data, key_local};
-static const MGVTBL session_key_vtbl = {session_key_get, key_set, NULL,     NULL,
-                                     key_free,     NULL,    dup_data, key_local};
-
-/* The same few keys are bound to each object: texts that perl shares, by where the caller has them. */
-#define KNOWN_KEYS 256
-static struct {
-    const char *key;
-    SV *shared;
-} known_keys[KNOWN_KEYS];
-
-static SV *known_key(pTHX_ const char *key, size_t length) {
-    size_t at = (PTR2UV(key) >> 2) % KNOWN_KEYS;
-    for (size_t tries = 0; tries < KNOWN_KEYS; tries++, at = (at + 1) % KNOWN_KEYS) {
-        if (known_keys[at].key == key && SvCUR(known_keys[at].shared) == length)
-            return known_keys[at].shared;
-        if (!known_keys[at].key) {
-            known_keys[at].key = key;
-            return known_keys[at].shared = newSVpvn_share(key, (I32)length, 0);
-        }
-    }
-    return newSVpvn_flags(key, length, SVs_TEMP);
-}
-
-static void bind_key(pTHX_ const MGVTBL *vtbl, cp_sv *object, const char *key, size_t length,
-                     int32_t index, void *data) {
-    SV *hash = SvROK(SV(object)) ? SvRV(SV(object)) : SV(object);
-    SV *name = known_key(aTHX_ key, length);
-    SV *element = newSV(0);
-    MAGIC *mg = sv_magicext(element, NULL, PERL_MAGIC_ext, vtbl, (char *)data, 0);
-    mg->mg_private = (U16)index;
-    mg->mg_flags |= MGf_DUP | MGf_LOCAL;
-    if (!hv_store_ent((HV *)hash, name, element, SvIsCOW_shared_hash(name) ? SvSHARED_HASH(name) : 0))
-        SvREFCNT_dec(element);
-}
-
-void cp_reserve_keys(cp_sv *object, size_t count) {
-    dTHXa(cp_perl);
-    hv_ksplit((HV *)SvRV(SV(object)), (IV)count);
-}
-
-void cp_bind_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data) {
-    dTHXa(cp_perl);
-    bind_key(aTHX_ &key_vtbl, object, key, length, index, data);
-}
-
-void cp_bind_session_key(cp_sv *object, const char *key, size_t length, int32_t index, void *data) {
-    dTHXa(cp_perl);
-    bind_key(aTHX_ &session_key_vtbl, object, key, length, index, data);
-}
-
-static MAGIC *session_key(SV *sv) {
-    MAGIC *mg = SvTYPE(sv) < SVt_PVMG ? NULL : SvMAGIC(sv);
-    while (mg && mg->mg_virtual != &session_key_vtbl)
-        mg = mg->mg_moremagic;
-    return mg;
-}
-
-int cp_is_session_key(SV *sv) { return session_key(sv) != NULL; }
-
-int cp_looked(void) { return looked && AvFILLp(looked) >= 0; }
-
-static int forget_looks(pTHX) {
-    while (cp_looked()) {
-        SV *sv = av_pop(looked);
-        MAGIC *mg = session_key(sv);
-        if (mg)
-            mg->mg_private &= (U16)~LOOKED;
-        if (SvROK(sv)) {
-            SV *value = SvRV(sv);
-            SvOK_off(sv);
-            SvRV_set(sv, NULL);
-            SvREFCNT_dec(value);
-        }
-        SvREFCNT_dec(sv);
-    }
-    return CP_OK;
-}
-
-int cp_forget_looks(void) { return cp_guard(forget_looks); }
 
 /* ---- classes ---- */
 

@@ -26,6 +26,14 @@ int cp_guard(cp_step *step);
 /* Whether a hash's element was made by cp_bind_session_key. */
 int cp_is_session_key(SV *sv);
 
+/* An object's keys wait no longer. */
+void cp_look_into(pTHX_ SV *hash);
+
+/* What a state held goes with it, where that can be. */
+void cp_release_held(pTHX);
+/* Of magic with data that belong to one interpreter. */
+int cp_dup_without_data(pTHX_ MAGIC *mg, CLONE_PARAMS *params);
+
 /* The entry of a key from cp_new_key, where it is found without asking perl; NULL says nothing. */
 HE *cp_find_entry(HV *hash, SV *key);
 

@@ -1,7 +1,7 @@
 /*
  * What perl's own operations do without telling anybody: to watched containers hashes that are emptied,
  * iterators, classes, arrays that are ordered in their place (all other operations tell their magic); to
- * packages subs that are undefined.
+ * packages subs that are undefined; and to objects whose keys wait that somebody looks at them as a whole.
  */
 #include "glue_exchange.h"
 
@@ -79,6 +79,16 @@ static OP *sort_in_place(pTHX) {
     return without_magic(aTHX_ perl_sort, PL_op->op_private & OPpSORT_INPLACE);
 }
 
+/* A whole hash: what is asked of a single key is seen by perl itself. */
+static Perl_ppaddr_t perl_rv2hv;
+
+static OP *dereference(pTHX) {
+    SV *reference = *PL_stack_sp;
+    if (SvROK(reference) && SvTYPE(SvRV(reference)) == SVt_PVHV && SvMAGICAL(SvRV(reference)))
+        cp_look_into(aTHX_ SvRV(reference));
+    return perl_rv2hv(aTHX);
+}
+
 static Perl_ppaddr_t hook(Optype op, Perl_ppaddr_t ours) {
     Perl_ppaddr_t perl_op = PL_ppaddr[op];
     PL_ppaddr[op] = ours;
@@ -94,5 +104,6 @@ void cp_watch_ops(void) {
     perl_undef = hook(OP_UNDEF, undefine);
     perl_each = hook(OP_EACH, each);
     perl_aeach = hook(OP_AEACH, each_of_array);
+    perl_rv2hv = hook(OP_RV2HV, dereference);
     perl_bless = hook(OP_BLESS, bless_object);
 }

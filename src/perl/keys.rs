@@ -150,6 +150,18 @@ fn state<T>(data: *mut c_void) -> Rc<T> {
     }
 }
 
+/// Called when somebody walks through the hash of an object whose keys wait: it is the session's own.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_key_now(index: i32) -> *mut sys::cp_sv {
+    let port = host::current().ok().map(|host| host.port());
+    let value = port.and_then(|port| match owner(index) {
+        Of::Connection => connection_value(index, &port.connection()),
+        Of::Transaction => transaction_value(index, &port.transaction()),
+        Of::Address | Of::Session => None,
+    });
+    value.unwrap_or_else(Sv::undef).into_raw()
+}
+
 /// Called when such a key is read.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_key_get(index: i32, data: *mut c_void) -> *mut sys::cp_sv {
@@ -163,16 +175,17 @@ extern "C" fn camelpost_key_get(index: i32, data: *mut c_void) -> *mut sys::cp_s
             let address = state::<EnvelopeAddress>(data);
             Some(address_part(&address, index == USER))
         }
-        Of::Connection => {
-            let connection = state::<Connection>(data);
-            match index {
-                CONNECTION_NOTES => notes::hash(&connection.notes),
-                _ => Some(connection_part(&connection, (index - FIELD) as usize)),
-            }
-        }
+        Of::Connection => connection_value(index, &state::<Connection>(data)),
         Of::Transaction => transaction_value(index, &state::<Transaction>(data)),
     };
     value.unwrap_or_else(Sv::undef).into_raw()
+}
+
+fn connection_value(index: i32, connection: &Connection) -> Option<Sv> {
+    match index {
+        CONNECTION_NOTES => notes::hash(&connection.notes),
+        _ => Some(connection_part(connection, (index - FIELD) as usize)),
+    }
 }
 
 fn transaction_value(index: i32, transaction: &Transaction) -> Option<Sv> {

@@ -18,6 +18,8 @@ pub trait Owned: Sized + 'static {
     const CLASS: &'static str;
     /// Keys of the object's hash that are read and written in Rust.
     const KEYS: &'static [(&'static str, i32)] = &[];
+    /// A session has one object of this kind at a time, of which `camelpost_key_now` knows.
+    const KEYS_MAY_WAIT: bool = false;
 
     /// The state of an object that Perl code made without the class's constructor, with the keys
     /// that it has. `None` where too much would be lost.
@@ -30,6 +32,7 @@ impl Owned for Connection {
     const KIND: u16 = 1;
     const CLASS: &'static str = "Qpsmtpd::Connection";
     const KEYS: &'static [(&'static str, i32)] = super::keys::CONNECTION;
+    const KEYS_MAY_WAIT: bool = true;
 
     /// A copy of a connection's hash has what the connection had.
     fn stand_in(hash: Option<&Sv>) -> Option<Connection> {
@@ -51,6 +54,7 @@ impl Owned for Transaction {
     const KIND: u16 = 2;
     const CLASS: &'static str = "Qpsmtpd::Transaction";
     const KEYS: &'static [(&'static str, i32)] = super::keys::TRANSACTION;
+    const KEYS_MAY_WAIT: bool = true;
 
     /// A copy of a transaction's hash has no body: it is refused.
     fn stand_in(hash: Option<&Sv>) -> Option<Transaction> {
@@ -79,24 +83,36 @@ impl Owned for EnvelopeAddress {
 
 /// A new object of `class` (or of the state's own class) that owns the state.
 pub fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
-    let data = Rc::into_raw(state.clone()).cast_mut().cast::<c_void>();
+    make(state, class, false)
+}
+
+/// `keys_wait`: it is the session's present object of its kind, and most are never looked into.
+fn make<T: Owned>(state: Rc<T>, class: Option<&Sv>, keys_wait: bool) -> Sv {
+    let data = Rc::into_raw(state).cast_mut().cast::<c_void>();
     let name = std::ffi::CString::new(T::CLASS).unwrap_or_default();
     let class = class.map_or(std::ptr::null_mut(), Sv::raw);
     // SAFETY: the object takes over the counted pointer and gives it back to camelpost_free
     // with the same kind.
     let raw = unsafe { sys::cp_new_object(name.as_ptr(), class, T::KIND, data) };
     let object = Sv::own(raw).unwrap_or_else(|| std::process::abort());
-    if T::KEYS.len() > 8 {
-        // SAFETY: a live object.
-        unsafe { sys::cp_reserve_keys(object.raw(), 2 * T::KEYS.len()) }
-    }
-    for (key, index) in T::KEYS {
-        let data = Rc::into_raw(state.clone()).cast_mut().cast::<c_void>();
-        // SAFETY: a live object; the element takes over the counted pointer and gives it back to
-        // camelpost_key_free.
-        unsafe { sys::cp_bind_key(object.raw(), key.as_ptr().cast(), key.len(), *index, data) }
+    if !T::KEYS.is_empty() {
+        // SAFETY: a live object of this kind.
+        unsafe { sys::cp_bind_keys(object.raw(), T::KIND, keys_wait.into()) }
     }
     object
+}
+
+/// Makes the keys known, before the first object is made.
+pub fn add_keys() {
+    fn add<T: Owned>() {
+        for (key, index) in T::KEYS {
+            // SAFETY: the interpreter runs; the text is copied.
+            unsafe { sys::cp_add_key(T::KIND, key.as_ptr().cast(), key.len(), *index) }
+        }
+    }
+    add::<Connection>();
+    add::<Transaction>();
+    add::<EnvelopeAddress>();
 }
 
 /// Makes an object that Perl code has made own a state, too.
@@ -160,7 +176,8 @@ pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
     if let Some(object) = known.flatten() {
         return object;
     }
-    let object = new(shown.data.clone(), None);
+    let keys_wait = T::KEYS_MAY_WAIT && super::host::current().is_ok_and(|h| h.owners.in_session());
+    let object = make(shown.data.clone(), None, keys_wait);
     shown.set_object(Box::new(PerlValue(Sv::copied(object.raw()))));
     object
 }
@@ -205,6 +222,22 @@ pub fn address(value: &Sv) -> Result<Option<Rc<Shown<EnvelopeAddress>>>, Unwind>
         Rc::new(EnvelopeAddress::new(address)),
         Box::new(PerlValue(Sv::copied(value.raw()))),
     ))))
+}
+
+/// Called when an element of an object's hash becomes an owner of its state.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_share(kind: u16, data: *mut c_void) {
+    match kind {
+        Connection::KIND => count_up::<Connection>(data),
+        Transaction::KIND => count_up::<Transaction>(data),
+        EnvelopeAddress::KIND => count_up::<EnvelopeAddress>(data),
+        _ => {}
+    }
+}
+
+fn count_up<T: Owned>(data: *mut c_void) {
+    // SAFETY: data of this kind was made by `make` from an Rc<T>, which its object owns.
+    unsafe { Rc::increment_strong_count(data.cast::<T>().cast_const()) }
 }
 
 /// Called when an object's hash is freed.

@@ -78,6 +78,11 @@ impl Owners {
         methods.filter(Sv::is_code).collect()
     }
 
+    /// Whether it is a session's turn.
+    pub(super) fn in_session(&self) -> bool {
+        self.in_session.get()
+    }
+
     pub(super) fn begin_session(&self) {
         self.in_session.set(true);
     }

@@ -37,8 +37,21 @@ impl Drop for Sv {
     }
 }
 
-/// Releases what was dropped since the last time. Objects' DESTROY runs here.
+/// Releases what was dropped since the last time, where no Perl code is on its way. Objects' DESTROY
+/// runs here.
 pub fn release_dropped() -> Result<(), Unwind> {
+    // SAFETY: the interpreter runs, outside every borrow; exiting ends in the outcome.
+    Unwind::check_exit(unsafe {
+        match sys::cp_walked() {
+            0 => sys::CP_OK as i32,
+            _ => sys::cp_forget_walks(),
+        }
+    })?;
+    release_dropped_in_call()
+}
+
+/// The same within a call from Perl.
+pub fn release_dropped_in_call() -> Result<(), Unwind> {
     loop {
         // SAFETY: the interpreter runs, outside every borrow; exiting ends in the outcome.
         Unwind::check_exit(unsafe {
@@ -422,5 +435,10 @@ impl Foreign for PerlValue {
 
     fn share(&self) -> Box<dyn Foreign> {
         Box::new(PerlValue(self.0.clone()))
+    }
+
+    fn not_shown(&self) {
+        // SAFETY: a live SV, as this owns it.
+        unsafe { sys::cp_not_shown(self.0.raw()) }
     }
 }

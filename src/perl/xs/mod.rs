@@ -84,6 +84,7 @@ extern "C" fn camelpost_boot() {
 }
 
 fn define_all() {
+    super::object::add_keys();
     for (index, (name, _)) in table().iter().enumerate() {
         let name = CString::new(*name).unwrap_or_default();
         // SAFETY: the interpreter runs; the name ends in NUL.
@@ -223,7 +224,7 @@ extern "C" fn camelpost_xs(index: i32, frame: *mut sys::cp_frame) -> i32 {
         }
     }));
     let mut outcome = ran.unwrap_or_else(|panic| Err(Raise::Croak(panic_message(&*panic))));
-    if value::any_dropped() && value::release_dropped().is_err() {
+    if value::any_dropped() && value::release_dropped_in_call().is_err() {
         outcome = Err(Raise::Exit);
     }
     (match outcome {

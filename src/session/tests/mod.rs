@@ -375,6 +375,8 @@ impl Foreign for Fake {
         self
     }
 
+    fn not_shown(&self) {}
+
     fn share(&self) -> Box<dyn Foreign> {
         Box::new(Fake)
     }
