@@ -13,6 +13,10 @@ int cp_in_perl;
 
 static int stray_child;
 
+/* For tests (CAMELPOST_ABORT_ON_JUMP): an XSUB's scope is left while its Rust body runs. The frames are still there,
+ * as perl unwinds its own stack before it jumps. */
+static int abort_on_jump;
+
 /* XSUBs whose Rust bodies run now, one inside the other. */
 static int xsubs;
 /* The innermost of them over which an exit has passed: it and all below must leave too, whatever
@@ -55,6 +59,8 @@ int cp_start(int argc, char **argv) {
     PERL_SET_CONTEXT(cp_perl);
     dTHXa(cp_perl);
     perl_construct(my_perl);
+    abort_on_jump = getenv("CAMELPOST_ABORT_ON_JUMP") != NULL;
+    cp_defer_signals();
     cp_watch_require();
     cp_watch_alarm();
     cp_watch_modules();
@@ -249,6 +255,7 @@ static int guarded(struct work *w) {
     volatile int outcome = CP_OK;
     const int was_stray = stray_child;
     const int was_in_perl = cp_in_perl;
+    const int were_xsubs = xsubs;
     /* After an exit no Perl runs before the frames of Rust above it are gone; objects may go. */
     if (leaving && leaving == xsubs && w->what != DROP) {
         if (w->result)
@@ -273,6 +280,11 @@ static int guarded(struct work *w) {
     }
     JMPENV_POP;
     cp_in_perl = was_in_perl;
+    if (xsubs != were_xsubs) {
+        /* Nothing is known to do it. */
+        xsubs = were_xsubs;
+        camelpost_jumped_over();
+    }
     /* What called here is the parent's: the child goes no further, however the call ended. */
     if (stray_child && (outcome == CP_EXITED || !was_stray))
         leave_stray_child(aTHX_ outcome, w->result ? SV(w->result->error) : NULL);
@@ -356,10 +368,20 @@ void cp_free_result(cp_result *result) {
 
 #define ARGS_INLINE 16
 
+static void check_jump(pTHX_ void *xsubs_before) {
+    PERL_UNUSED_CONTEXT;
+    /* A child that a plugin has forked ends like this: nothing of Rust runs in it again. */
+    if (xsubs > (int)PTR2IV(xsubs_before) && !cp_in_perl && !stray_child)
+        camelpost_abort_on_jump();
+}
+
 static void trampoline(pTHX_ CV *cv) {
     dXSARGS;
     SV *few[ARGS_INLINE];
     cp_frame frame = {0};
+    if (aTHX != cp_perl)
+        croak("%s::%s cannot be called in a thread: a session and its state belong to one interpreter",
+              HvNAME(GvSTASH(CvGV(cv))), GvNAME(CvGV(cv)));
     if (stack_end && (char *)&frame < stack_end)
         croak("Calls of hooks within hooks are nested too deeply");
     ENTER;
@@ -380,6 +402,8 @@ static void trampoline(pTHX_ CV *cv) {
     frame.args = (cp_sv **)args;
     frame.count = (size_t)items;
     frame.want = GIMME_V == G_LIST ? CP_LIST : GIMME_V == G_SCALAR ? CP_SCALAR : CP_VOID;
+    if (abort_on_jump)
+        SAVEDESTRUCTOR_X(check_jump, INT2PTR(void *, (IV)xsubs));
     xsubs++;
     const int was_in_perl = cp_in_perl;
     cp_in_perl = 0;

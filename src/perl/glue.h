@@ -161,6 +161,8 @@ cp_sv *cp_new_hash(void);
 int cp_is_plain_hash(cp_sv *hash); /* neither tied nor restricted */
 size_t cp_array_length(cp_sv *array);
 cp_sv *cp_array_get(cp_sv *array, size_t index); /* not owned, may be null */
+/* Neither tied nor read-only: any other takes no values from here. */
+int cp_is_plain_array(cp_sv *array);
 void cp_array_push(cp_sv *array, cp_sv *value);  /* takes over */
 void cp_array_unshift(cp_sv *array, cp_sv *value);
 cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length);      /* not owned */
@@ -354,6 +356,10 @@ void camelpost_share(uint16_t kind, void *data);
 void camelpost_key_set(int32_t index, void *data, cp_sv *value);
 void camelpost_key_free(int32_t index, void *data);
 int camelpost_is_interrupted(void);
+/* A long jump has passed over frames of Rust. */
+void camelpost_jumped_over(void);
+/* One is about to, and this is a test: says where and aborts. */
+void camelpost_abort_on_jump(void);
 void camelpost_forked(void);
 
 /* The interrupt: see glue_interrupt.c. 0, or -1 with errno set. */

@@ -1,6 +1,7 @@
 /*
  * The interrupt of Perl code that takes too long: from the signal on it dies at each safe point,
  * also in evals of its own, for as long as Rust says so. Code that comes to no safe point goes on.
+ * And perl's own signals, all of which wait for such a point.
  */
 #include "glue_perl.h"
 #include <errno.h>
@@ -55,3 +56,27 @@ int cp_take_interrupts(int number, int wake_with) {
 }
 
 void cp_calm(void) { asked = 0; }
+
+/* ---- signals of perl's own ---- */
+
+static Sighandler1_t perl_at_once;
+static Sighandler3_t perl_at_once_with_info;
+
+/* What cannot wait, as the instruction that has caused it would be done again. */
+static int is_fault(int number) {
+    return number == SIGSEGV || number == SIGBUS || number == SIGILL || number == SIGFPE;
+}
+
+static void later(int number) { (is_fault(number) ? perl_at_once : PL_csighandler1p)(number); }
+
+static void later_with_info(int number, Siginfo_t *info, void *context) {
+    (is_fault(number) ? perl_at_once_with_info : PL_csighandler3p)(number, info, context);
+}
+
+void cp_defer_signals(void) {
+    dTHXa(cp_perl);
+    perl_at_once = PL_sighandler1p;
+    perl_at_once_with_info = PL_sighandler3p;
+    PL_sighandler1p = later;
+    PL_sighandler3p = later_with_info;
+}

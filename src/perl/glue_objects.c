@@ -108,7 +108,15 @@ cp_sv *cp_find_method(cp_sv *invocant, const char *name, size_t length) {
 
 int cp_isa(cp_sv *invocant, const char *class_name) {
     dTHXa(cp_perl);
-    return sv_derived_from(SV(invocant), class_name) ? 1 : 0;
+    SV *sv = SV(invocant);
+    if (!SvMAGICAL(sv))
+        return sv_derived_from(sv, class_name) ? 1 : 0;
+    /* Perl would ask the magic again, which may run code: what counts is what it said when the value came. */
+    SV *plain = newSV(0);
+    sv_setsv_flags(plain, sv, 0);
+    const int is_one = sv_derived_from(plain, class_name) ? 1 : 0;
+    SvREFCNT_dec_NN(plain);
+    return is_one;
 }
 
 void cp_include_first(cp_sv *code) {

@@ -67,6 +67,10 @@ void cp_watch_ops(void);
 /* Exchanges the contents of two hashes. */
 void cp_swap_hashes(pTHX_ HV *a, HV *b);
 
+/* POSIX::sigaction would have a handler run wherever the signal comes, in the middle of Rust code, too: what it
+ * sets up waits for the end of the operation like any handler in %SIG. */
+void cp_defer_signals(void);
+
 /* From then on, code that is compiled finds the host's modules. */
 void cp_watch_require(void);
 

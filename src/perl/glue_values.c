@@ -157,16 +157,28 @@ cp_sv *cp_array_get(cp_sv *array, size_t index) {
     return index < cp_array_length(array) ? CP(AvARRAY(av)[index]) : NULL;
 }
 
+/* A push onto any other would run its class's code, or die. */
+int cp_is_plain_array(cp_sv *array) {
+    dTHXa(cp_perl);
+    return !is_tied(aTHX_ SV(array)) && !SvREADONLY(SV(array));
+}
+
 void cp_array_push(cp_sv *array, cp_sv *value) {
     dTHXa(cp_perl);
-    av_push((AV *)array, SV(value));
+    if (cp_is_plain_array(array))
+        av_push((AV *)array, SV(value));
+    else
+        SvREFCNT_dec(SV(value));
 }
 
 void cp_array_unshift(cp_sv *array, cp_sv *value) {
     dTHXa(cp_perl);
-    av_unshift((AV *)array, 1);
-    if (!av_store((AV *)array, 0, SV(value)))
-        SvREFCNT_dec(SV(value));
+    if (cp_is_plain_array(array)) {
+        av_unshift((AV *)array, 1);
+        if (av_store((AV *)array, 0, SV(value)))
+            return;
+    }
+    SvREFCNT_dec(SV(value));
 }
 
 cp_sv *cp_hash_get(cp_sv *hash, const char *key, size_t length) {

@@ -28,6 +28,25 @@ extern "C" fn camelpost_is_interrupted() -> i32 {
     crate::watch::is_interrupted().into()
 }
 
+/// Called by the glue when a long jump of perl's has passed over frames of Rust: what these held may be
+/// held for ever, so this process begins no other session.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_jumped_over() {
+    crate::watch::wear_out();
+    tracing::error!(
+        "perl has jumped over Camelpost's own code: this is a fault of Camelpost's; \
+         this worker takes no further client"
+    );
+}
+
+/// Called by the glue before that, under CAMELPOST_ABORT_ON_JUMP.
+#[unsafe(no_mangle)]
+extern "C" fn camelpost_abort_on_jump() {
+    let trace = std::backtrace::Backtrace::force_capture();
+    eprintln!("perl is about to jump over Camelpost's own code:\n{trace}");
+    std::process::abort();
+}
+
 /// Called by the glue in a process that Perl code has forked: the page is its parent's.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_forked() {

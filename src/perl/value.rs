@@ -284,7 +284,14 @@ impl Sv {
         NonNull::new(unsafe { sys::cp_array_get(array, index) }).map(|sv| Sv::share(sv.as_ptr()))
     }
 
-    /// Appends to an array, or to the array it points to.
+    /// Whether this is, or points to, an array that is neither tied nor read-only.
+    pub fn is_plain_array(&self) -> bool {
+        // SAFETY: `array` is an array.
+        self.array()
+            .is_some_and(|array| unsafe { sys::cp_is_plain_array(array) != 0 })
+    }
+
+    /// Appends to a plain array, or to the plain array it points to.
     pub fn array_push(&self, value: Sv) {
         if let Some(array) = self.array() {
             // SAFETY: `array` is an array, which takes over the reference to the value.
@@ -292,7 +299,7 @@ impl Sv {
         }
     }
 
-    /// Puts a value before all others of the array that this points to.
+    /// Puts a value before all others of the plain array that this points to.
     pub fn array_unshift(&self, value: Sv) {
         if let Some(array) = self.array() {
             // SAFETY: `array` is an array, which takes over the reference to the value.

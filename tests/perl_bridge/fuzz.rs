@@ -21,6 +21,8 @@ const ODD: &str = r#"
     no warnings;
     { package Odd::Scalar; sub TIESCALAR { my $n = 0; bless \$n } sub FETCH { ${$_[0]}++ % 3 ? 'tied' : undef } sub STORE { } }
     { package Odd::Dying; sub TIESCALAR { bless [] } sub FETCH { die "no value\n" } sub STORE { die "no store\n" } }
+    { package Odd::Once; sub TIESCALAR { bless {value => $_[1]} }
+        sub FETCH { die "again\n" if $_[0]{asked}++; $_[0]{value} } sub STORE { } }
     { package Odd::Array; require Tie::Array; our @ISA = 'Tie::StdArray'; sub FETCH { die "no element\n" } }
     { package Odd::Hash; require Tie::Hash; our @ISA = 'Tie::StdHash'; sub FETCH { die "no key\n" } }
     { package Odd::Text; use overload '""' => sub { die "no text\n" }, '0+' => sub { die "no number\n" },
@@ -40,12 +42,14 @@ const ODD: &str = r#"
         my $malformed = "\xff\xfe"; Encode::_utf8_on($malformed) if defined &Encode::_utf8_on;
         my %locked = (a => 1); require Hash::Util; Hash::Util::lock_hashref(\%locked);
         my $weak = {}; my $kept = $weak; require Scalar::Util; Scalar::Util::weaken($weak);
+        tie my $once, 'Odd::Once', 1;
+        my @fixed = (1, 2); Internals::SvREADONLY(@fixed, 1);
         require B;
         return (undef, '', 0, -1, 1e308, -1e308, 9**9**9, -sin(9**9**9), 1 << 62, '0 but true', "a\0b", "\n", '<>',
           '<a@b.example>', 'Qpsmtpd::Transaction', 'No::Such::Class', $long, "\x{263a}" x 1000, $upgraded, $malformed,
           [], {}, [1, [2]], {_user => [], _host => sub { }}, sub { die "called\n" }, \*STDERR, *STDERR, \\1,
           \undef, qr/x/, v1.2, \(my $x = 1), \substr($text, 1), \pos($text), \vec($text, 0, 1), $!, \$!, $1, \$0,
-          \%ENV, \@ARGV, \%SIG, \$tied, \$dying, \@array, \%hash, \%locked, $weak,
+          \%ENV, \@ARGV, \%SIG, \$tied, \$dying, \$once, \@fixed, \@array, \%hash, \%locked, $weak,
           bless({}, 'Odd::Class'), bless([], 'Qpsmtpd::Address'), bless(\(my $y = 1), 'Qpsmtpd::Connection'),
           bless(sub { }, 'Qpsmtpd::Transaction'), bless({}, 'Qpsmtpd::Address'), bless({}, 'Qpsmtpd::Connection'),
           bless({}, 'Qpsmtpd::Transaction'), bless([], 'Odd::Text'), bless({}, 'Odd::Again'), Odd::Gone->new,
@@ -53,12 +57,16 @@ const ODD: &str = r#"
           $qp, $qp->transaction, $qp->connection, address('<a@b.example>'),
           Qpsmtpd::Transaction->new, Qpsmtpd::Connection->new);
     }
-    # Two of them are magical where they stand.
+    # Some are magical where they stand: among them objects, which die when they are asked for again.
     sub fresh_odd {
         @odd = (); @odd = odd_values();
-        push @odd, undef, undef;
+        push @odd, (undef) x 6;
         tie $odd[-1], 'Odd::Scalar';
         tie $odd[-2], 'Odd::Dying';
+        tie $odd[-3], 'Odd::Once', address('<a@b.example>');
+        tie $odd[-4], 'Odd::Once', Qpsmtpd::Transaction->new;
+        tie $odd[-5], 'Odd::Once', bless({_user => 'a', _host => 'b.example'}, 'Qpsmtpd::Address');
+        tie $odd[-6], 'Odd::Once', Qpsmtpd::Connection->new;
     }
     sub pick { $seed = ($seed * 1103515245 + 12345) & 0x7fffffff; ($seed >> 8) % @odd }
     sub subs {

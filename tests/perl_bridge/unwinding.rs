@@ -21,6 +21,10 @@ cases![
     local_values_are_back_after_exit,
     a_destructor_that_dies_is_only_a_warning,
     objects_are_destroyed_when_exit_leaves_their_scope,
+    a_tied_value_is_asked_once_by_an_xsub,
+    a_read_only_or_tied_list_of_a_header_is_left_to_its_class,
+    a_handler_that_posix_has_set_up_does_not_run_within_rust,
+    a_thread_is_refused,
 ];
 
 fn after(bridge: &Bridge) {
@@ -200,4 +204,82 @@ fn objects_are_destroyed_when_exit_leaves_their_scope(bridge: &Bridge) {
     assert_eq!(ended, Err("exited: 12".to_owned()));
     assert_eq!(bridge.perl("$destroyed"), "2");
     after(bridge);
+}
+
+fn a_tied_value_is_asked_once_by_an_xsub(bridge: &Bridge) {
+    let text = r#"
+        { package Once; sub TIESCALAR { bless {value => $_[1]} }
+          sub FETCH { die "again\n" if $_[0]{asked}++; $_[0]{value} } }
+        my @said;
+        for my $call (sub { $qp->transaction->add_recipient($_[0]) }, sub { $qp->transaction->sender($_[0]) },
+                      sub { $qp->run_hooks('noop', $_[0]); 1 }) {
+            tie my $tied, 'Once', bless {_user => 'a', _host => 'b.example'}, 'Qpsmtpd::Address';
+            push @said, eval { $call->($tied); 1 } ? 'ok' : $@;
+        }
+        join ' ', @said, $qp->transaction->sender"#;
+    assert_eq!(bridge.perl(text), "ok ok ok <a@b.example>");
+}
+
+fn a_read_only_or_tied_list_of_a_header_is_left_to_its_class(bridge: &Bridge) {
+    let text = r#"
+        { package Counted; require Tie::Array; our @ISA = 'Tie::StdArray'; our $added = 0;
+          sub PUSH { $added++; my $self = shift; push @$self, @_ }
+          sub SPLICE { $added++; my $self = shift; $self->SUPER::SPLICE(@_) } }
+        $qp->transaction->header(Mail::Header->new(["Subject: x\n"], Modify => 0));
+        my $header = $qp->transaction->header;
+        Internals::SvREADONLY(@{$header->{mail_hdr_list}}, 1);
+        my ($fixed) = eval { $header->add('X-A', 'v', -1); 1 } ? 'taken' : $@ =~ /^(Modification[^\n]*) at/;
+        Internals::SvREADONLY(@{$header->{mail_hdr_list}}, 0);
+        tie my @list, 'Counted';
+        @list = @{$header->{mail_hdr_list}};
+        $header->{mail_hdr_list} = \@list;
+        $header->add('X-B', 'v', -1);
+        join ', ', $fixed, $Counted::added, $header->as_string =~ /^(X-B: v)$/m"#;
+    let fixed = "Modification of a read-only value attempted";
+    assert_eq!(bridge.perl(text), format!("{fixed}, 1, X-B: v"));
+}
+
+/// The handler's error comes between two operations, so that whatever it ends goes on.
+fn a_handler_that_posix_has_set_up_does_not_run_within_rust(bridge: &Bridge) {
+    let text = r#"
+        require POSIX; require Time::HiRes;
+        my $old = POSIX::SigAction->new;
+        POSIX::sigaction(POSIX::SIGALRM(), POSIX::SigAction->new(sub { die "timeout\n" }), $old);
+        my $transaction = $qp->transaction;
+        $transaction->body_write('x' x 400_000);
+        my %ends;
+        for my $round (1 .. 40) {
+            eval {
+                Time::HiRes::setitimer(Time::HiRes::ITIMER_REAL(), 0.002);
+                while (1) { my $body = $transaction->body_as_string }
+            };
+            $ends{$@}++;
+            $ends{eval { $transaction->body_write('y'); 1 } ? 'written' : $@}++;
+        }
+        POSIX::sigaction(POSIX::SIGALRM(), $old);
+        join ' ', map { "$_=$ends{$_}" =~ s/\n//r } sort keys %ends"#;
+    assert_eq!(bridge.perl(text), "timeout=40 written=40");
+}
+
+fn a_thread_is_refused(bridge: &Bridge) {
+    let text = r#"
+        require Config;
+        if (!$Config::Config{useithreads}) { 'refused' }
+        else {
+            # In a child: perl's threads copy the interpreter.
+            my $pid = open(my $said, '-|') // die;
+            if (!$pid) {
+                require threads;
+                my $thread = threads->create(sub {
+                    eval { Qpsmtpd::Address->new('<a@b.example>'); 1 } ? 'taken' : $@ });
+                print $thread->join;
+                close STDOUT;
+                require POSIX;
+                POSIX::_exit(0);
+            }
+            my $line = join '', <$said>;
+            close $said;
+            $line =~ /cannot be called in a thread/ ? 'refused' : "$line $?";
+        }"#;
+    assert_eq!(bridge.perl(text), "refused");
 }

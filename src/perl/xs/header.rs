@@ -200,6 +200,13 @@ fn added(frame: &Frame<'_>) -> Result<Option<Sv>, Raise> {
     ) else {
         return Ok(None);
     };
+    let places = hash.hash_find(&tag.key);
+    let may_be_changed = list.is_plain_array()
+        && hash.is_plain_hash()
+        && places.as_ref().is_none_or(Sv::is_plain_array);
+    if !may_be_changed {
+        return Ok(None);
+    }
     let text = Sv::bytes(&line[name.len() + 1..]);
     let first = place == 0 || list.array_len() == 0;
     let line = Sv::bytes(&line);
@@ -208,7 +215,7 @@ fn added(frame: &Frame<'_>) -> Result<Option<Sv>, Raise> {
         true => list.array_unshift(line),
         false => list.array_push(line),
     }
-    match hash.hash_find(&tag.key) {
+    match places {
         Some(places) if first => places.array_unshift(reference),
         Some(places) => places.array_push(reference),
         None => hash.hash_set(&tag.key.to_bytes(), Sv::array_of([reference])),
