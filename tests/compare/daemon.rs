@@ -100,7 +100,10 @@ impl Daemon {
                 if which == Which::Upstream {
                     let checkout = upstream().ok_or("QPSMTPD_100 names no checkout")?;
                     command.arg("-I").arg(checkout.join("lib"));
-                    command.arg("-MCompareMethods");
+                    // Only a set with other plugins needs what upstream is lent.
+                    if set.package.is_some() {
+                        command.arg("-MCompareMethods");
+                    }
                     program = checkout.join("qpsmtpd-forkserver");
                 }
                 command.arg("-MCompareResolver").arg(program);
