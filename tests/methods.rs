@@ -151,7 +151,7 @@ fn differences(
     }
     for (r, row) in run.rows.iter().enumerate() {
         let (theirs, ours) = (&theirs[r], &ours[r]);
-        if theirs.replies != ours.replies || theirs.log != ours.log {
+        if is_measure(r, row) && (theirs.replies != ours.replies || theirs.log != ours.log) {
             report.push_str(&format!(
                 "{} ({}):\n  {name} {:#?}\n  {our_name} {:#?}\n",
                 row.name(),
@@ -177,21 +177,17 @@ fn each_expression_gives_what_the_original_gives() {
 #[test]
 fn each_expression_gives_what_upstream_gives_in_1_00() {
     let run = done();
-    fail_if(differences(
+    // Where a checkout is named it was asked just now: else this is the recording itself.
+    let recorded = recorded::read(&run.rows, only().is_none()).unwrap_or_else(|e| panic!("{e}"));
+    let mut report = differences(
         [("upstream", &run.upstream), ("1.00", &run.new)],
         |ask| ask.differs_100.as_ref(),
         |_, _| true,
-    ));
-}
-
-#[test]
-fn upstream_answers_as_it_is_recorded() {
-    let run = done();
-    let known = recorded::read(&run.rows, only().is_none()).unwrap_or_else(|e| panic!("{e}"));
-    let mut report = String::new();
-    for (row, (known, now)) in run.rows.iter().zip(known.iter().zip(&run.upstream)) {
-        if known != now {
-            report.push_str(&format!("{}: {known:#?}\nnow {now:#?}\n", row.name()));
+    );
+    for (row, (recorded, now)) in run.rows.iter().zip(recorded.iter().zip(&run.upstream)) {
+        if recorded != now {
+            let name = row.name();
+            report.push_str(&format!("{name}: recorded {recorded:#?}\nnow {now:#?}\n"));
         }
     }
     fail_if(report);

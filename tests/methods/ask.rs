@@ -195,6 +195,7 @@ fn normal(line: &str, root: &str) -> String {
             (r"This is (qpsmtpd|[Cc]amelpost) \S+", "This is SERVER"),
             (r"^250 AUTH .*", "250 AUTH MECHANISMS"),
             (r"\b1[789]\d{8}\b", "TIME"),
+            (r"\d\d:\d\d:\d\d 20\d\d-\d\d-\d\d", "TIME"),
             (
                 r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} 20\d\d \d\d:\d\d:\d\d [-+]\d{4}",
                 "DATE",
