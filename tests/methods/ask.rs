@@ -188,7 +188,7 @@ fn normal(line: &str, root: &str) -> String {
         let rules = [
             (r"spool/\d+:\d+:[^' ]*", "spool/FILE"),
             (r"0x[0-9a-f]+", "0xADDRESS"),
-            (r"\(@INC contains: [^()]*\)", "(@INC)"),
+            (r"\(@INC contains: (?:[^()]|\([^()]*\))*\)", "(@INC)"),
             (r"^\d+ (?P<text>.*ASK)", "PID $text"),
             (r"ESMTP (qpsmtpd|[Cc]amelpost) \S+", "ESMTP SERVER"),
             (r"\((qpsmtpd|[Cc]amelpost)/[0-9.]+\)", "(SERVER)"),
