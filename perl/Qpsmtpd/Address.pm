@@ -110,7 +110,8 @@ sub qp {
 
 sub config {
     my ($self, $key) = @_;
-    return $self->qp->config($key, $self);
+    my $qp = $self->qp or return;
+    return $qp->config($key, $self);
 }
 
 # By host first, then by user. A text is read as an address.

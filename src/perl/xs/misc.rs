@@ -42,9 +42,9 @@ fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// The qp object, for what has no reference to it.
+/// The qp object, for what has no reference to it; undef where a script has no host.
 fn qp(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let qp = host::current()?.qp.clone();
+    let qp = host::current().map_or_else(|_| Sv::undef(), |host| host.qp.clone());
     frame.ret(qp);
     Ok(())
 }

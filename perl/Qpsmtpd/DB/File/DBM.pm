@@ -26,17 +26,18 @@ sub new {
     return bless {%arg, name => $arg{name} // 'db'}, $class;
 }
 
-# A directory that is given has to be good, and is used from then on. Without one it is the first
-# good one of what else the caller names and of the candidates.
+# A directory that is given has to be good, and is used from then on. Of several, as karma gives
+# them, and of the candidates it is the first good one (1.00 takes the first and dies of it).
 sub dir {
-    my ($self, $given, @others) = @_;
-    if ($given) {
-        $self->validate_dir($given);
-        return $self->{dir} = $given;
+    my ($self, @given) = @_;
+    if (@given == 1 && $given[0]) {
+        $self->validate_dir($given[0]);
+        return $self->{dir} = $given[0];
     }
-    return $self->{dir} if $self->{dir};
+    @given = grep { $_ } @given;
+    return $self->{dir} if $self->{dir} && !@given;
 
-    my @all = (@others, $self->candidate_dirs);
+    my @all = (@given, $self->candidate_dirs);
     my ($dir) = grep { -d && -w } @all;
     die 'no database directory: none of ' . join(', ', @all) . " exists and can be written to\n"
       unless defined $dir;
