@@ -1,7 +1,8 @@
 package Qpsmtpd::Config;
 
-# Config values by the name that qpsmtpd 1.00 has for what reads them. The reading itself is the
-# host's; this class passes on to it. It caches nothing: %config_cache is there for test scripts
+# Config values by the name that qpsmtpd 1.00 has for what reads them. The reading by name is the
+# host's; this class passes on to it, and reads only a file that is given by its path. It caches
+# nothing: %config_cache is there for test scripts
 # that empty it.
 
 use strict;
