@@ -20,10 +20,11 @@ test: test-deps
 	$(CARGO) test --locked
 	prove -Iperl tests/perl
 
-# What upstream's 1.00 answers to the suite's dialogues; QPSMTPD_100 is a checkout of its repository.
+# What upstream's 1.00 answers to the suite's dialogues and rows; QPSMTPD_100 is a checkout of its repository.
 record-100: test-deps
 	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test compare100
 	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test compare every_verdict
+	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test methods
 
 # The suite's soak test for longer: SECONDS under load, twice; SEED repeats an earlier run's choices.
 SECONDS ?= 600

@@ -105,9 +105,11 @@ sub header_text { return $_[0]->as_string }
 sub set_program_name { $0 = $_[0]; return }
 
 sub set_globals {
-    my ($version, $threshold) = @_;
+    my ($version, $threshold, $is_1_00) = @_;
     $Qpsmtpd::VERSION        = $version;
     $Qpsmtpd::Size_threshold = $threshold;
+    # The host loads the logging plugins before all others. 0.94 says so only where there are some.
+    $Qpsmtpd::LOGGING_LOADED = 1 if $is_1_00;
     return;
 }
 

@@ -6,7 +6,10 @@ package Qpsmtpd;
 
 use strict;
 use warnings;
+use Qpsmtpd::Base;
 use Qpsmtpd::Constants;
+
+our @ISA = ('Qpsmtpd::Base');
 
 our $VERSION;         # set by the host
 our $hooks = {};      # HOOK => [ { name, code }, ... ]
@@ -20,7 +23,13 @@ sub new {
     return bless {%args}, ref $class || $class;
 }
 
-sub hooks { return $hooks }
+# All hooks; in 1.00, with a name, that hook's chain.
+sub hooks {
+    my ($self, $hook) = @_;
+    return $hooks unless $hook && Qpsmtpd::Base::_is_1_00();
+    my $chain = $hooks->{$hook} || [];
+    return wantarray ? @$chain : $chain;
+}
 
 # The level of config/loglevel, a number or a name, from now on.
 sub init_logger {
@@ -54,6 +63,20 @@ sub _config_for {
     my ($answered, @values) = $self->_config_of_hook($name);
     return wantarray ? @values : $values[0] if $answered;
     return $self->_config_map($name);
+}
+
+# 1.00's name for what reads the config files.
+sub conf {
+    my $self = shift;
+    require Qpsmtpd::Config;
+    return $self->{_config} ||= Qpsmtpd::Config->new;
+}
+
+# An address of this session.
+sub address {
+    my $self = shift;
+    require Qpsmtpd::Address;
+    return Qpsmtpd::Address->new(@_);
 }
 
 sub get_qmail_config {

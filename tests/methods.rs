@@ -3,6 +3,10 @@
 //! The rows are `tests/methods/*.txt` (see README.md there). The probe plugin `asks` evaluates each
 //! expression inside a session. `docs/methods.md` is made of what came out; `UPDATE_EXPECTED=1`
 //! writes it, otherwise it is checked.
+//!
+//! What upstream's 1.00 answers is recorded in `tests/recorded_100/methods.txt`, so that this needs no
+//! checkout of it. Where `QPSMTPD_100` names one, its daemon is asked, too: it has to answer as recorded,
+//! or, with UPDATE_EXPECTED=1, that is written anew.
 
 #![forbid(unsafe_code)]
 
@@ -13,6 +17,8 @@ mod ask;
 mod compare;
 #[path = "methods/read.rs"]
 mod read;
+#[path = "methods/recorded.rs"]
+mod recorded;
 #[path = "methods/table.rs"]
 mod table;
 
@@ -20,7 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use ask::Answers;
-use compare::daemon::{Which, require_original};
+use compare::daemon::{Which, require_original, upstream};
 use read::{Ask, Row};
 
 /// Everything that was asked, and all answers.
@@ -29,6 +35,8 @@ pub struct Run {
     pub original: Vec<Answers>,
     pub old: Vec<Answers>,
     pub new: Vec<Answers>,
+    /// Recorded, or just given where a checkout is named.
+    pub upstream: Vec<Answers>,
 }
 
 fn root() -> &'static Path {
@@ -45,31 +53,50 @@ fn run() -> &'static Result<Run, String> {
     RUN.get_or_init(|| {
         require_original()?;
         let mut rows = read::all(&dir())?;
-        if let Ok(only) = std::env::var("METHODS_ONLY") {
+        if let Some(only) = only() {
             rows.retain(|row| row.name().contains(&only));
         }
         rows.extend(table::introspection());
         let rows = &rows;
-        let [original, old, new] = std::thread::scope(|scope| {
+        let [original, old, new, upstream] = std::thread::scope(|scope| {
             [
                 (Which::Original, "0.94"),
                 (Which::Camelpost, "0.94"),
                 (Which::Camelpost, "1.00"),
+                (Which::Upstream, "1.00"),
             ]
-            .map(|(which, profile)| scope.spawn(move || ask::ask_all(which, profile, rows)))
+            .map(|(which, profile)| {
+                scope.spawn(move || match (which, upstream()) {
+                    (Which::Upstream, None) => recorded::read(rows, only().is_none()),
+                    _ => ask::ask_all(which, profile, rows),
+                })
+            })
             .map(|thread| {
                 thread
                     .join()
                     .unwrap_or_else(|_| Err("a thread died".to_owned()))
             })
         });
-        Ok(Run {
+        let run = Run {
             rows: rows.clone(),
             original: original?,
             old: old?,
             new: new?,
-        })
+            upstream: upstream?,
+        };
+        if upstream_is_recorded_now() {
+            recorded::write(rows, &run.upstream)?;
+        }
+        Ok(run)
     })
+}
+
+fn only() -> Option<String> {
+    std::env::var("METHODS_ONLY").ok()
+}
+
+fn upstream_is_recorded_now() -> bool {
+    upstream().is_some() && std::env::var_os("UPDATE_EXPECTED").is_some() && only().is_none()
 }
 
 fn done() -> &'static Run {
@@ -95,39 +122,72 @@ impl Run {
     }
 }
 
-#[test]
-fn each_expression_gives_what_the_original_gives() {
+/// Where two daemons gave something else without a reason, or the same with one.
+fn differences(
+    [(name, theirs), (our_name, ours)]: [(&str, &[Answers]); 2],
+    reason: fn(&Ask) -> Option<&String>,
+    is_measure: impl Fn(usize, &Row) -> bool,
+) -> String {
     let run = done();
     let mut report = String::new();
     for (r, row, a, ask) in run.asks() {
-        if table::is_introspection(row) || table::is_new(run, r) {
+        if table::is_introspection(row) || !is_measure(r, row) {
             continue;
         }
-        let (want, got) = (&run.original[r].values[a], &run.old[r].values[a]);
-        if (want == got) == ask.differs.is_some() {
+        let (want, got) = (&theirs[r].values[a], &ours[r].values[a]);
+        if (want == got) == reason(ask).is_some() {
             report.push_str(&format!(
-                "{} ({}) at {}: {}\n    original {want}\n    0.94     {got}\n    {}\n",
+                "{} ({}) at {}: {}\n    {name:10} {want}\n    {our_name:10} {got}\n    {}\n",
                 row.name(),
                 row.place,
                 ask.hook,
                 ask.code,
-                match &ask.differs {
+                match reason(ask) {
                     Some(reason) => format!("should differ: {reason}"),
-                    None => "`differs: REASON` below it where that is meant".to_owned(),
+                    None => format!("`differs {our_name}: REASON` below it where that is meant"),
                 }
             ));
         }
     }
     for (r, row) in run.rows.iter().enumerate() {
-        let (original, old) = (&run.original[r], &run.old[r]);
-        if original.replies != old.replies || original.log != old.log {
+        let (theirs, ours) = (&theirs[r], &ours[r]);
+        if is_measure(r, row) && (theirs.replies != ours.replies || theirs.log != ours.log) {
             report.push_str(&format!(
-                "{} ({}):\n  original {:#?}\n  0.94 {:#?}\n",
+                "{} ({}):\n  {name} {:#?}\n  {our_name} {:#?}\n",
                 row.name(),
                 row.place,
-                (&original.replies, &original.log),
-                (&old.replies, &old.log)
+                (&theirs.replies, &theirs.log),
+                (&ours.replies, &ours.log)
             ));
+        }
+    }
+    report
+}
+
+#[test]
+fn each_expression_gives_what_the_original_gives() {
+    let run = done();
+    fail_if(differences(
+        [("original", &run.original), ("0.94", &run.old)],
+        |ask| ask.differs.as_ref(),
+        |r, _| !table::is_new(run, r),
+    ));
+}
+
+#[test]
+fn each_expression_gives_what_upstream_gives_in_1_00() {
+    let run = done();
+    // Where a checkout is named it was asked just now: else this is the recording itself.
+    let recorded = recorded::read(&run.rows, only().is_none()).unwrap_or_else(|e| panic!("{e}"));
+    let mut report = differences(
+        [("upstream", &run.upstream), ("1.00", &run.new)],
+        |ask| ask.differs_100.as_ref(),
+        |_, _| true,
+    );
+    for (row, (recorded, now)) in run.rows.iter().zip(recorded.iter().zip(&run.upstream)) {
+        if recorded != now {
+            let name = row.name();
+            report.push_str(&format!("{name}: recorded {recorded:#?}\nnow {now:#?}\n"));
         }
     }
     fail_if(report);
@@ -187,14 +247,21 @@ fn each_value_that_a_row_names_is_given() {
 
 #[test]
 fn each_public_method_of_the_original_has_a_row() {
-    if std::env::var_os("METHODS_ONLY").is_none() {
-        fail_if(table::without_a_row(done()));
+    if only().is_none() {
+        fail_if(table::without_a_row(&done().rows, &done().original));
+    }
+}
+
+#[test]
+fn each_public_method_of_upstream_has_a_row() {
+    if only().is_none() {
+        fail_if(table::without_a_row(&done().rows, &done().upstream));
     }
 }
 
 #[test]
 fn the_table_in_docs_is_what_was_seen() {
-    if std::env::var_os("METHODS_ONLY").is_some() {
+    if only().is_some() {
         return;
     }
     let path = root().join("docs/methods.md");

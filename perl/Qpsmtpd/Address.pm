@@ -5,6 +5,7 @@ package Qpsmtpd::Address;
 
 use strict;
 use warnings;
+use Qpsmtpd::Base;
 
 use overload
   '""'  => sub { $_[0]->format },
@@ -15,26 +16,33 @@ our $address_literal_expr =
   '(?:\[(?:\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}|IPv6:[0-9A-Fa-f:.]+)\])';
 our $subdomain_expr = '(?:[a-zA-Z0-9](?:[-a-zA-Z0-9]*[a-zA-Z0-9])?)';
 our $domain_expr;
-our $qtext_expr = '[\x01-\x09\x0B\x0C\x0E-\x21\x23-\x5B\x5D-\x7F]';
+our $qtext_expr = '[\x01-\x08\x0B\x0C\x0E-\x1F\x21\x23-\x5B\x5D-\x7F]';
 our $text_expr  = '[\x01-\x09\x0B\x0C\x0E-\x7F]';
 
 _note_grammar() if defined &_note_grammar;
 
-# new(TEXT) parses and gives undef for what is no address; new(USER, HOST) takes
+# new(TEXT) parses and gives undef for what is no address (1.00: nothing); new(USER, HOST) takes
 # the parts as they are.
 sub new {
     my ($class, $user, $host) = @_;
-    _warn_of_undef('$user in pattern match (m//)') unless defined $user;
-    _warn_of_undef('$address in pattern match (m//)') unless defined $user || defined $host;
+    my $is_1_00 = Qpsmtpd::Base::_is_1_00();
+    if (!defined $user && !$is_1_00) {
+        _warn_of_undef('$user in pattern match (m//)');
+        _warn_of_undef('$address in pattern match (m//)') unless defined $host;
+    }
     $class = ref $class || $class;
+    my $self;
     if (_grammar_changed() && defined $user && $user =~ /^<.*>$/) {
         my @parts = _canonify_by_grammar($user);
-        return unless defined $parts[0];
-        my $self = $class->_new('', '');
-        @$self{qw(_user _host)} = @parts[0, 1];
-        return $self;
+        if (defined $parts[0]) {
+            $self = $class->_new('', '');
+            @$self{qw(_user _host)} = @parts[0, 1];
+        }
     }
-    return $class->_new($user, $host);
+    else {
+        $self = $class->_new($user, $host);
+    }
+    return defined $self || !$is_1_00 ? $self : ();
 }
 
 sub parse {
@@ -42,34 +50,40 @@ sub parse {
     return $class->new($text);
 }
 
-# (USER, HOST) of a path in <>; undef for what is none.
+# (USER, HOST) of a path in <>; undef for what is none. 1.00 says in a third value how it came to it.
 sub canonify {
     my ($self, $path) = @_;
     _warn_of_undef('$path in pattern match (m//)') unless defined $path;
-    return _grammar_changed() ? _canonify_by_grammar($path) : _canonify($path);
+    my $is_1_00 = Qpsmtpd::Base::_is_1_00();
+    return _canonify($path) unless $is_1_00 || _grammar_changed();
+
+    my @parts = _canonify_by_grammar($path);
+    # A slice: in scalar context its last value counts.
+    return @parts[0 .. $#parts] if $is_1_00;
+    return undef unless defined $parts[0];
+    return '' if $parts[0] eq '' && !defined $parts[1];
+    return @parts[0, 1];
 }
 
-# The same by the expressions above as they are now.
+# The same by the expressions above as they are now; the third value, where there is one, says how.
 sub _canonify_by_grammar {
     my $path = shift;
-    return undef unless defined $path && $path =~ /^<(.*)>$/;
+    return (undef, undef, 'missing delimiters') unless defined $path && $path =~ /^<(.*)>$/;
     $path = $1;
 
-    my $domain =
-      defined $domain_expr
-      ? $domain_expr
-      : "(?:$address_literal_expr|$subdomain_expr(?:.$subdomain_expr)*)";
+    # A site's own expression for domains stands for address literals, too.
+    my $domain = $domain_expr;
+    if (!$domain) {
+        $domain = "$subdomain_expr(?:.$subdomain_expr)*";
+        $domain = "(?:$address_literal_expr|$domain)" if $address_literal_expr;
+    }
     $path =~ s/^\@$domain(?:,\@$domain)*://;
-    return '' if $path eq '';
-    return ('postmaster', undef) if $path =~ /^postmaster$/i;
+    return ('', undef, 'empty path') if $path eq '';
+    return ('postmaster', undef, 'bare postmaster') if $path =~ /^postmaster$/i;
 
-    my $at = rindex $path, '@';
-    return undef if $at < 0;
-    my ($local, $host) = (substr($path, 0, $at), substr $path, $at + 1);
-    return undef unless $host =~ /^(?:$address_literal_expr|$domain)$/;
-
-    return ($local, $host) if $local =~ /^$atom_expr(\.$atom_expr)*/;
-    return undef unless $local =~ /^"(?:$qtext_expr|\\$text_expr)*"$/;
+    my ($local, $host) = $path =~ /^(.*)\@($domain)$/ or return;
+    return ($local, $host, 'local matches atom') if $local =~ /^$atom_expr(\.$atom_expr)*/;
+    return (undef, undef, 'fall through') unless $local =~ /^"(?:$qtext_expr|\\$text_expr)*"$/;
     $local = substr $local, 1, -1;
     $local =~ s/\\($text_expr)/$1/g;
     return ($local, $host);
@@ -87,11 +101,17 @@ sub format {
     return _format($self);
 }
 
-sub qp { return }
+# Whose address it is (1.00): the session's, unless another object was put in.
+sub qp {
+    my $self = shift;
+    $self->{qp} = shift if @_;
+    return $self->{qp} || Camelpost::qp();
+}
 
 sub config {
     my ($self, $key) = @_;
-    return Qpsmtpd->config($key, $self);
+    my $qp = $self->qp or return;
+    return $qp->config($key, $self);
 }
 
 # By host first, then by user. A text is read as an address.

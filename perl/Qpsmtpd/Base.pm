@@ -9,6 +9,14 @@ use warnings;
 use Socket qw(AF_INET AF_INET6 inet_pton);
 use Qpsmtpd::Constants;
 
+# Whether the profile is that of 1.00, which the host says.
+sub _is_1_00 { return defined &Camelpost::is_1_00 && Camelpost::is_1_00() }
+
+sub new {
+    my $class = shift;
+    return bless {}, $class;
+}
+
 sub tildeexp {
     my ($self, $path) = @_;
     require Qpsmtpd::Utils;
@@ -38,7 +46,6 @@ sub is_ipv6 {
 sub is_localhost {
     my ($self, $ip) = @_;
     return unless defined $ip && length $ip;
-    return 1 if lc $ip eq 'localhost';
     if (my $packed = inet_pton(AF_INET6, $ip)) {
         return 1 if $packed eq ("\0" x 15 . "\1");
         return 1 if substr($packed, 0, 13) eq "\0" x 10 . "\xff\xff\x7f";
@@ -76,8 +83,23 @@ sub get_resolver {
     return $self->{_resolver} ||= _resolver($self->{_args}{dns_timeout} || $args{timeout});
 }
 
+# For look-ups beside each other, with the CPAN module Net::DNS::Async, which has a time limit of
+# its own. Without it there is a warning and no resolver.
+sub get_async_resolver {
+    my ($self, %args) = @_;
+    return $self->{_async_resolver} if $self->{_async_resolver};
+    if (!eval { require Net::DNS::Async; 1 }) {
+        warn "Net::DNS::Async is not there (Debian: libnet-dns-async-perl)\n";
+        return;
+    }
+    my $all = Net::DNS::Async->new(%args);
+    $all->{Resolver} = Net::DNS::Resolver->new(dnsrch => 0);
+    $all->{Resolver}->tcp_timeout(0);
+    return $self->{_async_resolver} = $all;
+}
+
 # What the name server says about a name, without the order of preference. In
-# scalar context the first answer.
+# scalar context their number.
 sub resolve_a    { return _answers(@_[0, 1], 'A',    'address') }
 sub resolve_aaaa { return _answers(@_[0, 1], 'AAAA', 'address') }
 sub resolve_mx   { return _answers(@_[0, 1], 'MX',   'exchange') }
@@ -88,8 +110,7 @@ sub _answers {
     my ($self, $name, $type, $value_of) = @_;
     return unless defined $name && length $name;
     my $packet = $self->get_resolver->query($name, $type) or return;
-    my @values = map { $_->$value_of } grep { $_->type eq $type } $packet->answer;
-    return wantarray ? @values : $values[0];
+    return map { $_->$value_of } grep { $_->type eq $type } $packet->answer;
 }
 
 1;

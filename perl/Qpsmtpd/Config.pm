@@ -1,13 +1,15 @@
 package Qpsmtpd::Config;
 
-# Config values by the name that qpsmtpd 1.00 has for what reads them. The reading itself is the
-# host's; this class passes on to it. It caches nothing: %config_cache is there for test scripts
+# Config values by the name that qpsmtpd 1.00 has for what reads them. The reading by name is the
+# host's; this class passes on to it, and reads only a file that is given by its path. It caches
+# nothing: %config_cache is there for test scripts
 # that empty it.
 
 use strict;
 use warnings;
 use POSIX ();
 use Qpsmtpd::Base;
+use Qpsmtpd::Constants;
 
 our @ISA = ('Qpsmtpd::Base');
 
@@ -30,8 +32,54 @@ sub config {
 sub get_qmail {
     my ($self, $name, $type) = @_;
     return Qpsmtpd->_config_map($name) if defined $type && $type eq 'map';
-    my @values = Qpsmtpd->_config_of_file($name);
+    return $self->from_file($name);
+}
+
+# The same, or what a file says that is given by its path.
+sub from_file {
+    my ($self, $name, $file, $outer) = @_;
+    my @values = $file ? $self->_lines($name, $file, $outer || []) : Qpsmtpd->_config_of_file($name);
     return wantarray ? @values : $values[0];
+}
+
+# A file's lines without comments and white space around; $include FILE stands for the lines there.
+sub _lines {
+    my ($self, $name, $file, $outer) = @_;
+    return unless -e $file;
+    open my $handle, '<', $file or do {
+        warn "$file: $!\n";
+        return;
+    };
+    my @lines;
+    for my $line (grep { /\S/ && !/^\s*#/ } <$handle>) {
+        $line =~ s/^\s+|\s+$//g;
+        my ($part) = $line =~ /^\$include\s+(\S+)$/ or push(@lines, $line), next;
+        $part = $self->config_dir($part) . "/$part" unless $part =~ m{^/};
+        if (grep { $_ eq $part } @$outer, $file) {
+            $self->log(LOGERROR, "config $name: $part includes itself: " . join ' -> ', @$outer, $file);
+            return;
+        }
+        push @lines, map { $self->_lines($name, $_, [@$outer, $file]) } $self->expand_inclusion($part, $file);
+    }
+    return @lines;
+}
+
+# The files that an $include stands for: of a directory all, in order, but those with a dot.
+sub expand_inclusion {
+    my ($self, $part, $file) = @_;
+    return $part unless -d $part;
+    opendir my $handle, $part or do {
+        $self->log(LOGERROR, "$part: $! (included by $file)");
+        return;
+    };
+    return grep { -f } map { "$part/$_" } grep { !/^\./ } sort readdir $handle;
+}
+
+# Only what is wrong: while logging is being set up, nothing else has a place to go.
+sub log {
+    my ($self, $level, @words) = @_;
+    return if $level > LOGWARN;
+    return Qpsmtpd->log($level, @words);
 }
 
 sub get_qmail_map {

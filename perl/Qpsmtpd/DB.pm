@@ -34,8 +34,8 @@ sub lock   { return 1 }
 sub unlock { return 1 }
 
 sub name {
-    my ($self, @name) = @_;
-    $self->{name} = $name[0] if @name;
+    my ($self, $name) = @_;
+    $self->{name} = $name if $name;
     return $self->{name};
 }
 

@@ -180,14 +180,11 @@ sub _register_standard_hooks {
     }
 }
 
-# Whether the profile is that of 1.00, which the host says.
-sub _is_1_00 { return defined &Camelpost::is_1_00 && Camelpost::is_1_00() }
-
 # What is put into the chain is called as $code->($qp, $transaction, @arguments).
 sub register_hook {
     my ($plugin, $hook, $method, $unshift) = @_;
 
-    _die_at_caller($plugin->plugin_name . (_is_1_00() ? '' : ' ') . ": Invalid hook: $hook")
+    _die_at_caller($plugin->plugin_name . ($plugin->_is_1_00 ? '' : ' ') . ": Invalid hook: $hook")
       unless $hooks{$hook};
 
     my $qp = $plugin->qp;
@@ -238,17 +235,26 @@ sub temp_dir {
 
 # The plugin's own store (1.00), opened by the first call.
 sub db {
-    my ($self, %arg) = @_;
+    my ($self, @arg) = @_;
     return $self->{db} if $self->{db};
     require Qpsmtpd::DB;
-    return $self->{db} = Qpsmtpd::DB->new($self->db_args(%arg));
+    return $self->{db} = Qpsmtpd::DB->new($self->db_args(@arg));
 }
 
+# A server that does not answer keeps the client waiting no longer than this many seconds.
 sub db_args {
-    my ($self, %arg) = @_;
-    $self->{db_args} = {%arg} if %arg;
-    $self->{db_args}{name} //= $self->plugin_name;
+    my ($self, @arg) = @_;
+    $self->validate_db_args($self, @arg);
+    $self->{db_args} = {@arg} if @arg;
+    $self->{db_args}{name}        ||= $self->plugin_name;
+    $self->{db_args}{cnx_timeout} ||= 1;
     return %{$self->{db_args}};
+}
+
+# The arguments are those of the method that was called, its object first.
+sub validate_db_args {
+    my ($self, undef, @arg) = @_;
+    die "Invalid db arguments\n" if @arg % 2;
 }
 
 #
@@ -314,7 +320,7 @@ sub get_reject {
     if (defined $reject && $reject eq 'naughty') {
         $self->log(LOGINFO, "fail, NAUGHTY$log_message");
         # 1.00 says whose word it is, as the client hears it much later.
-        $message = '(' . $self->plugin_name . ") $message" if _is_1_00();
+        $message = '(' . $self->plugin_name . ") $message" if $self->_is_1_00;
         return $self->store_deferred_reject($message);
     }
     $self->log(LOGINFO, "fail$log_message");

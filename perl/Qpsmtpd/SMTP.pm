@@ -33,10 +33,34 @@ sub hook_responder {
     return $self->$responder($code, \@texts, $args);
 }
 
-sub address {
+# Parts of the replies to HELO and EHLO that 1.00 has as methods. The session does not ask them.
+sub helo_no_host {
+    my ($self, $verb) = @_;
+    return $self->respond(501, "$verb requires domain/address - see RFC-2821 4.1.1.1");
+}
+
+sub helo_repeat_host { return $_[0]->respond(503, 'but you already said HELO ...') }
+
+sub helo_hi_msg {
     my $self = shift;
-    require Qpsmtpd::Address;
-    return Qpsmtpd::Address->new(@_);
+    my $client = $self->connection;
+    return sprintf '%s Hi %s [%s]', scalar $self->config('me'), $client->remote_info, $client->remote_ip;
+}
+
+sub ehlo_size {
+    my $self = shift;
+    my ($most) = $self->config('databytes');
+    return $most ? "SIZE $most" : ();
+}
+
+# Replies to a denial, and says whether it was one.
+sub is_deny_response {
+    my ($self, $code, $texts) = @_;
+    my $reply = {DENY, 550, DENY_DISCONNECT, 550, DENYSOFT, 450, DENYSOFT_DISCONNECT, 450}->{$code}
+      or return;
+    $self->respond($reply, @$texts);
+    $self->disconnect if $code == DENY_DISCONNECT || $code == DENYSOFT_DISCONNECT;
+    return 1;
 }
 
 # An error in the host or in the mail store: the client is told, the reason is

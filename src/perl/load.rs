@@ -9,7 +9,7 @@ use super::interpreter;
 use super::sys;
 use super::value::Sv;
 use super::xs::FIRST_NATIVE;
-use crate::config::table_name;
+use crate::config::{Profile, table_name};
 use crate::hook::Hook;
 use crate::mail::Spool;
 
@@ -31,7 +31,9 @@ pub fn make(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String
     let [qp] = <[Sv; 1]>::try_from(made).map_err(|_| "no qp object".to_owned())?;
     let version = Sv::bytes(settings.version.as_bytes());
     let threshold = Sv::int(i64::try_from(settings.size_threshold).unwrap_or(i64::MAX));
-    call_function("Camelpost::set_globals", &[version, threshold], Want::Void).map_err(failed)?;
+    let is_1_00 = Sv::int((settings.profile == Profile::V100).into());
+    let globals = [version, threshold, is_1_00];
+    call_function("Camelpost::set_globals", &globals, Want::Void).map_err(failed)?;
     let host = Host::new(qp, settings, Rc::new(Idle::new(spool)));
     host.begin_site();
     host.methods.note(&["Qpsmtpd::TcpServer", "Qpsmtpd::SMTP"]);

@@ -100,7 +100,12 @@ impl Daemon {
                 if which == Which::Upstream {
                     let checkout = upstream().ok_or("QPSMTPD_100 names no checkout")?;
                     command.arg("-I").arg(checkout.join("lib"));
-                    command.arg("-MCompareMethods");
+                    // Only a set with other plugins needs what upstream is lent; without, the daemon
+                    // is to have nothing of the package, whose modules perl finds, too.
+                    command.arg(match set.package {
+                        Some(_) => "-MCompareMethods",
+                        None => "-MCompareAlone",
+                    });
                     program = checkout.join("qpsmtpd-forkserver");
                 }
                 command.arg("-MCompareResolver").arg(program);
@@ -301,6 +306,11 @@ fn write_shim(ground: &Ground, dns: SocketAddr) -> std::io::Result<PathBuf> {
     let text = "package CompareMethods;\nINIT {\n    package Qpsmtpd::Plugin;\n    \
                 *init_resolver = sub { my $self = shift; $self->get_resolver(@_) };\n}\n1;\n";
     fs::write(dir.join("CompareMethods.pm"), text)?;
+    let text = "package CompareAlone;\nunshift @INC, sub {\n    my $file = $_[1];\n    \
+                return unless $file =~ /^Qpsmtpd/;\n    \
+                return if grep { !ref && -e \"$_/Qpsmtpd/Base.pm\" && -e \"$_/$file\" } @INC;\n    \
+                die \"Can't locate $file in \\@INC\\n\";\n};\n1;\n";
+    fs::write(dir.join("CompareAlone.pm"), text)?;
     Ok(dir)
 }
 

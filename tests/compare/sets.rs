@@ -89,6 +89,7 @@ macro_rules! each_set {
             karma
             karma_naughty
             karma_unwritable
+            karma_where_it_is_told
             limits
             loadcheck
             loadcheck_module

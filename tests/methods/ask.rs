@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use regex::Regex;
 
-use super::compare::daemon::{Daemon, Which};
+use super::compare::daemon::{Daemon, Which, upstream};
 use super::compare::dialogue::ConfigSet;
 use super::compare::dns;
 use super::compare::ground::Ground;
@@ -18,7 +18,7 @@ use super::read::Row;
 const HEAD: &str = include_str!("config");
 
 /// What each row's expressions gave, and what the client and the log were told.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Answers {
     pub values: Vec<String>,
     pub replies: Vec<String>,
@@ -188,12 +188,14 @@ fn normal(line: &str, root: &str) -> String {
         let rules = [
             (r"spool/\d+:\d+:[^' ]*", "spool/FILE"),
             (r"0x[0-9a-f]+", "0xADDRESS"),
+            (r"\(@INC contains: (?:[^()]|\([^()]*\))*\)", "(@INC)"),
             (r"^\d+ (?P<text>.*ASK)", "PID $text"),
             (r"ESMTP (qpsmtpd|[Cc]amelpost) \S+", "ESMTP SERVER"),
             (r"\((qpsmtpd|[Cc]amelpost)/[0-9.]+\)", "(SERVER)"),
             (r"This is (qpsmtpd|[Cc]amelpost) \S+", "This is SERVER"),
             (r"^250 AUTH .*", "250 AUTH MECHANISMS"),
             (r"\b1[789]\d{8}\b", "TIME"),
+            (r"\d\d:\d\d:\d\d 20\d\d-\d\d-\d\d", "TIME"),
             (
                 r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} 20\d\d \d\d:\d\d:\d\d [-+]\d{4}",
                 "DATE",
@@ -205,6 +207,10 @@ fn normal(line: &str, root: &str) -> String {
             .collect()
     });
     let line = line.replace(root, "ROOT");
+    let line = match upstream() {
+        Some(checkout) => line.replace(&*checkout.to_string_lossy(), "UPSTREAM"),
+        None => line,
+    };
     rules.iter().fold(line, |line, (pattern, name)| {
         pattern.replace_all(&line, *name).into_owned()
     })

@@ -29,8 +29,9 @@ pub struct Ask {
     pub code: String,
     /// What it has to give, where the original cannot be asked or the answer is worth saying.
     pub value: Option<String>,
-    /// Why the original gives something else.
+    /// Why the original of 0.94 gives something else, and upstream's 1.00.
     pub differs: Option<String>,
+    pub differs_100: Option<String>,
     /// Why the profile 1.00 gives something else.
     pub profile: Option<String>,
 }
@@ -138,16 +139,23 @@ fn parse(file: &str, text: &str) -> Result<Vec<Row>, String> {
                 code: value.to_owned(),
                 ..Ask::default()
             }),
-            "=" | "differs:" | "1.00:" => {
+            "=" | "differs:" | "differs" | "1.00:" => {
                 let ask = row
                     .asks
                     .last_mut()
                     .ok_or_else(|| wrong("of no expression"))?;
-                let text = Some(value.to_owned());
-                match key {
-                    "=" => ask.value = text,
-                    "1.00:" => ask.profile = text,
-                    _ => ask.differs = text,
+                let text = |value: &str| Some(value.trim().to_owned());
+                match (key, value.split_once(' ')) {
+                    ("=", _) => ask.value = text(value),
+                    ("1.00:", _) => ask.profile = text(value),
+                    ("differs:", _) => (ask.differs, ask.differs_100) = (text(value), text(value)),
+                    (_, Some(("0.94:", reason))) => ask.differs = text(reason),
+                    (_, Some(("1.00:", reason))) => ask.differs_100 = text(reason),
+                    _ => {
+                        return Err(wrong(
+                            "`differs: REASON`, or `differs 0.94:`, `differs 1.00:`",
+                        ));
+                    }
                 }
             }
             _ => return Err(wrong("not known here")),

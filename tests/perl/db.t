@@ -31,7 +31,8 @@ sub works_as_a_store {
     is($db->size, 2, "$kind: size");
     is($db->delete('a'), 1, "$kind: delete");
     is($db->delete('a'), 0, "$kind: delete again");
-    ok($db->set('d', 0), "$kind: set without a lock");
+    $db->set('d', 0);
+    is($db->get('d'), 0, "$kind: set without a lock");
     $db->flush;
     is($db->size, 0, "$kind: flush");
     is_deeply([$db->mget], [], "$kind: mget of nothing");
@@ -66,24 +67,30 @@ is(Qpsmtpd::DB->new(class => 'Qpsmtpd::DB::File::DBM', name => 'count', dir => $
 ok(!eval { Qpsmtpd::DB->new(class => 'Qpsmtpd::DB::Absent'); 1 }, 'an unknown class');
 like($@, qr{^no database can be opened:\n  Qpsmtpd::DB::Absent: Can't locate Qpsmtpd/DB/Absent\.pm}, 'is named');
 
-# A client module that keeps all in a hash.
 package Redis;
-my %stored;
-our $down;
-sub new { $Redis::down and die "Could not connect\n"; return bless {}, shift }
-sub get { return $stored{$_[1]} }
-sub set { $stored{$_[1]} = $_[2]; return 'OK' }
-sub mget { my ($self, @keys) = @_; return @stored{@keys} }
-sub del { my ($self, @keys) = @_; return scalar grep { defined } delete @stored{@keys} }
-sub keys { my ($self, $pattern) = @_; $pattern =~ s/\*\z//; return grep { index($_, $pattern) == 0 } keys %stored }
+# A client module that keeps all in a hash: there is no server here.
+our (%all, $down);
+sub new { my ($class, %args) = @_; die "Could not connect\n" if $Redis::down; return bless {%args, db => 0}, $class }
+sub in_use { return $all{$_[0]{db}} ||= {} }
+sub select { $_[0]{db} = $_[1]; return 'OK' }
+sub dbsize { return scalar CORE::keys %{$_[0]->in_use} }
+sub get { return $_[0]->in_use->{$_[1]} }
+sub set { $_[0]->in_use->{$_[1]} = $_[2]; return 'OK' }
+sub mget { my ($self, @keys) = @_; return @{$self->in_use}{@keys} }
+sub del { my ($self, @keys) = @_; return scalar grep { defined } delete @{$self->in_use}{@keys} }
+sub keys { return sort(CORE::keys %{$_[0]->in_use}) }
+sub flushdb { %{$_[0]->in_use} = (); return 'OK' }
+sub hset { $_[0]->in_use->{$_[1]}{$_[2]} = $_[3]; return 1 }
+sub hgetall { return %{$_[0]->in_use->{$_[1]} || {}} }
 
 package main;
 $INC{'Redis.pm'} = __FILE__;
-$stored{'other:a'} = 'stays';
+my $other = Qpsmtpd::DB->new(name => 'other');
+$other->set('a', 'stays');
 my $redis = Qpsmtpd::DB->new(name => 'mine');
 isa_ok($redis, 'Qpsmtpd::DB::Redis');
 works_as_a_store($redis, 'Redis');
-is($stored{'other:a'}, 'stays', 'the keys of another name are left alone');
+is($other->get('a'), 'stays', 'the keys of another name are left alone');
 
 # A plugin's own store.
 package Qpsmtpd::Plugin::counter;
@@ -93,7 +100,7 @@ sub plugin_name { 'counter' }
 package main;
 $Redis::down = 1;
 my $plugin = Qpsmtpd::Plugin::counter->new;
-is_deeply({$plugin->db_args(dir => $dir)}, {dir => $dir, name => 'counter'}, 'the store is named as the plugin');
+is_deeply({$plugin->db_args(dir => $dir)}, {dir => $dir, name => 'counter', cnx_timeout => 1}, 'the store is named as the plugin');
 isa_ok($plugin->db, 'Qpsmtpd::DB::File::DBM', 'without a Redis server it');
 $plugin->db->set('x', 5);
 is($plugin->db->get('x'), 5, 'a plugin stores and reads');

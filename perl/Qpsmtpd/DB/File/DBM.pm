@@ -6,26 +6,38 @@ package Qpsmtpd::DB::File::DBM;
 
 use strict;
 use warnings;
-use AnyDBM_File;
 use Fcntl qw(:DEFAULT :flock);
 use Qpsmtpd::DB;
 
 our @ISA = ('Qpsmtpd::DB');
 
-sub new {
-    my ($class, %arg) = @_;
-    my $self = bless {name => $arg{name} // 'db'}, $class;
-    $self->dir(ref $arg{dir} ? @{$arg{dir}} : $arg{dir}) if defined $arg{dir};
-    return $self;
+# The kind of file, in the order of 1.00, whatever AnyDBM_File has been told: what its stores have
+# is found again.
+my $kind;
+
+sub _kind {
+    my @kinds = qw(DB_File GDBM_File NDBM_File SDBM_File ODBM_File);
+    ($kind) = grep { eval "require $_" } @kinds unless $kind;
+    return $kind || die 'no DBM file can be made: none of ' . join(', ', @kinds) . " is there\n";
 }
 
-# The first of the directories that exists and can be written to is used from then
-# on; without a call it is a candidate, of which the usual ones are below the program's home, or its config directory.
-sub dir {
-    my ($self, @candidates) = @_;
-    return $self->{dir} if $self->{dir} && !@candidates;
+sub new {
+    my ($class, %arg) = @_;
+    return bless {%arg, name => $arg{name} // 'db'}, $class;
+}
 
-    my @all = (@candidates, $self->candidate_dirs);
+# A directory that is given has to be good, and is used from then on. Of several, as karma gives
+# them, and of the candidates it is the first good one (1.00 takes the first and dies of it).
+sub dir {
+    my ($self, @given) = @_;
+    if (@given == 1 && $given[0]) {
+        $self->validate_dir($given[0]);
+        return $self->{dir} = $given[0];
+    }
+    @given = grep { $_ } @given;
+    return $self->{dir} if $self->{dir} && !@given;
+
+    my @all = (@given, $self->candidate_dirs);
     my ($dir) = grep { -d && -w } @all;
     die 'no database directory: none of ' . join(', ', @all) . " exists and can be written to\n"
       unless defined $dir;
@@ -43,6 +55,21 @@ sub candidate_dirs {
     return @{$self->{candidate_dirs}};
 }
 
+# Dies where a directory is none in which a file can be made.
+sub validate_dir {
+    my ($self, $dir) = @_;
+    die "Empty DB directory supplied\n"          unless $dir;
+    die "DB directory '$dir' does not exist\n"   unless -d $dir;
+    die "DB directory '$dir' is not writeable\n" unless -w $dir;
+    return 1;
+}
+
+# Where the program is.
+sub qphome {
+    my ($home) = $0 =~ m{^(.*?)/[^/]+$};
+    return $home;
+}
+
 sub path { return $_[0]->dir . '/' . $_[0]->name . '.dbm' }
 
 # Whether locks are such as hold over NFS (with the Perl module File::NFSLock).
@@ -58,7 +85,7 @@ sub lock {
     return 1 if $self->{tied};
     my $path = $self->path;
     my $lock = $self->nfs_locking ? _nfs_lock("$path.lock") : _file_lock("$path.lock");
-    tie my %tied, 'AnyDBM_File', $path, O_CREAT | O_RDWR, 0600 or die "$path: $!\n";
+    tie my %tied, _kind(), $path, O_CREAT | O_RDWR, 0640 or die "$path: $!\n";
     @$self{qw(tied lock)} = (\%tied, $lock);
     return 1;
 }
@@ -112,7 +139,7 @@ sub mget {
 
 sub set {
     my ($self, $key, $value) = @_;
-    return scalar $self->_with_file(sub { $_[0]{$key} = $value; 1 });
+    return scalar $self->_with_file(sub { $_[0]{$key} = $value });
 }
 
 # The number of keys that there were.
