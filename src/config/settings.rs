@@ -29,6 +29,9 @@ pub fn compared_version(profile: Profile) -> &'static str {
     }
 }
 
+/// What even the slowest modem exceeds, in bytes per second.
+const DATA_MIN_RATE: u64 = 100;
+
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreSettings {
@@ -44,8 +47,11 @@ pub struct CoreSettings {
     pub plugins: Vec<PluginLine>,
     /// The largest message in bytes; none (also 0) is no limit.
     pub databytes: Option<u64>,
-    /// `timeoutsmtpd`, else `timeout`, else 1200 s; 0 counts as not set.
+    /// `timeoutsmtpd`, else `timeout`, else 1200 s, for a whole line; 0 counts as not set.
     pub timeout: Duration,
+    /// `data_min_rate` in bytes per second, 100 if there is none: beyond the time for a line, a message
+    /// may take as long as its bytes take at this rate. 0: any time, as in the original.
+    pub data_min_rate: u64,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -83,6 +89,8 @@ impl CoreSettings {
             plugins: plugins("plugins")?,
             databytes: number(config, "databytes", "a number of bytes")?.filter(|bytes| *bytes > 0),
             timeout: Duration::from_secs(timeout.unwrap_or(1200)),
+            data_min_rate: number(config, "data_min_rate", "a number of bytes per second")?
+                .unwrap_or(DATA_MIN_RATE),
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

@@ -158,6 +158,7 @@ fn session_settings(
         auth_mechanisms,
         timeout: core.timeout,
         zone: crate::config::Zone::local(),
+        data_min_rate: core.data_min_rate,
         accept_bare_lf: false,
     }
 }

@@ -14,6 +14,7 @@ mod load;
 mod log;
 mod native;
 mod own;
+mod patience;
 mod port;
 mod pump;
 mod rdns;

@@ -5,10 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::Interest;
 
+use super::patience::{Awaited, Patience};
 use super::stream::End;
 use crate::perl::{Sv, stdio};
 use crate::server::{AsyncLink, STOPPING};
@@ -35,6 +36,8 @@ pub struct Transport {
     /// The client is gone: nothing more is read or written.
     gone: Cell<bool>,
     block: Cell<usize>,
+    /// How long the client may take; also where it is read through a handle of Perl's.
+    pub patience: Patience,
     /// The worker's link: where it is lost, the client is told to go.
     link: RefCell<Option<Rc<AsyncLink>>>,
 }
@@ -69,6 +72,7 @@ impl Transport {
             out: RefCell::default(),
             gone: Cell::new(false),
             block: Cell::new(SMALL_BLOCK),
+            patience: Patience::default(),
             link: RefCell::default(),
         }
     }
@@ -116,19 +120,19 @@ impl Transport {
         all
     }
 
-    /// Appends what the client sends to `input`. `promptly`: what has come is acknowledged at once, for
-    /// a client that waits for that before it sends the next small piece (Nagle's algorithm): else
+    /// Appends what the client sends to `input`. Within a message, what has come is acknowledged at once,
+    /// for a client that waits for that before it sends the next small piece (Nagle's algorithm): else
     /// the kernel waits for a reply to send it with, 40 ms, and nobody replies within a message.
-    pub async fn read(
-        &self,
-        input: &RefCell<InputBuffer>,
-        timeout: Duration,
-        promptly: bool,
-    ) -> ReadEvent {
+    pub async fn read(&self, input: &RefCell<InputBuffer>, awaited: Awaited) -> ReadEvent {
         if self.gone.get() {
             return ReadEvent::Eof;
         }
-        let received = tokio::time::timeout(timeout, self.receive(input, promptly));
+        let left = self.patience.left(awaited, Instant::now());
+        // Whoever goes on sending is not asked whether there is more.
+        if left.is_zero() {
+            return ReadEvent::TimedOut;
+        }
+        let received = tokio::time::timeout(left, self.receive(input, awaited.in_message));
         let received = tokio::select! {
             biased;
             () = self.lost() => {
@@ -157,6 +161,7 @@ impl Transport {
             let mut input = input.borrow_mut();
             let tail = input.tail();
             let asked = self.block.get();
+            let before = tail.len();
             tail.reserve(asked);
             let got = end.read_into(tail).inspect_err(|_| {
                 // A client that is waited for costs no room.
@@ -164,6 +169,7 @@ impl Transport {
                     *tail = Vec::new();
                 }
             })?;
+            self.patience.received(&tail[before..]);
             self.block.set(if got >= asked {
                 LARGE_BLOCK
             } else {

@@ -26,8 +26,10 @@ pub struct Settings {
     pub auth_mechanisms: Vec<&'static str>,
     /// For the date in Received lines.
     pub zone: Zone,
-    /// `timeoutsmtpd`, else `timeout`, else 1200 s: how long to wait for the client.
+    /// `timeoutsmtpd`, else `timeout`, else 1200 s: how long to wait for a line of the client's.
     pub timeout: Duration,
+    /// `data_min_rate` in bytes per second, for a message beyond that time; 0: any.
+    pub data_min_rate: u64,
     /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
     pub accept_bare_lf: bool,
 }

@@ -4,6 +4,7 @@ use std::rc::Rc;
 
 use super::Loaded;
 use crate::hook::Hook;
+use crate::net::patience::Awaited;
 use crate::net::rdns;
 use crate::net::session::{Arrival, FLUSH_TIMEOUT};
 use crate::net::transport::Transport;
@@ -42,8 +43,12 @@ impl Session {
         Ok(match step {
             Step::Read { timeout } => {
                 self.transport.flush(FLUSH_TIMEOUT).await;
-                let (input, promptly) = (&self.state.input, self.state.in_message.get());
-                Answer::Read(self.transport.read(input, timeout, promptly).await)
+                let awaited = Awaited {
+                    timeout,
+                    in_message: self.state.in_message.get(),
+                    least_rate: self.state.settings.data_min_rate,
+                };
+                Answer::Read(self.transport.read(&self.state.input, awaited).await)
             }
             Step::Reply(reply) => {
                 self.transport.queue(&reply);

@@ -83,6 +83,7 @@ fn settings(host: Option<&Host>) -> Settings {
         timeout: Duration::from_secs(1200),
         zone: Zone::local(),
         // The lines come from the script.
+        data_min_rate: 0,
         accept_bare_lf: true,
     }
 }

@@ -2,9 +2,10 @@
 //! plugin that has taken the client over; what was read ahead is lent to STDIN while Perl code runs.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{FLUSH_TIMEOUT, Session};
+use crate::net::patience::Awaited;
 use crate::perl::call::Unwind;
 use crate::perl::stdio;
 use crate::server::STOPPING;
@@ -38,10 +39,14 @@ impl Session {
 
     /// Appends what the client sends to the session's input.
     pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
+        let state = &self.state;
+        let awaited = Awaited {
+            timeout,
+            in_message: state.in_message.get(),
+            least_rate: state.settings.data_min_rate,
+        };
         if !self.taken.get() {
-            let state = &self.state;
-            let promptly = state.in_message.get();
-            return self.transport.read(&state.input, timeout, promptly).await;
+            return self.transport.read(&state.input, awaited).await;
         }
         if self.transport.is_lost() {
             self.transport.queue_bytes(STOPPING.as_bytes());
@@ -49,11 +54,16 @@ impl Session {
             self.transport.set_gone();
             return ReadEvent::Eof;
         }
+        let left = self.transport.patience.left(awaited, Instant::now());
+        if left.is_zero() {
+            return ReadEvent::TimedOut;
+        }
         let read = self
-            .perl(move |session| session.host.read_client(timeout))
+            .perl(move |session| session.host.read_client(left))
             .await;
         match read {
             Some(Some(bytes)) if !bytes.is_empty() => {
+                self.transport.patience.received(&bytes);
                 self.state.input.borrow_mut().push(&bytes);
                 ReadEvent::Bytes
             }

@@ -72,6 +72,7 @@ fn server() -> Server {
             spool: Rc::new(Spool::default()),
             auth_mechanisms: Vec::new(),
             zone: Default::default(),
+            data_min_rate: 0,
             timeout: Duration::from_secs(1200),
             accept_bare_lf: false,
         },
