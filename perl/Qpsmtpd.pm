@@ -6,8 +6,10 @@ package Qpsmtpd;
 
 use strict;
 use warnings;
+use Qpsmtpd::Base;
 use Qpsmtpd::Constants;
 
+our @ISA = ('Qpsmtpd::Base');
 our $VERSION;         # set by the host
 our $hooks = {};      # HOOK => [ { name, code }, ... ]
 our $LOGGING_LOADED = 0;
@@ -20,7 +22,49 @@ sub new {
     return bless {%args}, ref $class || $class;
 }
 
-sub hooks { return $hooks }
+# The table; hooks(NAME) is a hook's list (1.00; 0.94 gives the table in any case): its entries, or in
+# scalar context a reference to it.
+sub hooks {
+    my ($self, $hook) = @_;
+    return $hooks unless $hook && defined &Camelpost::is_1_00 && Camelpost::is_1_00();
+    my $list = $hooks->{$hook} || [];
+    return wantarray ? @$list : $list;
+}
+
+# An entry at the end of a hook's list, or at its beginning.
+sub _register_hook {
+    my ($self, $hook, $entry, $at_beginning) = @_;
+    my $list = $hooks->{$hook} ||= [];
+    return $at_beginning ? unshift @$list, $entry : push @$list, $entry;
+}
+
+# Goes on with a chain that somebody has put into {_continuation}: [HOOK, [ARGUMENTS], ENTRIES...].
+sub run_continuation {
+    my $self = shift;
+    my $chain = $self->{_continuation} or die "No continuation in progress\n";
+    $self->{_continuation} = undef;
+    my ($hook, $args, @entries) = @$chain;
+    $hook or die 'No hook in the continuation';
+    $args or die 'No hook args in the continuation';
+    local $hooks->{$hook} = \@entries;
+    return $self->run_hooks($hook, @$args);
+}
+
+# What a hook's chain has returned, as [CODE, TEXTS], for the method that answers for it.
+sub hook_responder {
+    my ($self, $hook, $returned, $args) = @_;
+    my ($code, @texts) = @$returned;
+    my $responder = $self->can("${hook}_respond") or return ($code, @texts);
+    return $self->$responder($code, \@texts, $args);
+}
+
+# What reads config values (1.00), one for each object.
+sub conf {
+    my $self = shift;
+    require Qpsmtpd::Config;
+    return Qpsmtpd::Config->new unless ref $self;
+    return $self->{_config} ||= Qpsmtpd::Config->new;
+}
 
 # The level of config/loglevel, a number or a name, from now on.
 sub init_logger {
@@ -34,7 +78,7 @@ sub init_logger {
 # The lines of config/logging, unless a logging plugin is there already.
 sub load_logging {
     my $self = shift;
-    return if $LOGGING_LOADED || @{$hooks->{logging} || []};
+    return if $LOGGING_LOADED || $hooks->{logging};
     my @plugins = map { $self->_load_plugin($_, $self->plugin_dirs) } $self->config('logging');
     $LOGGING_LOADED = 1 if @plugins;
     return @plugins;
@@ -65,6 +109,11 @@ sub _config_map {
     my ($self, $name) = @_;
     my $file = $self->_config_map_file($name);
     return {} unless defined $file;
+    return $self->_map_of_file($file);
+}
+
+sub _map_of_file {
+    my ($self, $file) = @_;
     if (!eval { require CDB_File; 1 }) {
         $self->log(LOGERROR,
             "No CDB Support! Did NOT read $file, could not load CDB_File module: $@"
@@ -79,12 +128,27 @@ sub _config_map {
     return \%map;
 }
 
+# In a script what was found is remembered, as 1.00 has it (Qpsmtpd::Config).
 sub config_dir {
+    my ($self, $name) = @_;
+    return Qpsmtpd::Config->config_dir($name) if $Camelpost::is_script;
+    return $self->_found_config_dir($name);
+}
+
+sub _found_config_dir {
     my ($self, $name) = @_;
     my $path = $self->_config_path($name);
     # A name may have a slash in it. Plugins ask for each recipient: no pattern is compiled for it.
     my $end = length($name) + 1;
     return length $path > $end && substr($path, -$end) eq "/$name" ? substr($path, 0, -$end) : $path;
+}
+
+# In a script the first who asks decides for all, as in qpsmtpd, or whoever sets the variable.
+sub size_threshold {
+    my $self = shift;
+    return $self->_size_threshold unless $Camelpost::is_script;
+    $Size_threshold = $self->_size_threshold unless defined $Size_threshold;
+    return $Size_threshold;
 }
 
 # Always with a slash at its end.
@@ -112,9 +176,12 @@ sub temp_dir {
     return $dir;
 }
 
+# The objects; where something queues messages already, plugins have been loaded, and the lines are all.
 sub load_plugins {
-    my $self = shift;
-    return map { $self->_load_plugin($_, $self->plugin_dirs) } $self->config('plugins');
+    my $self  = shift;
+    my @lines = $self->config('plugins');
+    return @lines if $hooks->{queue};
+    return map { $self->_load_plugin($_, $self->plugin_dirs) } @lines;
 }
 
 sub _load_plugin {

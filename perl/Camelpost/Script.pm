@@ -7,6 +7,8 @@ use strict;
 use warnings;
 use Config ();
 
+$Camelpost::is_script = 1;
+
 sub prepare {
     # What a script runs through $^X is perl itself.
     $^X = $Config::Config{perlpath} if -x $Config::Config{perlpath};

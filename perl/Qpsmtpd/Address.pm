@@ -42,17 +42,25 @@ sub parse {
     return $class->new($text);
 }
 
-# (USER, HOST) of a path in <>; undef for what is none.
+# (USER, HOST) of a path in <>; undef for what is none. Under 1.00 a third value says which rule
+# came to that, undef for the host stands where there is none, and what has no host is nothing at all.
 sub canonify {
     my ($self, $path) = @_;
     _warn_of_undef('$path in pattern match (m//)') unless defined $path;
+    return _explained($path) if defined &Camelpost::is_1_00 && Camelpost::is_1_00();
     return _grammar_changed() ? _canonify_by_grammar($path) : _canonify($path);
 }
 
 # The same by the expressions above as they are now.
 sub _canonify_by_grammar {
+    my ($user, $host, $rule) = _explained(shift);
+    return $user unless defined $user && length $user;
+    return ($user, $host);
+}
+
+sub _explained {
     my $path = shift;
-    return undef unless defined $path && $path =~ /^<(.*)>$/;
+    return (undef, undef, 'missing delimiters') unless defined $path && $path =~ /^<(.*)>$/;
     $path = $1;
 
     my $domain =
@@ -60,16 +68,16 @@ sub _canonify_by_grammar {
       ? $domain_expr
       : "(?:$address_literal_expr|$subdomain_expr(?:.$subdomain_expr)*)";
     $path =~ s/^\@$domain(?:,\@$domain)*://;
-    return '' if $path eq '';
-    return ('postmaster', undef) if $path =~ /^postmaster$/i;
+    return ('', undef, 'empty path') if $path eq '';
+    return ('postmaster', undef, 'bare postmaster') if $path =~ /^postmaster$/i;
 
     my $at = rindex $path, '@';
-    return undef if $at < 0;
+    return if $at < 0;
     my ($local, $host) = (substr($path, 0, $at), substr $path, $at + 1);
-    return undef unless $host =~ /^(?:$address_literal_expr|$domain)$/;
+    return unless $host =~ /^(?:$address_literal_expr|$domain)$/;
 
-    return ($local, $host) if $local =~ /^$atom_expr(\.$atom_expr)*/;
-    return undef unless $local =~ /^"(?:$qtext_expr|\\$text_expr)*"$/;
+    return ($local, $host, 'local matches atom') if $local =~ /^$atom_expr(\.$atom_expr)*/;
+    return (undef, undef, 'fall through') unless $local =~ /^"(?:$qtext_expr|\\$text_expr)*"$/;
     $local = substr $local, 1, -1;
     $local =~ s/\\($text_expr)/$1/g;
     return ($local, $host);

@@ -6,8 +6,14 @@ package Qpsmtpd::Base;
 
 use strict;
 use warnings;
-use Socket qw(AF_INET AF_INET6 inet_pton);
+use Socket qw(AF_INET6 inet_pton);
 use Qpsmtpd::Constants;
+
+# An object of its own, for programs that want nothing but the helpers.
+sub new {
+    my $class = shift;
+    return bless {}, ref $class || $class;
+}
 
 sub tildeexp {
     my ($self, $path) = @_;
@@ -32,20 +38,16 @@ sub is_valid_ip {
 
 sub is_ipv6 {
     my ($self, $ip) = @_;
-    return defined $ip && $ip =~ /:/ && inet_pton(AF_INET6, $ip) ? 1 : ();
+    return unless $ip;
+    return $ip =~ /:/ && inet_pton(AF_INET6, $ip) ? 1 : 0;
 }
 
+# Goes by the text, as 1.00 does: 127.* alone or at the end of an IPv6 address, whatever stands
+# before it, and ::1. A name is no address.
 sub is_localhost {
     my ($self, $ip) = @_;
-    return unless defined $ip && length $ip;
-    return 1 if lc $ip eq 'localhost';
-    if (my $packed = inet_pton(AF_INET6, $ip)) {
-        return 1 if $packed eq ("\0" x 15 . "\1");
-        return 1 if substr($packed, 0, 13) eq "\0" x 10 . "\xff\xff\x7f";
-        return;
-    }
-    my $packed = inet_pton(AF_INET, $ip) or return;
-    return ord($packed) == 127 ? 1 : ();
+    return unless defined $ip;
+    return $ip eq '::1' || $ip =~ /(?:^|:)127\./ ? 1 : ();
 }
 
 #
@@ -76,8 +78,24 @@ sub get_resolver {
     return $self->{_resolver} ||= _resolver($self->{_args}{dns_timeout} || $args{timeout});
 }
 
+# Many questions at once (with the Perl module Net::DNS::Async, which has its own time limits);
+# nothing where that module is missing.
+sub get_async_resolver {
+    my ($self, %args) = @_;
+    return $self->{_async_resolver} if $self->{_async_resolver};
+    if (!eval { require Net::DNS::Async; 1 }) {
+        warn "Net::DNS::Async cannot be loaded: $@";
+        return;
+    }
+    my $resolver = Net::DNS::Resolver->new(dnsrch => 0);
+    $resolver->tcp_timeout(0);
+    my $async = Net::DNS::Async->new(%args);
+    $async->{Resolver} = $resolver;
+    return $self->{_async_resolver} = $async;
+}
+
 # What the name server says about a name, without the order of preference. In
-# scalar context the first answer.
+# scalar context their number.
 sub resolve_a    { return _answers(@_[0, 1], 'A',    'address') }
 sub resolve_aaaa { return _answers(@_[0, 1], 'AAAA', 'address') }
 sub resolve_mx   { return _answers(@_[0, 1], 'MX',   'exchange') }
@@ -88,8 +106,7 @@ sub _answers {
     my ($self, $name, $type, $value_of) = @_;
     return unless defined $name && length $name;
     my $packet = $self->get_resolver->query($name, $type) or return;
-    my @values = map { $_->$value_of } grep { $_->type eq $type } $packet->answer;
-    return wantarray ? @values : $values[0];
+    return map { $_->$value_of } grep { $_->type eq $type } $packet->answer;
 }
 
 1;

@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::call::{Unwind, Want, call_method, stringify};
@@ -71,6 +71,16 @@ impl TableKeys {
     }
 }
 
+/// What a method that answers the client returns to a script: what its last `respond` did, and
+/// nothing once the session has ended.
+#[derive(Default)]
+pub enum Said {
+    #[default]
+    Nothing,
+    Value(Sv),
+    Ended,
+}
+
 /// See the module's description.
 pub struct Host {
     pub qp: Sv,
@@ -95,6 +105,8 @@ pub struct Host {
     /// Plugins whose variables cannot be exchanged, found before there were guards, and why.
     pub(super) unfit: RefCell<Vec<(Vec<u8>, String)>>,
     pub(super) number: Number,
+    /// What a script's own `respond` has returned last.
+    pub said: RefCell<Said>,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -127,6 +139,7 @@ impl Host {
             guards: OnceCell::new(),
             unfit: RefCell::default(),
             number: Number::default(),
+            said: RefCell::default(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));
@@ -141,6 +154,11 @@ impl Host {
     /// Perl code runs in another session from now on. Returns the one before.
     pub fn enter(&self, port: Rc<dyn Port>) -> Rc<dyn Port> {
         self.port.replace(port)
+    }
+
+    /// Whether a script drives the sessions.
+    pub fn is_for_scripts(&self) -> bool {
+        self.settings.search.is_some()
     }
 
     /// `config(NAME)` as the present session's object has it.
@@ -172,25 +190,41 @@ impl Host {
 
     /// The same, not copied.
     pub fn file_lines(&self, name: &[u8]) -> Result<Lines, Unwind> {
-        let Ok(name) = std::str::from_utf8(name) else {
-            return Ok(Lines::default());
-        };
-        let config = self.config_dir(name)?;
-        let found = config.lines(name);
-        for problem in config.take_problems() {
-            self.log_error(&problem)?;
-        }
-        match found {
-            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines),
-            Ok(_) => {}
-            Err(error) => self.log_error(&error)?,
+        if let Some(lines) = self.lines_without_default(name, None)? {
+            return Ok(lines);
         }
         let mut defaults = self.settings.defaults.iter();
-        let default = defaults.find(|(known, _)| *known == name);
+        let default = defaults.find(|(known, _)| known.as_bytes() == name);
         Ok(default
             .map(|(_, value)| value.clone())
             .into_iter()
             .collect())
+    }
+
+    /// The lines of a config name's file, or of the file at this path, if there are any.
+    pub fn lines_without_default(
+        &self,
+        name: &[u8],
+        path: Option<&Path>,
+    ) -> Result<Option<Lines>, Unwind> {
+        let Ok(name) = std::str::from_utf8(name) else {
+            return Ok(None);
+        };
+        let config = self.config_dir(name)?;
+        let found = match path {
+            Some(path) => config.lines_of(name, path),
+            None => config.lines(name),
+        };
+        for problem in config.take_problems() {
+            self.log_error(&problem)?;
+        }
+        match found {
+            Ok(lines) => Ok(lines.filter(|lines| !lines.is_empty())),
+            Err(error) => {
+                self.log_error(&error)?;
+                Ok(None)
+            }
+        }
     }
 
     /// Whether Perl code decides what a config name's values are.
@@ -200,9 +234,15 @@ impl Host {
             || self.is_replaced(Method::ConfigDir)
     }
 
-    /// The directories in which the present session looks for a config file.
+    /// The directories in which the present session looks for a config file. 1.00 reads its files
+    /// without asking a `config_dir` that a script has put in the place of its own, and 0.94 goes by
+    /// that alone: a script of either finds its files, and one for 1.00 none that it would not.
     pub fn config_dir(&self, name: &str) -> Result<Rc<ConfigDir>, Unwind> {
         if self.is_replaced(Method::ConfigDir) {
+            let own = self.own_config_dir();
+            if self.is_for_scripts() && self.profile == Profile::V100 && own.has(name) {
+                return Ok(own);
+            }
             let args = [self.object(), Sv::bytes(name.as_bytes())];
             let dir = call_method("config_dir", &args, Want::Scalar)?;
             let dir = match dir.first() {

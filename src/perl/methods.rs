@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::answer::{to_code, to_sv, to_verdict};
 use super::call::{Unwind, Want, call_method, stringify};
-use super::host::Host;
+use super::host::{Host, Said};
 use super::object;
 use super::sys;
 use super::value::Sv;
@@ -121,6 +121,11 @@ impl Host {
             _ => Want::Scalar,
         };
         let returned = call_method(method.name(), &all, want)?;
+        if method == Method::Respond && self.is_for_scripts() {
+            let value = returned.first().cloned();
+            let earlier = self.said.replace(value.map_or(Said::Nothing, Said::Value));
+            drop(earlier);
+        }
         let Some(first) = returned.first() else {
             return Ok(Values::default());
         };

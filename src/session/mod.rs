@@ -129,6 +129,22 @@ pub fn received_line(state: Rc<State>) -> Machine {
     })
 }
 
+/// `$qp->clean_authentication_results`: the results that came with the message are renamed.
+pub fn clean_results(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        Session::new(state, steps).clean_results().await;
+        returned(Ok(()))
+    })
+}
+
+/// `$qp->authentication_results`: our own go into the header.
+pub fn add_results(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        Session::new(state, steps).add_own_results().await;
+        returned(Ok(()))
+    })
+}
+
 /// `$qp->start_conversation`: the connect hook and the greeting, and no more.
 pub fn start_conversation(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
