@@ -28,6 +28,7 @@ use std::rc::Rc;
 use self::core::{Flow, Session};
 use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
+pub use greeting::PRODUCT;
 pub use machine::{
     Answer, AtOnce, Called, Listed, Machine, MethodCall, Outcome, ReadEvent, Returned, Step,
 };

@@ -2,10 +2,9 @@
 //! Authentication-Results, in the order of the profile.
 
 use super::core::{LOGDEBUG, Session, is_true};
-use super::greeting::PRODUCT;
 use super::header_lines::{field_values, move_fields};
 use super::machine::{Answer, Step};
-use super::state::{Profile, seconds_since_1970};
+use super::state::{Profile, Settings, seconds_since_1970};
 use crate::config::civil_date;
 use crate::hook::{Arg, Code, Hook, Method};
 use crate::mail::HeaderSlot;
@@ -212,7 +211,9 @@ impl Session {
         let me = self.me().await;
         let connection = self.connection();
         let text = |value: &Option<Vec<u8>>| printable(value.as_deref().unwrap_or_default());
-        let version = &self.state.settings.version;
+        let Settings {
+            product, version, ..
+        } = &*self.state.settings;
         let now = seconds_since_1970();
         // 1.00 has the cipher behind the protocol, where its readers look for it.
         let with = match self.state.settings.profile {
@@ -228,7 +229,7 @@ impl Session {
             &text(&connection.remote_ip.borrow())[..],
             b")\n by ",
             &me[..],
-            format!(" ({PRODUCT}/{version}) with ").as_bytes(),
+            format!(" ({product}/{version}) with ").as_bytes(),
             &with,
             b"; ",
             date(now, self.state.settings.zone.offset_at(now)).as_bytes(),

@@ -77,7 +77,9 @@ fn settings(host: Option<&Host>) -> Settings {
     Settings {
         profile,
         me: hostname(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        // A script's client may hold what is said against what `version` answers.
+        product: "qpsmtpd",
+        version: compared_version(profile).to_owned(),
         spool: Rc::new(host.map(spool).unwrap_or_default()),
         auth_mechanisms: Vec::new(),
         timeout: Duration::from_secs(1200),
