@@ -15,12 +15,36 @@ our $hooks = {};      # HOOK => [ { name, code }, ... ]
 our $LOGGING_LOADED = 0;
 our $Size_threshold;
 
+# For a script that begins anew: no plugins, no logging, nothing remembered.
+sub _restart {
+    my ($self, %args) = @_;
+    return unless $args{restart};
+    $self->conf->clear_cache;
+    $hooks          = {};
+    $LOGGING_LOADED = 0;
+    $Size_threshold = undef;
+    _set_trace_level(LOGWARN);
+    return;
+}
+
 sub TRACE_LEVEL { return trace_level() }
 
 sub new {
     my ($class, %args) = @_;
     return bless {%args}, ref $class || $class;
 }
+
+# An address that knows in whose session it is (1.00): its config() asks there.
+sub address {
+    my $self = shift;
+    require Qpsmtpd::Address;
+    my $address = Qpsmtpd::Address->new(@_);
+    $address->qp($self) if ref $self && $address;
+    return $address;
+}
+
+# An object that is no session has none.
+sub transaction { return {} }
 
 # The table; hooks(NAME) is a hook's list (1.00; 0.94 gives the table in any case): its entries, or in
 # scalar context a reference to it.

@@ -95,11 +95,17 @@ sub format {
     return _format($self);
 }
 
-sub qp { return }
+# The session's object that was set, else that of the session that runs.
+sub qp {
+    my $self = shift;
+    $self->{qp} = shift if @_;
+    return $self->{qp} || (defined &Camelpost::session ? Camelpost::session() : undef);
+}
 
 sub config {
     my ($self, $key) = @_;
-    return Qpsmtpd->config($key, $self);
+    my $qp = $self->qp or return;
+    return $qp->config($key, $self);
 }
 
 # By host first, then by user. A text is read as an address.

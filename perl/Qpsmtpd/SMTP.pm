@@ -22,13 +22,8 @@ sub new {
     $self->{args} = {%args};
     $self->{_commands} =
       { map { $_ => '' } qw(helo ehlo mail rcpt data rset vrfy noop help quit) };
+    $self->_restart(%args) if $Camelpost::is_script;
     return $self;
-}
-
-sub address {
-    my $self = shift;
-    require Qpsmtpd::Address;
-    return Qpsmtpd::Address->new(@_);
 }
 
 # An error in the host or in the mail store: the client is told, the reason is

@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::call::{Unwind, Want, call_method, stringify};
+use super::call::{Unwind, Want, call_function, call_method, stringify};
 use super::config_hook::ConfigHook;
 use super::log::LOGERROR;
 use super::methods::Methods;
@@ -19,7 +19,7 @@ use super::process_state::ProcessState;
 use super::site::Site;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{ConfigDir, ConfigError, Lines, Profile};
+use crate::config::{ConfigDir, ConfigError, Lines, Profile, compared_version};
 use crate::hook::{Hook, Method};
 use crate::plugin::Guards;
 
@@ -71,6 +71,16 @@ impl TableKeys {
     }
 }
 
+/// What the modules of the original that a script has named would make of it.
+fn profile_of_modules() -> Option<Profile> {
+    let said = call_function("Camelpost::Script::version_of_modules", &[], Want::Scalar).ok()?;
+    let version = said.first().filter(|said| said.is_defined())?.to_bytes();
+    Some(match version.starts_with(b"0.") {
+        true => Profile::V094,
+        false => Profile::V100,
+    })
+}
+
 /// What a method that answers the client returns to a script: what its last `respond` did, and
 /// nothing once the session has ended.
 #[derive(Default)]
@@ -96,7 +106,7 @@ pub struct Host {
     pub(super) site: Site,
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
-    pub(super) profile: Profile,
+    profile: OnceCell<Profile>,
     pub(super) config_hook: ConfigHook,
     pub(super) table: TableKeys,
     pub settings: HostSettings,
@@ -132,7 +142,7 @@ impl Host {
             site: Site::default(),
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
-            profile: settings.profile,
+            profile: OnceCell::new(),
             config_hook: ConfigHook::default(),
             table: TableKeys::new(),
             settings,
@@ -159,6 +169,33 @@ impl Host {
     /// Whether a script drives the sessions.
     pub fn is_for_scripts(&self) -> bool {
         self.settings.search.is_some()
+    }
+
+    /// Which original's behaviour counts. For a script that is found when it is first asked for:
+    /// the config file `compat`, else the version of the qpsmtpd whose modules the script has named,
+    /// else what the settings say.
+    pub fn profile(&self) -> Profile {
+        if let Some(profile) = self.profile.get() {
+            return *profile;
+        }
+        let mut profile = self.settings.profile;
+        if self.is_for_scripts() {
+            let config = self.own_config_dir().lines("compat").ok().flatten();
+            let named = config.and_then(|lines| Profile::by_name(lines.first()?));
+            profile = named.or_else(profile_of_modules).unwrap_or(profile);
+            let version = Sv::bytes(compared_version(profile).as_bytes());
+            let set = call_function("Camelpost::Script::set_version", &[version], Want::Void);
+            drop(set);
+        }
+        *self.profile.get_or_init(|| profile)
+    }
+
+    /// What `version` answers.
+    pub fn version(&self) -> &str {
+        match self.is_for_scripts() {
+            true => compared_version(self.profile()),
+            false => &self.settings.version,
+        }
     }
 
     /// `config(NAME)` as the present session's object has it.
@@ -240,7 +277,7 @@ impl Host {
     pub fn config_dir(&self, name: &str) -> Result<Rc<ConfigDir>, Unwind> {
         if self.is_replaced(Method::ConfigDir) {
             let own = self.own_config_dir();
-            if self.is_for_scripts() && self.profile == Profile::V100 && own.has(name) {
+            if self.is_for_scripts() && self.profile() == Profile::V100 && own.has(name) {
                 return Ok(own);
             }
             let args = [self.object(), Sv::bytes(name.as_bytes())];

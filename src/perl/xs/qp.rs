@@ -225,7 +225,7 @@ fn clear_config_cache(_: &mut Frame<'_>) -> Result<(), Raise> {
 
 fn version(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    frame.ret_bytes(host.settings.version.as_bytes());
+    frame.ret_bytes(host.version().as_bytes());
     Ok(())
 }
 
