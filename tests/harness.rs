@@ -9,8 +9,7 @@ use std::process::{Command, Stdio};
 
 const CAMELPOST: &str = env!("CARGO_BIN_EXE_camelpost");
 const SCRIPTS: &str = "tests/harness";
-/// Scripts that ask for what 0.94 does not have. With the original, where 1.00 is at hand:
-/// `prove -I.../lib tests/harness_100`.
+/// Scripts that ask for what 0.94 does not have. `make record-100` runs them with the original.
 const SCRIPTS_100: &str = "tests/harness_100";
 
 /// How a program ended: its exit status, what it printed, what it warned of.
