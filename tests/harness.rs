@@ -176,7 +176,8 @@ fn directories_of_modules_come_after_the_host_s_own() {
     assert_eq!(perl(&["-e", &lib], "").out, "mine");
 }
 
-/// `config_dir` of the class: under 0.94 the only one that counts, under 1.00 not before the usual.
+/// `config_dir` of the class: under 0.94 the only one that counts, under 1.00 none that does, and
+/// where nobody has said which it is, the one behind the usual.
 #[test]
 fn a_script_has_the_profile_of_the_modules_that_it_names() {
     let dir = tempfile::tempdir().unwrap();
@@ -184,20 +185,22 @@ fn a_script_has_the_profile_of_the_modules_that_it_names() {
         std::fs::create_dir(dir.path().join(name)).unwrap();
         script(&dir.path().join(name), "value", value);
     }
+    script(&dir.path().join("own"), "only", "there");
     let text = "use lib \"$ARGV[0]/lib\"; use Qpsmtpd::SMTP; our @ISA = 'Qpsmtpd::SMTP'; \
                 sub config_dir { return \"$ARGV[0]/own\" } \
-                print join ' ', main->new->config('value'), Qpsmtpd->version, $Qpsmtpd::VERSION";
+                my $qp = main->new; print join ' ', (map { $qp->config($_) } qw(value only)), \
+                Qpsmtpd->version, $Qpsmtpd::VERSION";
     let path = script(dir.path(), "x.pl", text);
     let run = || perl(&[&path, dir.path().to_str().unwrap()], "").out;
-    assert_eq!(run(), "usual 1.00 1.00");
+    assert_eq!(run(), "usual there 1.00 1.00");
     std::fs::create_dir(dir.path().join("lib")).unwrap();
-    for (version, out) in [("0.94", "own 0.94 0.94"), ("1.00", "usual 1.00 1.00")] {
+    for (version, out) in [("0.94", "own there 0.94 0.94"), ("1.00", "usual 1.00 1.00")] {
         let text = format!("our $VERSION = \"{version}\"; die;");
         script(&dir.path().join("lib"), "Qpsmtpd.pm", &text);
         assert_eq!(run(), out);
     }
     script(&dir.path().join("config"), "compat", "0.94");
-    assert_eq!(run(), "own 0.94 0.94");
+    assert_eq!(run(), "own there 0.94 0.94");
 }
 
 #[test]

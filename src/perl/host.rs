@@ -85,7 +85,9 @@ fn profile_of_modules() -> Option<Profile> {
 /// nothing once the session has ended.
 #[derive(Default)]
 pub enum Said {
+    /// No such method runs: nothing is kept.
     #[default]
+    Unasked,
     Nothing,
     Value(Sv),
     Ended,
@@ -107,6 +109,8 @@ pub struct Host {
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
     profile: OnceCell<Profile>,
+    /// A script has named the profile, or the modules that tell it.
+    profile_is_named: Cell<bool>,
     pub(super) config_hook: ConfigHook,
     pub(super) table: TableKeys,
     pub settings: HostSettings,
@@ -116,7 +120,7 @@ pub struct Host {
     pub(super) unfit: RefCell<Vec<(Vec<u8>, String)>>,
     pub(super) number: Number,
     /// What a script's own `respond` has returned last.
-    pub said: RefCell<Said>,
+    said: RefCell<Said>,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -143,6 +147,7 @@ impl Host {
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
             profile: OnceCell::new(),
+            profile_is_named: Cell::new(false),
             config_hook: ConfigHook::default(),
             table: TableKeys::new(),
             settings,
@@ -171,6 +176,24 @@ impl Host {
         self.settings.search.is_some()
     }
 
+    /// From now on what is said is kept. Returns what was before, to be put back.
+    pub fn listen(&self) -> Said {
+        self.said.replace(Said::Nothing)
+    }
+
+    /// What has been said since. `before` is what `listen` returned.
+    pub fn end_listening(&self, before: Said) -> Said {
+        self.said.replace(before)
+    }
+
+    /// Keeps what was said, where it is wanted.
+    pub fn note_said(&self, said: Said) {
+        if !matches!(*self.said.borrow(), Said::Unasked) {
+            let earlier = self.said.replace(said);
+            drop(earlier);
+        }
+    }
+
     /// Which original's behaviour counts. For a script that is found when it is first asked for:
     /// the config file `compat`, else the version of the qpsmtpd whose modules the script has named,
     /// else what the settings say.
@@ -182,7 +205,9 @@ impl Host {
         if self.is_for_scripts() {
             let config = self.own_config_dir().lines("compat").ok().flatten();
             let named = config.and_then(|lines| Profile::by_name(lines.first()?));
-            profile = named.or_else(profile_of_modules).unwrap_or(profile);
+            let named = named.or_else(profile_of_modules);
+            self.profile_is_named.set(named.is_some());
+            profile = named.unwrap_or(profile);
             let version = Sv::bytes(compared_version(profile).as_bytes());
             let set = call_function("Camelpost::Script::set_version", &[version], Want::Void);
             drop(set);
@@ -273,12 +298,14 @@ impl Host {
 
     /// The directories in which the present session looks for a config file. 1.00 reads its files
     /// without asking a `config_dir` that a script has put in the place of its own, and 0.94 goes by
-    /// that alone: a script of either finds its files, and one for 1.00 none that it would not.
+    /// that alone. A script that does not say which it is for finds its files in either way.
     pub fn config_dir(&self, name: &str) -> Result<Rc<ConfigDir>, Unwind> {
         if self.is_replaced(Method::ConfigDir) {
-            let own = self.own_config_dir();
-            if self.is_for_scripts() && self.profile() == Profile::V100 && own.has(name) {
-                return Ok(own);
+            if self.is_for_scripts() && self.profile() == Profile::V100 {
+                let own = self.own_config_dir();
+                if self.profile_is_named.get() || own.has(name) {
+                    return Ok(own);
+                }
             }
             let args = [self.object(), Sv::bytes(name.as_bytes())];
             let dir = call_method("config_dir", &args, Want::Scalar)?;

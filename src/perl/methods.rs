@@ -121,10 +121,9 @@ impl Host {
             _ => Want::Scalar,
         };
         let returned = call_method(method.name(), &all, want)?;
-        if method == Method::Respond && self.is_for_scripts() {
+        if method == Method::Respond {
             let value = returned.first().cloned();
-            let earlier = self.said.replace(value.map_or(Said::Nothing, Said::Value));
-            drop(earlier);
+            self.note_said(value.map_or(Said::Nothing, Said::Value));
         }
         let Some(first) = returned.first() else {
             return Ok(Values::default());

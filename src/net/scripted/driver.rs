@@ -102,8 +102,7 @@ pub fn print(host: &Host, reply: &Reply) -> Result<bool, Unwind> {
 /// A hook's chain. A script loads no native plugins.
 fn chain(host: &Rc<Host>, call: HookCall) -> Result<Verdict, Unwind> {
     if call.hook == Hook::Disconnect {
-        let said = host.said.replace(Said::Ended);
-        drop(said);
+        host.note_said(Said::Ended);
     }
     let mut progress = host.advance(Chain::new(call), None)?;
     loop {

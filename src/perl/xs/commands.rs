@@ -125,12 +125,16 @@ pub fn answering(
     use Hook::{Connect, Ehlo, Helo, UnrecognizedCommand};
     let host = host::current()?;
     let is_last = matches!(hook, Connect | Helo | Ehlo | UnrecognizedCommand);
-    let before = host.said.take();
-    let value = work(frame)?;
-    let said = host.said.replace(before);
     if !host.is_for_scripts() || !is_last {
+        let value = work(frame)?;
         frame.ret(value);
-    } else if let Said::Value(value) = said {
+        return Ok(());
+    }
+    let before = host.listen();
+    let done = work(frame);
+    let said = host.end_listening(before);
+    done?;
+    if let Said::Value(value) = said {
         frame.ret(value);
     }
     Ok(())
