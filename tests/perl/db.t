@@ -139,11 +139,8 @@ is($redis->{redis}{selects}, $selects, 'a database that is selected is not selec
 }
 is($db->nfs_locking, undef, 'locks are flock\'s');
 is($db->nfs_locking(1), 1, 'or such as hold over NFS');
-SKIP: {
-    eval { require File::NFSLock } or skip 'File::NFSLock is not installed', 2;
-    ok($db->lock && $db->set(nfs => 1) && $db->unlock, 'which work as the others');
-    is($db->get('nfs'), 1, 'and so does the file');
-}
+ok($db->lock && $db->set(nfs => 1) && $db->unlock, 'which work as the others');
+is($db->get('nfs'), 1, 'and so does the file');
 $db->nfs_locking(0);
 {
     my @warned;
