@@ -25,6 +25,7 @@ record-100: test-deps
 	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test compare100
 	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test compare every_verdict
 	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test methods
+	prove -I$(QPSMTPD_100)/lib tests/harness_100
 
 # The suite's soak test for longer: SECONDS under load, twice; SEED repeats an earlier run's choices.
 SECONDS ?= 600

@@ -5,7 +5,8 @@ package Camelpost;
 use strict;
 use warnings;
 
-our $modules;    # what finds the compiled-in modules
+our $modules;      # what finds the compiled-in modules
+our $is_script;    # whether a script drives the sessions
 
 # Another plugin's `use lib` may have put directories before it.
 sub modules_first {
@@ -107,7 +108,7 @@ sub set_program_name { $0 = $_[0]; return }
 sub set_globals {
     my ($version, $threshold, $is_1_00) = @_;
     $Qpsmtpd::VERSION        = $version;
-    $Qpsmtpd::Size_threshold = $threshold;
+    $Qpsmtpd::Size_threshold = $threshold unless $is_script;
     # The host loads the logging plugins before all others. 0.94 says so only where there are some.
     $Qpsmtpd::LOGGING_LOADED = 1 if $is_1_00;
     return;

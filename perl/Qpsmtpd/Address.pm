@@ -50,23 +50,23 @@ sub parse {
     return $class->new($text);
 }
 
-# (USER, HOST) of a path in <>; undef for what is none. 1.00 says in a third value how it came to it.
+# (USER, HOST) of a path in <>; undef for what is none. Under 1.00 a third value says which rule
+# came to that, undef for the host stands where there is none, and what has no host is nothing at all.
 sub canonify {
     my ($self, $path) = @_;
     _warn_of_undef('$path in pattern match (m//)') unless defined $path;
-    my $is_1_00 = Qpsmtpd::Base::_is_1_00();
-    return _canonify($path) unless $is_1_00 || _grammar_changed();
-
-    my @parts = _canonify_by_grammar($path);
-    # A slice: in scalar context its last value counts.
-    return @parts[0 .. $#parts] if $is_1_00;
-    return undef unless defined $parts[0];
-    return '' if $parts[0] eq '' && !defined $parts[1];
-    return @parts[0, 1];
+    return _explained($path) if Qpsmtpd::Base::_is_1_00();
+    return _grammar_changed() ? _canonify_by_grammar($path) : _canonify($path);
 }
 
 # The same by the expressions above as they are now; the third value, where there is one, says how.
 sub _canonify_by_grammar {
+    my ($user, $host, $rule) = _explained(shift);
+    return $user unless defined $user && length $user;
+    return ($user, $host);
+}
+
+sub _explained {
     my $path = shift;
     return (undef, undef, 'missing delimiters') unless defined $path && $path =~ /^<(.*)>$/;
     $path = $1;
@@ -101,11 +101,11 @@ sub format {
     return _format($self);
 }
 
-# Whose address it is (1.00): the session's, unless another object was put in.
+# The session's object that was set, else that of the session that runs.
 sub qp {
     my $self = shift;
     $self->{qp} = shift if @_;
-    return $self->{qp} || Camelpost::qp();
+    return $self->{qp} || (defined &Camelpost::session ? Camelpost::session() : undef);
 }
 
 sub config {

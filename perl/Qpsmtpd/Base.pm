@@ -6,15 +6,16 @@ package Qpsmtpd::Base;
 
 use strict;
 use warnings;
-use Socket qw(AF_INET AF_INET6 inet_pton);
+use Socket qw(AF_INET6 inet_pton);
 use Qpsmtpd::Constants;
 
 # Whether the profile is that of 1.00, which the host says.
 sub _is_1_00 { return defined &Camelpost::is_1_00 && Camelpost::is_1_00() }
 
+# An object of its own, for programs that want nothing but the helpers.
 sub new {
     my $class = shift;
-    return bless {}, $class;
+    return bless {}, ref $class || $class;
 }
 
 sub tildeexp {
@@ -40,19 +41,16 @@ sub is_valid_ip {
 
 sub is_ipv6 {
     my ($self, $ip) = @_;
-    return defined $ip && $ip =~ /:/ && inet_pton(AF_INET6, $ip) ? 1 : ();
+    return unless $ip;
+    return $ip =~ /:/ && inet_pton(AF_INET6, $ip) ? 1 : 0;
 }
 
+# Goes by the text, as 1.00 does: 127.* alone or at the end of an IPv6 address, whatever stands
+# before it, and ::1. A name is no address.
 sub is_localhost {
     my ($self, $ip) = @_;
-    return unless defined $ip && length $ip;
-    if (my $packed = inet_pton(AF_INET6, $ip)) {
-        return 1 if $packed eq ("\0" x 15 . "\1");
-        return 1 if substr($packed, 0, 13) eq "\0" x 10 . "\xff\xff\x7f";
-        return;
-    }
-    my $packed = inet_pton(AF_INET, $ip) or return;
-    return ord($packed) == 127 ? 1 : ();
+    return unless defined $ip;
+    return $ip eq '::1' || $ip =~ /(?:^|:)127\./ ? 1 : ();
 }
 
 #
@@ -83,19 +81,20 @@ sub get_resolver {
     return $self->{_resolver} ||= _resolver($self->{_args}{dns_timeout} || $args{timeout});
 }
 
-# For look-ups beside each other, with the CPAN module Net::DNS::Async, which has a time limit of
-# its own. Without it there is a warning and no resolver.
+# Many questions at once (with the Perl module Net::DNS::Async, which has its own time limits);
+# nothing where that module is missing.
 sub get_async_resolver {
     my ($self, %args) = @_;
     return $self->{_async_resolver} if $self->{_async_resolver};
     if (!eval { require Net::DNS::Async; 1 }) {
-        warn "Net::DNS::Async is not there (Debian: libnet-dns-async-perl)\n";
+        warn "Net::DNS::Async cannot be loaded: $@";
         return;
     }
-    my $all = Net::DNS::Async->new(%args);
-    $all->{Resolver} = Net::DNS::Resolver->new(dnsrch => 0);
-    $all->{Resolver}->tcp_timeout(0);
-    return $self->{_async_resolver} = $all;
+    my $resolver = Net::DNS::Resolver->new(dnsrch => 0);
+    $resolver->tcp_timeout(0);
+    my $async = Net::DNS::Async->new(%args);
+    $async->{Resolver} = $resolver;
+    return $self->{_async_resolver} = $async;
 }
 
 # What the name server says about a name, without the order of preference. In

@@ -1,9 +1,9 @@
 package Qpsmtpd::Config;
 
-# Config values by the name that qpsmtpd 1.00 has for what reads them. The reading by name is the
-# host's; this class passes on to it, and reads only a file that is given by its path. It caches
-# nothing: %config_cache is there for test scripts
-# that empty it.
+# Config values by the name that qpsmtpd 1.00 has for what reads them; works without a session, too. The
+# reading itself is the host's; this class passes on to it. It keeps no values: %config_cache is there
+# for test scripts that empty it. In a script %dir_memo has what config_dir has found, as qpsmtpd's has;
+# in a server, which outlives its files, each call looks.
 
 use strict;
 use warnings;
@@ -22,79 +22,68 @@ sub new {
     return bless {%args}, ref $class || $class;
 }
 
+# What goes wrong while logging may not be there yet: from LOGWARN on, and past the logging plugins
+# until they have been loaded. (Reading config files must not make the logger read them again.)
+sub log {
+    my ($self, $level, @texts) = @_;
+    return if $level > LOGWARN;
+    no warnings 'once';
+    return Qpsmtpd->log($level, @texts) if $Qpsmtpd::LOGGING_LOADED;
+    return warn join(' ', $$, @texts) . "\n";
+}
+
 # config(QP, NAME) and config(QP, NAME, 'map'), with the hooks that QP has.
 sub config {
     my ($self, $qp, $name, $type) = @_;
     return $qp->config($name, $type);
 }
 
-# The same without hooks: a file's lines, or the default.
+# The same without hooks and defaults.
 sub get_qmail {
     my ($self, $name, $type) = @_;
-    return Qpsmtpd->_config_map($name) if defined $type && $type eq 'map';
+    return $self->get_qmail_map($name) if defined $type && $type eq 'map';
     return $self->from_file($name);
 }
 
-# The same, or what a file says that is given by its path.
-sub from_file {
-    my ($self, $name, $file, $outer) = @_;
-    my @values = $file ? $self->_lines($name, $file, $outer || []) : Qpsmtpd->_config_of_file($name);
-    return wantarray ? @values : $values[0];
-}
-
-# A file's lines without comments and white space around; $include FILE stands for the lines there.
-sub _lines {
-    my ($self, $name, $file, $outer) = @_;
-    return unless -e $file;
-    open my $handle, '<', $file or do {
-        warn "$file: $!\n";
-        return;
-    };
-    my @lines;
-    for my $line (grep { /\S/ && !/^\s*#/ } <$handle>) {
-        $line =~ s/^\s+|\s+$//g;
-        my ($part) = $line =~ /^\$include\s+(\S+)$/ or push(@lines, $line), next;
-        $part = $self->config_dir($part) . "/$part" unless $part =~ m{^/};
-        if (grep { $_ eq $part } @$outer, $file) {
-            $self->log(LOGERROR, "config $name: $part includes itself: " . join ' -> ', @$outer, $file);
-            return;
-        }
-        push @lines, map { $self->_lines($name, $_, [@$outer, $file]) } $self->expand_inclusion($part, $file);
-    }
-    return @lines;
-}
-
-# The files that an $include stands for: of a directory all, in order, but those with a dot.
-sub expand_inclusion {
-    my ($self, $part, $file) = @_;
-    return $part unless -d $part;
-    opendir my $handle, $part or do {
-        $self->log(LOGERROR, "$part: $! (included by $file)");
-        return;
-    };
-    return grep { -f } map { "$part/$_" } grep { !/^\./ } sort readdir $handle;
-}
-
-# Only what is wrong: while logging is being set up, nothing else has a place to go.
-sub log {
-    my ($self, $level, @words) = @_;
-    return if $level > LOGWARN;
-    return Qpsmtpd->log($level, @words);
-}
-
+# A hash tied to NAME.cdb, or to this file.
 sub get_qmail_map {
-    my ($self, $name) = @_;
-    return Qpsmtpd->_config_map($name);
+    my ($self, $name, $file) = @_;
+    return Qpsmtpd->_config_map($name) unless defined $file;
+    return {} unless -e $file;
+    return Qpsmtpd->_map_of_file($file);
 }
 
+# The lines that count of NAME's file, or of this one with what it includes. In scalar context the
+# first.
+sub from_file {
+    my ($self, $name, $file) = @_;
+    my @lines = Qpsmtpd->_config_of_file($name, defined $file ? $file : ());
+    return wantarray ? @lines : $lines[0];
+}
+
+# The files that a line `$include PATH` stands for: those of a directory, or the path.
+sub expand_inclusion {
+    my ($self, $path, $place) = @_;
+    return $path unless -d $path;
+    opendir my $dir, $path or do {
+        $self->log(LOGERROR, "cannot open the directory $path, included from $place: $!");
+        return;
+    };
+    return grep { -f } map { "$path/$_" } grep { !/^\./ } sort readdir $dir;
+}
+
+# What a name is where no file says so; nothing for most.
 sub default {
     my ($self, $name) = @_;
-    return $defaults{$name};
+    return exists $defaults{$name} ? scalar $defaults{$name} : ();
 }
 
 sub config_dir {
     my ($self, $name) = @_;
-    return Qpsmtpd->config_dir($name);
+    return $dir_memo{$name} if exists $dir_memo{$name};
+    my $dir = Qpsmtpd->_found_config_dir($name);
+    $dir_memo{$name} = $dir if $Camelpost::is_script;
+    return $dir;
 }
 
 sub clear_cache {

@@ -10,7 +10,7 @@ use warnings;
 our @child_classes = qw(Qpsmtpd::DB::Redis Qpsmtpd::DB::File::DBM);
 
 # Named arguments: class takes that store and no other; name and what else there
-# is goes to the store.
+# is goes to the store. Where none can be had, each one's reason is told.
 sub new {
     my ($class, %arg) = @_;
     my $wanted = delete $arg{class};
@@ -24,19 +24,28 @@ sub new {
             $store->new(%arg);
         };
         return $made if $made;
-        push @errors, "$store: " . ($@ || "gives no object\n");
+        push @errors, "Couldn't load $store: " . ($@ || "it gives no object\n");
     }
-    die "no database can be opened:\n", map { "  $_" } @errors;
+    die join "\n", "Couldn't load any storage modules", @errors;
 }
 
 # A store that needs no locks.
 sub lock   { return 1 }
 sub unlock { return 1 }
 
+# Sets the name where one is given.
 sub name {
     my ($self, $name) = @_;
     $self->{name} = $name if $name;
     return $self->{name};
+}
+
+# Whether a caller has named a key at all; a warning where not.
+sub _has_key {
+    my ($operation, @keys) = @_;
+    return 1 if @keys && defined $keys[0] && length $keys[0];
+    warn "No key provided, $operation() failed\n";
+    return 0;
 }
 
 1;

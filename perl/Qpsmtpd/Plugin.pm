@@ -48,16 +48,18 @@ sub compile {
     my ($class, $plugin_name, $package, $file, $test_mode, $orig_name) = @_;
 
     my $text = _read_text($file);
+    my ($data) = $text =~ /^__DATA__\r?\n(.*)/ms;
     _add_tests(\$text, $orig_name // $plugin_name) if $test_mode;
     _load_net_dns() if $text =~ /\bNet::DNS\b/;
 
     no strict 'refs';
     _define_name($package, $plugin_name, $text =~ /\bsub\s+plugin_name\b/);
     @{"${package}::ISA"} = ('Qpsmtpd::Plugin');
-    _open_data($package, $1) if $text =~ /^__DATA__\r?\n(.*)/ms;
+    _open_data($package, $data) if defined $data;
 
-    my $error = _evaluate(
-        "package $package; use Qpsmtpd::Constants;\n" . _line_directive($file) . $text);
+    # Tests are written as if Test::More were there, and so may the plugin's own text be.
+    my $preamble = "package $package; use Qpsmtpd::Constants;" . ($test_mode ? ' use Test::More;' : '');
+    my $error = _evaluate("$preamble\n" . _line_directive($file) . $text);
     if (!length $error) {
         Camelpost::compiled($owner // $plugin_name, $file =~ tr/"\n//dr, $package, _packages($text))
           if defined &Camelpost::compiled;
@@ -109,13 +111,13 @@ sub _line_directive {
     return qq{# line 1 "$file"\n};
 }
 
-# Tests go before an __END__ of the plugin and after POD left open.
+# Tests are the end of the plugin's text, as in qpsmtpd: behind __END__, and behind POD that is left
+# open, they are not compiled.
 sub _add_tests {
     my ($text, $name) = @_;
     my $file = "t/plugin_tests/$name";
     return unless -f $file;
-    $$text =~ s/^__(?:END|DATA)__\r?\n.*//ms;
-    $$text .= "\n\n=pod\n\n=cut\n\n" . _line_directive($file) . _read_text($file);
+    $$text .= "\n" . _line_directive($file) . _read_text($file);
 }
 
 sub _open_data {
@@ -235,26 +237,29 @@ sub temp_dir {
 
 # The plugin's own store (1.00), opened by the first call.
 sub db {
-    my ($self, @arg) = @_;
+    my ($self, @args) = @_;
+    $self->validate_db_args($self, @args);
     return $self->{db} if $self->{db};
     require Qpsmtpd::DB;
-    return $self->{db} = Qpsmtpd::DB->new($self->db_args(@arg));
+    return $self->{db} = Qpsmtpd::DB->new($self->db_args(@args));
 }
 
-# A server that does not answer keeps the client waiting no longer than this many seconds.
+# What the store is made with: the arguments, or those of the call before; the plugin's name, and a
+# second to reach a server in.
 sub db_args {
-    my ($self, @arg) = @_;
-    $self->validate_db_args($self, @arg);
-    $self->{db_args} = {@arg} if @arg;
-    $self->{db_args}{name}        ||= $self->plugin_name;
-    $self->{db_args}{cnx_timeout} ||= 1;
-    return %{$self->{db_args}};
+    my ($self, @args) = @_;
+    $self->validate_db_args($self, @args);
+    $self->{db_args} = {@args} if @args;
+    my $for_store = $self->{db_args} ||= {};
+    $for_store->{name}        ||= $self->plugin_name;
+    $for_store->{cnx_timeout} ||= 1;
+    return %$for_store;
 }
 
-# The arguments are those of the method that was called, its object first.
+# Names and values, behind the object that they are for.
 sub validate_db_args {
-    my ($self, undef, @arg) = @_;
-    die "Invalid db arguments\n" if @arg % 2;
+    my (undef, undef, @args) = @_;
+    die "Invalid db arguments\n" if @args % 2;
 }
 
 #

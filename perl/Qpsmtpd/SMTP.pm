@@ -22,18 +22,32 @@ sub new {
     $self->{args} = {%args};
     $self->{_commands} =
       { map { $_ => '' } qw(helo ehlo mail rcpt data rset vrfy noop help quit) };
+    $self->_restart(%args) if $Camelpost::is_script;
     return $self;
 }
 
-# Does with what a hook's chain returned ([CODE, TEXTS]) what its place in the session asks for.
-sub hook_responder {
-    my ($self, $hook, $returned, $args) = @_;
-    my ($code, @texts) = @$returned;
-    my $responder = $self->can("${hook}_respond") or return ($code, @texts);
-    return $self->$responder($code, \@texts, $args);
+# An error in the host or in the mail store: the client is told, the reason is
+# logged. A script has no log but its STDERR, where 0.94 and 1.00 each word it their way.
+sub fault {
+    my $self = shift;
+    my $text = shift || 'program fault - command not performed';
+    if (!$Camelpost::is_script) {
+        $self->log(LOGERROR, "fault: $text ($!)");
+    }
+    else {
+        my $reason = "$!";
+        my $who    = (split ' ', $0)[0] . "[$$]";
+        print STDERR Camelpost::is_1_00()
+          ? "$who: $text\n$who: Last system error: $reason (which may be of something else)\n"
+          : "$who: $text ($reason)\n";
+    }
+    return $self->respond(451, 'Internal error - try again later - ' . $text);
 }
 
-# Parts of the replies to HELO and EHLO that 1.00 has as methods. The session does not ask them.
+#
+# Parts of the replies to HELO and EHLO, which 1.00 has as methods. The session does not ask for them.
+#
+
 sub helo_no_host {
     my ($self, $verb) = @_;
     return $self->respond(501, "$verb requires domain/address - see RFC-2821 4.1.1.1");
@@ -42,34 +56,26 @@ sub helo_no_host {
 sub helo_repeat_host { return $_[0]->respond(503, 'but you already said HELO ...') }
 
 sub helo_hi_msg {
-    my $self = shift;
+    my $self   = shift;
     my $client = $self->connection;
-    return sprintf '%s Hi %s [%s]', scalar $self->config('me'), $client->remote_info, $client->remote_ip;
+    return $self->config('me') . ' Hi ' . $client->remote_info . ' [' . $client->remote_ip . ']';
 }
 
+# The line of EHLO's reply that tells databytes, if there is a limit.
 sub ehlo_size {
     my $self = shift;
-    my ($most) = $self->config('databytes');
-    return $most ? "SIZE $most" : ();
+    my ($limit) = $self->config('databytes');
+    return $limit ? "SIZE $limit" : ();
 }
 
-# Replies to a denial, and says whether it was one.
+# Whether a verdict refuses; the client is told, and gone where the verdict says so.
 sub is_deny_response {
     my ($self, $code, $texts) = @_;
-    my $reply = {DENY, 550, DENY_DISCONNECT, 550, DENYSOFT, 450, DENYSOFT_DISCONNECT, 450}->{$code}
-      or return;
-    $self->respond($reply, @$texts);
+    my $is_hard = $code == DENY || $code == DENY_DISCONNECT;
+    return unless $is_hard || $code == DENYSOFT || $code == DENYSOFT_DISCONNECT;
+    $self->respond($is_hard ? 550 : 450, @$texts);
     $self->disconnect if $code == DENY_DISCONNECT || $code == DENYSOFT_DISCONNECT;
     return 1;
-}
-
-# An error in the host or in the mail store: the client is told, the reason is
-# logged.
-sub fault {
-    my $self = shift;
-    my $text = shift || 'program fault - command not performed';
-    $self->log(LOGERROR, "fault: $text ($!)");
-    return $self->respond(451, 'Internal error - try again later - ' . $text);
 }
 
 # The next line from the client with its line end, or undef at its end or when

@@ -155,6 +155,28 @@ impl ConfigDir {
         }
     }
 
+    /// The lines of a file that is named by its path, read now, which counts as one of config
+    /// `name`. Otherwise as `lines`.
+    pub fn lines_of(&self, name: &str, path: &Path) -> Result<Option<Lines>, ConfigError> {
+        if !exists(path) {
+            return Ok(None);
+        }
+        let find = |name: &[u8], watched: &mut Watched| self.find(name, watched);
+        let (loaded, error) = read(name, path, Watched::default(), &find);
+        self.problems.borrow_mut().extend(loaded.problems);
+        match error {
+            Some(error) => Err(error),
+            None => Ok(Some(
+                loaded.entries.into_iter().map(|entry| entry.text).collect(),
+            )),
+        }
+    }
+
+    /// Whether one of the directories has such a file.
+    pub fn has(&self, name: &str) -> bool {
+        exists(&self.path(name))
+    }
+
     /// What went wrong in included files since the last call, to be logged: their lines are
     /// missing from what `lines` gave.
     pub fn take_problems(&self) -> Vec<ConfigError> {

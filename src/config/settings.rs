@@ -21,6 +21,15 @@ pub enum Profile {
     V100,
 }
 
+impl Profile {
+    /// By the original's number, as `compat` has it.
+    pub fn by_name(name: &[u8]) -> Option<Profile> {
+        [Profile::V094, Profile::V100]
+            .into_iter()
+            .find(|profile| compared_version(*profile).as_bytes() == name)
+    }
+}
+
 /// The original's number, which plugins compare with those that they need.
 pub fn compared_version(profile: Profile) -> &'static str {
     match profile {
@@ -102,11 +111,7 @@ fn profile(config: &ConfigDir) -> Result<Profile, ConfigError> {
     let Some(entry) = first(config, "compat")? else {
         return Ok(Profile::default());
     };
-    match &entry.text[..] {
-        b"0.94" => Ok(Profile::V094),
-        b"1.00" => Ok(Profile::V100),
-        _ => Err(refused("compat", &entry, "0.94 or 1.00")),
-    }
+    Profile::by_name(&entry.text).ok_or_else(|| refused("compat", &entry, "0.94 or 1.00"))
 }
 
 fn plugin_dirs(config: &ConfigDir) -> Result<Vec<PathBuf>, ConfigError> {

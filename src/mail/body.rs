@@ -89,6 +89,8 @@ pub struct Body {
     file: Option<SpoolFile>,
     /// Bytes written in all.
     size: u64,
+    /// What plugins are told in the place of that, since one has said so.
+    told_size: Option<u64>,
     /// The position of the first line after the header, once that is known.
     start: Option<u64>,
     /// The bytes that were there when the header ended.
@@ -124,7 +126,12 @@ impl Body {
 
     /// Bytes of the whole message.
     pub fn size(&self) -> u64 {
-        self.size
+        self.told_size.unwrap_or(self.size)
+    }
+
+    /// Plugins are told another size from now on; what is there stays as it is.
+    pub fn tell_size(&mut self, size: u64) {
+        self.told_size = Some(size).filter(|size| *size != self.size);
     }
 
     /// Offset of the body in the message; 0 where the header has not ended.
@@ -161,7 +168,7 @@ impl Body {
     pub fn body_size(&self) -> u64 {
         match self.header_size {
             None | Some(0) => 0,
-            Some(header) => self.size.saturating_sub(header),
+            Some(header) => self.size().saturating_sub(header),
         }
     }
 
@@ -225,7 +232,9 @@ impl Body {
     }
 
     fn append(&mut self, bytes: &[u8], ends: bool) -> Result<(), BodyError> {
-        self.size += bytes.len() as u64;
+        let more = bytes.len() as u64;
+        self.size += more;
+        self.told_size = self.told_size.map(|told| told.saturating_add(more));
         if self.file.is_none() {
             self.position += self.memory.append(bytes, ends);
             if self.size >= self.spool.threshold {
@@ -295,6 +304,7 @@ impl Body {
                 self.memory.append(line, true);
             }
             self.size = self.memory.bytes.len() as u64;
+            self.told_size = None;
         }
     }
 

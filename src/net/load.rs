@@ -14,7 +14,7 @@ use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
 use crate::plugin::{Guards, Handler, Loaded as Natives, PluginArgs, Registry};
-use crate::session::Settings;
+use crate::session::{PRODUCT, Settings};
 
 /// What was loaded: by an interpreter only where a Perl plugin asks for one.
 pub enum Found {
@@ -153,6 +153,7 @@ fn session_settings(
     Settings {
         profile: core.profile,
         me: core.me,
+        product: PRODUCT,
         version,
         spool,
         auth_mechanisms,

@@ -27,6 +27,8 @@ pub fn machine(state: Rc<State>, own: Own) -> Machine {
         Own::Queue => session::queue(state),
         Own::ReceivedLine => session::received_line(state),
         Own::StartConversation => session::start_conversation(state),
+        Own::CleanResults => session::clean_results(state),
+        Own::AddResults => session::add_results(state),
     }
 }
 

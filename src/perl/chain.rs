@@ -168,7 +168,7 @@ impl Host {
                     let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
                     let mut text = error_text(&error)?;
                     // 0.94 writes the line end of the message, and its own.
-                    if self.profile == Profile::V100 && text.last() == Some(&b'\n') {
+                    if self.profile() == Profile::V100 && text.last() == Some(&b'\n') {
                         text.pop();
                     }
                     let texts = [Sv::bytes(&label), Sv::bytes(&text)];
@@ -181,7 +181,7 @@ impl Host {
         let Some(code) = values.first().filter(|code| code.is_defined()) else {
             if !chain.quiet {
                 let name = String::from_utf8_lossy(name);
-                let text = match self.profile {
+                let text = match self.profile() {
                     Profile::V094 => format!(
                         "plugin {name} running the {} hook returned undef!",
                         hook.name()
@@ -229,7 +229,7 @@ impl Host {
         }
         let declined = verdict.code == Code::Declined;
         // In 0.94 a code that no constant names ends the chain.
-        let unknown = self.profile == Profile::V100 && !verdict.code.is_of_1_00();
+        let unknown = self.profile() == Profile::V100 && !verdict.code.is_of_1_00();
         if !chain.quiet && unknown {
             let code = match &verdict.code {
                 Code::Other(text) => String::from_utf8_lossy(text).into_owned(),

@@ -41,7 +41,7 @@ impl Host {
         let verdict = self.run_quiet(call)?;
         let values = (verdict.code == Code::Ok).then(|| Rc::new(verdict));
         // The setting is 0.94's.
-        if self.profile == Profile::V094 {
+        if self.profile() == Profile::V094 {
             let mut said = self.config_hook.0.borrow_mut();
             said.insert(name.to_vec(), Values::clone(&values));
         }

@@ -5,10 +5,10 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::call::{Unwind, Want, call_method, stringify};
+use super::call::{Unwind, Want, call_function, call_method, stringify};
 use super::config_hook::ConfigHook;
 use super::log::LOGERROR;
 use super::methods::Methods;
@@ -19,7 +19,7 @@ use super::process_state::ProcessState;
 use super::site::Site;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{ConfigDir, ConfigError, Lines, Profile};
+use crate::config::{ConfigDir, ConfigError, Lines, Profile, compared_version};
 use crate::hook::{Hook, Method};
 use crate::plugin::Guards;
 
@@ -71,6 +71,28 @@ impl TableKeys {
     }
 }
 
+/// What the modules of the original that a script has named would make of it.
+fn profile_of_modules() -> Option<Profile> {
+    let said = call_function("Camelpost::Script::version_of_modules", &[], Want::Scalar).ok()?;
+    let version = said.first().filter(|said| said.is_defined())?.to_bytes();
+    Some(match version.starts_with(b"0.") {
+        true => Profile::V094,
+        false => Profile::V100,
+    })
+}
+
+/// What a method that answers the client returns to a script: what its last `respond` did, and
+/// nothing once the session has ended.
+#[derive(Default)]
+pub enum Said {
+    /// No such method runs: nothing is kept.
+    #[default]
+    Unasked,
+    Nothing,
+    Value(Sv),
+    Ended,
+}
+
 /// See the module's description.
 pub struct Host {
     pub qp: Sv,
@@ -86,7 +108,9 @@ pub struct Host {
     pub(super) site: Site,
     pub(super) process_state: ProcessState,
     pub(super) trace_level: Cell<u8>,
-    pub(super) profile: Profile,
+    profile: OnceCell<Profile>,
+    /// A script has named the profile, or the modules that tell it.
+    profile_is_named: Cell<bool>,
     pub(super) config_hook: ConfigHook,
     pub(super) table: TableKeys,
     pub settings: HostSettings,
@@ -95,6 +119,8 @@ pub struct Host {
     /// Plugins whose variables cannot be exchanged, found before there were guards, and why.
     pub(super) unfit: RefCell<Vec<(Vec<u8>, String)>>,
     pub(super) number: Number,
+    /// What a script's own `respond` has returned last.
+    said: RefCell<Said>,
     port: RefCell<Rc<dyn Port>>,
 }
 
@@ -120,13 +146,15 @@ impl Host {
             site: Site::default(),
             process_state: ProcessState::default(),
             trace_level: Cell::new(settings.trace_level),
-            profile: settings.profile,
+            profile: OnceCell::new(),
+            profile_is_named: Cell::new(false),
             config_hook: ConfigHook::default(),
             table: TableKeys::new(),
             settings,
             guards: OnceCell::new(),
             unfit: RefCell::default(),
             number: Number::default(),
+            said: RefCell::default(),
             port: RefCell::new(port),
         });
         CURRENT.set(Some(host.clone()));
@@ -141,6 +169,58 @@ impl Host {
     /// Perl code runs in another session from now on. Returns the one before.
     pub fn enter(&self, port: Rc<dyn Port>) -> Rc<dyn Port> {
         self.port.replace(port)
+    }
+
+    /// Whether a script drives the sessions.
+    pub fn is_for_scripts(&self) -> bool {
+        self.settings.search.is_some()
+    }
+
+    /// From now on what is said is kept. Returns what was before, to be put back.
+    pub fn listen(&self) -> Said {
+        self.said.replace(Said::Nothing)
+    }
+
+    /// What has been said since. `before` is what `listen` returned.
+    pub fn end_listening(&self, before: Said) -> Said {
+        self.said.replace(before)
+    }
+
+    /// Keeps what was said, where it is wanted.
+    pub fn note_said(&self, said: Said) {
+        if !matches!(*self.said.borrow(), Said::Unasked) {
+            let earlier = self.said.replace(said);
+            drop(earlier);
+        }
+    }
+
+    /// Which original's behaviour counts. For a script that is found when it is first asked for:
+    /// the config file `compat`, else the version of the qpsmtpd whose modules the script has named,
+    /// else what the settings say.
+    pub fn profile(&self) -> Profile {
+        if let Some(profile) = self.profile.get() {
+            return *profile;
+        }
+        let mut profile = self.settings.profile;
+        if self.is_for_scripts() {
+            let config = self.own_config_dir().lines("compat").ok().flatten();
+            let named = config.and_then(|lines| Profile::by_name(lines.first()?));
+            let named = named.or_else(profile_of_modules);
+            self.profile_is_named.set(named.is_some());
+            profile = named.unwrap_or(profile);
+            let version = Sv::bytes(compared_version(profile).as_bytes());
+            let set = call_function("Camelpost::Script::set_version", &[version], Want::Void);
+            drop(set);
+        }
+        *self.profile.get_or_init(|| profile)
+    }
+
+    /// What `version` answers.
+    pub fn version(&self) -> &str {
+        match self.is_for_scripts() {
+            true => compared_version(self.profile()),
+            false => &self.settings.version,
+        }
     }
 
     /// `config(NAME)` as the present session's object has it.
@@ -172,25 +252,41 @@ impl Host {
 
     /// The same, not copied.
     pub fn file_lines(&self, name: &[u8]) -> Result<Lines, Unwind> {
-        let Ok(name) = std::str::from_utf8(name) else {
-            return Ok(Lines::default());
-        };
-        let config = self.config_dir(name)?;
-        let found = config.lines(name);
-        for problem in config.take_problems() {
-            self.log_error(&problem)?;
-        }
-        match found {
-            Ok(Some(lines)) if !lines.is_empty() => return Ok(lines),
-            Ok(_) => {}
-            Err(error) => self.log_error(&error)?,
+        if let Some(lines) = self.lines_without_default(name, None)? {
+            return Ok(lines);
         }
         let mut defaults = self.settings.defaults.iter();
-        let default = defaults.find(|(known, _)| *known == name);
+        let default = defaults.find(|(known, _)| known.as_bytes() == name);
         Ok(default
             .map(|(_, value)| value.clone())
             .into_iter()
             .collect())
+    }
+
+    /// The lines of a config name's file, or of the file at this path, if there are any.
+    pub fn lines_without_default(
+        &self,
+        name: &[u8],
+        path: Option<&Path>,
+    ) -> Result<Option<Lines>, Unwind> {
+        let Ok(name) = std::str::from_utf8(name) else {
+            return Ok(None);
+        };
+        let config = self.config_dir(name)?;
+        let found = match path {
+            Some(path) => config.lines_of(name, path),
+            None => config.lines(name),
+        };
+        for problem in config.take_problems() {
+            self.log_error(&problem)?;
+        }
+        match found {
+            Ok(lines) => Ok(lines.filter(|lines| !lines.is_empty())),
+            Err(error) => {
+                self.log_error(&error)?;
+                Ok(None)
+            }
+        }
     }
 
     /// Whether Perl code decides what a config name's values are.
@@ -200,9 +296,17 @@ impl Host {
             || self.is_replaced(Method::ConfigDir)
     }
 
-    /// The directories in which the present session looks for a config file.
+    /// The directories in which the present session looks for a config file. 1.00 reads its files
+    /// without asking a `config_dir` that a script has put in the place of its own, and 0.94 goes by
+    /// that alone. A script that does not say which it is for finds its files in either way.
     pub fn config_dir(&self, name: &str) -> Result<Rc<ConfigDir>, Unwind> {
         if self.is_replaced(Method::ConfigDir) {
+            if self.is_for_scripts() && self.profile() == Profile::V100 {
+                let own = self.own_config_dir();
+                if self.profile_is_named.get() || own.has(name) {
+                    return Ok(own);
+                }
+            }
             let args = [self.object(), Sv::bytes(name.as_bytes())];
             let dir = call_method("config_dir", &args, Want::Scalar)?;
             let dir = match dir.first() {

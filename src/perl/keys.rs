@@ -291,7 +291,8 @@ fn set_transaction_value(index: i32, transaction: &Transaction, value: &Sv) {
         }
         POSITION => transaction.body.borrow_mut().set_position(number()),
         STARTED => transaction.start_time.set(value.as_int()),
-        // The file's name and handle and the sizes follow from the body; what a plugin writes there
+        BODY_SIZE => transaction.body.borrow_mut().tell_size(number()),
+        // The file's name and handle and the header's size follow from the body; what a plugin writes there
         // is not kept, as nothing could be read from it.
         _ => {}
     }

@@ -56,8 +56,8 @@ impl Host {
         Ok(())
     }
 
-    /// A method that has been put in the place of the host's gets what the original gives it:
-    /// the text, the hook before it where there is one, and the plugin.
+    /// A method that has been put in the place of the host's gets what the original gives it: `log`
+    /// the texts; `varlog` one text, the hook before it where there is one, and the plugin.
     pub fn call_varlog(
         &self,
         name: &str,
@@ -72,14 +72,15 @@ impl Host {
             (true, false) => args.push(hook.clone()),
             (false, false) => {}
         }
-        let mut text = Vec::new();
-        for (index, part) in texts.iter().enumerate() {
-            if index > 0 {
-                text.push(b' ');
+        if name == "log" {
+            args.extend_from_slice(texts);
+        } else {
+            let mut parts = Vec::with_capacity(texts.len());
+            for text in texts {
+                parts.push(stringify(text)?);
             }
-            text.extend_from_slice(&stringify(part)?);
+            args.push(Sv::bytes(&parts.join(&b' ')));
         }
-        args.push(Sv::bytes(&text));
         call_method(name, &args, Want::Void)?;
         Ok(())
     }
@@ -118,7 +119,7 @@ impl Host {
             line.extend_from_slice(&stringify(text)?);
         }
         line.push(b'\n');
-        if self.settings.search.is_some() {
+        if self.is_for_scripts() {
             // A script may look at what is warned of.
             call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
         } else {

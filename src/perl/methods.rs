@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::answer::{to_code, to_sv, to_verdict};
 use super::call::{Unwind, Want, call_method, stringify};
-use super::host::Host;
+use super::host::{Host, Said};
 use super::object;
 use super::sys;
 use super::value::Sv;
@@ -121,6 +121,10 @@ impl Host {
             _ => Want::Scalar,
         };
         let returned = call_method(method.name(), &all, want)?;
+        if method == Method::Respond {
+            let value = returned.first().cloned();
+            self.note_said(value.map_or(Said::Nothing, Said::Value));
+        }
         let Some(first) = returned.first() else {
             return Ok(Values::default());
         };

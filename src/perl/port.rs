@@ -60,6 +60,10 @@ pub enum Own {
     ReceivedLine,
     /// The connect hook and the greeting.
     StartConversation,
+    /// Renames the Authentication-Results that came with the message.
+    CleanResults,
+    /// Adds our own.
+    AddResults,
 }
 
 /// Makes the session of an object that a script drives: (host, object).

@@ -3,12 +3,13 @@
 
 use super::core::{Ended, Flow, LOGNOTICE, Session, verdict_lines};
 use super::machine::{Answer, Step};
+use super::state::Settings;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::Note;
 use crate::smtp::{Reply, split_arguments};
 
 /// What greetings, HELP and Received lines call this server.
-pub(super) const PRODUCT: &str = "camelpost";
+pub const PRODUCT: &str = "camelpost";
 
 impl Session {
     /// A whole session.
@@ -96,9 +97,11 @@ impl Session {
             return greeting;
         }
         let mut greeting = self.me().await;
-        let version = &self.state.settings.version;
+        let Settings {
+            product, version, ..
+        } = &*self.state.settings;
         let rest =
-            format!(" ESMTP {PRODUCT} {version} ready; send us your mail, but not your spam.");
+            format!(" ESMTP {product} {version} ready; send us your mail, but not your spam.");
         greeting.extend_from_slice(rest.as_bytes());
         greeting
     }

@@ -28,6 +28,7 @@ use std::rc::Rc;
 use self::core::{Flow, Session};
 use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
+pub use greeting::PRODUCT;
 pub use machine::{
     Answer, AtOnce, Called, Listed, Machine, MethodCall, Outcome, ReadEvent, Returned, Step,
 };
@@ -126,6 +127,22 @@ pub fn received_line(state: Rc<State>) -> Machine {
             values: vec![text],
             ..Verdict::new(Code::Ok)
         })
+    })
+}
+
+/// `$qp->clean_authentication_results`: the results that came with the message are renamed.
+pub fn clean_results(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        Session::new(state, steps).clean_results().await;
+        returned(Ok(()))
+    })
+}
+
+/// `$qp->authentication_results`: our own go into the header.
+pub fn add_results(state: Rc<State>) -> Machine {
+    Machine::new(move |steps| async move {
+        Session::new(state, steps).add_own_results().await;
+        returned(Ok(()))
     })
 }
 

@@ -2,7 +2,6 @@
 //! server does not know.
 
 use super::core::{Flow, Session, verdict_lines};
-use super::greeting::PRODUCT;
 use crate::hook::{Arg, Code, Hook, Verdict};
 
 impl Session {
@@ -70,7 +69,7 @@ impl Session {
                     false => &self.state.settings.version,
                 };
                 let lines = [
-                    format!("This is {PRODUCT} {version}").into_bytes(),
+                    format!("This is {} {version}", self.state.settings.product).into_bytes(),
                     b"See http://smtpd.develooper.com/".to_vec(),
                     b"To report bugs or send comments, mail to <ask@develooper.com>.".to_vec(),
                 ];

@@ -2,10 +2,9 @@
 //! Authentication-Results, in the order of the profile.
 
 use super::core::{LOGDEBUG, Session, is_true};
-use super::greeting::PRODUCT;
 use super::header_lines::{field_values, move_fields};
 use super::machine::{Answer, Step};
-use super::state::{Profile, seconds_since_1970};
+use super::state::{Profile, Settings, seconds_since_1970};
 use crate::config::civil_date;
 use crate::hook::{Arg, Code, Hook, Method};
 use crate::mail::HeaderSlot;
@@ -13,35 +12,74 @@ use crate::mail::HeaderSlot;
 const AUTH_RESULTS: &str = "Authentication-Results";
 const RECEIVED: &str = "Received";
 
+/// What `me-auth-results` says of the field with our results.
+enum Named {
+    /// There is none.
+    Unwanted,
+    As(Vec<u8>),
+    /// Under the server's own name.
+    AsServer,
+}
+
+impl Named {
+    fn is_wanted(&self) -> bool {
+        !matches!(self, Named::Unwanted)
+    }
+}
+
 impl Session {
     /// Adds the server's own fields to the message that has just come.
     pub async fn add_trace_fields(&self) {
         match self.state.settings.profile {
             Profile::V094 => {
-                let results = self.authentication_results(self.me().await).await;
-                self.add_on_top(AUTH_RESULTS, results).await;
+                self.add_results(Named::AsServer).await;
                 self.add_received().await;
             }
             Profile::V100 => {
                 self.hook(Hook::DataPostHeaders, Vec::new()).await;
-                let named = self.config_lines("me-auth-results").await;
-                let named = Some(named).filter(|lines| lines.first().is_some_and(|l| is_true(l)));
-                let none = named.as_ref().is_some_and(|lines| lines[0] == b"none");
-                if !none {
+                let named = self.name_for_results().await;
+                if named.is_wanted() {
                     self.keep_older_results().await;
                 }
                 self.add_received().await;
-                if none {
-                    return;
-                }
-                let server = match named {
-                    // Further lines are further results.
-                    Some(lines) => lines.join(&b"; "[..]),
-                    None => self.me().await,
-                };
-                let results = self.authentication_results(server).await;
-                self.add_on_top(AUTH_RESULTS, results).await;
+                self.add_results(named).await;
             }
+        }
+    }
+
+    /// `$qp->clean_authentication_results`.
+    pub async fn clean_results(&self) {
+        if self.name_for_results().await.is_wanted() {
+            self.keep_older_results().await;
+        }
+    }
+
+    /// `$qp->authentication_results`.
+    pub async fn add_own_results(&self) {
+        let named = match self.state.settings.profile {
+            Profile::V094 => Named::AsServer,
+            Profile::V100 => self.name_for_results().await,
+        };
+        self.add_results(named).await;
+    }
+
+    async fn add_results(&self, named: Named) {
+        let server = match named {
+            Named::Unwanted => return,
+            Named::As(name) => name,
+            Named::AsServer => self.me().await,
+        };
+        let results = self.authentication_results(server).await;
+        self.add_on_top(AUTH_RESULTS, results).await;
+    }
+
+    async fn name_for_results(&self) -> Named {
+        let lines = self.config_lines("me-auth-results").await;
+        match lines.first() {
+            Some(first) if first == b"none" => Named::Unwanted,
+            // Further lines are further results.
+            Some(first) if is_true(first) => Named::As(lines.join(&b"; "[..])),
+            _ => Named::AsServer,
         }
     }
 
@@ -173,7 +211,9 @@ impl Session {
         let me = self.me().await;
         let connection = self.connection();
         let text = |value: &Option<Vec<u8>>| printable(value.as_deref().unwrap_or_default());
-        let version = &self.state.settings.version;
+        let Settings {
+            product, version, ..
+        } = &*self.state.settings;
         let now = seconds_since_1970();
         // 1.00 has the cipher behind the protocol, where its readers look for it.
         let with = match self.state.settings.profile {
@@ -189,7 +229,7 @@ impl Session {
             &text(&connection.remote_ip.borrow())[..],
             b")\n by ",
             &me[..],
-            format!(" ({PRODUCT}/{version}) with ").as_bytes(),
+            format!(" ({product}/{version}) with ").as_bytes(),
             &with,
             b"; ",
             date(now, self.state.settings.zone.offset_at(now)).as_bytes(),

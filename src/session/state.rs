@@ -18,7 +18,9 @@ pub struct Settings {
     pub profile: Profile,
     /// `me`, else the host's name.
     pub me: Vec<u8>,
-    /// The version (`0.1.0`) in the greeting and in Received lines.
+    /// What the greeting, the reply to HELP and Received lines call the server.
+    pub product: &'static str,
+    /// The version (`0.1.0`) there.
     pub version: String,
     pub spool: Rc<Spool>,
     /// Mechanisms for which a hook is registered (`PLAIN`, `LOGIN`, `CRAM-MD5`): `auth` counts

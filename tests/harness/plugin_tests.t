@@ -1,4 +1,5 @@
-# Plugins that have tests of their own in t/plugin_tests run them.
+# Plugins that have tests of their own in t/plugin_tests run them, with Test::More at hand; behind the
+# __END__ of a plugin there are none.
 use strict;
 use warnings;
 use FindBin;

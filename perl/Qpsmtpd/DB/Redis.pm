@@ -1,8 +1,9 @@
 package Qpsmtpd::DB::Redis;
 
-# Keys and values in Redis, each store in a numbered database of its own, laid out as 1.00 does: what
-# its stores have is found again. Database 0 is a table of the names. Needs the CPAN module Redis; the
-# connection is made at once, so that a missing server is found at start.
+# Keys and values in Redis, laid out as qpsmtpd 1.00 has them, so that both may share a server: each
+# name has one of the server's numbered databases to itself, and database 0 says which (the hash
+# smtpd_stores). A server whose database 0 belongs to somebody else is refused. Needs the CPAN module
+# Redis; the connection is made at once, so that a missing server is found at start.
 
 use strict;
 use warnings;
@@ -10,12 +11,16 @@ use Qpsmtpd::DB;
 
 our @ISA = ('Qpsmtpd::DB');
 
-# In database 0: a mark that it is ours, and the hash of names and numbers.
-my ($mark, $table) = qw(___smtpd_reserved___ smtpd_stores);
+my $reserved = '___smtpd_reserved___';    # the key that marks database 0 as ours
+my $stores   = 'smtpd_stores';
+my $last     = 255;                       # the highest number that is tried
 
+# Named arguments: name, and those of Redis->new (server, cnx_timeout, ...).
 sub new {
     my ($class, %arg) = @_;
-    my $self = bless {name => delete $arg{name} // 'db', redis_args => \%arg}, $class;
+    my $self = bless {}, $class;
+    $self->name(delete $arg{name}) if defined $arg{name};
+    $self->{redis_args} = {%arg};
     $self->init_db;
     return $self;
 }
@@ -23,70 +28,94 @@ sub new {
 sub init_redis {
     my $self = shift;
     require Redis;
-    $self->{redis} = Redis->new(%{$self->{redis_args}}) or die "no Redis server\n";
-    # A worker must not share the connection that was made before its fork. Its sessions do share one:
-    # $$ tells them apart.
-    $self->{pid} = defined &Camelpost::pid ? Camelpost::pid() : $$;
-    delete $self->{selected};
-    return $self->{redis};
+    # Not before Redis is there, which may be long after this file was loaded.
+    @MyRedis::ISA = ('Redis');
+    my $redis = MyRedis->new(%{$self->{redis_args}}) or die "no Redis server\n";
+    $redis->selected(0);
+    @$self{qw(redis pid)} = ($redis, _pid());
+    return $redis;
 }
 
-# Nothing of anybody else's is written over.
 sub init_db {
-    my $self = shift;
-    my $redis = $self->redis(0);
-    return if $redis->get($mark);
-    die "Redis database 0 is in use for something else\n" if $redis->dbsize;
-    $redis->set($mark => 1);
-    return;
+    my $self  = shift;
+    my $redis = $self->init_redis;
+    return if $redis->get($reserved);
+    die "Redis DB at index 0 is already populated!\n" if $redis->dbsize;
+    return $redis->set($reserved => 1);
 }
 
-# The connection, with that database selected, or the store's own.
+# The sessions of a worker share its connection, though each has a $$ of its own.
+sub _pid { return defined &Camelpost::pid ? Camelpost::pid() : $$ }
+
+# The client, with this database selected: the name's own where no number is given. A process does
+# not use the connection that was made before its fork.
 sub redis {
     my ($self, $index) = @_;
-    my $pid = defined &Camelpost::pid ? Camelpost::pid() : $$;
-    $self->init_redis if !$self->{redis} || $self->{pid} != $pid;
-    $index = $self->index unless defined $index;
-    if (!defined $self->{selected} || $self->{selected} != $index) {
-        $self->{redis}->select($index);
-        $self->{selected} = $index;
-    }
-    return $self->{redis};
+    $self->init_redis if $self->{pid} && $self->{pid} != _pid();
+    my $redis = $self->{redis} or die "Redis is not connected\n";
+    $redis->select(defined $index ? $index : $self->index);
+    return $redis;
 }
 
-# The number of the store's database: the table's, or the first that is nobody's and empty.
+# The number of the name's own database: the one that database 0 tells, else the first that nobody
+# has, which is the name's from then on.
 sub index {
     my $self = shift;
     return $self->{index} if $self->{index};
-    my %number_of = $self->redis(0)->hgetall($table);
-    return $self->{index} = $number_of{$self->name} if $number_of{$self->name};
 
-    my %taken = reverse %number_of;
-    # Selecting one that the server does not have is an error, so none is looked at in vain.
-    for my $index (grep { !$taken{$_} } 1 .. 255) {
+    my %index_of = $self->redis(0)->hgetall($stores);
+    my $name     = $self->name;
+    return $self->{index} = $index_of{$name} if $index_of{$name};
+
+    my %is_taken = map { $_ => 1 } values %index_of;
+    for my $index (grep { !$is_taken{$_} } 1 .. $last) {
         next if $self->redis($index)->dbsize;
-        $self->redis(0)->hset($table, $self->name => $index);
+        $self->redis(0)->hset($stores, $name => $index);
         return $self->{index} = $index;
     }
-    die "no Redis database is free\n";
+    die "no database left in Redis for $name\n";
 }
 
-sub get { my ($self, $key) = @_; return $self->redis->get($key) }
+sub get {
+    my ($self, $key) = @_;
+    return Qpsmtpd::DB::_has_key('get', $key) ? $self->redis->get($key) : ();
+}
 
 sub mget {
     my ($self, @keys) = @_;
-    return @keys ? $self->redis->mget(@keys) : ();
+    return Qpsmtpd::DB::_has_key('mget', @keys) ? $self->redis->mget(@keys) : ();
 }
 
-sub set { my ($self, $key, $value) = @_; return $self->redis->set($key, $value) }
+sub set {
+    my ($self, $key, $value) = @_;
+    return Qpsmtpd::DB::_has_key('set', $key) ? $self->redis->set($key, $value) : ();
+}
 
 sub delete {
     my ($self, @keys) = @_;
-    return @keys ? $self->redis->del(@keys) : 0;
+    return Qpsmtpd::DB::_has_key('delete', @keys) ? $self->redis->del(@keys) : ();
 }
 
 sub get_keys { return $_[0]->redis->keys('*') }
 sub size     { return $_[0]->redis->dbsize }
 sub flush    { return $_[0]->redis->flushdb }
+
+# The client module, which does not ask the server for the database that it has selected already.
+package MyRedis;
+
+sub select {
+    my ($self, $index) = @_;
+    return if $index == $self->selected;
+    my $answer = $self->SUPER::select($index);
+    $self->selected($index);
+    return $answer;
+}
+
+# -1 before any.
+sub selected {
+    my ($self, $index) = @_;
+    $self->{selected} = $index if defined $index;
+    return defined $self->{selected} ? $self->{selected} : -1;
+}
 
 1;

@@ -3,11 +3,11 @@
 
 use std::rc::Rc;
 
-use crate::hook::{HookCall, Method, Verdict};
+use crate::hook::{Hook, HookCall, Method, Verdict};
 use crate::net::own;
 use crate::perl::call::Unwind;
 use crate::perl::grammar;
-use crate::perl::host::Host;
+use crate::perl::host::{Host, Said};
 use crate::perl::log::{LOGINFO, LOGWARN};
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped};
 use crate::session::{Answer, Machine, Outcome, ReadEvent, State, Step};
@@ -101,6 +101,9 @@ pub fn print(host: &Host, reply: &Reply) -> Result<bool, Unwind> {
 
 /// A hook's chain. A script loads no native plugins.
 fn chain(host: &Rc<Host>, call: HookCall) -> Result<Verdict, Unwind> {
+    if call.hook == Hook::Disconnect {
+        host.note_said(Said::Ended);
+    }
     let mut progress = host.advance(Chain::new(call), None)?;
     loop {
         match progress {

@@ -70,14 +70,16 @@ fn search() -> Vec<Vec<u8>> {
 /// The settings of a script's session, from the configuration as the object has it.
 fn settings(host: Option<&Host>) -> Settings {
     let first = |name: &str| first(host?, name);
-    let profile = match first("compat").as_deref() {
-        Some(b"0.94") => Profile::V094,
-        _ => Profile::V100,
-    };
+    let named = first("compat").and_then(|name| Profile::by_name(&name));
+    let profile = named
+        .or_else(|| Some(host?.profile()))
+        .unwrap_or(Profile::V100);
     Settings {
         profile,
         me: hostname(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
+        // A script's client may hold what is said against what `version` answers.
+        product: "qpsmtpd",
+        version: compared_version(profile).to_owned(),
         spool: Rc::new(host.map(spool).unwrap_or_default()),
         auth_mechanisms: Vec::new(),
         timeout: Duration::from_secs(1200),

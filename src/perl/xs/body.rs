@@ -53,7 +53,7 @@ fn size(frame: &mut Frame<'_>, of: fn(&crate::mail::Body) -> u64) -> Result<(), 
 fn body_size(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     // As each version spells it.
-    let old = match host.profile {
+    let old = match host.profile() {
         Profile::V094 => "depreceated",
         Profile::V100 => "deprecated",
     };

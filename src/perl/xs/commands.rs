@@ -6,8 +6,9 @@ use super::{Body, Frame, Raise};
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::perl::answer::{to_arg, to_code};
 use crate::perl::call::{Want, call_function, stringify};
+use crate::perl::host::{self, Said};
 use crate::perl::port::{Own, Port};
-use crate::perl::value::PerlValue;
+use crate::perl::value::{PerlValue, Sv};
 
 macro_rules! commands {
     ($($verb:literal)*) => {
@@ -57,17 +58,25 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::SMTP::received_line", |f| {
         within(f, |f, p| run(f, p, Own::ReceivedLine))
     }),
+    ("Qpsmtpd::SMTP::clean_authentication_results", |f| {
+        within(f, |f, p| run(f, p, Own::CleanResults))
+    }),
+    ("Qpsmtpd::SMTP::authentication_results", |f| {
+        within(f, |f, p| run(f, p, Own::AddResults))
+    }),
     ("Qpsmtpd::SMTP::start_conversation", |f| {
         within(f, start_conversation)
     }),
 ];
 
 fn run(frame: &mut Frame<'_>, port: &dyn Port, own: Own) -> Result<(), Raise> {
-    match port.run_own(own)? {
-        Some(text) => frame.ret_bytes(&text),
-        None => frame.ret_int(1),
-    }
+    frame.ret(value_of(port, own)?);
     Ok(())
+}
+
+fn value_of(port: &dyn Port, own: Own) -> Result<Sv, Raise> {
+    let text = port.run_own(own)?;
+    Ok(text.map_or_else(|| Sv::int(1), |text| Sv::bytes(&text)))
 }
 
 /// mail(REST) and its like.
@@ -102,7 +111,33 @@ fn respond(frame: &mut Frame<'_>, port: &dyn Port, hook: Hook) -> Result<(), Rai
     {
         *params = parameters(params)?;
     }
-    run(frame, port, Own::Response(hook, verdict, args))
+    let own = Own::Response(hook, verdict, args);
+    answering(frame, hook, |_| value_of(port, own))
+}
+
+/// Runs what answers the client after a hook. To a script it returns what its `respond` did, as
+/// the original, where that is the last thing such a method does.
+pub fn answering(
+    frame: &mut Frame<'_>,
+    hook: Hook,
+    work: impl FnOnce(&Frame<'_>) -> Result<Sv, Raise>,
+) -> Result<(), Raise> {
+    use Hook::{Connect, Ehlo, Helo, UnrecognizedCommand};
+    let host = host::current()?;
+    let is_last = matches!(hook, Connect | Helo | Ehlo | UnrecognizedCommand);
+    if !host.is_for_scripts() || !is_last {
+        let value = work(frame)?;
+        frame.ret(value);
+        return Ok(());
+    }
+    let before = host.listen();
+    let done = work(frame);
+    let said = host.end_listening(before);
+    done?;
+    if let Said::Value(value) = said {
+        frame.ret(value);
+    }
+    Ok(())
 }
 
 /// The parameters of MAIL or RCPT from a reference to their hash.

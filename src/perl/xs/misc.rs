@@ -9,7 +9,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::pid", pid),
     ("Camelpost::is_1_00", is_1_00),
-    ("Camelpost::qp", qp),
+    ("Camelpost::session", session),
     ("Camelpost::_embedded_file", embedded_file),
     ("Camelpost::_module", module),
     ("Camelpost::_serve_scripts", serve_scripts),
@@ -37,15 +37,16 @@ fn compiled(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 /// Whether the profile is that of 1.00.
 fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let old = host::current().is_ok_and(|host| host.profile == Profile::V094);
+    let old = host::current().is_ok_and(|host| host.profile() == Profile::V094);
     frame.ret_int((!old).into());
     Ok(())
 }
 
-/// The qp object, for what has no reference to it; undef where a script has no host.
-fn qp(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let qp = host::current().map_or_else(|_| Sv::undef(), |host| host.qp.clone());
-    frame.ret(qp);
+/// The object of the session that Perl code runs in.
+fn session(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    if let Ok(host) = host::current() {
+        frame.ret(host.object());
+    }
     Ok(())
 }
 

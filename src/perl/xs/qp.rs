@@ -1,10 +1,14 @@
 //! Qpsmtpd, Qpsmtpd::SMTP: what the qp object does through the session and the host.
 
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::rc::Rc;
 
+use super::commands::answering;
 use super::{Body, Frame, Raise};
 use crate::config::Lines;
-use crate::hook::{Hook, HookCall, Method};
+use crate::hook::{Hook, HookCall, Method, Verdict};
 use crate::mail::{Connection, Transaction};
 use crate::perl::answer::{code_sv, to_arg, values_of};
 use crate::perl::call::{Want, call_function};
@@ -29,7 +33,7 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::clear_config_cache", clear_config_cache),
     ("Qpsmtpd::version", version),
     ("Qpsmtpd::plugin_dirs", plugin_dirs),
-    ("Qpsmtpd::size_threshold", size_threshold),
+    ("Qpsmtpd::_size_threshold", size_threshold),
     ("Qpsmtpd::_spool_dir", spool_dir),
     ("Qpsmtpd::SMTP::connection", |f| within(f, connection)),
     ("Qpsmtpd::SMTP::transaction", |f| within(f, transaction)),
@@ -175,12 +179,17 @@ fn config_of_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// _config_of_file(NAME): all values, without the hooks.
+/// _config_of_file(NAME [, PATH]): the lines of the name's file, or of that one, without hooks and
+/// default.
 fn config_of_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    let name = frame.bytes(1)?;
-    for value in host.file_config(&name)? {
-        frame.ret_bytes(&value);
+    let (name, path) = (frame.bytes(1)?, frame.defined_bytes(2)?);
+    let path = path.map(|path| PathBuf::from(OsString::from_vec(path)));
+    let lines = host.within(&frame.sv(0), |_| {
+        Ok(host.lines_without_default(&name, path.as_deref())?)
+    })?;
+    for line in lines.iter().flat_map(|lines| lines.iter()) {
+        frame.ret_bytes(line);
     }
     Ok(())
 }
@@ -216,7 +225,7 @@ fn clear_config_cache(_: &mut Frame<'_>) -> Result<(), Raise> {
 
 fn version(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    frame.ret_bytes(host.settings.version.as_bytes());
+    frame.ret_bytes(host.version().as_bytes());
     Ok(())
 }
 
@@ -348,26 +357,42 @@ fn dispatch(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
     Ok(())
 }
 
+/// run_hooks(HOOK, ARGUMENTS…): what the hook's responder returns, or its verdict.
 fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {
-    let host = host::current()?;
     let name = frame.bytes(1)?;
     let Some(hook) = Hook::by_name(&name) else {
         // A name that no plugin can register has an empty chain.
-        frame.ret_int(0);
-        frame.ret_bytes(b"");
+        ret_verdict(frame, Sv::int(0), vec![Sv::bytes(b"")], respond);
         return Ok(());
     };
+    if respond && Method::responder(hook).is_some() {
+        return answering(frame, hook, |frame| {
+            let verdict = run_chain(frame, hook, respond)?;
+            Ok(code_sv(&verdict.code))
+        });
+    }
+    let verdict = run_chain(frame, hook, respond)?;
+    let values = values_of(&verdict);
+    ret_verdict(frame, code_sv(&verdict.code), values, respond);
+    Ok(())
+}
+
+fn run_chain(frame: &Frame<'_>, hook: Hook, respond: bool) -> Result<Verdict, Raise> {
     let args = frame.rest(2).iter().map(to_arg).collect();
     let call = HookCall::with(hook, args);
-    let verdict = host.within(&frame.sv(0), |port| Ok(port.run_hooks(call, respond)?))?;
-    // An array's number of elements.
+    host::current()?.within(&frame.sv(0), |port| Ok(port.run_hooks(call, respond)?))
+}
+
+/// In scalar context the number of values: of all where nobody was to answer, else of those behind
+/// the code.
+fn ret_verdict(frame: &mut Frame<'_>, code: Sv, values: Vec<Sv>, respond: bool) {
     if frame.wants() == Want::Scalar {
-        frame.ret_int(1 + verdict.values.len() as i64);
-        return Ok(());
+        let count = values.len() + usize::from(!respond);
+        frame.ret_int(i64::try_from(count).unwrap_or(i64::MAX));
+        return;
     }
-    frame.ret(code_sv(&verdict.code));
-    for value in values_of(&verdict) {
+    frame.ret(code);
+    for value in values {
         frame.ret(value);
     }
-    Ok(())
 }

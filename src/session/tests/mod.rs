@@ -68,6 +68,7 @@ fn server() -> Server {
         settings: Settings {
             profile: Profile::V094,
             me: b"host.example".to_vec(),
+            product: PRODUCT,
             version: "0.1".into(),
             spool: Rc::new(Spool::default()),
             auth_mechanisms: Vec::new(),

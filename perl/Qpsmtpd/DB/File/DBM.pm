@@ -1,61 +1,73 @@
 package Qpsmtpd::DB::File::DBM;
 
 # Keys and values in a DBM file, NAME.dbm in the database directory, with a lock
-# file beside it. Between lock and unlock the file stays open; a single operation
-# outside of them opens and closes it.
+# file beside it. Between lock and unlock the file stays open. A single operation
+# outside of them, which qpsmtpd refuses with a warning, opens and closes it here.
 
 use strict;
 use warnings;
+
+# The first that is installed, as qpsmtpd has them: files keep their format.
+BEGIN { @AnyDBM_File::ISA = qw(DB_File GDBM_File NDBM_File SDBM_File ODBM_File) unless $INC{'AnyDBM_File.pm'} }
+use AnyDBM_File;
 use Fcntl qw(:DEFAULT :flock);
 use Qpsmtpd::DB;
 
 our @ISA = ('Qpsmtpd::DB');
 
-# The kind of file, in the order of 1.00, whatever AnyDBM_File has been told: what its stores have
-# is found again.
-my $kind;
-
-sub _kind {
-    my @kinds = qw(DB_File GDBM_File NDBM_File SDBM_File ODBM_File);
-    ($kind) = grep { eval "require $_" } @kinds unless $kind;
-    return $kind || die 'no DBM file can be made: none of ' . join(', ', @kinds) . " is there\n";
-}
-
 sub new {
     my ($class, %arg) = @_;
-    return bless {%arg, name => $arg{name} // 'db'}, $class;
+    return bless {%arg}, $class;
 }
 
-# A directory that is given has to be good, and is used from then on. Of several, as karma gives
-# them, and of the candidates it is the first good one (1.00 takes the first and dies of it).
+#
+# Where the file is
+#
+
+# A directory that is named is taken, or the call dies. Without one: the directory in use, else the
+# first candidate that will do; what was wrong with those before it is a warning, as data may be there.
+# Of several that are named, as karma does it, the first good one comes before the candidates (1.00 takes
+# the first and dies of it).
 sub dir {
-    my ($self, @given) = @_;
-    if (@given == 1 && $given[0]) {
-        $self->validate_dir($given[0]);
-        return $self->{dir} = $given[0];
+    my ($self, @named) = @_;
+    @named = grep { $_ } @named;
+    if (@named == 1) {
+        $self->validate_dir($named[0]);
+        return $self->{dir} = $named[0];
     }
-    @given = grep { $_ } @given;
-    return $self->{dir} if $self->{dir} && !@given;
+    return $self->{dir} if $self->{dir} && !@named;
 
-    my @all = (@given, $self->candidate_dirs);
-    my ($dir) = grep { -d && -w } @all;
-    die 'no database directory: none of ' . join(', ', @all) . " exists and can be written to\n"
-      unless defined $dir;
-    return $self->{dir} = $dir;
+    for my $dir (@named) {
+        return $self->{dir} = $dir if eval { $self->validate_dir($dir) };
+    }
+    my @errors;
+    for my $candidate ($self->candidate_dirs) {
+        if (eval { $self->validate_dir($candidate) }) {
+            $self->{dir} = $candidate;
+            last;
+        }
+        push @errors, $@;
+    }
+    die join "\n", 'Unable to find a useable database directory!', '', @errors unless $self->{dir};
+    warn join "\n", 'Encountered errors while selecting database directory:', '', @errors,
+      "Selected database directory: $self->{dir}. Data is now stored in:", '', $self->path, '',
+      'It is recommended to manually specify a useable database directory',
+      "and move any important data into this directory.\n"
+      if @errors;
+    return $self->{dir};
 }
 
-# Where the file may be: what the caller names, then the usual ones.
+# What the caller names, then the usual ones; remembered.
 sub candidate_dirs {
-    my ($self, @candidates) = @_;
-    if (@candidates || !$self->{candidate_dirs}) {
-        (my $home = $0) =~ s{[^/]*\z}{.};
-        my @usual = map { "$home/$_" } qw(../var/db var/db ../config config);
-        $self->{candidate_dirs} = [@candidates, '/var/lib/qpsmtpd/db', @usual];
+    my ($self, @named) = @_;
+    if (@named || !$self->{candidate_dirs}) {
+        my $home = $self->qphome;
+        $self->{candidate_dirs} = [@named, "$home/var/db", "$home/config"];
     }
     return @{$self->{candidate_dirs}};
 }
 
-# Dies where a directory is none in which a file can be made.
+# True, or the reason as an error.
 sub validate_dir {
     my ($self, $dir) = @_;
     die "Empty DB directory supplied\n"          unless $dir;
@@ -64,13 +76,17 @@ sub validate_dir {
     return 1;
 }
 
-# Where the program is.
+# The directory of the program.
 sub qphome {
-    my ($home) = $0 =~ m{^(.*?)/[^/]+$};
+    my ($home) = $0 =~ m{\A(.*?)/[^/]+\z}s;
     return $home;
 }
 
 sub path { return $_[0]->dir . '/' . $_[0]->name . '.dbm' }
+
+#
+# Locks
+#
 
 # Whether locks are such as hold over NFS (with the Perl module File::NFSLock).
 sub nfs_locking {
@@ -79,47 +95,75 @@ sub nfs_locking {
     return $self->{nfs_locking};
 }
 
-# True when the lock is held. A second lock of the same object is the first.
+# True when the lock is held. A second lock of the same object is the first. Where it cannot be had,
+# the reason is a warning, and the plugin decides.
 sub lock {
     my $self = shift;
     return 1 if $self->{tied};
-    my $path = $self->path;
-    my $lock = $self->nfs_locking ? _nfs_lock("$path.lock") : _file_lock("$path.lock");
-    tie my %tied, _kind(), $path, O_CREAT | O_RDWR, 0640 or die "$path: $!\n";
-    @$self{qw(tied lock)} = (\%tied, $lock);
-    return 1;
+    my $held = $self->nfs_locking ? $self->nfs_file_lock : $self->file_lock;
+    return $held ? $self->tie_dbm : ();
 }
 
-sub _file_lock {
-    my $path = shift;
-    open my $lock, '>>', $path or die "$path: $!\n";
-    flock $lock, LOCK_EX or die "$path: cannot lock: $!\n";
-    return $lock;
+sub file_lock {
+    my $self = shift;
+    my $path = $self->path . '.lock';
+    open my $lock, '>', $path or return _no_lock("opening $path failed: $!");
+    flock $lock, LOCK_EX or return _no_lock("flock of $path failed: $!");
+    $self->{lock} = $lock;
+    return 1;
 }
 
 # A lock that is half an hour old belongs to nobody any more.
-sub _nfs_lock {
-    my $path = shift;
+sub nfs_file_lock {
+    my $self = shift;
     require File::NFSLock;
+    my $path   = $self->path . '.lock';
     my %wanted = (lock_type => LOCK_EX, blocking_timeout => 10, stale_lock_timeout => 1800);
-    return File::NFSLock->new({file => $path, %wanted}) || die "$path: cannot lock within 10 s\n";
+    my $lock   = File::NFSLock->new({file => $path, %wanted});
+    if (!$lock) {
+        no warnings 'once';
+        return _no_lock("no NFS lock of $path within 10 s: " . ($File::NFSLock::errstr || $!));
+    }
+    $self->{lock} = $lock;
+    return 1;
 }
 
+sub _no_lock { warn "$_[0]\n"; return }
+
+sub tie_dbm {
+    my $self = shift;
+    my $path = $self->path;
+    if (!tie my %tied, 'AnyDBM_File', $path, O_CREAT | O_RDWR, 0640) {
+        my $reason = "$!";
+        $self->unlock;
+        return _no_lock("tie to database $path failed: $reason");
+    }
+    else {
+        $self->{tied} = \%tied;
+    }
+    return 1;
+}
+
+# What was written is in the file before somebody else has the lock, whose end is its release.
 sub unlock {
     my $self = shift;
-    my $tied = delete $self->{tied} or return;
-    untie %$tied;
-    # Its end is that of the lock.
-    delete $self->{lock};
-    return 1;
+    my $tied = delete $self->{tied};
+    untie %$tied if $tied;
+    my $lock = delete $self->{lock};
+    return $tied || $lock ? 1 : ();
 }
 
 sub DESTROY { $_[0]->unlock }
 
+#
+# Keys and values
+#
+
+# Does some work with the open file. Outside of a lock, with one of its own.
 sub _with_file {
     my ($self, $work) = @_;
     return $work->($self->{tied}) if $self->{tied};
-    $self->lock;
+    $self->lock or return;
     my @result = eval { $work->($self->{tied}) };
     my $error = $@;
     $self->unlock;
@@ -129,22 +173,27 @@ sub _with_file {
 
 sub get {
     my ($self, $key) = @_;
+    Qpsmtpd::DB::_has_key('get', $key) or return;
     return scalar $self->_with_file(sub { my $value = $_[0]{$key}; $value });
 }
 
 sub mget {
     my ($self, @keys) = @_;
+    Qpsmtpd::DB::_has_key('mget', @keys) or return;
     return $self->_with_file(sub { my @values = @{$_[0]}{@keys}; @values });
 }
 
+# The value.
 sub set {
     my ($self, $key, $value) = @_;
+    Qpsmtpd::DB::_has_key('set', $key) or return;
     return scalar $self->_with_file(sub { $_[0]{$key} = $value });
 }
 
 # The number of keys that there were.
 sub delete {
     my ($self, @keys) = @_;
+    Qpsmtpd::DB::_has_key('delete', @keys) or return;
     return scalar $self->_with_file(
         sub {
             my $tied = shift;
