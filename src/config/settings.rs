@@ -41,6 +41,9 @@ pub fn compared_version(profile: Profile) -> &'static str {
 /// What even the slowest modem exceeds, in bytes per second.
 const DATA_MIN_RATE: u64 = 100;
 
+/// RFC 5321 4.5.3.1.8 asks for 100 at least; that of other servers.
+const RECIPIENT_LIMIT: u64 = 1000;
+
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreSettings {
@@ -61,6 +64,9 @@ pub struct CoreSettings {
     /// `data_min_rate` in bytes per second, 100 if there is none: beyond the time for a line, a message
     /// may take as long as its bytes take at this rate. 0: any time, as in the original.
     pub data_min_rate: u64,
+    /// `recipient_limit`: the recipients that a message may have, 1000 if there is none. 0: any number,
+    /// as in the original.
+    pub recipient_limit: u64,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -100,6 +106,8 @@ impl CoreSettings {
             timeout: Duration::from_secs(timeout.unwrap_or(1200)),
             data_min_rate: number(config, "data_min_rate", "a number of bytes per second")?
                 .unwrap_or(DATA_MIN_RATE),
+            recipient_limit: number(config, "recipient_limit", "a number of recipients")?
+                .unwrap_or(RECIPIENT_LIMIT),
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

@@ -11,6 +11,9 @@ use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
 /// A path, undefined where a command has no arguments, and names and values of parameters in turns.
 type Path = (Option<Vec<u8>>, Vec<Arg>);
 
+/// In bytes (RFC 5321 4.5.3.1.3). A longer one is taken, but not `recipient_limit` of them.
+const LONGEST_PATH: usize = 256;
+
 impl Session {
     pub async fn mail(&self, rest: Option<&[u8]>) -> Flow {
         // MAIL begins a transaction; that it ends the one before is what the original does in
@@ -111,7 +114,27 @@ impl Session {
             self.say(503, "Use MAIL before RCPT").await;
             return Ok(());
         }
+        if self.has_enough_recipients() {
+            // RFC 5321 4.5.3.1.10: what the client has is sent, and the rest in another transaction.
+            self.say(452, "Too many recipients").await;
+            return Ok(());
+        }
         self.run_hooks(Hook::RcptPre, pre_args(path, params)).await
+    }
+
+    /// So many, or so long, that a client with no end of them takes no more of the worker's memory.
+    fn has_enough_recipients(&self) -> bool {
+        let limit = self.state.settings.recipient_limit;
+        let transaction = self.transaction();
+        let recipients = transaction.recipients.borrow();
+        if limit == 0 || recipients.is_empty() {
+            return false;
+        }
+        let length =
+            |recipient: &Rc<Shown<EnvelopeAddress>>| recipient.address.borrow().format().len();
+        recipients.len() >= limit
+            || (recipients.len().is_multiple_of(16)
+                && recipients.iter().map(length).sum::<usize>() >= limit * LONGEST_PATH)
     }
 
     pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {

@@ -32,6 +32,8 @@ pub struct Settings {
     pub timeout: Duration,
     /// `data_min_rate` in bytes per second, for a message beyond that time; 0: any.
     pub data_min_rate: u64,
+    /// `recipient_limit`: the recipients that a message may have; 0: any number.
+    pub recipient_limit: usize,
     /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
     pub accept_bare_lf: bool,
 }

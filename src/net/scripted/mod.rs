@@ -86,6 +86,7 @@ fn settings(host: Option<&Host>) -> Settings {
         zone: Zone::local(),
         // The lines come from the script.
         data_min_rate: 0,
+        recipient_limit: 0,
         accept_bare_lf: true,
     }
 }

@@ -383,3 +383,35 @@ fn a_plugin_may_change_the_address_that_it_gets() {
         .talk(&after(2, &["RSET\r\n"]));
     assert!(seen.reply(2).starts_with("250 <other@b>, sender OK"));
 }
+
+#[test]
+fn what_a_message_has_beyond_its_recipients_is_452_and_the_next_one_has_as_many() {
+    let mut server = mail_server();
+    server.settings.recipient_limit = 2;
+    let sends = [
+        "EHLO x\r\n",
+        "MAIL FROM:<a@b>\r\n",
+        "RCPT TO:<c@d>\r\n",
+        "RCPT TO:<e@d>\r\n",
+        "RCPT TO:<f@d>\r\n",
+        "MAIL FROM:<a@b>\r\n",
+        "RCPT TO:<f@d>\r\n",
+    ];
+    let seen = server.talk(&sends);
+    assert_eq!(seen.reply(4), "250 <e@d>, recipient ok");
+    assert_eq!(seen.reply(5), "452 Too many recipients");
+    assert_eq!(seen.reply(7), "250 <f@d>, recipient ok");
+    assert_eq!(seen.count("rcpt_pre"), 3);
+}
+
+#[test]
+fn long_forward_paths_are_fewer() {
+    let mut server = mail_server();
+    server.settings.recipient_limit = 100;
+    let long = format!("RCPT TO:<{}@d>\r\n", "x".repeat(5000));
+    let mut sends = vec!["EHLO x\r\n", "MAIL FROM:<a@b>\r\n"];
+    sends.extend([&long[..]; 40]);
+    let seen = server.talk(&sends);
+    assert!(seen.reply(3).ends_with("recipient ok"));
+    assert_eq!(seen.reply(40), "452 Too many recipients");
+}

@@ -74,6 +74,7 @@ fn server() -> Server {
             auth_mechanisms: Vec::new(),
             zone: Default::default(),
             data_min_rate: 0,
+            recipient_limit: 0,
             timeout: Duration::from_secs(1200),
             accept_bare_lf: false,
         },
