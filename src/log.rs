@@ -65,6 +65,21 @@ pub fn first_word(session: Option<u32>) -> u32 {
     number.unwrap_or_else(std::process::id)
 }
 
+/// Writes a line of the log to stderr. What a client has sent may be in it: control characters stand as
+/// `\\xNN`, so that they reach no terminal. A LF is a plugin's own, and a TAB does no harm.
+pub fn write_line(mut line: Vec<u8>) {
+    let is_harmful = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
+    if line.iter().any(is_harmful) {
+        let shown = line.iter().flat_map(|byte| match is_harmful(byte) {
+            true => format!("\\x{byte:02x}").into_bytes(),
+            false => vec![*byte],
+        });
+        line = shown.collect();
+    }
+    line.push(b'\n');
+    let _ = std::io::stderr().write_all(&line);
+}
+
 /// Writes this process's events to stderr from now on. Only the first call counts.
 pub fn init() {
     let subscriber = tracing_subscriber::registry().with(Lines);

@@ -1,8 +1,6 @@
 //! A session's log lines: written at once, or kept for its next Perl work where a Perl logging
 //! plugin decides what becomes of them.
 
-use std::io::Write;
-
 use super::session::Session;
 use crate::perl::Sv;
 use crate::perl::call::Unwind;
@@ -42,8 +40,7 @@ impl Session {
             }
             line.push(b' ');
             line.extend_from_slice(&text);
-            line.push(b'\n');
-            let _ = std::io::stderr().write_all(&line);
+            crate::log::write_line(line);
         }
     }
 

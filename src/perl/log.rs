@@ -1,8 +1,6 @@
 //! Log lines: to the Perl logging hooks where there are any, else to stderr by level. The
 //! line's form is qpsmtpd's: process id, (hook), plugin, text.
 
-use std::io::Write;
-
 use super::call::{Unwind, Want, call_function, call_hook_for_code, call_method, stringify};
 use super::chain::end;
 use super::host::Host;
@@ -118,12 +116,12 @@ impl Host {
             line.push(b' ');
             line.extend_from_slice(&stringify(text)?);
         }
-        line.push(b'\n');
         if self.is_for_scripts() {
             // A script may look at what is warned of.
+            line.push(b'\n');
             call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
         } else {
-            let _ = std::io::stderr().write_all(&line);
+            crate::log::write_line(line);
         }
         Ok(true)
     }

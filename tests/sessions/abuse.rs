@@ -71,3 +71,16 @@ fn a_large_message_goes_to_the_spool() {
     let grown = peak_memory(&worker) - before;
     assert!(grown < 8_000, "the worker grew by {grown} kB");
 }
+
+#[test]
+fn control_characters_of_a_client_are_written_out_in_the_log() {
+    let server = Server::start(&[RUNNER]);
+    let mut client = server.connect();
+    client.send(b"HELO a\x1b[31mb\x07\x7f\tc\r\n");
+    client.reply();
+    client.send(b"VRFY a\rb\r\n");
+    client.reply();
+    server.wait_for(r"dispatching HELO a\x1b[31mb\x07\x7f");
+    server.wait_for(r"dispatching VRFY a\x0db");
+    assert_eq!(server.count("\x1b"), 0);
+}

@@ -68,9 +68,7 @@ impl Plugins {
         }
         line.push(b' ');
         line.extend_from_slice(text);
-        line.push(b'\n');
-        // A log that cannot be written is nothing that could be logged.
-        let _ = std::io::Write::write_all(&mut std::io::stderr(), &line);
+        crate::log::write_line(line);
     }
 
     /// A config value: the file's lines, else the default.
