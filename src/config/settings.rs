@@ -41,6 +41,9 @@ pub fn compared_version(profile: Profile) -> &'static str {
 /// What even the slowest modem exceeds, in bytes per second.
 const DATA_MIN_RATE: u64 = 100;
 
+/// A browser or a proxy that was made to talk to a mail server.
+const FORBIDDEN_COMMANDS: [&[u8]; 3] = [b"connect", b"get", b"post"];
+
 /// RFC 5321 4.5.3.1.8 asks for 100 at least; that of other servers.
 const RECIPIENT_LIMIT: u64 = 1000;
 
@@ -67,6 +70,9 @@ pub struct CoreSettings {
     /// `recipient_limit`: the recipients that a message may have, 1000 if there is none. 0: any number,
     /// as in the original.
     pub recipient_limit: u64,
+    /// `forbidden_commands` in lower case, those of HTTP if there is no such file: who says one of them,
+    /// or the line of a header, is sent away. An empty file: nobody is, as in the original.
+    pub forbidden_commands: Vec<Vec<u8>>,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -108,6 +114,10 @@ impl CoreSettings {
                 .unwrap_or(DATA_MIN_RATE),
             recipient_limit: number(config, "recipient_limit", "a number of recipients")?
                 .unwrap_or(RECIPIENT_LIMIT),
+            forbidden_commands: match config.lines("forbidden_commands")? {
+                None => FORBIDDEN_COMMANDS.map(<[u8]>::to_vec).to_vec(),
+                Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
+            },
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

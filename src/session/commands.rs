@@ -179,7 +179,7 @@ impl Session {
             Hook::Noop => self.noop_respond(verdict).await,
             Hook::Help => self.help_respond(verdict).await,
             Hook::Quit => self.quit_respond(verdict).await,
-            Hook::UnrecognizedCommand => self.unrecognized_command_respond(verdict).await,
+            Hook::UnrecognizedCommand => self.unrecognized_command_respond(verdict, args).await,
             _ => Ok(()),
         }
     }

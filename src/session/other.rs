@@ -98,7 +98,17 @@ impl Session {
         self.run_hooks(Hook::UnrecognizedCommand, args).await
     }
 
-    pub async fn unrecognized_command_respond(&self, verdict: &Verdict) -> Flow {
+    /// No mail client says that: what follows is somebody else's data, which may look like commands.
+    fn is_forbidden(&self, verb: Option<&Arg>) -> bool {
+        let Some(Arg::Bytes(verb)) = verb else {
+            return false;
+        };
+        let forbidden = &self.state.settings.forbidden_commands;
+        let is_label = verb.len() > 1 && verb.ends_with(b":");
+        !forbidden.is_empty() && (is_label || forbidden.contains(&verb.to_ascii_lowercase()))
+    }
+
+    pub async fn unrecognized_command_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let default = "Unrecognized command";
         match verdict.code {
             Code::Done => {}
@@ -107,6 +117,10 @@ impl Session {
                 return Err(self.disconnect().await);
             }
             Code::Deny => self.reply_verdict(500, verdict, default).await,
+            _ if self.is_forbidden(args.first()) => {
+                self.say(521, default).await;
+                return Err(self.disconnect().await);
+            }
             _ => self.say(500, default).await,
         }
         Ok(())

@@ -34,6 +34,9 @@ pub struct Settings {
     pub data_min_rate: u64,
     /// `recipient_limit`: the recipients that a message may have; 0: any number.
     pub recipient_limit: usize,
+    /// `forbidden_commands` in lower case: where no plugin knows what to do with one of these, or with the
+    /// line of a header, the client is no mail client and is sent away. None: nobody is.
+    pub forbidden_commands: Vec<Vec<u8>>,
     /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
     pub accept_bare_lf: bool,
 }

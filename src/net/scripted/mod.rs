@@ -87,6 +87,7 @@ fn settings(host: Option<&Host>) -> Settings {
         // The lines come from the script.
         data_min_rate: 0,
         recipient_limit: 0,
+        forbidden_commands: Vec::new(),
         accept_bare_lf: true,
     }
 }

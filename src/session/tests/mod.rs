@@ -75,6 +75,7 @@ fn server() -> Server {
             zone: Default::default(),
             data_min_rate: 0,
             recipient_limit: 0,
+            forbidden_commands: Vec::new(),
             timeout: Duration::from_secs(1200),
             accept_bare_lf: false,
         },

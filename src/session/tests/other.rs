@@ -180,3 +180,24 @@ fn commands_are_counted() {
     server.run(&state, machine, &["NOOP\r\nFOO\r\n", "RSET\r\n"]);
     assert_eq!(state.commands.get(), 3);
 }
+
+#[test]
+fn who_talks_http_is_sent_away_unless_a_plugin_answers() {
+    let strict = || {
+        let mut server = server();
+        server.settings.forbidden_commands = vec![b"get".to_vec(), b"post".to_vec()];
+        server
+    };
+    for line in ["POST / HTTP/1.1\r\n", "Host: x\r\n", "get\r\n"] {
+        let seen = strict().talk(&["EHLO x\r\n", line]);
+        assert_eq!(seen.reply(2), "521 Unrecognized command");
+        assert!(matches!(seen.outcome, Outcome::Closed));
+        assert!(seen.called("disconnect()"), "{line}");
+    }
+    let seen = strict().talk(&["EHLO x\r\n", "GETS\r\n", ":\r\n", "NOOP\r\n"]);
+    assert_eq!(seen.reply(2), "500 Unrecognized command");
+    assert_eq!(seen.reply(3), "500 Unrecognized command");
+    assert_eq!(seen.reply(4), "250 OK");
+    let seen = server().talk(&["EHLO x\r\n", "GET /\r\n"]);
+    assert_eq!(seen.reply(2), "500 Unrecognized command");
+}
