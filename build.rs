@@ -194,7 +194,7 @@ fn bindings() {
                 fail(&format!("cannot write {}: {error}", out.display()));
             }
         }
-        Err(error) => fail(&format!("bindgen failed: {error}; install libclang1-14")),
+        Err(error) => fail(&format!("bindgen failed: {error}; install libclang1")),
     }
 }
 
