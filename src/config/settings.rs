@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::compat::Compat;
 use super::dir::ConfigDir;
 use super::error::ConfigError;
 use super::host::{home, hostname, program_dir};
@@ -13,26 +14,10 @@ use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
 use super::value::{first, level, mode, number, refused};
 
-/// Which original's behaviour counts where 0.94 and 1.00 differ (config file `compat`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
-    V094,
-    #[default]
-    V100,
-}
-
-/// The original's number, which plugins compare with those that they need.
-pub fn compared_version(profile: Profile) -> &'static str {
-    match profile {
-        Profile::V094 => "0.94",
-        Profile::V100 => "1.00",
-    }
-}
-
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreSettings {
-    pub profile: Profile,
+    pub compat: Compat,
     /// `me`, else the host's name.
     pub me: Vec<u8>,
     /// `loglevel`, for where no logging plugin is.
@@ -75,7 +60,7 @@ impl CoreSettings {
                 .collect::<Result<Vec<_>, _>>()
         };
         Ok(CoreSettings {
-            profile: profile(config)?,
+            compat: compat(config)?,
             me: text("me")?.unwrap_or_else(hostname),
             log_level: level(config, "loglevel")?,
             logging: plugins("logging")?,
@@ -90,15 +75,11 @@ impl CoreSettings {
     }
 }
 
-fn profile(config: &ConfigDir) -> Result<Profile, ConfigError> {
+fn compat(config: &ConfigDir) -> Result<Compat, ConfigError> {
     let Some(entry) = first(config, "compat")? else {
-        return Ok(Profile::default());
+        return Ok(Compat::default());
     };
-    match &entry.text[..] {
-        b"0.94" => Ok(Profile::V094),
-        b"1.00" => Ok(Profile::V100),
-        _ => Err(refused("compat", &entry, "0.94 or 1.00")),
-    }
+    Compat::parse(&entry.text).ok_or_else(|| refused("compat", &entry, Compat::ALLOWED))
 }
 
 fn plugin_dirs(config: &ConfigDir) -> Result<Vec<PathBuf>, ConfigError> {

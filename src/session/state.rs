@@ -16,6 +16,9 @@ use crate::smtp::InputBuffer;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub profile: Profile,
+    /// Whether a Received line that a plugin has made is the message's: 0.94 loses it, Debian's
+    /// later packages of it do not.
+    pub keeps_received: bool,
     /// `me`, else the host's name.
     pub me: Vec<u8>,
     /// The version (`0.1.0`) in the greeting and in Received lines.

@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
-use crate::config::{ConfigDir, Profile, SpoolDir, Zone, compared_version, hostname};
+use crate::config::{Compat, ConfigDir, Profile, SpoolDir, Zone, compared_version, hostname};
 use crate::mail::{Readiness, Spool};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -70,12 +70,11 @@ fn search() -> Vec<Vec<u8>> {
 /// The settings of a script's session, from the configuration as the object has it.
 fn settings(host: Option<&Host>) -> Settings {
     let first = |name: &str| first(host?, name);
-    let profile = match first("compat").as_deref() {
-        Some(b"0.94") => Profile::V094,
-        _ => Profile::V100,
-    };
+    let compat = first("compat").and_then(|text| Compat::parse(&text));
+    let compat = compat.unwrap_or_default();
     Settings {
-        profile,
+        profile: compat.profile,
+        keeps_received: compat.keeps_received,
         me: hostname(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         spool: Rc::new(host.map(spool).unwrap_or_default()),

@@ -67,6 +67,7 @@ fn server() -> Server {
     Server {
         settings: Settings {
             profile: Profile::V094,
+            keeps_received: false,
             me: b"host.example".to_vec(),
             version: "0.1".into(),
             spool: Rc::new(Spool::default()),
@@ -111,6 +112,7 @@ fn after<'a>(n: usize, rest: &[&'a str]) -> Vec<&'a str> {
 impl Server {
     fn profile(mut self, profile: Profile) -> Server {
         self.settings.profile = profile;
+        self.settings.keeps_received = profile == Profile::V100;
         self
     }
 
