@@ -52,8 +52,8 @@ fn run() -> &'static Result<Run, String> {
         let rows = &rows;
         let [original, old, new] = std::thread::scope(|scope| {
             [
-                (Which::Original, "0.94"),
-                (Which::Camelpost, "0.94"),
+                (Which::Original, compare::facts::package()),
+                (Which::Camelpost, compare::facts::package()),
                 (Which::Camelpost, "1.00"),
             ]
             .map(|(which, profile)| scope.spawn(move || ask::ask_all(which, profile, rows)))

@@ -63,7 +63,10 @@ impl Normal {
             rule(r"\d+\.\d{3} s\.$", "N s."),
             // Which handle was read last, which perl adds to its warnings.
             rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
-            rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
+            rule(
+                r"\(@INC (contains|entries checked): [^)]*\)",
+                "(@INC $1: …)",
+            ),
             // The first of those that it finds.
             rule(r"its variable %\w+ is tied", "its variable %NAME is tied"),
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
