@@ -11,7 +11,7 @@ RUN_USER ?= $(shell [ "$$(id -u)" = 0 ] && echo "--user root")
 # cargo's own setting counts here too.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test record-100 soak lint bench deps test-deps build
+.PHONY: run test test-on record-100 soak lint bench deps test-deps build
 
 run: deps build spool Maildir
 	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
@@ -19,6 +19,10 @@ run: deps build spool Maildir
 test: test-deps
 	$(CARGO) test --locked
 	prove -Iperl tests/perl
+
+# Both commands on another release of Debian, in a root that debootstrap makes; TEST replaces `make test`.
+test-on:
+	packaging/test-on $(SUITE) $(if $(TEST),"$(TEST)")
 
 # What upstream's 1.00 answers to the suite's dialogues and rows; QPSMTPD_100 is a checkout of its repository.
 record-100: test-deps

@@ -5,8 +5,9 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 22] = [
+const SOURCES: [&str; 23] = [
     "src/perl/glue.c",
+    "src/perl/glue_check.c",
     "src/perl/glue_cycles.c",
     "src/perl/glue_handles.c",
     "src/perl/glue_interrupt.c",
@@ -42,6 +43,8 @@ fn main() {
     println!("cargo::rerun-if-env-changed=PERL");
     println!("cargo::rerun-if-env-changed=CAMELPOST_LIBPERL");
 
+    check_version();
+
     let mut build = cc::Build::new();
     build
         .files(SOURCES)
@@ -58,6 +61,30 @@ fn main() {
     link_perl();
     bindings();
     embed_perl();
+}
+
+/// The perls that the suite was run with: the oldest, and the newest one's number.
+const TRIED: [(u32, u32); 2] = [(5, 36), (5, 40)];
+
+/// Older ones lack what the C side needs. A newer one may have changed what it takes for granted of
+/// perl's insides: src/perl/glue_check.c tries that at each start.
+fn check_version() {
+    let text = perl("printf '%vd', $^V").concat();
+    let mut numbers = text.split('.').map(|number| number.parse().unwrap_or(0));
+    let version = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
+    let [oldest, newest] = TRIED;
+    if version < oldest {
+        fail(&format!(
+            "perl is {text}; Camelpost needs {}.{} or newer",
+            oldest.0, oldest.1
+        ));
+    }
+    if version > newest {
+        println!(
+            "cargo::warning=perl is {text}; the newest one that Camelpost was tried with is {}.{}",
+            newest.0, newest.1
+        );
+    }
 }
 
 /// Symbols of the interpreter that XS modules and the program's own C side use.
@@ -195,7 +222,7 @@ fn bindings() {
                 fail(&format!("cannot write {}: {error}", out.display()));
             }
         }
-        Err(error) => fail(&format!("bindgen failed: {error}; install libclang1-14")),
+        Err(error) => fail(&format!("bindgen failed: {error}; install libclang1")),
     }
 }
 

@@ -132,6 +132,7 @@ sub obey {
 # back after one that has changed it.
 my %noted;
 my $table;    # of hooks
+my @require_hooks = qw(require__before require__after);
 
 sub note_state {
     $table = $Qpsmtpd::hooks;
@@ -147,6 +148,8 @@ sub take_state {
         vars   => [$/, $\, $,, $0],
         hooks  => _hooks(),
         handle => select(),
+        # Those of perl 5.38 and newer.
+        require => {map { $_ => ${^HOOK}{$_} } grep { defined ${^HOOK}{$_} } @require_hooks},
     };
 }
 
@@ -194,6 +197,12 @@ sub put_state {
         if    (defined $was)                              { $SIG{$name} = $was }
         elsif ($name eq '__WARN__' || $name eq '__DIE__') { delete $SIG{$name} }
         else                                              { $SIG{$name} = 'DEFAULT' }
+    }
+    for my $name (@require_hooks) {
+        my ($now, $was) = (${^HOOK}{$name}, $then->{require}{$name});
+        next if !defined $now && !defined $was;
+        if (defined $was) { ${^HOOK}{$name} = $was }
+        else              { delete ${^HOOK}{$name} }
     }
     select $then->{handle} if defined $then->{handle};
     my $name;

@@ -60,8 +60,8 @@ fn run() -> &'static Result<Run, String> {
         let rows = &rows;
         let [original, old, new, upstream] = std::thread::scope(|scope| {
             [
-                (Which::Original, "0.94"),
-                (Which::Camelpost, "0.94"),
+                (Which::Original, compare::facts::package()),
+                (Which::Camelpost, compare::facts::package()),
                 (Which::Camelpost, "1.00"),
                 (Which::Upstream, "1.00"),
             ]

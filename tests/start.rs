@@ -295,7 +295,11 @@ fn a_control_character_in_config_plugins_is_shown_with_file_and_line() {
 #[test]
 fn wrong_values_of_core_settings_are_named_with_what_they_may_be() {
     for (name, value, allowed) in [
-        ("compat", "2.0", "0.94 or 1.00"),
+        (
+            "compat",
+            "2.0",
+            "0.94, a version of Debian's package such as 0.94-8, or 1.00",
+        ),
         (
             "loglevel",
             "loud",

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+mod compat;
 mod dir;
 mod error;
 mod host;
@@ -17,13 +18,14 @@ mod value;
 mod zone;
 mod zone_rule;
 
+pub use compat::{Compat, Profile, compared_version};
 pub use dir::{ConfigDir, Lines};
 pub use error::{ConfigError, Place, reason};
 pub use host::{home, hostname, program_dir, program_path};
 pub use plugin_line::PluginLine;
 pub use plugin_settings::{OnError, PluginSetting, PluginSettings, Quarantine, table_name};
 pub use read::Entry;
-pub use settings::{CoreSettings, Profile, compared_version};
+pub use settings::CoreSettings;
 pub use spool::SpoolDir;
 pub use zone::Zone;
 pub use zone_rule::civil_date;

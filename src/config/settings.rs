@@ -6,37 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::compat::Compat;
 use super::dir::ConfigDir;
 use super::error::ConfigError;
 use super::host::{home, hostname, program_dir};
 use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
 use super::value::{first, level, mode, number, refused};
-
-/// Which original's behaviour counts where 0.94 and 1.00 differ (config file `compat`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Profile {
-    V094,
-    #[default]
-    V100,
-}
-
-impl Profile {
-    /// By the original's number, as `compat` has it.
-    pub fn by_name(name: &[u8]) -> Option<Profile> {
-        [Profile::V094, Profile::V100]
-            .into_iter()
-            .find(|profile| compared_version(*profile).as_bytes() == name)
-    }
-}
-
-/// The original's number, which plugins compare with those that they need.
-pub fn compared_version(profile: Profile) -> &'static str {
-    match profile {
-        Profile::V094 => "0.94",
-        Profile::V100 => "1.00",
-    }
-}
 
 /// What even the slowest modem exceeds, in bytes per second.
 const DATA_MIN_RATE: u64 = 100;
@@ -50,7 +26,7 @@ const RECIPIENT_LIMIT: u64 = 1000;
 /// See the module's description.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreSettings {
-    pub profile: Profile,
+    pub compat: Compat,
     /// `me`, else the host's name.
     pub me: Vec<u8>,
     /// `loglevel`, for where no logging plugin is.
@@ -71,7 +47,7 @@ pub struct CoreSettings {
     /// as in the original.
     pub recipient_limit: u64,
     /// `forbidden_commands` in lower case, those of HTTP if there is no such file: who says one of them,
-    /// or the line of a header, is sent away. An empty file: nobody is, as in the original.
+    /// or the line of a header before HELO, is sent away. An empty file: nobody is, as in the original.
     pub forbidden_commands: Vec<Vec<u8>>,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
@@ -102,7 +78,7 @@ impl CoreSettings {
                 .collect::<Result<Vec<_>, _>>()
         };
         Ok(CoreSettings {
-            profile: profile(config)?,
+            compat: compat(config)?,
             me: text("me")?.unwrap_or_else(hostname),
             log_level: level(config, "loglevel")?,
             logging: plugins("logging")?,
@@ -125,11 +101,11 @@ impl CoreSettings {
     }
 }
 
-fn profile(config: &ConfigDir) -> Result<Profile, ConfigError> {
+fn compat(config: &ConfigDir) -> Result<Compat, ConfigError> {
     let Some(entry) = first(config, "compat")? else {
-        return Ok(Profile::default());
+        return Ok(Compat::default());
     };
-    Profile::by_name(&entry.text).ok_or_else(|| refused("compat", &entry, "0.94 or 1.00"))
+    Compat::parse(&entry.text).ok_or_else(|| refused("compat", &entry, Compat::ALLOWED))
 }
 
 fn plugin_dirs(config: &ConfigDir) -> Result<Vec<PathBuf>, ConfigError> {

@@ -42,7 +42,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let config = Rc::new(config);
     let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
     let warning = core.spool.prepare().map_err(|error| error.to_string())?;
-    config.always_check(core.profile == Profile::V100);
+    config.always_check(core.compat.profile == Profile::V100);
 
     let lines = || core.logging.iter().chain(&core.plugins);
     let guarded = PluginSettings::load(&config, lines()).map_err(|error| error.to_string())?;
@@ -58,9 +58,9 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
         config: config.clone(),
         search: None,
         trace_level: core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL),
-        profile: core.profile,
+        profile: core.compat.profile,
         defaults: vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())],
-        version: compared_version(core.profile).to_owned(),
+        version: compared_version(core.compat.profile).to_owned(),
         plugin_dirs: plugin_dirs(&config, &core),
         module_dirs: module_dirs(&config),
         named_config: named,
@@ -77,7 +77,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     let host = perl::start(settings, spool.clone())?;
     for line in &core.logging {
         load_perl(&host, line)?;
-        if core.profile == Profile::V100 {
+        if core.compat.profile == Profile::V100 {
             let text = [b"Loaded ", &line.text[..]].concat();
             let text = &[perl::Sv::bytes(&text)];
             host.log(perl::log::LOGINFO, None, None, text).ok();
@@ -151,7 +151,8 @@ fn session_settings(
     auth_mechanisms: Vec<&'static str>,
 ) -> Settings {
     Settings {
-        profile: core.profile,
+        profile: core.compat.profile,
+        keeps_received: core.compat.keeps_received,
         me: core.me,
         product: PRODUCT,
         version,

@@ -65,6 +65,9 @@ typedef struct {
 /* Builds the interpreter and runs its program; argv as perl's command line. Returns 0, or perl's
  * exit status. */
 int cp_start(int argc, char **argv);
+/* Tries what the C side takes for granted of perl's insides: whether all holds; else `says` is the first that does
+ * not. */
+int cp_check(char *says, size_t room);
 /* Runs END blocks and destroys the interpreter. */
 int cp_stop(void);
 /* How many SVs are alive. */
@@ -107,7 +110,7 @@ cp_sv *cp_hook_list(cp_sv *key);
 
 /* ---- process state of a session ---- */
 
-/* Notes %ENV, %SIG, $/ $\ $, $0, the selected handle, the table of hooks and the signal mask as
+/* Notes %ENV, %SIG, $/ $\ $, $0, %{^HOOK}, the selected handle, the table of hooks and the signal mask as
  * they are now. */
 void cp_note_state(void);
 /* Whether any of them is another than was noted; the variables in %ENV that each session sets

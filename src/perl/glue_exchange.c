@@ -83,15 +83,13 @@ static void reset_scalar(pTHX_ struct cp_head *head) {
     (void)cp_head_same(aTHX_ head);
 }
 
-static SV *take_scalar(pTHX_ struct cp_head *head) {
+static SV *take_scalar(pTHX_ struct cp_head *head, U32 *weak) {
     SV *sv = head->sv, *box = newSV(0);
+    *weak = SvROK(sv) && SvWEAKREF(sv);
     if (is_simple(sv, head)) {
         swap_scalars(sv, box);
     } else {
-        /* Weak references are strong in the box: nothing goes while nobody looks. */
         sv_setsv_flags(box, sv, SV_NOSTEAL);
-        if (SvROK(sv) && SvWEAKREF(sv))
-            SvFLAGS(box) |= SVs_PADSTALE;
     }
     /* A handle on the scalar in memory takes for granted that it is a text. */
     if (SvTYPE(box) >= SVt_PV && SvTYPE(sv) < SVt_PV)
@@ -100,14 +98,12 @@ static SV *take_scalar(pTHX_ struct cp_head *head) {
     return box;
 }
 
-static void put_scalar(pTHX_ struct cp_head *head, SV *box) {
+static void put_scalar(pTHX_ struct cp_head *head, SV *box, U32 weak) {
     SV *sv = head->sv;
-    if (is_simple(sv, head) && is_simple(box, head) && !(SvROK(box) && SvPADSTALE(box))) {
+    if (is_simple(sv, head) && is_simple(box, head) && !weak) {
         swap_scalars(sv, box);
         return;
     }
-    const int weak = SvROK(box) && SvPADSTALE(box);
-    SvPADSTALE_off(box);
     set_scalar(aTHX_ sv, box);
     if (weak)
         sv_rvweaken(sv);
@@ -285,12 +281,13 @@ static void set_class(pTHX_ SV *sv, HV *class) {
 int cp_take_head(pTHX_ U32 number, struct cp_taken *taken) {
     struct cp_head *head = &cp_heads[number];
     SV *box = NULL;
+    U32 weak = 0;
     IV place = 0;
     HV *class = class_of(head->sv);
     switch (head->kind) {
     case CP_HEAD_SCALAR:
         place = position_of(head->sv);
-        box = take_scalar(aTHX_ head);
+        box = take_scalar(aTHX_ head, &weak);
         if (class != head->class) {
             set_class(aTHX_ head->sv, head->class);
             (void)cp_head_same(aTHX_ head);
@@ -325,7 +322,7 @@ int cp_take_head(pTHX_ U32 number, struct cp_taken *taken) {
     if (cp_heads[number].marks & CP_WATCHED && cp_heads[number].count > TOO_LARGE)
         cp_tell_unfit(aTHX_ cp_heads[number].owner, CP_UNFIT_TOO_LARGE, "",
                       cp_name_of(aTHX_ cp_heads[number].sv), "");
-    *taken = (struct cp_taken){number, box, place, class};
+    *taken = (struct cp_taken){number, weak, box, place, class};
     return box != NULL;
 }
 
@@ -333,7 +330,7 @@ void cp_put_head(pTHX_ const struct cp_taken *taken) {
     struct cp_head *head = &cp_heads[taken->head];
     switch (head->kind) {
     case CP_HEAD_SCALAR:
-        put_scalar(aTHX_ head, taken->box);
+        put_scalar(aTHX_ head, taken->box, taken->weak);
         if (position_of(head->sv) != taken->place)
             set_position(aTHX_ head->sv, taken->place);
         set_class(aTHX_ head->sv, taken->class);

@@ -111,6 +111,7 @@ const char *cp_name_of(pTHX_ SV *sv);
 /* A session's contents of a head, in a value of the same kind. */
 struct cp_taken {
     U32 head;
+    U32 weak; /* the reference in the box is one: strong there, as nothing goes while nobody looks */
     SV *box;
     IV place;
     HV *class;
@@ -143,6 +144,11 @@ void cp_forget_lost(pTHX);
 
 /* Whether code was compiled from the site's files. */
 int cp_is_site_code(pTHX_ CV *cv);
+
+/* perl's own classes, with fields. */
+#if PERL_VERSION_GE(5, 38, 0)
+#define CP_CLASSES
+#endif
 
 #ifndef HvHasAUX
 #define HvHasAUX(hv) SvOOK(hv)

@@ -143,6 +143,14 @@ void cp_see(pTHX_ SV *sv, U16 owner, int watch, const char *sigil, const char *n
         later(sv, owner, 0);
         return;
     }
+#ifdef CP_CLASSES
+    /* An object of perl's own classes keeps its fields, and these are variables. */
+    if (type == SVt_PVOBJ) {
+        cp_know(aTHX_ sv);
+        later(sv, owner, watch);
+        return;
+    }
+#endif
     if (type == SVt_PVAV && SvMAGICAL(sv) && mg_find(sv, PERL_MAGIC_isa)) {
         /* Its elements have magic, too, and are taken as they are. */
         if (cp_keep)
@@ -229,6 +237,11 @@ static void follow_code(pTHX_ CV *cv, U16 owner) {
         SV *sv = AvARRAY(pad)[i];
         if (!text || !sv || PadnameIsOUR(name))
             continue;
+#ifdef CP_CLASSES
+        /* A method's: there only while it runs, and found in the object. */
+        if (PadnameIsFIELD(name))
+            continue;
+#endif
         /* "&": the prototype of an anonymous sub; "&name": a lexical one. "$" alone: whether a `state`
          * was initialised. */
         if (PadnameOUTER(name) || PadnameIsSTATE(name) || *text == '&')
@@ -256,6 +269,12 @@ void cp_follow(pTHX) {
                         cp_see(aTHX_ HeVAL(entry), next.owner, watch, NULL, NULL);
             break;
         }
+#ifdef CP_CLASSES
+        case SVt_PVOBJ:
+            for (SSize_t i = 0; i <= ObjectMAXFIELD(sv); i++)
+                cp_see(aTHX_ ObjectFIELDS(sv)[i], next.owner, next.watch, NULL, NULL);
+            break;
+#endif
         case SVt_PVCV:
         case SVt_PVFM:
             follow_code(aTHX_ (CV *)sv, next.owner);

@@ -12,6 +12,9 @@
 #if !PERL_VERSION_GE(5, 36, 0)
 #error "Camelpost needs perl 5.36 or newer"
 #endif
+#ifdef PERL_RC_STACK
+#error "Camelpost's own operations (glue_watch_ops.c and others) do not count the references on perl's stack: this perl was built with PERL_RC_STACK"
+#endif
 
 extern PerlInterpreter *cp_perl;
 

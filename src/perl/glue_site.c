@@ -98,6 +98,16 @@ static void see_package(pTHX_ HV *stash, U16 owner) {
             if (gv)
                 see_glob(aTHX_ gv, owner);
         }
+#ifdef CP_CLASSES
+    /* The code that makes fields is in no sub's place. */
+    if (HvSTASH_IS_CLASS(stash)) {
+        const struct xpvhv_aux *aux = HvAUX(stash);
+        cp_see(aTHX_ (SV *)aux->xhv_class_initfields_cv, owner, 0, NULL, NULL);
+        const AV *blocks = aux->xhv_class_adjust_blocks;
+        for (SSize_t i = 0; blocks && i <= AvFILLp(blocks); i++)
+            cp_see(aTHX_ AvARRAY(blocks)[i], owner, 0, NULL, NULL);
+    }
+#endif
     if (!cp_keep && !cp_head_of(aTHX_ (SV *)stash))
         cp_head_add(aTHX_ (SV *)stash, CP_HEAD_STASH, owner);
 }
@@ -152,9 +162,15 @@ static UV owner_of_code(pTHX_ GV *gv) {
 
 /* Whether a module that is no site's may define, or come to define, the package. */
 static int is_somebodys(pTHX_ HV *stash, const char *name) {
-    EACH_GLOB(stash, entry, gv)
-    if (GvCV(gv) && !GvCVGEN(gv) && !GvIMPORTED_CV(gv) && !owner_of_code(aTHX_ gv))
-        return 1;
+    EACH_GLOB(stash, entry, gv) {
+#ifdef CP_CLASSES
+        /* The `new` of a class is perl's. */
+        if (HvSTASH_IS_CLASS(stash) && GvCV(gv) && CvISXSUB(GvCV(gv)))
+            continue;
+#endif
+        if (GvCV(gv) && !GvCVGEN(gv) && !GvIMPORTED_CV(gv) && !owner_of_code(aTHX_ gv))
+            return 1;
+    }
     SV *file = sv_2mortal(newSVpvs(""));
     for (const char *at = name; *at; at++)
         if (at[0] == ':' && at[1] == ':')

@@ -9,7 +9,7 @@
 
 static HV *noted_env;
 static HV *noted_signals;
-static SV *noted_variables[4]; /* $/ $\ $, $0 */
+static SV *noted_variables[6]; /* $/ $\ $, $0, and since perl 5.38 the two hooks of require */
 static GV *noted_handle;
 static UV noted_hooks;
 static sigset_t noted_mask;
@@ -22,7 +22,12 @@ static SV *variable(pTHX_ int which) {
     SV *sv = which == 0   ? PL_rs
              : which == 1 ? PL_ors_sv
              : which == 2 ? GvSV(PL_ofsgv)
-                          : get_sv("0", 0);
+             : which == 3 ? get_sv("0", 0)
+#if PERL_VERSION_GE(5, 38, 0)
+             : which == 4 ? PL_hook__require__before
+             : which == 5 ? PL_hook__require__after
+#endif
+                          : NULL;
     return sv && SvOK(sv) ? sv : NULL;
 }
 
@@ -134,7 +139,7 @@ void cp_note_state(void) {
     dTHXa(cp_perl);
     noted_env = copy(aTHX_ GvHVn(PL_envgv), is_lasting);
     noted_signals = copy(aTHX_ signals(aTHX), is_handled);
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < (int)C_ARRAY_LENGTH(noted_variables); i++) {
         SV *now = variable(aTHX_ i);
         noted_variables[i] = now ? newSVsv_nomg(now) : NULL;
     }
@@ -147,7 +152,7 @@ void cp_note_state(void) {
 
 int cp_state_differs(void) {
     dTHXa(cp_perl);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < (int)C_ARRAY_LENGTH(noted_variables); i++)
         if (!same(noted_variables[i], variable(aTHX_ i)))
             return 1;
     return noted_handle != PL_defoutgv || noted_hooks != hooks_now(aTHX) ||

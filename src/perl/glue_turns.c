@@ -74,7 +74,7 @@ static UV calls_then, destroyed_then;
 
 static void take_handles(pTHX_ cp_aside *aside) {
     for (size_t which = 0; cp_reopen_handle(aTHX_ &which); which++)
-        add_taken(aside, (struct cp_taken){HANDLE, newSV(0), (IV)which, NULL});
+        add_taken(aside, (struct cp_taken){HANDLE, 0, newSV(0), (IV)which, NULL});
 }
 
 /* perl draws up its classes by each @ISA: when all are what they are to be, as they might form a circle on

@@ -19,7 +19,7 @@ use super::process_state::ProcessState;
 use super::site::Site;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{ConfigDir, ConfigError, Lines, Profile, compared_version};
+use crate::config::{Compat, ConfigDir, ConfigError, Lines, Profile, compared_version};
 use crate::hook::{Hook, Method};
 use crate::plugin::Guards;
 
@@ -204,7 +204,8 @@ impl Host {
         let mut profile = self.settings.profile;
         if self.is_for_scripts() {
             let config = self.own_config_dir().lines("compat").ok().flatten();
-            let named = config.and_then(|lines| Profile::by_name(lines.first()?));
+            let named = config.and_then(|lines| Compat::parse(lines.first()?));
+            let named = named.map(|compat| compat.profile);
             let named = named.or_else(profile_of_modules);
             self.profile_is_named.set(named.is_some());
             profile = named.unwrap_or(profile);

@@ -1,7 +1,7 @@
 //! Starts the interpreter and gives it the host's own modules, which are compiled into this
 //! binary and come first in @INC. The original's modules are never loaded.
 
-use std::ffi::{CString, OsString, c_char};
+use std::ffi::{CStr, CString, OsString, c_char};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::call::{Want, eval};
@@ -31,6 +31,7 @@ pub fn start(include: &[Vec<u8>], config: Option<&[u8]>) -> Result<(), String> {
     if status != 0 {
         return Err(format!("perl did not start (status {status})"));
     }
+    check()?;
     let failed =
         |error: super::call::Unwind| String::from_utf8_lossy(&error.message()).into_owned();
     eval(
@@ -42,6 +43,26 @@ pub fn start(include: &[Vec<u8>], config: Option<&[u8]>) -> Result<(), String> {
     super::call::call_function("Camelpost::Usual::prepare", &config, Want::Void).map_err(failed)?;
     set_program_name();
     Ok(())
+}
+
+/// What the glue takes for granted of perl's insides is tried, as a perl that nobody has tried it with may do
+/// otherwise without a word, and one session's values would be another's.
+fn check() -> Result<(), String> {
+    let mut says = [0; 200];
+    // SAFETY: the interpreter runs, and no Perl code runs now; the text ends within its room.
+    if unsafe { sys::cp_check(says.as_mut_ptr(), says.len()) } != 0 {
+        return Ok(());
+    }
+    // SAFETY: cp_check has written a text that ends in NUL.
+    let says = unsafe { CStr::from_ptr(says.as_ptr()) }.to_string_lossy();
+    let version = super::call::eval("sprintf '%vd', $^V", Want::Scalar).unwrap_or_default();
+    let version = version.first().map(super::value::Sv::to_bytes);
+    let version = version.unwrap_or_default();
+    Err(format!(
+        "perl {} is not as Camelpost takes it to be: {says} (src/perl/glue_check.c). Build it with a perl that \
+         it was tried with; README.md names them",
+        String::from_utf8_lossy(&version)
+    ))
 }
 
 /// Starts the interpreter of this process and runs its program to the end, without what comes

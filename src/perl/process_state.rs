@@ -1,5 +1,5 @@
 //! The process state that a session's plugins may change and the next session must not see:
-//! %ENV, signal handlers, the table of hooks, Perl's separators, the selected handle, umask, working directory,
+//! %ENV, signal handlers, the table of hooks, perl's own hooks of require, Perl's separators, the selected handle, umask, working directory,
 //! alarm, children. Compared after each session, put back only where it differs. Where sessions take
 //! turns in a worker, what one has changed is kept for its next turn.
 

@@ -104,7 +104,8 @@ impl Session {
             return false;
         };
         let forbidden = &self.state.settings.forbidden_commands;
-        let is_label = verb.len() > 1 && verb.ends_with(b":");
+        // After HELO it may be a message that a client sends though DATA was refused.
+        let is_label = verb.len() > 1 && verb.ends_with(b":") && !self.connection().has_greeted();
         !forbidden.is_empty() && (is_label || forbidden.contains(&verb.to_ascii_lowercase()))
     }
 

@@ -194,11 +194,11 @@ impl Session {
             Arg::Bytes(cipher.clone()),
         ];
         let verdict = self.hook(Hook::ReceivedLine, args).await;
-        let line = match (self.state.settings.profile, &verdict.code) {
+        let line = match (&verdict.code, self.state.settings.keeps_received) {
             // It loses the line that the plugin made, and adds none.
-            (Profile::V094, Code::Ok) => return None,
+            (Code::Ok, false) => return None,
             // Folded lines as the plugin gave them; without a text the field is empty.
-            (Profile::V100, Code::Ok) => without_name(verdict.lines().join(&b'\n')),
+            (Code::Ok, true) => without_name(verdict.lines().join(&b'\n')),
             _ => self.received_line(&smtp, &cipher).await,
         };
         if self.state.settings.profile == Profile::V094 {

@@ -16,6 +16,9 @@ use crate::smtp::InputBuffer;
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub profile: Profile,
+    /// Whether a Received line that a plugin has made is the message's: 0.94 loses it, Debian's
+    /// later packages of it do not.
+    pub keeps_received: bool,
     /// `me`, else the host's name.
     pub me: Vec<u8>,
     /// What the greeting, the reply to HELP and Received lines call the server.
@@ -34,8 +37,8 @@ pub struct Settings {
     pub data_min_rate: u64,
     /// `recipient_limit`: the recipients that a message may have; 0: any number.
     pub recipient_limit: usize,
-    /// `forbidden_commands` in lower case: where no plugin knows what to do with one of these, or with the
-    /// line of a header, the client is no mail client and is sent away. None: nobody is.
+    /// `forbidden_commands` in lower case: where no plugin knows what to do with one of these, or before HELO
+    /// with the line of a header, the client is no mail client and is sent away. None: nobody is.
     pub forbidden_commands: Vec<Vec<u8>>,
     /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
     pub accept_bare_lf: bool,

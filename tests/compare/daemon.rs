@@ -49,7 +49,7 @@ pub fn require_original() -> Result<(), String> {
     }
     Err(format!(
         "{ORIGINAL} is not there. The comparison suite needs the original daemon: \
-         run `apt-get install qpsmtpd` (Debian 12 has version 0.94)."
+         run `apt-get install qpsmtpd` (Debian has version 0.94)."
     ))
 }
 

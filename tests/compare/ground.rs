@@ -5,6 +5,7 @@
 
 use super::client::visible;
 use super::dialogue::ConfigSet;
+use super::facts;
 use super::stub::Stub;
 use std::ffi::OsString;
 use std::fs;
@@ -47,6 +48,8 @@ impl Ground {
         let places = placeholders(&root, package, sink, &stubs);
         let defaults = defaults().map(|(name, text)| (name.to_owned(), text.to_owned()));
         let mut files = defaults.to_vec();
+        let compat = format!("{}\n", facts::package());
+        files.push(("config/compat".to_owned(), compat));
         files.extend(set.files.iter().cloned());
         for (_, text) in &mut files {
             *text = filled(text, &places);
@@ -194,10 +197,9 @@ fn remove(path: &Path) {
 }
 
 /// The configuration of a set that says nothing else.
-fn defaults() -> [(&'static str, &'static str); 7] {
+fn defaults() -> [(&'static str, &'static str); 6] {
     [
         ("config/me", "mx.example.org\n"),
-        ("config/compat", "0.94\n"),
         ("config/loglevel", "6\n"),
         ("config/rcpthosts", "example.com\n"),
         ("config/plugin_dirs", "@ROOT@/plugins\n@PACKAGE@\n"),

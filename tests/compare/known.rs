@@ -1,9 +1,11 @@
 //! The lists of known differences, `tests/known_differences.txt` for 0.94 and
 //! `tests/known_differences_100.txt` for 1.00: reads them and finds entries.
 //!
-//! An entry stands for one hunk of one dialogue, or of each dialogue that its pattern names.
+//! An entry stands for one hunk of one dialogue, or of each dialogue that its pattern names. Where the hunk has
+//! perl's own words, it may say of which perl: `perl before 5.38`, `perl from 5.38`.
 
 use super::diff::Hunk;
+use super::facts;
 
 /// A list's name and its text.
 pub type List = (&'static str, &'static str);
@@ -31,6 +33,16 @@ pub struct Entry {
     pub line: usize,
     pub hunk: Hunk,
     pub reason: String,
+    /// The perl before which, and from which on, the hunk is what shows.
+    before: Option<(u32, u32)>,
+    from: Option<(u32, u32)>,
+}
+
+impl Entry {
+    fn is_of(&self, perl: (u32, u32)) -> bool {
+        self.before.is_none_or(|version| perl < version)
+            && self.from.is_none_or(|version| perl >= version)
+    }
 }
 
 impl Known {
@@ -53,6 +65,8 @@ impl Known {
                     line: at,
                     hunk,
                     reason: String::new(),
+                    before: None,
+                    from: None,
                 });
                 continue;
             }
@@ -62,6 +76,15 @@ impl Known {
             match key {
                 "-" => entry.hunk.original.push(value.to_owned()),
                 "+" => entry.hunk.camelpost.push(value.to_owned()),
+                "perl" => {
+                    let (when, version) = value.split_once(' ').unwrap_or((value, ""));
+                    let version = facts::version(version);
+                    match (when, version) {
+                        ("before", Some(_)) => entry.before = version,
+                        ("from", Some(_)) => entry.from = version,
+                        _ => return Err(format!("{file} line {at}: not known: {line}")),
+                    }
+                }
                 "because" => entry.reason = value.to_owned(),
                 _ => {
                     return Err(format!("{file} line {at}: not known: {line}"));
@@ -78,11 +101,12 @@ impl Known {
     }
 
     /// The entries for a dialogue, which is named `set/dialogue`, and may have a mark like ` (x)` behind
-    /// it: those for its name alone count, too.
+    /// it: those for its name alone count, too. Those of another perl do not.
     pub fn of<'a>(&'a self, dialogue: &'a str) -> impl Iterator<Item = &'a Entry> {
         let bare = without_mark(dialogue);
         let names = move |entry: &&Entry| {
-            matches(&entry.pattern, dialogue) || matches(&entry.pattern, bare)
+            entry.is_of(facts::perl())
+                && (matches(&entry.pattern, dialogue) || matches(&entry.pattern, bare))
         };
         self.entries.iter().filter(names)
     }

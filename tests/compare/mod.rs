@@ -5,6 +5,7 @@ pub mod daemon;
 pub mod dialogue;
 pub mod diff;
 pub mod dns;
+pub mod facts;
 pub mod ground;
 pub mod known;
 pub mod normal;

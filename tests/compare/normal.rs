@@ -22,6 +22,10 @@ impl Normal {
     pub fn new(root: &Path, sink: Option<u16>, stubs: &[(u16, String)]) -> Self {
         let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let rule = |pattern: &str, name| Regex::new(pattern).ok().map(|regex| (regex, name));
+        let receiver = format!(
+            r"\) receiver=({}|unknown); identity=",
+            regex::escape(hostname.trim())
+        );
         let rules = [
             // The greeting and the Received header: product and version.
             rule(
@@ -63,7 +67,10 @@ impl Normal {
             rule(r"\d+\.\d{3} s\.$", "N s."),
             // Which handle was read last, which perl adds to its warnings.
             rule(r"(at \S+ line \d+), <\w+> (line|chunk) \d+\.$", "$1."),
-            rule(r"\(@INC contains: [^)]*\)", "(@INC contains: …)"),
+            rule(
+                r"\(@INC (contains|entries checked): [^)]*\)",
+                "(@INC $1: …)",
+            ),
             // The first of those that it finds.
             rule(r"its variable %\w+ is tied", "its variable %NAME is tied"),
             rule(r"load too high: \d+\.\d+$", "load too high: N"),
@@ -74,6 +81,13 @@ impl Normal {
             // Temporary files of plugins; perl counts lines in another way under -T.
             rule(r"/tmp/[A-Za-z0-9_]{10}\b", "/tmp/FILE"),
             rule(r"(ClamAV/Client\.pm line )\d+", "${1}N"),
+            // Modules that are not the package's, and libraries: of another version in another release.
+            rule(r"(Mail/DMARC/Base\.pm line )\d+", "${1}N"),
+            rule(r"OpenSSL error: [^)]*\)", "OpenSSL error: …)"),
+            // The machine's name, or that nothing resolves it.
+            rule(&receiver, ") receiver=HOST; identity="),
+            // Where no directory is given, what an earlier run has left in /var/lib.
+            rule(r"(greylisting: pruned 0 of )\d+ DB", "${1}N DB"),
             rule(r"Queue-Id: [0-9A-F]{10,12}\)", "Queue-Id: ID)"),
             rule(r"XCLIENT (.*)PORT=\d+", "XCLIENT ${1}PORT=N"),
             rule(r"/spool/\d+:\d+:\d+\S*", "/spool/FILE"),

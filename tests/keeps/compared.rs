@@ -118,6 +118,7 @@ fn all_plugins_are_asked() {
         "lexicals",
         "globals",
         "structures",
+        "classes",
         "in_place",
         "code",
         "modules",

@@ -21,11 +21,11 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keeps");
 const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
 
 /// All that answer KEEP and whose sessions share workers.
-pub const SHARED: &str = "object\nlexicals\nglobals\nstructures\nin_place\ncode\nmodules\n\
+pub const SHARED: &str = "object\nlexicals\nglobals\nstructures\nclasses\nin_place\ncode\nmodules\n\
     My::Keeper\nparent\nchild\nchild:0\nchild:1\ngrandchild\ntwice:0 one\ntwice:1 two\nmagic\n\
     extremes\noddities\nconfig_keeper\nends\nbreaks\nleaver\nanswer\n";
 /// With those that keep what cannot be exchanged, so that their sessions get workers of their own.
-pub const ALL: &str = "object\nlexicals\nglobals\nstructures\nin_place\ncode\nmodules\n\
+pub const ALL: &str = "object\nlexicals\nglobals\nstructures\nclasses\nin_place\ncode\nmodules\n\
     My::Keeper\nparent\nchild\nchild:0\nchild:1\ngrandchild\ntwice:0 one\ntwice:1 two\nmagic\n\
     extremes\noddities\nconfig_keeper\nends\nbreaks\nleaver\ntied\nfields\nundefines\nredefines\nanswer\n";
 

@@ -197,7 +197,10 @@ fn occasion(hook: &str) -> String {
             let about = match hook {
                 "deny" => ", where a mail hook has returned (DENY, 'no')",
                 "ok" => ", where a mail hook has returned (OK, 'fine')",
-                "received_line" => "; after `header:` the fields of the message that is queued",
+                "received_line" => {
+                    "; after `header:` the fields of the message that is queued. `[Received]`: with \
+                     revision 6 of Debian's package and later ones (`compat` 0.94-6), not before"
+                }
                 _ => "",
             };
             format!("`{step}`{about}.")

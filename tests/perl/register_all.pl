@@ -52,7 +52,7 @@ for my $name (@names) {
     alarm 20;
     my $hooks = eval { register($name) };
     my ($error) = split /\n/, $@ // '';
-    $error =~ s/^eval |\(\@INC contains.*?\)| at \S*Qpsmtpd\/\S+ line \d+\.//g if defined $error;
+    $error =~ s/^eval |\(\@INC (?:contains|entries checked).*?\)| at \S*Qpsmtpd\/\S+ line \d+\.//g if defined $error;
     print defined $hooks ? "hooks $hooks\n" : "error $error\n";
     exit;
 }

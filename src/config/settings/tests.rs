@@ -1,5 +1,6 @@
 use std::path::Path;
 
+use super::super::compat::Profile;
 use super::*;
 
 fn load(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<CoreSettings, ConfigError>) {
@@ -14,7 +15,7 @@ fn load(files: &[(&str, &str)]) -> (tempfile::TempDir, Result<CoreSettings, Conf
 #[test]
 fn an_empty_directory_gives_the_defaults() {
     let settings = load(&[]).1.unwrap();
-    assert_eq!(settings.profile, Profile::V100);
+    assert_eq!(settings.compat.profile, Profile::V100);
     assert_eq!(settings.me, hostname());
     assert_eq!(settings.timeout, Duration::from_secs(1200));
     assert_eq!(settings.size_threshold, 0);
@@ -49,7 +50,7 @@ fn settings_are_the_first_line_of_their_files_and_lists_all_lines() {
         ("smtpgreeting", "hello there\n"),
     ]);
     let settings = settings.1.unwrap();
-    assert_eq!(settings.profile, Profile::V094);
+    assert_eq!(settings.compat.profile, Profile::V094);
     assert_eq!(settings.me, b"mx.example.com");
     assert_eq!(settings.log_level, Some(5));
     assert_eq!(settings.logging[0].args, [b"6".to_vec()]);
@@ -76,7 +77,7 @@ fn timeoutsmtpd_comes_before_timeout_and_zero_is_not_set() {
 #[test]
 fn a_wrong_value_is_an_error_with_file_line_value_and_what_is_allowed() {
     let wrong = [
-        ("compat", "# x\n1.01\n", "0.94 or 1.00"),
+        ("compat", "# x\n1.01\n", Compat::ALLOWED),
         ("loglevel", "# x\nloud\n", "0 (LOGEMERG) to 7 (LOGDEBUG)"),
         ("databytes", "# x\n10M\n", "a number of bytes"),
         ("databytes", "# x\n+10\n", "a number of bytes"),

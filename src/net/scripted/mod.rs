@@ -14,7 +14,7 @@ use std::time::Duration;
 pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
-use crate::config::{ConfigDir, Profile, SpoolDir, Zone, compared_version, hostname};
+use crate::config::{Compat, ConfigDir, Profile, SpoolDir, Zone, compared_version, hostname};
 use crate::mail::{Readiness, Spool};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -70,16 +70,22 @@ fn search() -> Vec<Vec<u8>> {
 /// The settings of a script's session, from the configuration as the object has it.
 fn settings(host: Option<&Host>) -> Settings {
     let first = |name: &str| first(host?, name);
-    let named = first("compat").and_then(|name| Profile::by_name(&name));
-    let profile = named
-        .or_else(|| Some(host?.profile()))
-        .unwrap_or(Profile::V100);
+    let compat = first("compat").and_then(|text| Compat::parse(&text));
+    // Without the file: what the script's modules are (0.94 as its upstream, which keeps no line).
+    let compat = compat.unwrap_or_else(|| {
+        let profile = host.map_or(Profile::V100, Host::profile);
+        Compat {
+            profile,
+            keeps_received: profile == Profile::V100,
+        }
+    });
     Settings {
-        profile,
+        profile: compat.profile,
+        keeps_received: compat.keeps_received,
         me: hostname(),
         // A script's client may hold what is said against what `version` answers.
         product: "qpsmtpd",
-        version: compared_version(profile).to_owned(),
+        version: compared_version(compat.profile).to_owned(),
         spool: Rc::new(host.map(spool).unwrap_or_default()),
         auth_mechanisms: Vec::new(),
         timeout: Duration::from_secs(1200),

@@ -67,6 +67,7 @@ fn server() -> Server {
     Server {
         settings: Settings {
             profile: Profile::V094,
+            keeps_received: false,
             me: b"host.example".to_vec(),
             product: PRODUCT,
             version: "0.1".into(),
@@ -115,6 +116,7 @@ fn after<'a>(n: usize, rest: &[&'a str]) -> Vec<&'a str> {
 impl Server {
     fn profile(mut self, profile: Profile) -> Server {
         self.settings.profile = profile;
+        self.settings.keeps_received = profile == Profile::V100;
         self
     }
 

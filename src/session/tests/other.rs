@@ -189,12 +189,12 @@ fn who_talks_http_is_sent_away_unless_a_plugin_answers() {
         server
     };
     for line in ["POST / HTTP/1.1\r\n", "Host: x\r\n", "get\r\n"] {
-        let seen = strict().talk(&["EHLO x\r\n", line]);
-        assert_eq!(seen.reply(2), "521 Unrecognized command");
+        let seen = strict().talk(&[line]);
+        assert_eq!(seen.reply(1), "521 Unrecognized command");
         assert!(matches!(seen.outcome, Outcome::Closed));
         assert!(seen.called("disconnect()"), "{line}");
     }
-    let seen = strict().talk(&["EHLO x\r\n", "GETS\r\n", ":\r\n", "NOOP\r\n"]);
+    let seen = strict().talk(&["EHLO x\r\n", "GETS\r\n", "Subject: x\r\n", "NOOP\r\n"]);
     assert_eq!(seen.reply(2), "500 Unrecognized command");
     assert_eq!(seen.reply(3), "500 Unrecognized command");
     assert_eq!(seen.reply(4), "250 OK");

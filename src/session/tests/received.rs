@@ -147,6 +147,14 @@ fn a_received_line_of_a_plugin_is_used_under_1_00_and_lost_under_0_94() {
 }
 
 #[test]
+fn debian_s_later_packages_of_0_94_keep_a_received_line_of_a_plugin() {
+    let mut server = server().on(Hook::ReceivedLine, Code::Ok, "Received: by me\n folded");
+    server.settings.keeps_received = true;
+    let header = header_of(server, &after(4, &[MESSAGE]));
+    assert!(header.starts_with("Received: by me\n folded\nAuthentication-Results: "));
+}
+
+#[test]
 fn under_1_00_a_received_line_of_a_plugin_keeps_its_folds_and_may_be_empty() {
     let with = |text| {
         let server = server()

@@ -21,6 +21,8 @@ sub load {
     } or do {
         (my $error = $@) =~ s/^eval //;
         $error =~ s{ at \S*Qpsmtpd/Plugin\.pm line \d+\.}{};
+        # What perl says behind a syntax error since 5.38.
+        $error =~ s{^Execution of plugins/bad_syntax aborted due to compilation errors\.\n}{}m if $] >= 5.038;
         # The original counts two lines too many at the end of a file.
         $error =~ s{(bad_syntax) line \d+}{$1 line N}g;
         $error =~ s{ at plugins/bad_hook line \d+\.}{};
