@@ -134,10 +134,10 @@ static const MGVTBL told_vtbl = {NULL, is_told, NULL, is_told, NULL, NULL, NULL,
  * perl has operations of their own. */
 static const char *const changes[] = {
     "my @v = (1, 2, 3); (\\@v, 'push', sub { push @v, 1 }, 'pop', sub { pop @v }, 'shift', sub { shift @v },"
-    " 'unshift', sub { unshift @v, 1 }, 'splice', sub { splice @v, 0, 1 }, '$array[new] = 1', sub { $v[9] = 1 },"
-    " '$array[variable] = 1', sub { my $at = 20; $v[$at] = 1 }, 'delete $array[0]', sub { delete $v[0] },"
-    " '$#array = 1', sub { $#v = 1 }, '@array = (1)', sub { @v = (1) }, '@array = ()', sub { @v = () },"
-    " 'undef @array', sub { undef @v })",
+    " 'unshift', sub { unshift @v, 1 }, 'splice', sub { splice @v, 0, 1 }, '@array = (1)', sub { @v = (1) },"
+    " '@array = ()', sub { @v = () }, 'undef @array', sub { undef @v })",
+    "my @v = (1, 2, 3); (\\@v, 'delete $array[0]', sub { delete $v[0] }, '$#array = 1', sub { $#v = 1 },"
+    " '$array[new] = 1', sub { $v[2] = 1 }, '$array[variable] = 1', sub { my $at = 3; $v[$at] = 1 })",
     "my $v = 'a'; (\\$v, '$scalar = 1', sub { $v = 1 }, '$scalar = $other', sub { my $n = 2; $v = $n },"
     " '$scalar++', sub { $v++ }, '$scalar .= 1', sub { $v .= 'x' }, '($scalar) = (1)', sub { ($v) = (1) },"
     " 'chop $scalar', sub { chop $v }, '$scalar = undef', sub { $v = undef }, '$scalar //= 1', sub { $v //= 1 },"
