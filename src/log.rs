@@ -66,18 +66,31 @@ pub fn first_word(session: Option<u32>) -> u32 {
 }
 
 /// Writes a line of the log to stderr. What a client has sent may be in it: control characters stand as
-/// `\\xNN`, so that they reach no terminal. A LF is a plugin's own, and a TAB does no harm.
+/// `\\xNN`, so that they reach no terminal. A LF is a plugin's own; a TAB, or a CR before a LF, does no harm.
 pub fn write_line(mut line: Vec<u8>) {
-    let is_harmful = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
-    if line.iter().any(is_harmful) {
-        let shown = line.iter().flat_map(|byte| match is_harmful(byte) {
-            true => format!("\\x{byte:02x}").into_bytes(),
-            false => vec![*byte],
-        });
-        line = shown.collect();
-    }
     line.push(b'\n');
+    if line
+        .iter()
+        .any(|byte| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t'))
+    {
+        line = without_controls(&line);
+    }
     let _ = std::io::stderr().write_all(&line);
+}
+
+fn without_controls(line: &[u8]) -> Vec<u8> {
+    let mut shown = Vec::with_capacity(line.len() + 16);
+    for (at, byte) in line.iter().enumerate() {
+        match byte {
+            b'\n' | b'\t' => shown.push(*byte),
+            b'\r' if line.get(at + 1) == Some(&b'\n') => shown.push(*byte),
+            _ if byte.is_ascii_control() => {
+                shown.extend_from_slice(format!("\\x{byte:02x}").as_bytes())
+            }
+            _ => shown.push(*byte),
+        }
+    }
+    shown
 }
 
 /// Writes this process's events to stderr from now on. Only the first call counts.
