@@ -1,12 +1,13 @@
 //! The few calls of this layer for which no safe interface exists: fork, signal dispositions,
-//! the user and group databases, `_exit`, shared memory, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
+//! the user and group databases, `_exit`, shared memory,
+//! who is at the other end of a socket, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
 //! It decides nothing: who is forked and when is the zygote's business.
 
 #![allow(unsafe_code)]
 
 use std::ffi::{CStr, CString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 
 use rustix::process::{Gid, Pid, Signal, Uid};
@@ -95,6 +96,42 @@ pub fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
             Ok(unsafe { OwnedFd::from_raw_fd(number) })
         })
         .collect()
+}
+
+/// Who made the other end of a Unix socket listen, as the kernel noted it then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// None where this process cannot see that one: it is in a container.
+    pub pid: Option<i32>,
+    pub uid: Uid,
+}
+
+/// See [`Peer`]. (rustix has this with a pid that must not be 0, which the kernel gives.)
+pub fn peer(socket: &impl AsFd) -> io::Result<Peer> {
+    let mut found = libc::ucred {
+        pid: 0,
+        uid: libc::uid_t::MAX,
+        gid: libc::gid_t::MAX,
+    };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: `found` is valid for writing `len` bytes, its size, and any bytes are a ucred; the
+    // descriptor is open for the time of the call.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut found).cast(),
+            &mut len,
+        )
+    };
+    if status == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Peer {
+        pid: (found.pid > 0).then_some(found.pid),
+        uid: Uid::from_raw(found.uid),
+    })
 }
 
 /// Ends the process at once: neither exit handlers nor destructors run, which belong to the

@@ -4,6 +4,7 @@
 mod control;
 mod daemon;
 mod engine;
+mod forged;
 mod life;
 mod limits;
 mod metrics;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         service::TESTS,
         life::TESTS,
         control::TESTS,
+        forged::TESTS,
         metrics::TESTS,
         place::TESTS,
         limits::TESTS,
