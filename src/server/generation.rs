@@ -19,11 +19,11 @@ use tokio::task::AbortHandle;
 use super::Names;
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromZygote, ToWorker, ToZygote};
+use super::process;
 use super::process::SharedPage;
 use super::progress::LONG;
 use super::start::ZygoteCommand;
 use super::supervisor::Event;
-use super::{activation, notify, process, upgrade};
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
@@ -50,10 +50,12 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Starts a zygote, which begins to load at once. What it says comes as events.
+    /// Starts a zygote, which begins to load at once. What it says comes as events. `prepare` sees
+    /// to its environment.
     pub(super) fn start(
         number: u64,
         command: &ZygoteCommand,
+        prepare: impl FnOnce(&mut std::process::Command),
         events: UnboundedSender<Event>,
     ) -> io::Result<Generation> {
         let (ours, theirs) = Channel::pair()?;
@@ -61,13 +63,7 @@ impl Generation {
         if let Some(name) = &command.arg0 {
             process.arg0(name);
         }
-        for name in activation::VARIABLES
-            .iter()
-            .chain(&notify::VARIABLES)
-            .chain(&[upgrade::VARIABLE])
-        {
-            process.env_remove(name);
-        }
+        prepare(process.as_std_mut());
         if std::env::var_os(ALLOCATOR).is_none() {
             process.env(ALLOCATOR, "0");
         }

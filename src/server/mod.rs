@@ -12,6 +12,7 @@ mod channel;
 mod clients;
 mod control;
 mod detach;
+mod environment;
 mod generation;
 mod ledger;
 mod listen;

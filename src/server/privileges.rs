@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::ffi::{OsStr, OsString};
+
 use rustix::process::{Gid, Uid, geteuid};
 use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
 
@@ -17,6 +19,8 @@ pub(super) struct ServiceUser {
     entry: UserEntry,
     /// Whether this process has to change to it.
     change: bool,
+    /// Who has started this process.
+    before: Uid,
 }
 
 impl ServiceUser {
@@ -33,6 +37,7 @@ impl ServiceUser {
                 Some(entry) => Ok(ServiceUser {
                     entry,
                     change: true,
+                    before: me,
                 }),
                 None => Err(format!(
                     "started as root, and there is no user {DEFAULT_USER} to run as; name one \
@@ -42,6 +47,7 @@ impl ServiceUser {
             None => Ok(ServiceUser {
                 entry: by_id(me),
                 change: false,
+                before: me,
             }),
             Some(name) => match lookup(name)? {
                 None => Err(format!(
@@ -50,10 +56,12 @@ impl ServiceUser {
                 Some(entry) if me.is_root() => Ok(ServiceUser {
                     entry,
                     change: true,
+                    before: me,
                 }),
                 Some(entry) if entry.uid == me => Ok(ServiceUser {
                     entry,
                     change: false,
+                    before: me,
                 }),
                 Some(_) => Err(format!(
                     "only root can run as {name}; start as root, or leave --user out to run as {}",
@@ -77,6 +85,21 @@ impl ServiceUser {
                 Ok(())
             })
             .map_err(|error| format!("cannot run as {}: {error}", entry.name))
+    }
+
+    /// What the environment says of a user, where this one is not who starts the service.
+    pub(super) fn variables(&self) -> Vec<(&'static str, &OsStr)> {
+        let entry = &self.entry;
+        if !self.change || entry.uid == self.before {
+            return Vec::new();
+        }
+        let name = OsStr::new(&entry.name);
+        vec![
+            ("HOME", &entry.home),
+            ("USER", name),
+            ("LOGNAME", name),
+            ("SHELL", &entry.shell),
+        ]
     }
 
     pub(super) fn ids(&self) -> (Uid, Gid) {
@@ -103,6 +126,8 @@ fn by_id(uid: Uid) -> UserEntry {
             name: uid.as_raw().to_string(),
             uid,
             gid: rustix::process::getegid(),
+            home: OsString::new(),
+            shell: OsString::new(),
         },
     }
 }

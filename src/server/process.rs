@@ -5,9 +5,10 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use rustix::process::{Gid, Pid, Signal, Uid};
@@ -23,6 +24,9 @@ pub struct UserEntry {
     pub name: String,
     pub uid: Uid,
     pub gid: Gid,
+    /// Home directory and shell; none where the database has no such entry.
+    pub home: OsString,
+    pub shell: OsString,
 }
 
 /// Types that own one open descriptor for as long as they live and give the same one each time.
@@ -76,6 +80,35 @@ pub fn close_forgotten(descriptors: &[RawFd]) {
             libc::close(*descriptor);
         }
     }
+}
+
+/// No program that this process starts has what was open above the standard descriptors when this
+/// one began: not even what a plugin could open again by its number. Nothing is closed here, for
+/// sockets that are passed are among them.
+pub fn keep_descriptors() -> io::Result<()> {
+    // SAFETY: close_range with CLOSE_RANGE_CLOEXEC only sets a flag on open descriptors; it takes
+    // numbers, and touches no memory.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST_INHERITED,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if done == 0 {
+        return Ok(());
+    }
+    // Before Linux 5.11.
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let number: Option<RawFd> = name.to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number >= FIRST_INHERITED) {
+            // SAFETY: fcntl(F_SETFD) takes any number and touches no memory.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
 }
 
 /// The first descriptor that a service manager passes.
@@ -210,20 +243,19 @@ fn user_entry(
             0 if found.is_null() => return Ok(None),
             0 => {
                 // SAFETY: on success with a result, `found` points to `entry`, which is filled
-                // in; pw_name is a C string inside `buffer`, which lives until the copy is made.
-                let (name, uid, gid) = unsafe {
+                // in; its names are C strings inside `buffer`, which lives until the copies are made.
+                let (entry, [name, home, shell]) = unsafe {
                     let entry = entry.assume_init();
-                    (
-                        CStr::from_ptr(entry.pw_name).to_owned(),
-                        entry.pw_uid,
-                        entry.pw_gid,
-                    )
+                    let texts = [entry.pw_name, entry.pw_dir, entry.pw_shell];
+                    (entry, texts.map(|text| CStr::from_ptr(text).to_owned()))
                 };
-                let name = name.to_string_lossy().into_owned();
+                let text = |text: &CStr| OsStr::from_bytes(text.to_bytes()).to_owned();
                 return Ok(Some(UserEntry {
-                    name,
-                    uid: Uid::from_raw(uid),
-                    gid: Gid::from_raw(gid),
+                    name: name.to_string_lossy().into_owned(),
+                    uid: Uid::from_raw(entry.pw_uid),
+                    gid: Gid::from_raw(entry.pw_gid),
+                    home: text(&home),
+                    shell: text(&shell),
                 }));
             }
             libc::ERANGE if buffer.len() < 1 << 20 => buffer.resize(buffer.len() * 4, 0),

@@ -145,6 +145,8 @@ impl std::error::Error for ServeError {}
 /// Runs the daemon until it is told to stop. To be called on the main thread before there is
 /// another: it forks (`detach`) and changes the user.
 pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeError> {
+    process::keep_descriptors()
+        .map_err(|error| ServeError::Start(format!("cannot look at descriptors: {error}")))?;
     let predecessor = Predecessor::take().map_err(ServeError::Start)?;
     let line = predecessor.as_ref().map(Predecessor::line);
     let served = serve_after(settings, command, predecessor);

@@ -5,6 +5,7 @@ mod control;
 mod daemon;
 mod engine;
 mod forged;
+mod hygiene;
 mod life;
 mod limits;
 mod metrics;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         life::TESTS,
         control::TESTS,
         forged::TESTS,
+        hygiene::TESTS,
         metrics::TESTS,
         place::TESTS,
         limits::TESTS,
