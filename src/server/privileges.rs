@@ -1,12 +1,13 @@
 //! The user that the service runs as: found before anything is opened, taken after the ports are
-//! bound. Root stays root only where it was asked for by name.
+//! bound. Root stays root only where it was asked for by name. Also what nobody gets by this process
+//! or from it.
 
 #![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
 
-use rustix::process::{Gid, Uid, geteuid};
-use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+use rustix::process::{DumpableBehavior, Gid, Uid, geteuid, set_dumpable_behavior};
+use rustix::thread::{set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid};
 
 use super::process::{self, UserEntry};
 
@@ -116,6 +117,19 @@ impl ServiceUser {
         let group = group.unwrap_or_else(|| self.entry.gid.as_raw().to_string());
         (self.entry.name.clone(), group)
     }
+}
+
+/// Nobody but root looks into this process from now on: code of plugins is the same user's, and could
+/// take its descriptors (pidfd_getfd), its memory (ptrace) or a core. Programs that it starts, the one
+/// that loads the plugins among them, are as others are.
+pub(super) fn be_opaque() -> Result<(), String> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| format!("cannot keep others from looking into this process: {error}"))
+}
+
+/// No program that comes of this process gains rights by its file, for good.
+pub(super) fn gain_none() -> Result<(), String> {
+    set_no_new_privs(true).map_err(|error| format!("--no-new-privs: {error}"))
 }
 
 fn by_id(uid: Uid) -> UserEntry {

@@ -1,8 +1,9 @@
 //! What plugins get of whoever starts the service, and what they can see of it: no descriptors, no
-//! environment of root's shell. Also after an upgrade.
+//! environment of root's shell, no look into the supervisor. Also after an upgrade.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal};
@@ -15,6 +16,8 @@ crate::tests! {
     what_was_open_at_the_start_is_open_in_no_process_of_plugins,
     plugins_have_the_environment_of_the_service_s_user,
     an_environment_that_nobody_changes_the_user_of_keeps_its_home,
+    nobody_but_root_looks_into_a_supervisor,
+    no_new_privileges_is_a_setting,
 }
 
 /// A directory that other users may enter.
@@ -173,5 +176,48 @@ fn an_environment_that_nobody_changes_the_user_of_keeps_its_home() {
         for (name, value) in variables {
             assert!(found.contains(&format!("{name}={value}")), "{found:?}");
         }
+    }
+}
+
+/// Whose a process is to those who would look into it: root's, where it lets nobody do that.
+fn owner(pid: Pid) -> u32 {
+    fs::metadata(format!("/proc/{pid}/environ")).unwrap().uid()
+}
+
+fn nobody_but_root_looks_into_a_supervisor() {
+    let args: &[&str] = if is_root() {
+        &["--user", "nobody"]
+    } else {
+        &[]
+    };
+    let mut daemon = started(open_config(), "", args, &[]);
+    assert_eq!(owner(daemon.pid()), 0);
+    let user: u32 = daemon.connect().greeted("uid").parse().unwrap();
+    // What plugins run in is the user's: perl modules look into /proc/self.
+    assert_eq!(of_plugins(&daemon, daemon.pid()).map(owner), [user, user]);
+    let second = upgraded(&mut daemon);
+    assert_eq!(owner(second.0), 0);
+    assert_eq!(of_plugins(&daemon, second.0).map(owner), [user, user]);
+}
+
+fn no_new_privileges_is_a_setting() {
+    let value = |pid: Pid| {
+        let status = fs::read_to_string(Path::new("/proc").join(pid.to_string()).join("status"));
+        let status = status.unwrap();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("NoNewPrivs:"));
+        line.unwrap().trim().to_owned()
+    };
+    let own = value(rustix::process::getpid());
+    for (args, expected) in [(&[][..], own.as_str()), (&["--no-new-privs"], "1")] {
+        let mut daemon = started(config(&[]), "", args, &[]);
+        let first = daemon.pid();
+        assert_eq!(of_plugins(&daemon, first).map(value), [expected, expected]);
+        let second = upgraded(&mut daemon);
+        assert_eq!(
+            of_plugins(&daemon, second.0).map(value),
+            [expected, expected]
+        );
     }
 }
