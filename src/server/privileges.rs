@@ -7,7 +7,10 @@
 use std::ffi::{OsStr, OsString};
 
 use rustix::process::{DumpableBehavior, Gid, Uid, geteuid, set_dumpable_behavior};
-use rustix::thread::{set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities,
+    set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid,
+};
 
 use super::process::{self, UserEntry};
 
@@ -125,6 +128,22 @@ impl ServiceUser {
 pub(super) fn be_opaque() -> Result<(), String> {
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|error| format!("cannot keep others from looking into this process: {error}"))
+}
+
+/// What a service manager has given to bind a port (AmbientCapabilities=) would be every plugin's and
+/// program's: gone once the ports are bound. Root keeps what makes it root.
+pub(super) fn drop_capabilities() -> Result<(), String> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    clear_ambient_capability_set()
+        .and_then(|()| set_capabilities(None, none))
+        .map_err(|error| format!("cannot give up capabilities: {error}"))
 }
 
 /// No program that comes of this process gains rights by its file, for good.

@@ -209,6 +209,7 @@ fn serve_after(
     process::catch_sigpipe();
     let prepared = control::prepare(&settings.control, user.ids());
     user.take().map_err(ServeError::Start)?;
+    privileges::drop_capabilities().map_err(ServeError::Start)?;
     // What a change of the user makes of this is a setting of the machine's.
     privileges::be_opaque().map_err(ServeError::Start)?;
     if settings.service.no_new_privs {

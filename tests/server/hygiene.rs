@@ -56,7 +56,7 @@ fn is_root() -> bool {
 }
 
 /// The process that serves after an upgrade; it ends with the test.
-struct Second(Pid);
+pub struct Second(pub Pid);
 
 impl Drop for Second {
     fn drop(&mut self) {
@@ -65,7 +65,7 @@ impl Drop for Second {
 }
 
 /// Upgrades it.
-fn upgraded(daemon: &mut Daemon) -> Second {
+pub fn upgraded(daemon: &mut Daemon) -> Second {
     daemon.signal(Signal::USR2);
     let line = daemon.wait_for("upgraded: process ");
     let (_, rest) = line.split_once("upgraded: process ").unwrap();
@@ -76,7 +76,7 @@ fn upgraded(daemon: &mut Daemon) -> Second {
 }
 
 /// The process that holds the plugins, and one that runs a session.
-fn of_plugins(daemon: &Daemon, supervisor: Pid) -> [Pid; 2] {
+pub fn of_plugins(daemon: &Daemon, supervisor: Pid) -> [Pid; 2] {
     let client = daemon.connect();
     let worker = Pid::from_raw(client.pid()).unwrap();
     let zygotes = children(supervisor);

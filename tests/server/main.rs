@@ -15,6 +15,7 @@ mod stopping;
 mod systemd;
 mod terminal;
 mod top;
+mod unit;
 mod upgrade;
 mod upgrade_command;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
         stopping::TESTS,
         systemd::TESTS,
         top::TESTS,
+        unit::TESTS,
         upgrade::TESTS,
         upgrade_command::TESTS,
     ]
