@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
 use super::Names;
+use super::bounded::Bounded;
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromZygote, ToWorker, ToZygote};
 use super::process;
@@ -27,6 +28,9 @@ use super::supervisor::Event;
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
+
+/// Words of a zygote that wait for the supervisor. It says one for each worker's beginning and end.
+const WORDS: usize = 256;
 
 /// A setting of the allocator (mimalloc), which reads it before main: with huge pages in view it
 /// takes and keeps memory by 2 MiB, in each worker.
@@ -76,6 +80,7 @@ impl Generation {
             .kill_on_drop(true)
             .spawn()?;
         let control = Rc::new(process::readiness(ours, Interest::READABLE)?);
+        let events = Bounded::new(events, WORDS);
         let task = tokio::task::spawn_local(listen(number, control.clone(), child, events));
         Ok(Generation {
             control,
@@ -139,7 +144,7 @@ async fn listen(
     generation: u64,
     control: Rc<AsyncFd<Channel>>,
     mut child: Child,
-    events: UnboundedSender<Event>,
+    bounded: Bounded,
 ) {
     let mut buffer = vec![0; MAX_MESSAGE];
     let mut loading = None;
@@ -161,6 +166,9 @@ async fn listen(
                 continue;
             }
         };
+        let Some(room) = bounded.room().await else {
+            break;
+        };
         match ready.try_io(|control| control.get_ref().receive(&mut buffer, Wait::No)) {
             Ok(Ok(Received::Message { len, descriptor })) => {
                 let Some(message) = FromZygote::decode(&buffer[..len]) else {
@@ -171,14 +179,13 @@ async fn listen(
                     loading = Some(what);
                     continue;
                 }
-                if events
-                    .send(Event::Zygote {
-                        generation,
-                        message,
-                        descriptor,
-                    })
-                    .is_err()
-                {
+                let event = Event::Zygote {
+                    generation,
+                    message,
+                    descriptor,
+                    room,
+                };
+                if bounded.events.send(event).is_err() {
                     return;
                 }
             }
@@ -193,5 +200,7 @@ async fn listen(
             None
         }
     };
-    let _ = events.send(Event::ZygoteEnded { generation, status });
+    let _ = bounded
+        .events
+        .send(Event::ZygoteEnded { generation, status });
 }

@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod activation;
+mod bounded;
 mod channel;
 mod clients;
 mod control;

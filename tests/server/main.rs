@@ -6,6 +6,7 @@ mod daemon;
 mod engine;
 mod forged;
 mod hygiene;
+mod liars;
 mod life;
 mod limits;
 mod metrics;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     }
     let all: Vec<Test> = [
         service::TESTS,
+        liars::TESTS,
         life::TESTS,
         control::TESTS,
         forged::TESTS,

@@ -118,7 +118,7 @@ impl Supervisor<'_> {
                 let Some(pidfd) = descriptor else {
                     return Ok(());
                 };
-                let events = self.events.clone();
+                let events = self.for_worker();
                 match Worker::new(worker, number, pid, pidfd, starting, names, events) {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");
