@@ -347,6 +347,27 @@ fn a_pid_file_that_cannot_be_written_is_named() {
     );
 }
 
+/// As root starts it where the directory is the service user's (Debian's init script makes it so).
+#[test]
+fn a_pid_file_that_is_a_link_or_a_fifo_ends_the_start_and_nothing_is_written() {
+    let site = Site::new();
+    let (path, precious) = (site.path("run.pid"), site.path("precious"));
+    fs::write(&precious, "42\n").expect("a file");
+    std::os::unix::fs::symlink(&precious, &path).expect("a link");
+    let name = path.to_str().expect("UTF-8");
+    let line = |what: &str| {
+        format!("camelpost: cannot use the pid file {name}: {what}; remove it, or check --pid-file")
+    };
+    let said = site.fails_in_a_line(&["--pid-file", name]);
+    assert_eq!(said, line("it is a link to another file"));
+    assert_eq!(fs::read_to_string(&precious).expect("it"), "42\n");
+    fs::remove_file(&path).expect("the link");
+    let fifo = rustix::fs::FileType::Fifo;
+    rustix::fs::mknodat(rustix::fs::CWD, &path, fifo, 0o666.into(), 0).expect("a fifo");
+    let said = site.fails_in_a_line(&["--pid-file", name]);
+    assert_eq!(said, line("it is no plain file"));
+}
+
 #[test]
 fn modules_take_no_number_and_only_names_with_colons_are_modules() {
     let site = Site::new();

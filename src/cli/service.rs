@@ -31,6 +31,12 @@ pub struct ServiceArgs {
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = LogPid::Session)]
     log_pid: LogPid,
 
+    /// Let programs that plugins start gain no rights by their files (set-user-ID, capabilities). Not
+    /// where a plugin needs such a program: qmail-queue, exim and sendmail are. systemd's
+    /// NoNewPrivileges= does the same.
+    #[arg(long)]
+    no_new_privs: bool,
+
     /// Upgrading (USR2), give the new process this many seconds to load everything.
     #[arg(long, value_name = "SECONDS", default_value_t = UPGRADE, value_parser = clap::value_parser!(u32).range(1..))]
     upgrade_timeout: u32,
@@ -66,6 +72,7 @@ impl ServiceArgs {
             upgrade: Duration::from_secs(self.upgrade_timeout.into()),
             max_rate: self.max_rate,
             log_pid: self.log_pid,
+            no_new_privs: self.no_new_privs,
             ports_named: given.has("port"),
         }
     }
@@ -96,6 +103,7 @@ pub fn classic(ports_named: bool) -> ServiceSettings {
         upgrade: Duration::from_secs(UPGRADE.into()),
         max_rate: None,
         log_pid: LogPid::Session,
+        no_new_privs: false,
         ports_named,
     }
 }

@@ -17,16 +17,20 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
 use super::Names;
+use super::bounded::Bounded;
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromZygote, ToWorker, ToZygote};
+use super::process;
 use super::process::SharedPage;
 use super::progress::LONG;
 use super::start::ZygoteCommand;
 use super::supervisor::Event;
-use super::{activation, notify, process, upgrade};
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
+
+/// Words of a zygote that wait for the supervisor. It says one for each worker's beginning and end.
+const WORDS: usize = 256;
 
 /// A setting of the allocator (mimalloc), which reads it before main: with huge pages in view it
 /// takes and keeps memory by 2 MiB, in each worker.
@@ -50,10 +54,12 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Starts a zygote, which begins to load at once. What it says comes as events.
+    /// Starts a zygote, which begins to load at once. What it says comes as events. `prepare` sees
+    /// to its environment.
     pub(super) fn start(
         number: u64,
         command: &ZygoteCommand,
+        prepare: impl FnOnce(&mut std::process::Command),
         events: UnboundedSender<Event>,
     ) -> io::Result<Generation> {
         let (ours, theirs) = Channel::pair()?;
@@ -61,13 +67,7 @@ impl Generation {
         if let Some(name) = &command.arg0 {
             process.arg0(name);
         }
-        for name in activation::VARIABLES
-            .iter()
-            .chain(&notify::VARIABLES)
-            .chain(&[upgrade::VARIABLE])
-        {
-            process.env_remove(name);
-        }
+        prepare(process.as_std_mut());
         if std::env::var_os(ALLOCATOR).is_none() {
             process.env(ALLOCATOR, "0");
         }
@@ -80,6 +80,7 @@ impl Generation {
             .kill_on_drop(true)
             .spawn()?;
         let control = Rc::new(process::readiness(ours, Interest::READABLE)?);
+        let events = Bounded::new(events, WORDS);
         let task = tokio::task::spawn_local(listen(number, control.clone(), child, events));
         Ok(Generation {
             control,
@@ -143,7 +144,7 @@ async fn listen(
     generation: u64,
     control: Rc<AsyncFd<Channel>>,
     mut child: Child,
-    events: UnboundedSender<Event>,
+    bounded: Bounded,
 ) {
     let mut buffer = vec![0; MAX_MESSAGE];
     let mut loading = None;
@@ -165,6 +166,9 @@ async fn listen(
                 continue;
             }
         };
+        let Some(room) = bounded.room().await else {
+            break;
+        };
         match ready.try_io(|control| control.get_ref().receive(&mut buffer, Wait::No)) {
             Ok(Ok(Received::Message { len, descriptor })) => {
                 let Some(message) = FromZygote::decode(&buffer[..len]) else {
@@ -175,14 +179,13 @@ async fn listen(
                     loading = Some(what);
                     continue;
                 }
-                if events
-                    .send(Event::Zygote {
-                        generation,
-                        message,
-                        descriptor,
-                    })
-                    .is_err()
-                {
+                let event = Event::Zygote {
+                    generation,
+                    message,
+                    descriptor,
+                    room,
+                };
+                if bounded.events.send(event).is_err() {
                     return;
                 }
             }
@@ -197,5 +200,7 @@ async fn listen(
             None
         }
     };
-    let _ = events.send(Event::ZygoteEnded { generation, status });
+    let _ = bounded
+        .events
+        .send(Event::ZygoteEnded { generation, status });
 }

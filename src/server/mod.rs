@@ -8,10 +8,12 @@
 #![deny(unsafe_code)]
 
 mod activation;
+mod bounded;
 mod channel;
 mod clients;
 mod control;
 mod detach;
+mod environment;
 mod generation;
 mod ledger;
 mod listen;

@@ -1,14 +1,19 @@
-//! The pid file: refused while its process lives, written at the start, removed at the end.
+//! The pid file: refused while its process lives, written at the start, removed at the end. The
+//! start is root's, and the directory may be somebody else's: what is there is looked at before it is
+//! read or written, and a link is never followed.
 
 #![forbid(unsafe_code)]
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, test_kill_process};
+use rustix::process::{Pid, geteuid, test_kill_process};
+
+/// More bytes than any process's number and its end of line have.
+const LONGEST: u64 = 32;
 
 /// A pid file that names this process, or will; dropping it removes it if it is this process's.
 #[derive(Debug)]
@@ -23,16 +28,11 @@ impl PidFile {
     pub(super) fn take(path: &Path) -> Result<PidFile, String> {
         // The directory may change under a relative path, and the file is removed at the end.
         let path = std::path::absolute(path).map_err(|error| problem(path, "find", &error))?;
-        let mut file = File::options()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o644)
-            .open(&path)
-            .map_err(|error| problem(&path, "open", &error))?;
+        let mut file = open(&path)?;
         let mut old = String::new();
-        let _ = Read::by_ref(&mut file).take(32).read_to_string(&mut old);
+        let _ = Read::by_ref(&mut file)
+            .take(LONGEST)
+            .read_to_string(&mut old);
         if let Some(pid) = old.trim().parse().ok().and_then(Pid::from_raw)
             && is_mail_daemon(pid)
         {
@@ -79,6 +79,50 @@ impl PidFile {
     }
 }
 
+/// Opens the file, or makes it. What is there already has to be a pid file, and not one of somebody
+/// who could have put it there for root to write to.
+fn open(path: &Path) -> Result<File, String> {
+    // A fifo or a device may keep who opens it waiting.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_CLOEXEC;
+    let opened = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o644)
+        .custom_flags(flags)
+        .open(path);
+    let file = match opened {
+        Err(error) if error.raw_os_error() == Some(libc::ELOOP) => {
+            return Err(unfit(path, "it is a link to another file"));
+        }
+        opened => opened.map_err(|error| problem(path, "open", &error))?,
+    };
+    let found = file
+        .metadata()
+        .map_err(|error| problem(path, "look at", &error))?;
+    let me = geteuid().as_raw();
+    let what = if !found.is_file() {
+        "it is no plain file".to_owned()
+    } else if found.nlink() != 1 {
+        "the file has other names, too".to_owned()
+    } else if found.uid() != 0 && found.uid() != me {
+        format!("it belongs to user {}, who is not root", found.uid())
+    } else if found.len() > LONGEST {
+        "it holds more than the number of a process".to_owned()
+    } else {
+        return Ok(file);
+    };
+    Err(unfit(path, &what))
+}
+
+fn unfit(path: &Path, what: &str) -> String {
+    format!(
+        "cannot use the pid file {}: {what}; remove it, or check --pid-file",
+        path.display()
+    )
+}
+
 fn problem(path: &Path, what: &str, error: &std::io::Error) -> String {
     format!(
         "cannot {what} the pid file {}: {}; check --pid-file",
@@ -111,6 +155,12 @@ impl AsFd for PidFile {
 impl Drop for PidFile {
     fn drop(&mut self) {
         if !self.ours {
+            return;
+        }
+        // Whatever else has its name by now is not this process's to remove.
+        if let (Ok(ours), Ok(now)) = (self.file.metadata(), fs::symlink_metadata(&self.path))
+            && (ours.dev(), ours.ino()) != (now.dev(), now.ino())
+        {
             return;
         }
         // The service user often may not remove a file that root made; an empty one is as good.
@@ -161,6 +211,72 @@ mod tests {
             fs::write(&path, old).unwrap();
             PidFile::take(&path).unwrap();
         }
+    }
+
+    /// What is said of a path that is not taken.
+    fn refused(path: &Path) -> String {
+        let problem = PidFile::take(path).unwrap_err();
+        assert!(problem.contains(&path.display().to_string()), "{problem}");
+        assert!(problem.contains("--pid-file") && !problem.contains('\n'));
+        problem
+    }
+
+    #[test]
+    fn a_link_is_not_followed_and_what_it_leads_to_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, precious) = (dir.path().join("pid"), dir.path().join("precious"));
+        std::os::unix::fs::symlink(&precious, &path).unwrap();
+        assert!(refused(&path).contains("a link"));
+        assert!(!precious.exists());
+        fs::write(&precious, "7\n").unwrap();
+        assert!(refused(&path).contains("a link"));
+        fs::remove_file(&path).unwrap();
+        fs::hard_link(&precious, &path).unwrap();
+        assert!(refused(&path).contains("other names"));
+        assert_eq!(fs::read_to_string(&precious).unwrap(), "7\n");
+    }
+
+    #[test]
+    fn what_is_no_pid_file_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let text = "root:*:20228:0:99999:7:::\ndaemon:*:20228:0:99999:7:::\n";
+        fs::write(&path, text).unwrap();
+        assert!(refused(&path).contains("more than the number"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        assert!(refused(Path::new("/dev/null")).contains("no plain file"));
+    }
+
+    #[test]
+    fn a_fifo_keeps_nobody_waiting() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let kind = rustix::fs::FileType::Fifo;
+        rustix::fs::mknodat(rustix::fs::CWD, &path, kind, 0o600.into(), 0).unwrap();
+        assert!(refused(&path).contains("no plain file"));
+    }
+
+    #[test]
+    fn a_file_of_another_user_is_refused() {
+        if !geteuid().is_root() {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        fs::write(&path, "1\n").unwrap();
+        std::os::unix::fs::chown(&path, Some(54_321), None).unwrap();
+        assert!(refused(&path).contains("user 54321"));
+    }
+
+    #[test]
+    fn what_has_its_name_at_the_end_and_is_another_file_stays() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let taken = PidFile::take(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another's").unwrap();
+        drop(taken);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "another's");
     }
 
     #[test]

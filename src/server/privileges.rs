@@ -1,10 +1,16 @@
 //! The user that the service runs as: found before anything is opened, taken after the ports are
-//! bound. Root stays root only where it was asked for by name.
+//! bound. Root stays root only where it was asked for by name. Also what nobody gets by this process
+//! or from it.
 
 #![forbid(unsafe_code)]
 
-use rustix::process::{Gid, Uid, geteuid};
-use rustix::thread::{set_thread_gid, set_thread_groups, set_thread_uid};
+use std::ffi::{OsStr, OsString};
+
+use rustix::process::{DumpableBehavior, Gid, Uid, geteuid, set_dumpable_behavior};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities,
+    set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid,
+};
 
 use super::process::{self, UserEntry};
 
@@ -17,6 +23,8 @@ pub(super) struct ServiceUser {
     entry: UserEntry,
     /// Whether this process has to change to it.
     change: bool,
+    /// Who has started this process.
+    before: Uid,
 }
 
 impl ServiceUser {
@@ -33,6 +41,7 @@ impl ServiceUser {
                 Some(entry) => Ok(ServiceUser {
                     entry,
                     change: true,
+                    before: me,
                 }),
                 None => Err(format!(
                     "started as root, and there is no user {DEFAULT_USER} to run as; name one \
@@ -42,6 +51,7 @@ impl ServiceUser {
             None => Ok(ServiceUser {
                 entry: by_id(me),
                 change: false,
+                before: me,
             }),
             Some(name) => match lookup(name)? {
                 None => Err(format!(
@@ -50,10 +60,12 @@ impl ServiceUser {
                 Some(entry) if me.is_root() => Ok(ServiceUser {
                     entry,
                     change: true,
+                    before: me,
                 }),
                 Some(entry) if entry.uid == me => Ok(ServiceUser {
                     entry,
                     change: false,
+                    before: me,
                 }),
                 Some(_) => Err(format!(
                     "only root can run as {name}; start as root, or leave --user out to run as {}",
@@ -79,6 +91,21 @@ impl ServiceUser {
             .map_err(|error| format!("cannot run as {}: {error}", entry.name))
     }
 
+    /// What the environment says of a user, where this one is not who starts the service.
+    pub(super) fn variables(&self) -> Vec<(&'static str, &OsStr)> {
+        let entry = &self.entry;
+        if !self.change || entry.uid == self.before {
+            return Vec::new();
+        }
+        let name = OsStr::new(&entry.name);
+        vec![
+            ("HOME", &entry.home),
+            ("USER", name),
+            ("LOGNAME", name),
+            ("SHELL", &entry.shell),
+        ]
+    }
+
     pub(super) fn ids(&self) -> (Uid, Gid) {
         (self.entry.uid, self.entry.gid)
     }
@@ -95,6 +122,35 @@ impl ServiceUser {
     }
 }
 
+/// Nobody but root looks into this process from now on: code of plugins is the same user's, and could
+/// take its descriptors (pidfd_getfd), its memory (ptrace) or a core. Programs that it starts, the one
+/// that loads the plugins among them, are as others are.
+pub(super) fn be_opaque() -> Result<(), String> {
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)
+        .map_err(|error| format!("cannot keep others from looking into this process: {error}"))
+}
+
+/// What a service manager has given to bind a port (AmbientCapabilities=) would be every plugin's and
+/// program's: gone once the ports are bound. Root keeps what makes it root.
+pub(super) fn drop_capabilities() -> Result<(), String> {
+    if geteuid().is_root() {
+        return Ok(());
+    }
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    clear_ambient_capability_set()
+        .and_then(|()| set_capabilities(None, none))
+        .map_err(|error| format!("cannot give up capabilities: {error}"))
+}
+
+/// No program that comes of this process gains rights by its file, for good.
+pub(super) fn gain_none() -> Result<(), String> {
+    set_no_new_privs(true).map_err(|error| format!("--no-new-privs: {error}"))
+}
+
 fn by_id(uid: Uid) -> UserEntry {
     match process::user_by_id(uid) {
         Ok(Some(entry)) => entry,
@@ -103,6 +159,8 @@ fn by_id(uid: Uid) -> UserEntry {
             name: uid.as_raw().to_string(),
             uid,
             gid: rustix::process::getegid(),
+            home: OsString::new(),
+            shell: OsString::new(),
         },
     }
 }

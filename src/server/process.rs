@@ -1,12 +1,14 @@
 //! The few calls of this layer for which no safe interface exists: fork, signal dispositions,
-//! the user and group databases, `_exit`, shared memory, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
+//! the user and group databases, `_exit`, shared memory,
+//! who is at the other end of a socket, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
 //! It decides nothing: who is forked and when is the zygote's business.
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
 use rustix::process::{Gid, Pid, Signal, Uid};
@@ -22,6 +24,9 @@ pub struct UserEntry {
     pub name: String,
     pub uid: Uid,
     pub gid: Gid,
+    /// Home directory and shell; none where the database has no such entry.
+    pub home: OsString,
+    pub shell: OsString,
 }
 
 /// Types that own one open descriptor for as long as they live and give the same one each time.
@@ -77,6 +82,35 @@ pub fn close_forgotten(descriptors: &[RawFd]) {
     }
 }
 
+/// No program that this process starts has what was open above the standard descriptors when this
+/// one began: not even what a plugin could open again by its number. Nothing is closed here, for
+/// sockets that are passed are among them.
+pub fn keep_descriptors() -> io::Result<()> {
+    // SAFETY: close_range with CLOSE_RANGE_CLOEXEC only sets a flag on open descriptors; it takes
+    // numbers, and touches no memory.
+    let done = unsafe {
+        libc::syscall(
+            libc::SYS_close_range,
+            FIRST_INHERITED,
+            libc::c_uint::MAX,
+            libc::CLOSE_RANGE_CLOEXEC,
+        )
+    };
+    if done == 0 {
+        return Ok(());
+    }
+    // Before Linux 5.11.
+    for entry in std::fs::read_dir("/proc/self/fd")? {
+        let name = entry?.file_name();
+        let number: Option<RawFd> = name.to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number >= FIRST_INHERITED) {
+            // SAFETY: fcntl(F_SETFD) takes any number and touches no memory.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
 /// The first descriptor that a service manager passes.
 pub const FIRST_INHERITED: i32 = 3;
 
@@ -95,6 +129,42 @@ pub fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
             Ok(unsafe { OwnedFd::from_raw_fd(number) })
         })
         .collect()
+}
+
+/// Who made the other end of a Unix socket listen, as the kernel noted it then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// None where this process cannot see that one: it is in a container.
+    pub pid: Option<i32>,
+    pub uid: Uid,
+}
+
+/// See [`Peer`]. (rustix has this with a pid that must not be 0, which the kernel gives.)
+pub fn peer(socket: &impl AsFd) -> io::Result<Peer> {
+    let mut found = libc::ucred {
+        pid: 0,
+        uid: libc::uid_t::MAX,
+        gid: libc::gid_t::MAX,
+    };
+    let mut len = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: `found` is valid for writing `len` bytes, its size, and any bytes are a ucred; the
+    // descriptor is open for the time of the call.
+    let status = unsafe {
+        libc::getsockopt(
+            socket.as_fd().as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut found).cast(),
+            &mut len,
+        )
+    };
+    if status == -1 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(Peer {
+        pid: (found.pid > 0).then_some(found.pid),
+        uid: Uid::from_raw(found.uid),
+    })
 }
 
 /// Ends the process at once: neither exit handlers nor destructors run, which belong to the
@@ -173,20 +243,19 @@ fn user_entry(
             0 if found.is_null() => return Ok(None),
             0 => {
                 // SAFETY: on success with a result, `found` points to `entry`, which is filled
-                // in; pw_name is a C string inside `buffer`, which lives until the copy is made.
-                let (name, uid, gid) = unsafe {
+                // in; its names are C strings inside `buffer`, which lives until the copies are made.
+                let (entry, [name, home, shell]) = unsafe {
                     let entry = entry.assume_init();
-                    (
-                        CStr::from_ptr(entry.pw_name).to_owned(),
-                        entry.pw_uid,
-                        entry.pw_gid,
-                    )
+                    let texts = [entry.pw_name, entry.pw_dir, entry.pw_shell];
+                    (entry, texts.map(|text| CStr::from_ptr(text).to_owned()))
                 };
-                let name = name.to_string_lossy().into_owned();
+                let text = |text: &CStr| OsStr::from_bytes(text.to_bytes()).to_owned();
                 return Ok(Some(UserEntry {
-                    name,
-                    uid: Uid::from_raw(uid),
-                    gid: Gid::from_raw(gid),
+                    name: name.to_string_lossy().into_owned(),
+                    uid: Uid::from_raw(entry.pw_uid),
+                    gid: Gid::from_raw(entry.pw_gid),
+                    home: text(&home),
+                    shell: text(&shell),
                 }));
             }
             libc::ERANGE if buffer.len() < 1 << 20 => buffer.resize(buffer.len() * 4, 0),

@@ -22,7 +22,7 @@ use super::privileges::ServiceUser;
 use super::rate::Rate;
 use super::supervisor::{MemoryLimits, Supervisor};
 use super::upgrade::{Line, Predecessor};
-use super::{activation, detach, process, upgrade};
+use super::{activation, detach, privileges, process, upgrade};
 use crate::log::LogPid;
 
 /// What the daemon is to do, apart from mail.
@@ -73,6 +73,8 @@ pub struct ServiceSettings {
     pub max_rate: Option<Rate>,
     /// What the lines of sessions begin with.
     pub log_pid: LogPid,
+    /// Programs that plugins start gain nothing by a file's set-user-ID bit or capabilities.
+    pub no_new_privs: bool,
     /// Whether `ports` were asked for and are not just the default: only then must sockets that a
     /// service manager passes have them.
     pub ports_named: bool,
@@ -145,6 +147,9 @@ impl std::error::Error for ServeError {}
 /// Runs the daemon until it is told to stop. To be called on the main thread before there is
 /// another: it forks (`detach`) and changes the user.
 pub fn serve(settings: &Settings, command: &ZygoteCommand) -> Result<(), ServeError> {
+    process::keep_descriptors()
+        .map_err(|error| ServeError::Start(format!("cannot look at descriptors: {error}")))?;
+    privileges::be_opaque().map_err(ServeError::Start)?;
     let predecessor = Predecessor::take().map_err(ServeError::Start)?;
     let line = predecessor.as_ref().map(Predecessor::line);
     let served = serve_after(settings, command, predecessor);
@@ -204,6 +209,12 @@ fn serve_after(
     process::catch_sigpipe();
     let prepared = control::prepare(&settings.control, user.ids());
     user.take().map_err(ServeError::Start)?;
+    privileges::drop_capabilities().map_err(ServeError::Start)?;
+    // What a change of the user makes of this is a setting of the machine's.
+    privileges::be_opaque().map_err(ServeError::Start)?;
+    if settings.service.no_new_privs {
+        privileges::gain_none().map_err(ServeError::Start)?;
+    }
     let control = prepared.and_then(|()| control::open(&settings.control, predecessor.is_some()));
     let control = match control {
         Ok(socket) => socket,

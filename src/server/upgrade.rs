@@ -126,13 +126,14 @@ pub(super) struct Successor {
 
 impl Successor {
     /// Starts the program that this one was started as, with the same arguments. What it says comes
-    /// as events, and something does within `limit`.
+    /// as events, and something does within `limit`. `prepare` sees to its environment.
     pub(super) fn start(
         sockets: &[BorrowedFd<'_>],
         pid_file: Option<BorrowedFd<'_>>,
         first_session: u64,
         nice: i32,
         limit: Duration,
+        prepare: impl FnOnce(&mut std::process::Command),
         events: UnboundedSender<Event>,
     ) -> io::Result<Successor> {
         let (ours, theirs) = Channel::pair()?;
@@ -153,6 +154,7 @@ impl Successor {
         for name in activation::VARIABLES {
             command.env_remove(name);
         }
+        prepare(command.as_std_mut());
         let child = command
             .args(arguments)
             .env(VARIABLE, format!("{VERSION} {nice}"))

@@ -15,6 +15,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Names;
+use super::bounded::Bounded;
 use super::channel::{Channel, Received, Wait};
 use super::generation::Starting;
 use super::message::{Assignment, FromWorker, ToWorker};
@@ -61,7 +62,7 @@ impl Worker {
         pidfd: OwnedFd,
         starting: Starting,
         names: Rc<Names>,
-        events: UnboundedSender<Event>,
+        events: Bounded,
     ) -> io::Result<Worker> {
         let Starting { link, page } = starting;
         let link = Rc::new(process::readiness(link, Interest::READABLE)?);
@@ -152,16 +153,23 @@ impl Worker {
 pub(super) type Word = (FromWorker, Option<OwnedFd>);
 
 /// Passes on what a worker says until its link closes.
-async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, events: UnboundedSender<Event>) {
+async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, bounded: Bounded) {
     let mut buffer = [0; 64];
     while let Ok(mut ready) = link.readable().await {
+        let Some(room) = bounded.room().await else {
+            break;
+        };
         match ready.try_io(|link| link.get_ref().receive(&mut buffer, Wait::No)) {
             Ok(Ok(Received::Message { len, descriptor })) => {
                 let Some(message) = FromWorker::decode(&buffer[..len]) else {
                     break;
                 };
                 let word = (message, descriptor);
-                if events.send(Event::Worker { worker, word }).is_err() {
+                if bounded
+                    .events
+                    .send(Event::Worker { worker, word, room })
+                    .is_err()
+                {
                     return;
                 }
             }
@@ -169,7 +177,7 @@ async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, events: UnboundedSender
             Err(_would_block) => {}
         }
     }
-    let _ = events.send(Event::LinkClosed { worker });
+    let _ = bounded.events.send(Event::LinkClosed { worker });
 }
 
 #[derive(Default)]

@@ -53,6 +53,11 @@ const REASONS: &[(&str, &str)] = &[
         "see child_addrs: 11 with the client itself is 10 without it",
     ),
     (
+        "PATH at pre-connection, with dots",
+        "one for all flavours, forkserver's: a plugin that finds qmail's programs there finds them \
+         here",
+    ),
+    (
         "environment at pre-connection",
         "pre-connection runs in the worker that serves the session, which knows its client",
     ),

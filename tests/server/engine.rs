@@ -137,6 +137,11 @@ async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) 
                 say(socket.get_ref(), "220 go\r\n");
                 continue;
             }
+            line if line.starts_with("SAYS ") => {
+                lie(line, link);
+                say(socket.get_ref(), "250 said\r\n");
+                continue;
+            }
             "CALL" => {
                 call(config);
                 say(socket.get_ref(), "250 called\r\n");
@@ -160,6 +165,28 @@ async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) 
         say(socket.get_ref(), "221 bye\r\n");
         shutdown(socket.get_ref(), Shutdown::Both).ok();
         return SessionEnd { reuse };
+    }
+}
+
+/// Plays a plugin that says things in its worker's name: of another worker's session that it is in
+/// TLS, or over and over that it stays.
+fn lie(line: &str, link: &AsyncLink) {
+    let words: Vec<&str> = line.split(' ').collect();
+    let number = words[2].parse().unwrap();
+    match words[1] {
+        "SECURED" => link.tls_started(number),
+        "DONE" => link.done(number, SessionEnd { reuse: true }),
+        "STAYED" => {
+            // As the worker says it, but without its care for a link that is full.
+            use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+            let me = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
+            let link = pidfd_getfd(me, link.descriptor(), PidfdGetfdFlags::empty()).unwrap();
+            let word = [[5].as_slice(), &0_u64.to_le_bytes()].concat();
+            for _ in 0..number {
+                send(&link, &word, SendFlags::NOSIGNAL).unwrap();
+            }
+        }
+        _ => {}
     }
 }
 

@@ -4,6 +4,9 @@
 mod control;
 mod daemon;
 mod engine;
+mod forged;
+mod hygiene;
+mod liars;
 mod life;
 mod limits;
 mod metrics;
@@ -13,6 +16,7 @@ mod stopping;
 mod systemd;
 mod terminal;
 mod top;
+mod unit;
 mod upgrade;
 mod upgrade_command;
 
@@ -52,14 +56,18 @@ fn main() -> ExitCode {
     }
     let all: Vec<Test> = [
         service::TESTS,
+        liars::TESTS,
         life::TESTS,
         control::TESTS,
+        forged::TESTS,
+        hygiene::TESTS,
         metrics::TESTS,
         place::TESTS,
         limits::TESTS,
         stopping::TESTS,
         systemd::TESTS,
         top::TESTS,
+        unit::TESTS,
         upgrade::TESTS,
         upgrade_command::TESTS,
     ]

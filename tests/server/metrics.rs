@@ -12,6 +12,7 @@ crate::tests! {
     metrics_count_what_happens,
     other_requests_are_refused,
     scrapers_that_say_nothing_do_not_keep_others_out,
+    hundreds_of_scrapers_that_say_nothing_do_not_keep_others_out,
     a_scraper_that_sends_without_end_is_refused,
     a_metrics_address_in_use_is_one_clear_line,
     a_metrics_address_that_is_for_mail_is_one_clear_line,
@@ -199,12 +200,27 @@ fn scrapers_that_say_nothing_do_not_keep_others_out() {
     let mut silent: Vec<TcpStream> = (0..8)
         .map(|_| TcpStream::connect(address).unwrap())
         .collect();
-    // The service itself does not notice; the scraper has its turn when they have been hung up on.
+    // The service itself does not notice, and a scraper has the place of the first of them.
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
-    assert!(scrape(address).contains("camelpost_sessions_open 0\n"));
+    assert!(scrape(address).contains("camelpost_sessions_open "));
     let mut told = String::new();
     silent[0].read_to_string(&mut told).unwrap();
+    assert_eq!(told, "");
+    // The others are told when their time is over.
+    silent[7].read_to_string(&mut told).unwrap();
     assert!(told.starts_with("HTTP/1.1 408 "), "{told}");
+}
+
+/// Each of them would have a place for five seconds.
+fn hundreds_of_scrapers_that_say_nothing_do_not_keep_others_out() {
+    let (_daemon, address) = start(&[]);
+    let silent: Vec<TcpStream> = (0..200)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
+    for _ in 0..5 {
+        assert!(scrape(address).contains("camelpost_sessions_open 0\n"));
+    }
+    drop(silent);
 }
 
 fn a_scraper_that_sends_without_end_is_refused() {

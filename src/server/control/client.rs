@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::message::{Command, Outcome, Reply, Request, VERSION, line};
-use super::place;
+use super::{place, shown, trust};
 use crate::config::reason;
 
 /// How long a daemon may take for an answer that takes no time.
@@ -22,8 +22,9 @@ pub fn control_path(named: Option<&Path>) -> Result<PathBuf, String> {
     named.map_or_else(place::find, |path| Ok(path.to_owned()))
 }
 
-/// Asks the daemon behind a control socket. An error is that there is none, or that it cannot be
-/// understood.
+/// Asks the daemon behind a control socket. An error is that there is none, that it is not
+/// believed, or that it cannot be understood. What it says comes without characters that would
+/// act on a terminal.
 pub fn ask(path: &Path, command: Command) -> Result<Outcome, String> {
     let problem = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => format!(
@@ -40,6 +41,7 @@ pub fn ask(path: &Path, command: Command) -> Result<Outcome, String> {
     };
     let quick = matches!(command, Command::Status { .. });
     let mut stream = UnixStream::connect(path).map_err(problem)?;
+    trust::check(path, &stream)?;
     stream
         .set_read_timeout(quick.then_some(PATIENCE))
         .and_then(|()| stream.set_write_timeout(Some(PATIENCE)))
@@ -59,7 +61,8 @@ pub fn ask(path: &Path, command: Command) -> Result<Outcome, String> {
             path.display()
         ));
     }
-    match serde_json::from_slice(&answer) {
+    let answer = serde_json::from_slice(&answer).map(shown::shown);
+    match answer.and_then(serde_json::from_value) {
         Ok(Reply {
             version: VERSION,
             outcome,

@@ -8,6 +8,8 @@ mod client;
 mod memory;
 mod message;
 mod place;
+mod shown;
+mod trust;
 
 use std::io;
 use std::time::Duration;

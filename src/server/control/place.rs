@@ -13,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Gid, Uid, geteuid};
 
+use super::{shown, trust};
 use crate::config::reason;
 
 /// Where the daemon of root has it.
@@ -196,27 +197,32 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-/// The socket of the one daemon that runs here.
+/// The socket of the one daemon that runs here. Those that are not believed are none.
 pub(super) fn find() -> Result<PathBuf, String> {
     let dirs = search_dirs();
     let mut live = Vec::new();
     let mut denied = Vec::new();
+    let mut doubted = Vec::new();
     for path in dirs.iter().flat_map(|dir| sockets_in(dir)) {
-        match probe(&path) {
-            Probe::Live(_) => live.push(path),
+        // One that could not be connected to is looked at when it is asked.
+        let check = |socket: &OwnedFd| trust::check(&path, socket);
+        match probe_with(&path, |socket| socket.map_or(Ok(()), check)) {
+            Probe::Live(Ok(())) => live.push(path),
+            Probe::Live(Err(why)) => doubted.push(why),
             Probe::Denied => denied.push(path),
             Probe::Nothing | Probe::Stale | Probe::NotASocket => {}
         }
     }
     let list = |paths: &[PathBuf]| {
-        let paths: Vec<String> = paths
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+        let paths = paths.iter().map(|path| path.display().to_string());
+        let paths: Vec<String> = paths.map(|path| shown::text(&path)).collect();
         paths.join(", ")
     };
     match live.as_slice() {
         [one] => Ok(one.clone()),
+        [] if !doubted.is_empty() => {
+            Err(format!("no running daemon found: {}", doubted.join("; ")))
+        }
         [] if denied.is_empty() => Err(format!(
             "no running daemon found: no control socket in {}; for a daemon that was started \
              with --control PATH give the same here",
@@ -279,17 +285,31 @@ fn search_dirs() -> Vec<PathBuf> {
     if let Some(dir) = given_dir() {
         return vec![dir];
     }
-    let mut dirs = vec![PathBuf::from(SYSTEM_DIR)];
-    let users = fs::read_dir(SYSTEM_DIR).into_iter().flatten();
-    dirs.extend(
-        users
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .filter(|path| path.is_dir()),
-    );
-    if !geteuid().is_root() {
+    let mut dirs = Vec::new();
+    let system = Path::new(SYSTEM_DIR);
+    // Only root makes it, or a service manager for its service.
+    if trust::is_searched(system, |_| true) {
+        dirs.push(system.to_owned());
+    }
+    // Where it is one service's, whatever is in it is that service's to make.
+    if trust::is_searched(system, Uid::is_root) {
+        let users = fs::read_dir(system).into_iter().flatten();
+        dirs.extend(users.filter_map(|entry| dir_of(&entry.ok()?)));
+    }
+    if !geteuid().is_root() && trust::is_searched(&dir_of_user(), |uid| uid == geteuid()) {
         dirs.push(dir_of_user());
     }
+    if dirs.is_empty() {
+        dirs.push(system.to_owned());
+    }
     dirs
+}
+
+/// A directory that is named by the user that it belongs to.
+fn dir_of(entry: &fs::DirEntry) -> Option<PathBuf> {
+    let user: u32 = entry.file_name().to_str()?.parse().ok()?;
+    let path = entry.path();
+    trust::is_searched(&path, |uid| uid.as_raw() == user).then_some(path)
 }
 
 /// The sockets of daemons that serve, by their names: `PID.sock`.
@@ -325,18 +345,26 @@ fn files_in(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Probe {
+enum Probe<L> {
     Nothing,
     NotASocket,
     /// Nobody listens.
     Stale,
     Denied,
-    /// With the listener's pid, where the kernel says it.
-    Live(Option<i32>),
+    /// With what was to be found out of the listener.
+    Live(L),
 }
 
-/// What is at a path. Never waits: a daemon that is stopped is a live one too.
-fn probe(path: &Path) -> Probe {
+/// What is at a path; a listener's pid, where the kernel says it.
+fn probe(path: &Path) -> Probe<Option<i32>> {
+    probe_with(path, |socket| {
+        super::super::process::peer(socket?).ok()?.pid
+    })
+}
+
+/// What is at a path. Never waits: a daemon that is stopped is a live one too. `listener` gets a
+/// connection, where there is one.
+fn probe_with<L>(path: &Path, listener: impl Fn(Option<&OwnedFd>) -> L) -> Probe<L> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Probe::Nothing,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Probe::Denied,
@@ -346,15 +374,12 @@ fn probe(path: &Path) -> Probe {
         Ok(_) => {}
     }
     match try_connect(path) {
-        Ok(socket) => Probe::Live(
-            sockopt::socket_peercred(&socket)
-                .ok()
-                .map(|peer| peer.pid.as_raw_nonzero().get()),
-        ),
+        Ok(socket) => Probe::Live(listener(Some(&socket))),
         Err(rustix::io::Errno::CONNREFUSED) => Probe::Stale,
         Err(rustix::io::Errno::NOENT) => Probe::Nothing,
         Err(rustix::io::Errno::ACCESS | rustix::io::Errno::PERM) => Probe::Denied,
-        Err(_) => Probe::Live(None),
+        // For instance, its queue of callers is full.
+        Err(_) => Probe::Live(listener(None)),
     }
 }
 

@@ -6,24 +6,27 @@
 mod request;
 mod text;
 
+use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::str::FromStr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::task::AbortHandle;
+use tokio::task::{AbortHandle, JoinSet};
 
 use self::request::{Refusal, Request};
 use super::control::{Command, Outcome, query};
 use super::supervisor::Event;
 
-/// Scrapers at a time; further ones wait in the kernel.
+/// Scrapers at a time; one that comes then has the place of another that is idle.
 const SCRAPERS: usize = 8;
+/// How long a scraper has its place for sure, from its coming on, while it is answered.
+const RESPONSE: Duration = Duration::from_secs(1);
 /// How long a scraper may take for its request, and for the response.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What is read of a scraper after its response, so that closing does not take that away.
@@ -133,17 +136,14 @@ pub(super) async fn serve_when_free(wanted: MetricsAddress, events: UnboundedSen
 }
 
 async fn accept(listener: tokio::net::TcpListener, events: UnboundedSender<Event>) {
-    let places = Rc::new(Semaphore::new(SCRAPERS));
-    while let Ok(place) = places.acquire().await {
+    let mut scrapers = Scrapers::default();
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                place.forget();
-                let (events, places) = (events.clone(), places.clone());
-                tokio::task::spawn_local(async move {
-                    // Whoever hangs up early does not want the response.
-                    let _ = converse(stream, &events).await;
-                    places.add_permits(1);
-                });
+                scrapers.make_room().await;
+                scrapers.serve(stream, &events);
+                // One that has said something already is heard before others come.
+                tokio::task::yield_now().await;
             }
             Err(error) => {
                 tracing::error!("metrics: {error}");
@@ -153,11 +153,64 @@ async fn accept(listener: tokio::net::TcpListener, events: UnboundedSender<Event
     }
 }
 
-async fn converse(mut stream: TcpStream, events: &UnboundedSender<Event>) -> io::Result<()> {
+/// Those that are being served, in the order of their coming.
+#[derive(Default)]
+struct Scrapers {
+    tasks: JoinSet<()>,
+    places: VecDeque<Place>,
+}
+
+struct Place {
+    task: AbortHandle,
+    /// Whether there is nothing to do for it but to wait: for its request, or for its end.
+    idle: Rc<Cell<bool>>,
+    since: Instant,
+}
+
+impl Scrapers {
+    /// Whoever comes has a place: that of the one that has been idle for longest, else of one that does
+    /// not take its response.
+    async fn make_room(&mut self) {
+        loop {
+            while self.tasks.try_join_next().is_some() {}
+            self.places.retain(|place| !place.task.is_finished());
+            if self.places.len() < SCRAPERS {
+                return;
+            }
+            let slow = |place: &Place| place.since.elapsed() >= RESPONSE;
+            let idle = self.places.iter().position(|place| place.idle.get());
+            if let Some(at) = idle.or_else(|| self.places.iter().position(slow))
+                && let Some(place) = self.places.remove(at)
+            {
+                return place.task.abort();
+            }
+            // All are being answered.
+            let _ = tokio::time::timeout(RESPONSE, self.tasks.join_next()).await;
+        }
+    }
+
+    fn serve(&mut self, stream: TcpStream, events: &UnboundedSender<Event>) {
+        let idle = Rc::new(Cell::new(true));
+        let (waits, events) = (idle.clone(), events.clone());
+        let task = self.tasks.spawn_local(async move {
+            // Whoever hangs up early does not want the response.
+            let _ = converse(stream, &waits, &events).await;
+        });
+        let since = Instant::now();
+        self.places.push_back(Place { task, idle, since });
+    }
+}
+
+async fn converse(
+    mut stream: TcpStream,
+    idle: &Cell<bool>,
+    events: &UnboundedSender<Event>,
+) -> io::Result<()> {
     let request = match tokio::time::timeout(PATIENCE, read_head(&mut stream)).await {
         Ok(head) => head?.and_then(|head| request::parse(&head)),
         Err(_late) => Err(Refusal::TOO_SLOW),
     };
+    idle.set(false);
     let response = match request {
         Ok(request) => match query(events, WANTED).await {
             Outcome::Status(status) => response(request, &text::metrics(&status)),
@@ -171,6 +224,7 @@ async fn converse(mut stream: TcpStream, events: &UnboundedSender<Event>) -> io:
     });
     sent.await
         .map_err(|_late| io::Error::from(io::ErrorKind::TimedOut))??;
+    idle.set(true);
     let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
     Ok(())
 }

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -46,6 +47,27 @@ impl Leaving {
         !self.waiting.is_empty()
     }
 
+    /// Whether somebody is seeing to this session's process.
+    fn knows(&self, session: u64) -> bool {
+        let waits = |waits: &Waits| waits.session == session;
+        self.starting.contains_key(&session) || self.waiting.iter().any(waits)
+    }
+
+    /// What is held for a session's process, if this worker is the one that forks it.
+    fn take(&mut self, number: u64, session: u64) -> Option<Starting> {
+        match self.starting.entry(session) {
+            Entry::Occupied(entry) if entry.get().0 == number => Some(entry.remove().1),
+            _ => None,
+        }
+    }
+
+    /// A session of this worker's has ended: it leaves no more.
+    pub(super) fn over(&mut self, number: u64, session: u64) {
+        drop(self.take(number, session));
+        let other = |waits: &Waits| (waits.worker, waits.session) != (number, session);
+        self.waiting.retain(other);
+    }
+
     /// When `let_leave` must be called next.
     pub(super) fn wake_at(&self) -> Option<Instant> {
         self.waiting.iter().filter_map(|waits| waits.until).min()
@@ -56,7 +78,8 @@ impl Supervisor<'_> {
     /// A session would keep the others of its worker waiting; one that `must` leave would do so for
     /// as long as its client likes.
     pub(super) fn asks_to_leave(&mut self, number: u64, session: u64, must: bool) {
-        if self.answer_alone(number, session, must) {
+        // Each asks once at a time.
+        if self.leaving.knows(session) || self.answer_alone(number, session, must) {
             return;
         }
         // Without any it would wait for ever, and others that must leave the same worker with it.
@@ -148,20 +171,32 @@ impl Supervisor<'_> {
 
     /// The worker has forked.
     pub(super) fn has_left(&mut self, number: u64, session: u64, pid: i32, pidfd: Option<OwnedFd>) {
-        let Some((_, starting)) = self.leaving.starting.remove(&session) else {
+        let Some(starting) = self.leaving.take(number, session) else {
             return;
         };
+        let events = self.for_worker();
         let Some(parent) = self.workers.get_mut(number) else {
             return;
         };
+        if !is_child(pid, parent.pid) {
+            let worker = parent.pid;
+            return tracing::error!("worker {worker} says that it forked {pid}, which it did not");
+        }
         let (generation, names) = (parent.generation, parent.names.clone());
         // Without a pidfd (descriptors have run out) the link closes here, and the process ends.
         let made = pidfd
             .ok_or_else(|| io::Error::other("its pidfd did not come"))
             .and_then(|pidfd| {
-                let (child, events) = (self.next_worker, self.events.clone());
                 let names = names.clone();
-                Worker::new(child, generation, pid, pidfd, starting, names, events)
+                Worker::new(
+                    self.next_worker,
+                    generation,
+                    pid,
+                    pidfd,
+                    starting,
+                    names,
+                    events,
+                )
             });
         let mut child = match made {
             Ok(child) => child,
@@ -181,9 +216,10 @@ impl Supervisor<'_> {
     }
 
     /// The worker could not fork.
-    pub(super) fn has_stayed(&mut self, session: u64) {
-        self.leaving.starting.remove(&session);
-        self.let_leave();
+    pub(super) fn has_stayed(&mut self, number: u64, session: u64) {
+        if self.leaving.take(number, session).is_some() {
+            self.let_leave();
+        }
     }
 
     /// A process has ended: what it has asked for is nobody's, and who has forked it is told.
@@ -197,5 +233,82 @@ impl Supervisor<'_> {
             // One that cannot be told is dying already.
             let _ = parent.tell(&ToWorker::ChildEnded, None);
         }
+    }
+}
+
+/// Whether a process is another one's child, as a worker has said. What cannot be seen any more, as one
+/// of them has ended, is believed.
+fn is_child(pid: i32, parent: i32) -> bool {
+    let Some((_, found)) = state(pid) else {
+        return pid > 0;
+    };
+    let gone = || state(parent).is_none_or(|(state, _)| state == "Z");
+    found == parent || gone()
+}
+
+/// How a process is, and its parent.
+fn state(pid: i32) -> Option<(String, i32)> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Behind its name, which may have anything in it.
+    let (_, rest) = stat.rsplit_once(')')?;
+    let mut words = rest.split_whitespace();
+    Some((words.next()?.to_owned(), words.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn starting() -> Starting {
+        let memory = SharedPage::create().unwrap();
+        Starting {
+            link: Channel::pair().unwrap().0,
+            page: SharedPage::map(&memory).unwrap(),
+        }
+    }
+
+    #[test]
+    fn only_the_worker_that_forks_for_a_session_says_what_has_become_of_that() {
+        let mut leaving = Leaving::default();
+        leaving.starting.insert(7, (1, starting()));
+        assert!(leaving.take(2, 7).is_none());
+        leaving.over(2, 7);
+        assert!(leaving.knows(7));
+        assert!(leaving.take(1, 7).is_some());
+        assert!(!leaving.knows(7) && leaving.take(1, 7).is_none());
+    }
+
+    #[test]
+    fn a_session_that_is_over_waits_for_no_process() {
+        let mut leaving = Leaving::default();
+        leaving.starting.insert(7, (1, starting()));
+        for (worker, session) in [(1, 8), (2, 9)] {
+            leaving.waiting.push_back(Waits {
+                worker,
+                session,
+                until: None,
+            });
+        }
+        leaving.over(1, 7);
+        leaving.over(1, 8);
+        leaving.over(1, 9);
+        assert_eq!(leaving.starting(), 0);
+        assert!(!leaving.knows(8) && leaving.knows(9));
+    }
+
+    #[test]
+    fn a_process_is_its_parent_s_child_and_nobody_else_s() {
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let (pid, me) = (child.id() as i32, std::process::id() as i32);
+        let parent = std::os::unix::process::parent_id() as i32;
+        assert!(is_child(pid, me));
+        assert!(!is_child(pid, parent));
+        assert!(!is_child(1, me));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_child(pid, parent));
     }
 }

@@ -9,6 +9,7 @@ use std::process::ExitStatus;
 use std::rc::Rc;
 
 use super::super::LoadFacts;
+use super::super::environment;
 use super::super::generation::Generation;
 use super::super::message::{FromZygote, PROTOCOL, ToWorker};
 use super::super::start::ServeError;
@@ -32,7 +33,8 @@ impl Supervisor<'_> {
     pub(super) fn start_generation(&mut self) -> io::Result<()> {
         let number = self.next_generation;
         self.next_generation += 1;
-        let generation = Generation::start(number, self.command, self.events.clone())?;
+        let prepare = |command: &mut _| environment::for_plugins(command, self.user);
+        let generation = Generation::start(number, self.command, prepare, self.events.clone())?;
         self.generations.insert(number, generation);
         Ok(())
     }
@@ -116,7 +118,7 @@ impl Supervisor<'_> {
                 let Some(pidfd) = descriptor else {
                     return Ok(());
                 };
-                let events = self.events.clone();
+                let events = self.for_worker();
                 match Worker::new(worker, number, pid, pidfd, starting, names, events) {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");

@@ -29,6 +29,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use super::LoadFacts;
+use super::bounded::{Bounded, Room};
 use super::clients::{Counted, Networks};
 use super::control::{Asked, Counters};
 use super::detach::Detached;
@@ -60,6 +61,7 @@ pub(super) enum Event {
         generation: u64,
         message: FromZygote,
         descriptor: Option<OwnedFd>,
+        room: Room,
     },
     ZygoteEnded {
         generation: u64,
@@ -68,6 +70,7 @@ pub(super) enum Event {
     Worker {
         worker: u64,
         word: Word,
+        room: Room,
     },
     LinkClosed {
         worker: u64,
@@ -279,6 +282,16 @@ impl<'a> Supervisor<'a> {
         Ok(())
     }
 
+    /// The queue of events for one worker's words. Of each session it asks, or says that it is secured,
+    /// gone, staying or done, and it has only so many sessions.
+    fn for_worker(&self) -> Bounded {
+        let sessions = self.settings.sessions_per_worker as usize;
+        Bounded::new(
+            self.events.clone(),
+            sessions.saturating_mul(4).clamp(64, 1 << 20),
+        )
+    }
+
     fn is_over(&self) -> bool {
         (self.stop.is_some() || self.has_retired())
             && self.workers.len() == 0
@@ -291,7 +304,10 @@ impl<'a> Supervisor<'a> {
     fn handle(&mut self, event: Event) -> Result<(), ServeError> {
         match event {
             Event::Connection(connection) => self.admit(connection),
-            Event::Worker { worker, word } => self.worker_says(worker, word),
+            Event::Worker { worker, word, room } => {
+                self.worker_says(worker, word);
+                drop(room);
+            }
             Event::LinkClosed { worker } => self.workers.link_closed(worker),
             Event::WorkerEnded { worker } => self.worker_ended(worker, None),
             Event::WorkerGone {
@@ -303,8 +319,11 @@ impl<'a> Supervisor<'a> {
                 generation,
                 message,
                 descriptor,
+                room,
             } => {
-                return self.zygote_says(generation, message, descriptor);
+                let said = self.zygote_says(generation, message, descriptor);
+                drop(room);
+                return said;
             }
             Event::ZygoteEnded { generation, status } => {
                 return self.zygote_ended(generation, status);

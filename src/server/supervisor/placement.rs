@@ -290,9 +290,12 @@ impl Supervisor<'_> {
             FromWorker::Left { session, pid } => {
                 self.has_left(number, session, pid, descriptor);
             }
-            FromWorker::Stayed { session } => self.has_stayed(session),
+            FromWorker::Stayed { session } => self.has_stayed(number, session),
             FromWorker::Secured { session } => {
-                if let Some(session) = self.sessions.get_mut(&session) {
+                let worker = self.workers.get_mut(number);
+                if worker.is_some_and(|worker| worker.sessions.contains(&session))
+                    && let Some(session) = self.sessions.get_mut(&session)
+                {
                     session.socket = None;
                 }
             }
@@ -309,6 +312,7 @@ impl Supervisor<'_> {
                 if !worker.sessions.contains(&session) {
                     return;
                 }
+                self.leaving.over(number, session);
                 let old = current.is_some_and(|current| current != worker.generation);
                 let worn = worker.served.saturating_add(1) >= self.settings.sessions_per_life;
                 let surplus = total > kept

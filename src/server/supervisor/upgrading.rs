@@ -7,9 +7,9 @@ use std::os::fd::AsFd;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::number;
 use super::super::start::ServeError;
 use super::super::upgrade::{FromPredecessor, FromSuccessor, Successor};
+use super::super::{environment, number};
 use super::{Event, Supervisor};
 
 /// Where an upgrade stands.
@@ -58,6 +58,7 @@ impl Supervisor<'_> {
             number::for_successor(self.next_session),
             self.nice,
             self.settings.service.upgrade,
+            |command| environment::for_successor(command, self.user),
             self.events.clone(),
         );
         match started {

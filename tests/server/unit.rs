@@ -1,0 +1,134 @@
+//! packaging/camelpost.service: the service starts with what the unit gives it, which setpriv(1) plays
+//! here, is never root, and can be managed.
+
+use std::fs::{self, Permissions};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
+
+use rustix::process::Pid;
+
+use crate::control::told;
+use crate::daemon::{Daemon, command, config};
+use crate::hygiene::{of_plugins, upgraded};
+
+crate::tests! {
+    the_unit_names_a_user_and_one_capability,
+    what_the_unit_gives_is_enough_for_a_port_and_a_control_socket,
+}
+
+const UNIT: &str = include_str!("../../packaging/camelpost.service");
+
+/// The values of a setting, all lines of it.
+fn setting(name: &str) -> Vec<&'static str> {
+    let of_setting = |line: &'static str| line.strip_prefix(name)?.strip_prefix('=');
+    UNIT.lines().filter_map(of_setting).collect()
+}
+
+fn the_unit_names_a_user_and_one_capability() {
+    assert_eq!(setting("User"), ["camelpost"]);
+    for name in ["AmbientCapabilities", "CapabilityBoundingSet"] {
+        assert_eq!(setting(name), ["CAP_NET_BIND_SERVICE"]);
+    }
+    let [start] = setting("ExecStart")[..] else {
+        panic!("not one ExecStart=")
+    };
+    assert!(
+        !start.contains("--user") && !start.contains("-u "),
+        "{start}"
+    );
+    assert_eq!(setting("RuntimeDirectory"), ["camelpost"]);
+}
+
+/// A port that only root may bind, unless the machine says otherwise.
+fn low_address() -> String {
+    let free = (600..1000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok());
+    let listener = free.expect("a free port below 1000");
+    listener.local_addr().unwrap().to_string()
+}
+
+fn capabilities(pid: Pid) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let of_process = ["CapInh", "CapPrm", "CapEff", "CapAmb"];
+    let lines = status.lines().filter_map(|line| line.split_once(":\t"));
+    let found = lines.filter(|(name, _)| of_process.contains(name));
+    found
+        .map(|(name, value)| format!("{name} {value}\n"))
+        .collect()
+}
+
+fn what_the_unit_gives_is_enough_for_a_port_and_a_control_socket() {
+    if !rustix::process::geteuid().is_root() {
+        println!("needs root");
+        return;
+    }
+    let dir = config(&[]);
+    fs::set_permissions(dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let nobody = 65534;
+    // As systemd makes it.
+    let run = dir.path().join("run");
+    fs::create_dir(&run).unwrap();
+    std::os::unix::fs::chown(&run, Some(nobody), Some(nobody)).unwrap();
+    let program = dir.path().join("camelpost");
+    let built = std::env::current_exe().unwrap();
+    if fs::hard_link(&built, &program).is_err() {
+        fs::copy(&built, &program).unwrap();
+    }
+    let caps = |name: &str| {
+        let named = setting(name).concat().to_lowercase();
+        let named = named
+            .split_whitespace()
+            .map(|one| one.replace("cap_", ",+"));
+        format!("-all{}", named.collect::<String>())
+    };
+    let (ambient, bounding) = (caps("AmbientCapabilities"), caps("CapabilityBoundingSet"));
+    let address = low_address();
+    // Without --user, which only root could change to.
+    let plain = command(dir.path(), &["--listen-address", &address, "--user", "x"]);
+    let words: Vec<_> = plain
+        .get_args()
+        .filter(|word| *word != "--user" && *word != "x")
+        .collect();
+    let mut command = Command::new("setpriv");
+    command
+        .args([
+            "--reuid",
+            "65534",
+            "--regid",
+            "65534",
+            "--clear-groups",
+            "--no-new-privs",
+        ])
+        .arg(format!("--inh-caps={ambient}"))
+        .arg(format!("--ambient-caps={ambient}"))
+        .arg(format!("--bounding-set={bounding}"))
+        .arg(program)
+        .args(words)
+        .env("RUNTIME_DIRECTORY", &run)
+        .env_remove("NOTIFY_SOCKET")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped());
+    let mut daemon = Daemon::spawn(dir, command);
+    daemon.wait_until_it_listens();
+    assert_eq!(daemon.address.unwrap().to_string(), address);
+    assert!(!daemon.log().contains("no control socket"));
+    let none = ["CapInh", "CapPrm", "CapEff", "CapAmb"];
+    let none = none
+        .map(|name| format!("{name} 0000000000000000\n"))
+        .concat();
+    let look = |daemon: &Daemon, supervisor: Pid| {
+        let shown = told(daemon, &["status"]);
+        assert!(shown.contains(&format!("pid {supervisor}")), "{shown}");
+        assert_eq!(daemon.connect().greeted("uid"), nobody.to_string());
+        assert_eq!(capabilities(supervisor), none);
+        assert_eq!(
+            of_plugins(daemon, supervisor).map(capabilities),
+            [&*none, &none]
+        );
+    };
+    let first = daemon.pid();
+    look(&daemon, first);
+    let second = upgraded(&mut daemon);
+    look(&daemon, second.0);
+}
