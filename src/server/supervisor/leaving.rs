@@ -242,7 +242,7 @@ fn is_child(pid: i32, parent: i32) -> bool {
     let Some((_, found)) = state(pid) else {
         return pid > 0;
     };
-    let gone = || state(parent).is_none_or(|(state, _)| state == "Z");
+    let gone = || state(parent).is_none_or(|(state, _)| state == "Z" || state == "X");
     found == parent || gone()
 }
 
