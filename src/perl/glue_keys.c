@@ -23,13 +23,13 @@ static int key_get(pTHX_ SV *sv, MAGIC *mg) {
     return 0;
 }
 
-/* Elements in which a look has left a reference: it must not keep alive what the session has let go. */
+/* Elements in which a look has left something: a reference must not keep alive what the session has let go. */
 typedef AV *looks;
 
 static looks looked_at, walked_over;
 
 static int remember_look(pTHX_ looks *list, SV *sv, MAGIC *mg) {
-    if (SvROK(sv) && !(mg->mg_private & LOOKED)) {
+    if (!(mg->mg_private & LOOKED)) {
         mg->mg_private |= LOOKED;
         if (!*list)
             *list = newAV();
@@ -40,11 +40,14 @@ static int remember_look(pTHX_ looks *list, SV *sv, MAGIC *mg) {
 
 static int session_key_get(pTHX_ SV *sv, MAGIC *mg) {
     key_get(aTHX_ sv, mg);
-    return remember_look(aTHX_ &looked_at, sv, mg);
+    return SvROK(sv) ? remember_look(aTHX_ &looked_at, sv, mg) : 0;
 }
 
-/* That of all objects of a kind, for which somebody walks through the hash of one. */
+/* That of all objects of a kind, for which somebody walks through the hash of one. Whatever is found goes
+ * afterwards: it is one session's, and the element is all sessions'. */
 static int waiting_key_get(pTHX_ SV *sv, MAGIC *mg) {
+    if (aTHX != cp_perl) /* a thread's copy */
+        return 0;
     SV *value = SV(camelpost_key_now(mg->mg_private & ~LOOKED));
     /* Whoever walks over what was found before may not be done. */
     if (SvROK(sv) && walked_over)
@@ -220,6 +223,8 @@ static void forget(pTHX_ looks list) {
             SvOK_off(sv);
             SvRV_set(sv, NULL);
             SvREFCNT_dec(value);
+        } else if (mg && mg->mg_virtual == &waiting_key_vtbl) {
+            SvOK_off(sv);
         }
         SvREFCNT_dec(sv);
     }

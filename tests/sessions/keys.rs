@@ -117,3 +117,19 @@ fn what_a_walk_has_found_ends_with_its_object() {
     client.expect("RSET", "250");
     assert_eq!(client.run("$Ends::count"), "1");
 }
+
+#[test]
+fn what_a_walk_has_found_is_not_there_for_others() {
+    let server = server();
+    let mut clients = ["one", "two"].map(|user| begun(&server, user));
+    clients[0].run(&format!(
+        "{DUMP} length Data::Dumper::Dumper([$qp->transaction, $qp->connection])"
+    ));
+    // Without asking any element for what it shows.
+    let left = clients[1].run(
+        "require B; my %left; for ($qp->transaction, $qp->connection) { my @all = B::svref_2object($_)->ARRAY; \
+         while (my ($key, $element) = splice @all, 0, 2) { $left{$key}++ if $element->FLAGS & (B::SVf_POK() | B::SVf_ROK() | B::SVf_IOK()) } } \
+         join ' ', scalar(keys %left), sort keys %left",
+    );
+    assert_eq!(left.trim(), "0");
+}
