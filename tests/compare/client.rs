@@ -191,8 +191,9 @@ impl Party<'_> {
             }
             Step::Vanish => {
                 line.flush();
-                // What was written has to arrive before the reset overtakes it.
-                std::thread::sleep(Duration::from_millis(50));
+                // A reset takes away what the server has not read, and lets it say no more.
+                await_read(&line.socket);
+                std::thread::sleep(Duration::from_millis(150));
                 rustix::net::sockopt::set_socket_linger(&line.socket, Some(Duration::ZERO)).ok();
                 self.lines.remove(name);
                 self.said.push("-- the client vanishes".to_owned());
@@ -442,4 +443,32 @@ pub fn visible(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Returns when the server has read what was sent through this socket, or two seconds later.
+fn await_read(socket: &TcpStream) {
+    let (Ok(here), Ok(there)) = (socket.local_addr(), socket.peer_addr()) else {
+        return;
+    };
+    // The server's end of it in /proc/net/tcp: addresses in hexadecimal, then the state, then the
+    // bytes that are in its queues, `TO_SEND:TO_READ`.
+    let waits = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let ends_with = |word: Option<&str>, port: u16| {
+            word.is_some_and(|word| word.ends_with(&format!(":{port:04X}")))
+        };
+        let is_it = ends_with(words.next(), there.port()) && ends_with(words.next(), here.port());
+        is_it
+            && words
+                .nth(1)
+                .is_some_and(|queues| !queues.ends_with(":00000000"))
+    };
+    for _ in 0..200 {
+        let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+        let tables = tables.map(|table| std::fs::read_to_string(table).unwrap_or_default());
+        if !tables.iter().flat_map(|table| table.lines()).any(waits) {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
