@@ -116,6 +116,9 @@ static void leave_stray_child(pTHX_ int outcome, SV *error) {
     if (!caught && outcome != CP_EXITED)
         my_exit(outcome == CP_DIED ? 255 : 0);
     JMPENV_POP;
+    /* As the program perl does: END blocks and objects. Taking everything apart would also tell STDERR, which may
+     * be the client, what shared strings were left. */
+    PL_perl_destruct_level = 0;
     _exit(perl_destruct(my_perl) & 255);
 }
 
