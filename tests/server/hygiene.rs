@@ -116,16 +116,16 @@ fn environment(pid: Pid) -> Vec<String> {
 }
 
 const OF_ROOT_S_SHELL: [(&str, &str); 12] = [
-    ("HOME", "/root"),
+    ("HOME", "/nonexistent"),
     ("USER", "root"),
     ("LOGNAME", "root"),
     ("SHELL", "/bin/roots-shell"),
-    ("PATH", "/root/.cargo/bin:/usr/bin:/bin"),
+    ("PATH", "/nonexistent/bin:/usr/bin:/bin"),
     ("LD_LIBRARY_PATH", "/nonexistent"),
     ("LD_BIND_NOW", "1"),
-    ("ENV", "/root/.shrc"),
-    ("BASH_ENV", "/root/.bashrc"),
-    ("CDPATH", "/root"),
+    ("ENV", "/nonexistent/shrc"),
+    ("BASH_ENV", "/nonexistent/bashrc"),
+    ("CDPATH", "/nonexistent"),
     ("PERL5LIB", "/nonexistent/lib"),
     ("KEPT", "as it is"),
 ];
