@@ -12,6 +12,8 @@ pub struct Transaction {
     pub recipients: RefCell<Vec<Rc<Shown<EnvelopeAddress>>>>,
     /// A plugin has added, set or removed some: none then counts as 0, and not as undefined.
     pub had_recipients: Cell<bool>,
+    /// Bytes of the forward-paths that the client has given and that were taken.
+    pub forward_bytes: Cell<usize>,
     pub header: RefCell<HeaderSlot>,
     pub body: RefCell<Body>,
     pub notes: Notes,

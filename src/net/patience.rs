@@ -4,6 +4,8 @@
 use std::cell::Cell;
 use std::time::{Duration, Instant};
 
+use crate::session::State;
+
 /// What a session waits for.
 #[derive(Debug, Clone, Copy)]
 pub struct Awaited {
@@ -14,6 +16,16 @@ pub struct Awaited {
     /// `data_min_rate` in bytes per second: beyond the time for a line, a message may take as long as
     /// its bytes take at this rate. 0: any time.
     pub least_rate: u64,
+}
+
+impl Awaited {
+    pub fn in_state(state: &State, timeout: Duration) -> Awaited {
+        Awaited {
+            timeout,
+            in_message: state.in_message.get(),
+            least_rate: state.settings.data_min_rate,
+        }
+    }
 }
 
 /// See the module's description.

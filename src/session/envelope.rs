@@ -126,15 +126,9 @@ impl Session {
     fn has_enough_recipients(&self) -> bool {
         let limit = self.state.settings.recipient_limit;
         let transaction = self.transaction();
-        let recipients = transaction.recipients.borrow();
-        if limit == 0 || recipients.is_empty() {
-            return false;
-        }
-        let length =
-            |recipient: &Rc<Shown<EnvelopeAddress>>| recipient.address.borrow().format().len();
-        recipients.len() >= limit
-            || (recipients.len().is_multiple_of(16)
-                && recipients.iter().map(length).sum::<usize>() >= limit * LONGEST_PATH)
+        let recipients = transaction.recipients.borrow().len();
+        limit > 0
+            && (recipients >= limit || transaction.forward_bytes.get() >= limit * LONGEST_PATH)
     }
 
     pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
@@ -159,6 +153,8 @@ impl Session {
                 let transaction = self.transaction();
                 transaction.recipients.borrow_mut().push(recipient.clone());
                 let mut text = recipient.address.borrow().format();
+                let before = transaction.forward_bytes.get();
+                transaction.forward_bytes.set(before + text.len());
                 text.extend_from_slice(b", recipient ok");
                 self.say(250, text).await;
                 return Ok(());

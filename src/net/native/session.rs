@@ -43,11 +43,7 @@ impl Session {
         Ok(match step {
             Step::Read { timeout } => {
                 self.transport.flush(FLUSH_TIMEOUT).await;
-                let awaited = Awaited {
-                    timeout,
-                    in_message: self.state.in_message.get(),
-                    least_rate: self.state.settings.data_min_rate,
-                };
+                let awaited = Awaited::in_state(&self.state, timeout);
                 Answer::Read(self.transport.read(&self.state.input, awaited).await)
             }
             Step::Reply(reply) => {

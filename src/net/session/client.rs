@@ -40,11 +40,7 @@ impl Session {
     /// Appends what the client sends to the session's input.
     pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
         let state = &self.state;
-        let awaited = Awaited {
-            timeout,
-            in_message: state.in_message.get(),
-            least_rate: state.settings.data_min_rate,
-        };
+        let awaited = Awaited::in_state(state, timeout);
         if !self.taken.get() {
             return self.transport.read(&state.input, awaited).await;
         }
