@@ -2,13 +2,13 @@
 
 use super::dialogue::ConfigSet;
 use super::ground::Ground;
+use super::port::Port;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 pub const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
@@ -38,6 +38,7 @@ pub struct Daemon {
     which: Which,
     child: Child,
     pub port: u16,
+    _port: Port,
     stderr: PathBuf,
     read: u64,
 }
@@ -68,7 +69,7 @@ impl Daemon {
         let mut last = String::new();
         // Another process may take the port between our choice and the daemon's bind.
         for _ in 0..3 {
-            let port = free_port().map_err(|e| format!("no free port: {e}"))?;
+            let port = Port::free().map_err(|e| format!("no free port: {e}"))?;
             match Self::start_on(port, which, set, ground, dns) {
                 Ok(daemon) => return Ok(daemon),
                 Err(error) => last = error,
@@ -78,7 +79,7 @@ impl Daemon {
     }
 
     fn start_on(
-        port: u16,
+        port: Port,
         which: Which,
         set: &ConfigSet,
         ground: &Ground,
@@ -128,7 +129,12 @@ impl Daemon {
         let stderr = root.join(format!("{}.stderr", which.name()));
         let log = File::create(&stderr).map_err(|e| format!("{}: {e}", stderr.display()))?;
         command
-            .args(["--listen-address", "127.0.0.1", "--port", &port.to_string()])
+            .args([
+                "--listen-address",
+                "127.0.0.1",
+                "--port",
+                &port.number.to_string(),
+            ])
             .args(["--user", &ground.user, "--pid-file"])
             .arg(root.join(format!("{}.pid", which.name())))
             .args(&set.options)
@@ -156,7 +162,8 @@ impl Daemon {
         let mut daemon = Self {
             which,
             child,
-            port,
+            port: port.number,
+            _port: port,
             stderr,
             read: 0,
         };
@@ -171,7 +178,7 @@ impl Daemon {
         ground: &Ground,
         dns: SocketAddr,
     ) -> Result<Vec<String>, String> {
-        let port = free_port().map_err(|e| format!("no free port: {e}"))?;
+        let port = Port::free().map_err(|e| format!("no free port: {e}"))?;
         match Self::start_on(port, which, set, ground, dns) {
             Ok(_) => Err(format!("{} does start", which.name())),
             Err(_) => {
@@ -312,19 +319,4 @@ fn write_shim(ground: &Ground, dns: SocketAddr) -> std::io::Result<PathBuf> {
                 die \"Can't locate $file in \\@INC\\n\";\n};\n1;\n";
     fs::write(dir.join("CompareAlone.pm"), text)?;
     Ok(dir)
-}
-
-/// A port that no other set of this run gets, below the range of outgoing connections. Asking the
-/// kernel for a free one gave two daemons the same, and a dialogue was held with the wrong one.
-fn free_port() -> std::io::Result<u16> {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 12_000 + (std::process::id() % 150) as u16 * 100;
-    loop {
-        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 5_000;
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-            Ok(_) => return Ok(port),
-            Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
-            Err(error) => return Err(error),
-        }
-    }
 }

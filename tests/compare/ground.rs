@@ -108,7 +108,7 @@ impl Ground {
 
     /// Waits for a text in the files that are collected; it may never come.
     pub fn wait_for(&self, text: &str) {
-        for _ in 0..200 {
+        for _ in 0..1000 {
             let found = self.collect.iter().any(|name| {
                 let file = fs::read(self.root().join(name)).unwrap_or_default();
                 String::from_utf8_lossy(&file).contains(text)

@@ -10,6 +10,7 @@ pub mod ground;
 pub mod known;
 pub mod normal;
 pub mod plugins;
+pub mod port;
 pub mod qmqp;
 pub mod service;
 pub mod sets;

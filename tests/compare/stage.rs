@@ -107,8 +107,13 @@ impl Stage {
             lines.extend(ground.harvest());
             lines.extend(self.sink.as_ref().map(Sink::harvest).unwrap_or_default());
             lines.extend(self.qmqp.as_ref().map(Qmqp::harvest).unwrap_or_default());
+            let log = daemon.log();
             if set.log {
-                lines.extend(daemon.log().into_iter().map(logged));
+                lines.extend(log.into_iter().map(logged));
+            } else {
+                // Shown where the test fails: why a worker went, for instance.
+                let (which, name) = (which.name(), &dialogue.name);
+                println!("-- log of {which} in {name}\n{}", log.join("\n"));
             }
             lines.retain(|line| !set.ignore.iter().any(|text| line.contains(text)));
             half.push(normal.lines(&lines));

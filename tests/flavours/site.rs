@@ -2,14 +2,18 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
+
+use self::port::Port;
+
+#[path = "../compare/port.rs"]
+mod port;
 
 pub const PATIENCE: Duration = Duration::from_secs(20);
 pub const CAMELPOST: &str = env!("CARGO_BIN_EXE_camelpost");
@@ -91,16 +95,12 @@ pub fn me() -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// A port that no other test of this run gets, below the range of outgoing connections.
+/// A port that no other test gets while this process lives.
 pub fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = 28_000 + (std::process::id() % 40) as u16 * 100;
-    loop {
-        let port = start + NEXT.fetch_add(1, Ordering::Relaxed) % 100;
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
-        }
-    }
+    let port = Port::free().unwrap();
+    let number = port.number;
+    std::mem::forget(port);
+    number
 }
 
 pub fn wait(child: &mut Child) -> ExitStatus {
