@@ -74,13 +74,14 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
     writeln!(
         text,
         "workers     {} ({} kept, {} spare); forked: {}, failed: {}; ended: {ends}; \
-         over their memory: {} replaced, {} killed",
+         over their memory: {} replaced, {} interrupted, {} killed",
         status.workers.len(),
         limits.workers,
         limits.spare_workers,
         counters.workers_forked,
         counters.forks_failed,
         counters.memory_replaced,
+        counters.memory_interrupted,
         counters.memory_killed
     )?;
     writeln!(

@@ -54,7 +54,7 @@ pub struct ServiceArgs {
 
 /// Fresh workers with the bundled plugins grow to some 5 MB, and one that is replaced costs a
 /// fork: what stays after a large message may go at once.
-const WORKER_MEMORY: Size = Size(64 << 20);
+const WORKER_MEMORY: Size = Size(32 << 20);
 /// Some copies of a message of the largest size that is usual (50 MB) fit in.
 const WORKER_MEMORY_MAX: Size = Size(1 << 30);
 
@@ -194,11 +194,11 @@ mod tests {
             let limits = with(words, |serve, given| serve.service.memory(given));
             (limits.replace >> 20, limits.kill >> 20)
         };
-        assert_eq!(limits(""), (64, 1024));
+        assert_eq!(limits(""), (32, 1024));
         assert_eq!(limits("--worker-memory 500M"), (500, 2000));
         assert_eq!(limits("--worker-memory 0"), (0, 1024));
-        assert_eq!(limits("--worker-memory-max 32M"), (32, 32));
-        assert_eq!(limits("--worker-memory-max 0"), (64, 0));
+        assert_eq!(limits("--worker-memory-max 20M"), (20, 20));
+        assert_eq!(limits("--worker-memory-max 0"), (32, 0));
         assert_eq!(
             limits("--worker-memory 10M --worker-memory-max 20M"),
             (10, 20)

@@ -48,7 +48,10 @@ impl SessionPort {
 fn unwind(left: Left) -> Unwind {
     match left {
         Left::Exited => Unwind::Exited(0),
-        Left::Interrupted => Unwind::Died(Sv::bytes(b"Interrupted: it has taken too long\n")),
+        Left::Interrupted => Unwind::Died(Sv::bytes(match crate::watch::interrupt_reason() {
+            crate::watch::Reason::Time => b"Interrupted: it has taken too long\n".as_slice(),
+            crate::watch::Reason::Memory => b"Interrupted: it has taken too much memory\n",
+        })),
     }
 }
 

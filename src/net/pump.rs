@@ -315,7 +315,7 @@ mod tests {
                 // A signal for a call that is over wakes, and changes nothing.
                 rustix::io::write(wake, &1u64.to_ne_bytes()).unwrap();
                 std::thread::sleep(std::time::Duration::from_millis(20));
-                page.interrupt(serial);
+                page.interrupt(serial, crate::watch::Reason::Time);
                 rustix::io::write(wake, &1u64.to_ne_bytes()).unwrap();
             });
             let ended = pump.run_nested(1, std::future::pending::<()>());

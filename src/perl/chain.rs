@@ -154,7 +154,7 @@ impl Host {
         if let Some(guard) = guard.as_deref().filter(|_| late)
             && !matches!(outcome, Err(Unwind::Exited(_)))
         {
-            let text = lateness(name, hook, guard);
+            let text = lateness(name, hook, guard, watch::interrupt_reason());
             self.log(LOGCRIT, None, None, &[Sv::bytes(text.as_bytes())])?;
             return Ok(guard.on_lateness().filter(|_| !chain.quiet));
         }

@@ -29,10 +29,11 @@ static void on_signal(int number) {
 /* At a safe point, when something is pending. */
 static void despatch(pTHX) {
     if (asked) {
-        if (camelpost_is_interrupted()) {
+        int reason = camelpost_is_interrupted();
+        if (reason) {
             /* The next safe point finds this again. */
             PL_sig_pending = 1;
-            croak("Interrupted: the plugin has taken too long\n");
+            croak("Interrupted: the plugin has taken too %s\n", reason == 2 ? "much memory" : "long");
         }
         asked = 0;
     }

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use super::sys;
+use crate::watch::{self, Reason};
 
 /// Interrupts are taken from now on; each is also told to `wake`, an eventfd, which must stay
 /// open.
@@ -22,17 +23,21 @@ pub(super) fn calm() {
     unsafe { sys::cp_calm() }
 }
 
-/// Asked by the glue at a safe point after a signal.
+/// Asked by the glue at a safe point after a signal: 0 is no, 1 for its time, 2 for its memory.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_is_interrupted() -> i32 {
-    crate::watch::is_interrupted().into()
+    match (watch::is_interrupted(), watch::interrupt_reason()) {
+        (false, _) => 0,
+        (true, Reason::Time) => 1,
+        (true, Reason::Memory) => 2,
+    }
 }
 
 /// Called by the glue when a long jump of perl's has passed over frames of Rust: what these held may be
 /// held for ever, so this process begins no other session.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_jumped_over() {
-    crate::watch::wear_out();
+    watch::wear_out();
     tracing::error!(
         "perl has jumped over Camelpost's own code: this is a fault of Camelpost's; \
          this worker takes no further client"
@@ -50,5 +55,5 @@ extern "C" fn camelpost_abort_on_jump() {
 /// Called by the glue in a process that Perl code has forked: the page is its parent's.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_forked() {
-    crate::watch::detach();
+    watch::detach();
 }

@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
-use crate::watch::{self, Call, End, Place, Rule, Sharing, Spot};
+use crate::watch::{self, Call, End, Place, Reason, Rule, Sharing, Spot};
 
 /// What holds for the calls of one plugin in one hook.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Unanswered {
     /// The line for the log, with its level.
     pub fn told(self, plugin: &[u8], hook: Hook, guard: &Guard) -> (u8, String) {
         match self {
-            Unanswered::TooLate => (LOGCRIT, lateness(plugin, hook, guard)),
+            Unanswered::TooLate => (LOGCRIT, lateness(plugin, hook, guard, Reason::Time)),
             Unanswered::Quarantined => (LOGINFO, quarantined(plugin, hook)),
         }
     }
@@ -121,14 +121,19 @@ pub fn quarantined(plugin: &[u8], hook: Hook) -> String {
 }
 
 /// The words for the log.
-pub fn lateness(plugin: &[u8], hook: Hook, guard: &Guard) -> String {
+pub fn lateness(plugin: &[u8], hook: Hook, guard: &Guard, reason: Reason) -> String {
+    let (plugin, hook) = (String::from_utf8_lossy(plugin), hook.name());
     let seconds = guard.limit().unwrap_or_default().as_secs();
-    format!(
-        "plugin {} running the {} hook was not done after {seconds} s and was interrupted \
-         (plugin_settings: timeout, on_error)",
-        String::from_utf8_lossy(plugin),
-        hook.name()
-    )
+    match reason {
+        Reason::Time => format!(
+            "plugin {plugin} running the {hook} hook was not done after {seconds} s and was \
+             interrupted (plugin_settings: timeout, on_error)"
+        ),
+        Reason::Memory => format!(
+            "plugin {plugin} running the {hook} hook has taken most of --worker-memory-max and was \
+             interrupted (plugin_settings: on_error)"
+        ),
+    }
 }
 
 fn verdict(on_error: OnError) -> Option<Verdict> {

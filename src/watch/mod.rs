@@ -13,14 +13,14 @@ mod unfit;
 mod writer;
 
 pub use ledger::{Ledger, Marked, Out, Rule};
-pub use page::{BUCKETS, Page, Place, Running, VERDICTS};
+pub use page::{BUCKETS, Page, Place, Reason, Running, VERDICTS};
 pub use queue::{QueueCounts, QueueOutcome};
 pub use sums::{Sum, upper_bound};
 pub use unfit::{Sharing, Unfit, unfit_line};
 pub use writer::{
     Call, End, Spot, attach, attach_ledger, begin, begin_session, count_queue_outcome,
-    count_verdict, detach, end_session, excuse_exit, is_interrupted, is_out, is_unshared, is_worn,
-    mark_unfit, marks, set_session, wear_out,
+    count_verdict, detach, end_session, excuse_exit, interrupt_reason, is_interrupted, is_out,
+    is_unshared, is_worn, mark_unfit, marks, set_session, wear_out,
 };
 
 /// Nanoseconds of the clock that all processes of this machine share.

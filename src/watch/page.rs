@@ -87,6 +87,8 @@ pub(super) struct Row {
 pub struct Page {
     /// The serial of the call that the supervisor wants to end; 0: none.
     pub(super) interrupt: AtomicU64,
+    /// Why, a `Reason`.
+    pub(super) reason: AtomicU32,
     /// The latest session that the worker has begun: those given to it later have met no plugin.
     pub(super) latest: AtomicU64,
     pub(super) slots: [Slot; SLOTS],
@@ -94,6 +96,16 @@ pub struct Page {
     /// Messages by what became of them.
     pub(super) queue: [AtomicU64; OUTCOMES],
     pub(super) ends: Ends,
+}
+
+/// Why a call is to end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Reason {
+    /// It is over its time.
+    Time,
+    /// Its process has taken most of the memory that it may have, and most of that in this call.
+    Memory,
 }
 
 /// A call that runs in a worker.
@@ -143,6 +155,7 @@ impl Page {
         };
         Box::new(Page {
             interrupt: AtomicU64::new(0),
+            reason: AtomicU32::new(0),
             latest: AtomicU64::new(0),
             slots: std::array::from_fn(|_| slot()),
             rows: std::array::from_fn(|_| row()),
@@ -190,7 +203,8 @@ impl Page {
     }
 
     /// Asks the worker to end a call. It finds that when a signal makes it look.
-    pub fn interrupt(&self, serial: u64) {
+    pub fn interrupt(&self, serial: u64, reason: Reason) {
+        self.reason.store(reason as u32, Ordering::Relaxed);
         self.interrupt.store(serial, Ordering::Release);
     }
 }

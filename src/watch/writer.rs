@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::ledger::{Ledger, Marked};
 use super::now;
-use super::page::{Page, Place, ROWS, Row, SLOTS, VERDICTS};
+use super::page::{Page, Place, ROWS, Reason, Row, SLOTS, VERDICTS};
 use super::queue::QueueOutcome;
 use super::sums::bucket;
 use super::unfit::Unfit;
@@ -310,6 +310,15 @@ pub fn is_interrupted() -> bool {
     wanted != 0 && writer.page.slots.iter().any(runs)
 }
 
+/// Why the call is to end that is to end, or was last.
+pub fn interrupt_reason() -> Reason {
+    let reason = (WRITER.get()).map(|writer| writer.page.reason.load(Ordering::Relaxed));
+    match reason {
+        Some(reason) if reason == Reason::Memory as u32 => Reason::Memory,
+        _ => Reason::Time,
+    }
+}
+
 /// Only this process writes: no locked instruction is needed.
 fn add(to: &AtomicU64, more: u64) {
     to.store(
@@ -404,7 +413,8 @@ mod tests {
         let spot = spot(0);
         let outer = begin(&spot);
         let inner = begin(&spot);
-        page.interrupt(outer.serial);
+        page.interrupt(outer.serial, Reason::Memory);
+        assert_eq!(interrupt_reason(), Reason::Memory);
         assert!(is_interrupted() && outer.is_interrupted() && !inner.is_interrupted());
         drop((inner, outer));
         let next = begin(&spot);

@@ -120,11 +120,12 @@ const ENDLESS: &[Fault] = &[
 const MEMORY: &[Fault] = &[
     patient(
         "takes ever more",
-        "my @all; push @all, 'x' x 1_000_000 while 1",
+        "my @all; while (1) { push @all, 'x' x 1_000_000; select undef, undef, undef, 0.01 }",
     ),
     patient(
         "calls itself without end",
-        "no warnings; my $deeper; $deeper = sub { $deeper->(@_, 1) }; $deeper->()",
+        "no warnings; my $deeper; $deeper = sub { select undef, undef, undef, 0.0003; \
+         $deeper->(@_, 1) }; $deeper->()",
     ),
     patient(
         "matches an expression that contains itself",

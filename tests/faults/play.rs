@@ -140,7 +140,7 @@ impl Ground {
     fn start(setting: &Setting) -> Ground {
         let dir = tempfile::tempdir().unwrap();
         let control = dir.path().join("control").display().to_string();
-        let common = ["--worker-memory", "32M", "--worker-memory-max", "100M"];
+        let common = ["--worker-memory", "32M", "--worker-memory-max", "200M"];
         let args = [&common, setting.args, &["--control", &control]].concat();
         let faulty = plugin(FAULTY) + BESIDES;
         let patient = plugin(PATIENT);

@@ -25,7 +25,7 @@ is taken whole, that it finds the process as the first client did (working direc
 blocked signals, alarm, `$/ $\\ $,`, the selected handle, the standard handles, user, priority, the table
 of hooks), that a plugin's warning still reaches the log, and that the spool directory is empty.
 
-The server runs with `--worker-memory 32M --worker-memory-max 100M` and, in `plugin_settings`, `faulty
+The server runs with `--worker-memory 32M --worker-memory-max 200M` and, in `plugin_settings`, `faulty
 timeout 1` and `patient timeout 0`; with the defaults the same happens later. Where a worker dies, its
 clients get the 421 from the supervisor; after STARTTLS the connection is closed.
 ";

@@ -175,6 +175,9 @@ pub struct Counters {
     /// Workers that were replaced because of the memory that they had taken.
     #[serde(default)]
     pub memory_replaced: u64,
+    /// Calls that were interrupted because of the memory that they had taken.
+    #[serde(default)]
+    pub memory_interrupted: u64,
     /// Workers that were killed because of it.
     #[serde(default)]
     pub memory_killed: u64,

@@ -189,6 +189,7 @@ fn workers(page: &mut Page, status: &Status) {
         "outcome",
         &[
             ("replaced", counters.memory_replaced),
+            ("interrupted", counters.memory_interrupted),
             ("killed", counters.memory_killed),
         ],
     );

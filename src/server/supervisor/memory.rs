@@ -1,5 +1,6 @@
-//! The memory of workers: one that has grown is replaced when its sessions have ended, and one that
-//! grows without end is killed. What its clients are told then is placement's.
+//! The memory of workers: one that has grown is replaced when its sessions have ended, a plugin's call
+//! that grows without end is interrupted, and a worker that grows all the same is killed. What its clients
+//! are told then is placement's.
 //!
 //! Counted is what a worker has taken for itself since its fork: its anonymous pages less those that
 //! its zygote had. The kernel keeps these numbers; asking for them walks no page tables and waits for
@@ -12,9 +13,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
+use super::super::process::INTERRUPT;
 use super::Supervisor;
 use super::quarantine::culprit;
 use super::watching::named;
+use crate::watch::Reason;
 
 /// How often all workers are looked at, and how often those in which a plugin runs.
 const ALL: Duration = Duration::from_secs(1);
@@ -38,8 +41,39 @@ pub(super) struct Memory {
     /// Workers of which the log has told that they are replaced.
     replaced: HashSet<u64>,
     killed: HashSet<u64>,
+    seen: HashMap<u64, Seen>,
+    /// Nothing has run since the last look.
+    quiet: bool,
     next: Option<Instant>,
     next_of_all: Option<Instant>,
+}
+
+/// What was seen of a worker at the last look.
+#[derive(Default, Clone, Copy)]
+struct Seen {
+    /// The call that ran, by its serial; 0: none.
+    call: u64,
+    /// What the worker had taken at the look before that call was first seen.
+    before: u64,
+    taken: u64,
+    /// The log has told that the call is interrupted.
+    told: bool,
+}
+
+impl Seen {
+    /// Another look: this call runs, and the worker has taken so much. Says by how much the call has let
+    /// it grow.
+    fn again(&mut self, call: u64, taken: u64) -> u64 {
+        if call != self.call {
+            *self = Seen {
+                call,
+                before: self.taken,
+                ..Seen::default()
+            };
+        }
+        self.taken = taken;
+        taken.saturating_sub(self.before)
+    }
 }
 
 impl Memory {
@@ -52,11 +86,14 @@ impl Memory {
         }
     }
 
-    /// When to look next; not at all where no session is open.
+    /// When to look next; after the last session has ended once more, for what it has left.
     pub(super) fn wake_at(&mut self, sessions: bool) -> Option<Instant> {
-        match sessions {
-            true => Some(*self.next.get_or_insert_with(|| Instant::now() + BUSY)),
-            false => None,
+        if sessions {
+            self.quiet = false;
+        }
+        match self.quiet {
+            false => Some(*self.next.get_or_insert_with(|| Instant::now() + BUSY)),
+            true => None,
         }
     }
 }
@@ -71,16 +108,18 @@ impl Supervisor<'_> {
             return;
         }
         memory.next = None;
+        memory.quiet = self.sessions.is_empty();
         if replace == 0 && kill == 0 {
             return;
         }
-        let all = memory.next_of_all.is_none_or(|next| next <= now);
+        let all = memory.quiet || memory.next_of_all.is_none_or(|next| next <= now);
         if all {
             memory.next_of_all = Some(now + ALL);
             let (workers, generations) = (&self.workers, &self.generations);
             let lives = |number: &u64| workers.iter().any(|(other, _)| other == *number);
             memory.replaced.retain(lives);
             memory.killed.retain(lives);
+            memory.seen.retain(|number, _| lives(number));
             let used = |number: &u64, _: &mut u64| {
                 generations.contains_key(number) || workers.of(*number) > 0
             };
@@ -98,10 +137,13 @@ impl Supervisor<'_> {
             let fresh = memory.fresh.get(&worker.generation).copied();
             let taken = bytes.saturating_sub(fresh.unwrap_or(0));
             let (pid, megabytes) = (worker.pid, taken >> 20);
+            let call = culprit(&running);
+            let seen = memory.seen.entry(number).or_default();
+            let grown_in_call = seen.again(call.map_or(0, |call| call.serial), taken);
             if kill > 0 && taken > kill && memory.killed.insert(number) {
                 worker.signal(Signal::KILL);
                 self.counters.memory_killed += 1;
-                let who = match culprit(&running) {
+                let who = match call {
                     Some(call) => {
                         let (plugin, hook) = named(&worker.names, call.place);
                         format!("plugin {plugin} running the {hook} hook in worker {pid}")
@@ -119,6 +161,25 @@ impl Supervisor<'_> {
             }
             if kill > 0 && taken > kill / 2 && !running.is_empty() {
                 memory.next = Some(now + CLOSE);
+            }
+            // Its neighbours in the worker are to go on.
+            if let Some(call) = call.filter(|call| !call.place.native)
+                && kill > 0
+                && taken > kill / 4 * 3
+                && grown_in_call > taken / 2
+            {
+                if !std::mem::replace(&mut seen.told, true) {
+                    self.counters.memory_interrupted += 1;
+                    let (plugin, hook) = named(&worker.names, call.place);
+                    tracing::error!(
+                        "plugin {plugin} running the {hook} hook in worker {pid} has taken {} MiB, and \
+                         the worker comes near to the {} of --worker-memory-max, interrupting it",
+                        grown_in_call >> 20,
+                        kill >> 20
+                    );
+                }
+                worker.page().interrupt(call.serial, Reason::Memory);
+                worker.signal(INTERRUPT);
             }
             if replace > 0 && taken > replace && memory.replaced.insert(number) {
                 grown.insert(pid);

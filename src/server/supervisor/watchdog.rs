@@ -12,7 +12,7 @@ use rustix::process::Signal;
 use super::super::process::INTERRUPT;
 use super::Supervisor;
 use super::watching::named;
-use crate::watch::{Running, now};
+use crate::watch::{Reason, Running, now};
 
 /// How often the pages are looked at. An interrupt is repeated as often: a signal that comes just
 /// before a system call does not end it.
@@ -92,7 +92,7 @@ impl Supervisor<'_> {
             if kill {
                 worker.signal(Signal::KILL);
             } else if !call.place.native {
-                worker.page().interrupt(call.serial);
+                worker.page().interrupt(call.serial, Reason::Time);
                 worker.signal(INTERRUPT);
             }
         }
