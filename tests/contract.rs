@@ -1,5 +1,6 @@
-//! docs/contract.md: every phrase of the plugin contract and the test that shows it. A row that names
-//! no existing test fails here, and so does a row of HOOKS' table that is not there.
+//! docs/contract.md: every phrase of the plugin contract and the test that shows it; docs/security.md: every
+//! promise and the same. A row that names no existing test fails here, and so does a row of HOOKS' table that
+//! is not there.
 
 #![forbid(unsafe_code)]
 
@@ -54,7 +55,9 @@ fn files() -> HashMap<String, PathBuf> {
 /// `SET/DIALOGUE`, `FILE.rs: function` or `FILE.t: text`: whether there is such a test.
 fn exists(name: &str, files: &HashMap<String, PathBuf>) -> Result<(), String> {
     let read = |file: &str| {
-        let path = files.get(file).ok_or(format!("there is no tests/{file}"))?;
+        let of_the_source = file.starts_with("src/").then(|| root().join(file));
+        let path = of_the_source.as_ref().or_else(|| files.get(file));
+        let path = path.ok_or(format!("there is no tests/{file}"))?;
         fs::read_to_string(path).map_err(|error| format!("{file}: {error}"))
     };
     if let Some((file, test)) = name.split_once(": ") {
@@ -93,6 +96,36 @@ fn each_row_of_the_checklist_names_tests_that_exist() {
         }
     }
     assert!(wrong.is_empty(), "docs/contract.md:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_promise_of_security_names_tests_that_exist() {
+    let text = fs::read_to_string(root().join("docs/security.md")).expect("docs/security.md");
+    let files = files();
+    let (mut wrong, mut rows) = (Vec::new(), 0);
+    for (number, line) in (1..).zip(text.lines()) {
+        let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+        if !line.starts_with("| ") || ["promise", "---"].contains(&cells[0]) {
+            continue;
+        }
+        rows += 1;
+        let tests: Vec<&str> = match cells.as_slice() {
+            [_, _, _, _, tests] => tests.split('`').skip(1).step_by(2).collect(),
+            _ => {
+                wrong.push(format!("line {number}: five cells expected"));
+                continue;
+            }
+        };
+        if tests.is_empty() {
+            wrong.push(format!("line {number}: no test is named"));
+        }
+        let problems = tests
+            .iter()
+            .filter_map(|test| Some(format!("`{test}`: {}", exists(test, &files).err()?)));
+        wrong.extend(problems.map(|problem| format!("line {number}: {problem}")));
+    }
+    assert!(wrong.is_empty(), "docs/security.md:\n{}", wrong.join("\n"));
+    assert!(rows > 20, "{rows} rows");
 }
 
 #[test]

@@ -195,7 +195,10 @@ fn normal(line: &str, root: &str) -> String {
             (r"This is (qpsmtpd|[Cc]amelpost) \S+", "This is SERVER"),
             (r"^250 AUTH .*", "250 AUTH MECHANISMS"),
             // perl 5.40 names functions, too.
-            (r"uninitialized value \w+\(\) in ", "uninitialized value in "),
+            (
+                r"uninitialized value \w+\(\) in ",
+                "uninitialized value in ",
+            ),
             (r"\b1[789]\d{8}\b", "TIME"),
             (r"\d\d:\d\d:\d\d 20\d\d-\d\d-\d\d", "TIME"),
             (
