@@ -11,7 +11,7 @@ RUN_USER ?= $(shell [ "$$(id -u)" = 0 ] && echo "--user root")
 # cargo's own setting counts here too.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test test-on record-100 soak lint bench deps test-deps build
+.PHONY: run test test-on record-100 soak valgrind lint bench deps test-deps build
 
 run: deps build spool Maildir
 	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
@@ -35,6 +35,14 @@ record-100: test-deps
 SECONDS ?= 600
 soak: test-deps
 	SOAK_SECONDS=$(SECONDS) $(if $(SEED),SOAK_SEED=$(SEED)) $(CARGO) test --locked --release --test soak -- --nocapture
+
+# The bridge's tests, the ones with odd arguments to every sub among them, under memcheck (Debian: valgrind);
+# some ten minutes. Without those that count what is left behind after thousands of rounds.
+valgrind: test-deps
+	CAMELPOST_ABORT_ON_JUMP=1 \
+	CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --num-callers=20" \
+	CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="valgrind --quiet --error-exitcode=9 --num-callers=20" \
+	$(CARGO) test --locked --test perl_bridge -- --skip leave_nothing_behind
 
 lint:
 	$(CARGO) fmt --check

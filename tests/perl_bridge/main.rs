@@ -1,6 +1,7 @@
 //! The Perl bridge: objects and their lifetimes, notes that both sides share, die and exit at
 //! any depth, contents that last as long as a session, and no leaks. One process, one
-//! interpreter on the first thread: the cases run in order. Arguments select cases by name.
+//! interpreter on the first thread: the cases run in order. Arguments select cases by name; `--skip NAME`
+//! leaves cases out.
 #![allow(clippy::unwrap_used)]
 
 mod arguments;
@@ -44,10 +45,15 @@ fn main() -> ExitCode {
         println!("{status}");
         return ExitCode::from(u8::from(!status.success()));
     }
-    let wanted: Vec<String> = std::env::args()
-        .skip(1)
-        .filter(|word| !word.starts_with('-'))
-        .collect();
+    let (mut wanted, mut skipped) = (Vec::new(), Vec::new());
+    let mut words = std::env::args().skip(1);
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--skip" => skipped.extend(words.next()),
+            _ if word.starts_with('-') => {}
+            _ => wanted.push(word),
+        }
+    }
     let bridge = Bridge::start();
     let all = [
         objects::CASES,
@@ -63,7 +69,8 @@ fn main() -> ExitCode {
     ];
     let mut failed = 0;
     for (name, case) in all.into_iter().flatten() {
-        if !wanted.is_empty() && !wanted.iter().any(|word| name.contains(word.as_str())) {
+        let names = |words: &[String]| words.iter().any(|word| name.contains(word.as_str()));
+        if names(&skipped) || (!wanted.is_empty() && !names(&wanted)) {
             continue;
         }
         bridge.forget();
