@@ -16,6 +16,8 @@ mod isolation;
 mod keys;
 #[path = "sessions/leftovers.rs"]
 mod leftovers;
+#[path = "sessions/limits.rs"]
+mod limits;
 #[path = "sessions/memory.rs"]
 mod memory;
 #[path = "sessions/numbers.rs"]
