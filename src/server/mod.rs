@@ -14,6 +14,7 @@ mod clients;
 mod control;
 mod detach;
 mod environment;
+mod fuzzed;
 mod generation;
 mod ledger;
 mod listen;
@@ -40,6 +41,8 @@ pub use control::{
     QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState,
     WorkerStatus, ask, control_path,
 };
+#[doc(hidden)]
+pub use fuzzed::{fuzz_control, fuzz_words};
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
 pub use process::{
