@@ -36,6 +36,7 @@ mod worker;
 mod workers;
 mod zygote;
 
+pub use clients::has_hung_up;
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
     QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState,
