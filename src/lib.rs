@@ -3,6 +3,8 @@
 
 pub mod cli;
 pub mod config;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod hook;
 pub mod log;
 pub mod mail;

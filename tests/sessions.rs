@@ -10,12 +10,16 @@ mod abuse;
 mod contract;
 #[path = "sessions/endings.rs"]
 mod endings;
+#[path = "sessions/hung_up.rs"]
+mod hung_up;
 #[path = "sessions/isolation.rs"]
 mod isolation;
 #[path = "sessions/keys.rs"]
 mod keys;
 #[path = "sessions/leftovers.rs"]
 mod leftovers;
+#[path = "sessions/limits.rs"]
+mod limits;
 #[path = "sessions/memory.rs"]
 mod memory;
 #[path = "sessions/numbers.rs"]

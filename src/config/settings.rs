@@ -10,6 +10,7 @@ use super::compat::Compat;
 use super::dir::ConfigDir;
 use super::error::ConfigError;
 use super::host::{home, hostname, program_dir};
+use super::limits::Limits;
 use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
 use super::value::{first, level, mode, number, refused};
@@ -49,6 +50,8 @@ pub struct CoreSettings {
     /// `forbidden_commands` in lower case, those of HTTP if there is no such file: who says one of them,
     /// or the line of a header before HELO, is sent away. An empty file: nobody is, as in the original.
     pub forbidden_commands: Vec<Vec<u8>>,
+    /// What else a client may have; the original has none of these.
+    pub limits: Limits,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -94,6 +97,7 @@ impl CoreSettings {
                 None => FORBIDDEN_COMMANDS.map(<[u8]>::to_vec).to_vec(),
                 Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
             },
+            limits: Limits::load(config)?,
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

@@ -162,6 +162,7 @@ fn session_settings(
         zone: crate::config::Zone::local(),
         data_min_rate: core.data_min_rate,
         forbidden_commands: core.forbidden_commands.clone(),
+        limits: core.limits,
         recipient_limit: usize::try_from(core.recipient_limit).unwrap_or(0),
         accept_bare_lf: false,
     }

@@ -1,5 +1,5 @@
-//! How long a client may take: for each line, as the original's alarm counts, and for a message as a
-//! whole, which the original does not limit. Does no I/O.
+//! How long a client may take: for each line, as the original's alarm counts, for a message as a whole,
+//! for HELO, and from one message to the next, which the original does not limit. Does no I/O.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -16,14 +16,25 @@ pub struct Awaited {
     /// `data_min_rate` in bytes per second: beyond the time for a line, a message may take as long as
     /// its bytes take at this rate. 0: any time.
     pub least_rate: u64,
+    /// Until the client has said HELO, where it has not.
+    pub greeting: Option<Duration>,
+    /// Until the next message, which need not be complete by then.
+    pub session: Option<Duration>,
+    /// Messages that were taken.
+    pub messages: u64,
 }
 
 impl Awaited {
     pub fn in_state(state: &State, timeout: Duration) -> Awaited {
+        let limits = &state.settings.limits;
+        let has_greeted = state.connection.borrow().has_greeted();
         Awaited {
             timeout,
             in_message: state.in_message.get(),
             least_rate: state.settings.data_min_rate,
+            greeting: limits.greeting_timeout.filter(|_| !has_greeted),
+            session: limits.session_timeout,
+            messages: state.counts.messages(),
         }
     }
 }
@@ -35,6 +46,10 @@ pub struct Patience {
     line_until: Cell<Option<Instant>>,
     /// When the message began, and how much of it has come.
     message: Cell<Option<(Instant, u64)>>,
+    /// When the client began not to have said HELO.
+    ungreeted: Cell<Option<Instant>>,
+    /// How many messages there were, and since when.
+    messages: Cell<Option<(u64, Instant)>>,
 }
 
 impl Patience {
@@ -45,7 +60,7 @@ impl Patience {
         let left = line.saturating_duration_since(now);
         if !awaited.in_message {
             self.message.set(None);
-            return left;
+            return left.min(self.session_left(awaited, now));
         }
         let (began, bytes) = self.message.get().unwrap_or((now, 0));
         self.message.set(Some((began, bytes)));
@@ -54,6 +69,21 @@ impl Patience {
         };
         let message = began + awaited.timeout + Duration::from_secs(seconds);
         left.min(message.saturating_duration_since(now))
+    }
+
+    /// What is left of the time for HELO and for the next message.
+    fn session_left(&self, awaited: Awaited, now: Instant) -> Duration {
+        let ungreeted = self.ungreeted.get().unwrap_or(now);
+        self.ungreeted.set(awaited.greeting.map(|_| ungreeted));
+        let since = match self.messages.get() {
+            Some((messages, since)) if messages == awaited.messages => since,
+            _ => now,
+        };
+        self.messages.set(Some((awaited.messages, since)));
+        let greeting = awaited.greeting.map(|limit| ungreeted + limit);
+        let session = awaited.session.map(|limit| since + limit);
+        let until = greeting.into_iter().chain(session).min();
+        until.map_or(Duration::MAX, |until| until.saturating_duration_since(now))
     }
 
     /// These bytes have come.
@@ -75,6 +105,9 @@ mod tests {
         timeout: Duration::from_secs(10),
         in_message: false,
         least_rate: 100,
+        greeting: None,
+        session: None,
+        messages: 0,
     };
     const MESSAGE: Awaited = Awaited {
         in_message: true,
@@ -113,6 +146,56 @@ mod tests {
         assert_eq!(patience.left(LINE, now + seconds(19)), seconds(10));
         patience.received(b"DATA\r\n");
         assert_eq!(patience.left(MESSAGE, now + seconds(30)), seconds(10));
+    }
+
+    #[test]
+    fn who_does_not_say_helo_has_no_more_time_for_each_line() {
+        let (patience, now) = (Patience::default(), Instant::now());
+        let awaited = Awaited {
+            greeting: Some(seconds(15)),
+            ..LINE
+        };
+        assert_eq!(patience.left(awaited, now), seconds(10));
+        patience.received(b"NOOP\r\n");
+        assert_eq!(patience.left(awaited, now + seconds(9)), seconds(6));
+        // HELO, and later a STARTTLS after which it is to be said again.
+        patience.received(b"HELO x\r\n");
+        assert_eq!(patience.left(LINE, now + seconds(14)), seconds(10));
+        patience.received(b"STARTTLS\r\n");
+        assert_eq!(patience.left(awaited, now + seconds(20)), seconds(10));
+    }
+
+    #[test]
+    fn each_message_that_was_taken_gives_the_session_its_time_again() {
+        let (patience, now) = (Patience::default(), Instant::now());
+        let awaited = |messages, in_message| Awaited {
+            session: Some(seconds(15)),
+            messages,
+            in_message,
+            ..LINE
+        };
+        assert_eq!(patience.left(awaited(0, false), now), seconds(10));
+        patience.received(b"DATA\r\n");
+        // A message may take its own time.
+        assert_eq!(
+            patience.left(awaited(0, true), now + seconds(9)),
+            seconds(10)
+        );
+        patience.received(b".\r\n");
+        assert_eq!(
+            patience.left(awaited(1, false), now + seconds(18)),
+            seconds(10)
+        );
+        patience.received(b"NOOP\r\n");
+        assert_eq!(
+            patience.left(awaited(1, false), now + seconds(27)),
+            seconds(6)
+        );
+        patience.received(b"NOOP\r\n");
+        assert_eq!(
+            patience.left(awaited(1, false), now + seconds(33)),
+            seconds(0)
+        );
     }
 
     #[test]

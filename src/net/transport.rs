@@ -12,7 +12,7 @@ use tokio::io::Interest;
 use super::patience::{Awaited, Patience};
 use super::stream::End;
 use crate::perl::{Sv, stdio};
-use crate::server::{AsyncLink, STOPPING};
+use crate::server::{AsyncLink, STOPPING, has_hung_up};
 use crate::session::ReadEvent;
 use crate::smtp::{InputBuffer, Reply};
 use crate::watch;
@@ -97,6 +97,11 @@ impl Transport {
             Some(link) => link.lost().await,
             None => std::future::pending().await,
         }
+    }
+
+    /// Whether the client has closed its side and said nothing.
+    pub fn has_hung_up(&self) -> bool {
+        self.input.is_socket() && has_hung_up(self.input.descriptor())
     }
 
     /// The client is on descriptors 0 and 1 from now on.

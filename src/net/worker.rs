@@ -166,14 +166,29 @@ impl Worker {
             self.link.done(id, SessionEnd { reuse: false });
             return;
         };
+        // Where others are served here, a client that has hung up before its turn does not keep them waiting.
+        let others = !self.open.is_empty();
         self.open.enter(&session);
         let begun = {
             let (stage, session) = (self.stage.clone(), session.clone());
-            let begin = move || stage.begin(&session, port).map_err(|_| Exited);
+            let begin = move || match others && session.transport.has_hung_up() {
+                true => Ok(false),
+                false => stage
+                    .begin(&session, port)
+                    .map(|()| true)
+                    .map_err(|_| Exited),
+            };
             self.pump.outside(id, begin).await
         };
         let ended = match begun {
-            Ok(()) => {
+            Ok(false) => {
+                self.open.leave(&session);
+                let reuse = !watch::is_worn();
+                self.link.done(id, SessionEnd { reuse });
+                session.transport.shutdown();
+                return;
+            }
+            Ok(true) => {
                 let machine = session::conversation(session.state.clone());
                 self.converse(&session, start(machine)).await
             }

@@ -6,7 +6,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -84,6 +84,17 @@ pub(super) fn refuse(socket: &OwnedFd, reply: &str) {
     let _ = shutdown(socket, Shutdown::Write);
 }
 
+/// Whether a client has closed its side and nothing that it said is still to be read: so no session of it
+/// would have a command.
+pub fn has_hung_up(socket: impl AsFd) -> bool {
+    use rustix::io::Errno;
+    let peek = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    match recv(socket, &mut [0; 1], peek) {
+        Ok((got, _)) => got == 0,
+        Err(error) => error != Errno::AGAIN && error != Errno::INTR,
+    }
+}
+
 /// Reads away what a refused client still sends, for a short time. `held` is kept as long.
 pub(super) async fn linger<T>(socket: OwnedFd, held: T) {
     let Ok(socket) = process::readiness(socket, Interest::READABLE) else {
@@ -141,6 +152,21 @@ mod tests {
                 .enter("2001:db8:0:2::1".parse().unwrap(), 1)
                 .is_some()
         );
+    }
+
+    #[test]
+    fn who_has_closed_its_side_and_said_nothing_has_hung_up() {
+        use std::io::Write;
+        use std::os::unix::net::UnixStream;
+        let pair = || UnixStream::pair().unwrap();
+        let (ours, theirs) = pair();
+        assert!(!has_hung_up(&ours));
+        drop(theirs);
+        assert!(has_hung_up(&ours));
+        let (ours, mut theirs) = pair();
+        theirs.write_all(b"QUIT\r\n").unwrap();
+        drop(theirs);
+        assert!(!has_hung_up(&ours), "it has said something");
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod clients;
 mod control;
 mod detach;
 mod environment;
+mod fuzzed;
 mod generation;
 mod ledger;
 mod listen;
@@ -35,11 +36,14 @@ mod worker;
 mod workers;
 mod zygote;
 
+pub use clients::has_hung_up;
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
     QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState,
     WorkerStatus, ask, control_path,
 };
+#[doc(hidden)]
+pub use fuzzed::{fuzz_control, fuzz_words};
 pub use listen::ListenAddress;
 pub use metrics::MetricsAddress;
 pub use process::{

@@ -65,8 +65,12 @@ impl Session {
                     if flow.is_err() && self.state.disconnected.get() {
                         return flow;
                     }
+                    self.count(&line).await?;
                 }
-                Input::TooLong => self.say(500, "Line too long").await,
+                Input::TooLong => {
+                    self.say(500, "Line too long").await;
+                    self.count(b"").await?;
+                }
                 Input::Eof => return Err(self.hang_up().await),
             }
         }

@@ -79,6 +79,7 @@ impl Session {
     /// A reply; each of its lines is logged as it goes to the client.
     pub async fn reply(&self, code: u16, mut lines: Vec<Vec<u8>>) {
         lines.retain(|line| !line.is_empty());
+        self.state.counts.replied(code);
         if self.is_replaced(Method::Respond) {
             let mut args = vec![Arg::Int(code.into())];
             args.extend(lines.into_iter().map(Arg::Bytes));

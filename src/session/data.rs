@@ -9,9 +9,6 @@ use crate::hook::{Code, Hook, Verdict};
 use crate::mail::{BodyError, Header, HeaderSlot};
 use crate::smtp::{DataDecoder, DataEvent};
 
-/// A header is kept in memory; a message with a longer one is refused.
-const MAX_HEADER: usize = 16 << 20;
-
 /// What has come of a message so far.
 #[derive(Default)]
 struct Incoming {
@@ -19,6 +16,10 @@ struct Incoming {
     header: Option<Vec<u8>>,
     /// How much of `header` was searched for the blank line.
     searched: usize,
+    /// Its lines so far.
+    header_lines: u64,
+    /// It is longer than it may be: it is kept in memory.
+    header_is_too_big: bool,
     /// The bytes taken in.
     size: u64,
     limit: Option<u64>,
@@ -28,8 +29,7 @@ struct Incoming {
 
 impl Incoming {
     fn is_too_big(&self) -> bool {
-        let header = self.header.as_ref().map_or(0, Vec::len);
-        self.limit.is_some_and(|limit| self.size > limit) || header > MAX_HEADER
+        self.header_is_too_big || self.limit.is_some_and(|limit| self.size > limit)
     }
 }
 
@@ -93,6 +93,16 @@ impl Session {
             return Ok(());
         }
         self.log_size(&message).await;
+        if message.header_is_too_big {
+            self.log(
+                LOGALERT,
+                "Message header too big (header_size_limit, header_line_limit)",
+            )
+            .await;
+            self.say(552, "Message header too big!").await;
+            self.reset_transaction().await;
+            return Ok(());
+        }
         if message.is_too_big() {
             let text = format!(
                 "Message too big: size: {} (max size: {})",
@@ -163,7 +173,22 @@ impl Session {
         };
         let before = lines.len();
         lines.extend_from_slice(block);
-        let Some(end) = end_of_header(lines, message.searched) else {
+        let end = end_of_header(lines, message.searched);
+        let new = lines.get(before..end.unwrap_or(lines.len()));
+        message.header_lines += memchr::memchr_iter(b'\n', new.unwrap_or_default()).count() as u64;
+        let limits = &self.state.settings.limits;
+        let size = end.unwrap_or(lines.len()) as u64;
+        if limits.header_size.is_some_and(|limit| size > limit)
+            || limits
+                .header_lines
+                .is_some_and(|limit| message.header_lines > limit)
+        {
+            message.size += block.len() as u64;
+            message.header_is_too_big = true;
+            message.header = None;
+            return Ok(());
+        }
+        let Some(end) = end else {
             message.size = lines.len() as u64;
             message.searched = lines.len().saturating_sub(1);
             self.store(message, block).await;

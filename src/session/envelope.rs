@@ -11,9 +11,6 @@ use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
 /// A path, undefined where a command has no arguments, and names and values of parameters in turns.
 type Path = (Option<Vec<u8>>, Vec<Arg>);
 
-/// In bytes (RFC 5321 4.5.3.1.3). A longer one is taken, but not `recipient_limit` of them.
-const LONGEST_PATH: usize = 256;
-
 impl Session {
     pub async fn mail(&self, rest: Option<&[u8]>) -> Flow {
         // MAIL begins a transaction; that it ends the one before is what the original does in
@@ -117,6 +114,7 @@ impl Session {
         if self.has_enough_recipients() {
             // RFC 5321 4.5.3.1.10: what the client has is sent, and the rest in another transaction.
             self.say(452, "Too many recipients").await;
+            self.state.counts.one_too_many();
             return Ok(());
         }
         self.run_hooks(Hook::RcptPre, pre_args(path, params)).await
@@ -124,11 +122,15 @@ impl Session {
 
     /// So many, or so long, that a client with no end of them takes no more of the worker's memory.
     fn has_enough_recipients(&self) -> bool {
-        let limit = self.state.settings.recipient_limit;
+        let settings = &self.state.settings;
         let transaction = self.transaction();
         let recipients = transaction.recipients.borrow().len();
-        limit > 0
-            && (recipients >= limit || transaction.forward_bytes.get() >= limit * LONGEST_PATH)
+        let bytes = transaction.forward_bytes.get() as u64;
+        settings.recipient_limit > 0 && recipients >= settings.recipient_limit
+            || settings
+                .limits
+                .envelope_size
+                .is_some_and(|limit| bytes >= limit)
     }
 
     pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {

@@ -9,6 +9,7 @@ mod auth;
 mod close;
 mod commands;
 mod core;
+mod counts;
 mod data;
 mod envelope;
 mod greeting;

@@ -5,10 +5,11 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use super::counts::Counts;
 use super::machine::AtOnce;
 use super::replaced::Replaced;
 pub use crate::config::Profile;
-use crate::config::Zone;
+use crate::config::{Limits, Zone};
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::smtp::InputBuffer;
 
@@ -40,6 +41,8 @@ pub struct Settings {
     /// `forbidden_commands` in lower case: where no plugin knows what to do with one of these, or before HELO
     /// with the line of a header, the client is no mail client and is sent away. None: nobody is.
     pub forbidden_commands: Vec<Vec<u8>>,
+    /// What else a client may have of a session.
+    pub limits: Limits,
     /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
     pub accept_bare_lf: bool,
 }
@@ -82,6 +85,8 @@ pub struct State {
     pub in_message: Cell<bool>,
     /// How many commands were dispatched (`command_counter`).
     pub commands: Cell<u64>,
+    /// What the client has had of what it may.
+    pub counts: Counts,
     /// Set once disconnect has run: no further hook of the session runs twice.
     pub disconnected: Cell<bool>,
     /// A method that a subclass has put in place of the session's has died: the command fails.
@@ -118,6 +123,7 @@ impl State {
             timeout: Cell::default(),
             in_message: Cell::default(),
             commands: Cell::default(),
+            counts: Counts::default(),
             disconnected: Cell::default(),
             command_failed: Cell::default(),
             replaced: RefCell::default(),

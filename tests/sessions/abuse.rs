@@ -9,7 +9,8 @@ const BLOCKS: usize = 100;
 
 #[test]
 fn a_client_that_reads_no_replies_costs_bounded_memory() {
-    let server = Server::start(&[RUNNER]);
+    let no_limits = [("junk_command_limit", "0\n"), ("command_limit", "0\n")];
+    let server = Server::start_configured(&[RUNNER], &[], &[], &no_limits);
     let mut client = server.connect();
     let worker = client.worker();
     let before = peak_memory(&worker);

@@ -352,6 +352,14 @@ impl Client {
         }
     }
 
+    /// Nothing more will be sent.
+    pub fn close_own_side(&mut self) {
+        self.0
+            .get_ref()
+            .shutdown(std::net::Shutdown::Write)
+            .unwrap();
+    }
+
     /// Everything up to the end of the connection.
     pub fn rest(&mut self) -> String {
         let mut rest = Vec::new();

@@ -131,3 +131,40 @@ fn a_broken_plugins_file_is_an_error() {
     let (_dir, settings) = load(&[("plugins", "rcpt_ok\n$include plugins\n")]);
     assert!(settings.unwrap_err().to_string().contains("plugins:2"));
 }
+
+#[test]
+fn the_limits_of_a_session_have_defaults_and_zero_is_none() {
+    let limits = load(&[]).1.unwrap().limits;
+    assert_eq!((limits.errors, limits.junk_commands), (Some(20), Some(100)));
+    assert_eq!(
+        (limits.commands, limits.auth_failures),
+        (Some(1000), Some(10))
+    );
+    assert_eq!(limits.envelope_size, Some(256_000));
+    assert_eq!(
+        (limits.header_size, limits.header_lines),
+        (Some(102_400), Some(1000))
+    );
+    assert_eq!(limits.greeting_timeout, Some(Duration::from_secs(300)));
+    assert_eq!(limits.session_timeout, Some(Duration::from_secs(3600)));
+    let names = [
+        "error_limit",
+        "junk_command_limit",
+        "command_limit",
+        "auth_failure_limit",
+        "envelope_size_limit",
+        "header_size_limit",
+        "header_line_limit",
+        "greeting_timeout",
+        "session_timeout",
+    ];
+    let limits = load(&names.map(|name| (name, "0\n"))).1.unwrap().limits;
+    assert_eq!(limits, Limits::default());
+    for name in names {
+        let error = load(&[(name, "# x\n5m\n")]).1.unwrap_err().to_string();
+        assert!(
+            error.contains(&format!("{name}:2: {name} is \"5m\"")),
+            "{error}"
+        );
+    }
+}

@@ -12,7 +12,7 @@ use crate::mail::Connection;
 use crate::net::session::Arrival;
 use crate::net::transport::Transport;
 use crate::net::worker;
-use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink};
+use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink, has_hung_up};
 use crate::session::State;
 use crate::watch;
 
@@ -29,8 +29,13 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
                 Some(ended) = sessions.join_next(), if !sessions.is_empty() => ended?,
                 given = link.next(), if more => match given {
                     Some(Given::Session(incoming)) => {
-                        let session = whole(loaded.clone(), link.clone(), incoming, rdns);
-                        sessions.spawn_local(session);
+                        // As in the other worker: one that has hung up keeps no others waiting.
+                        if !sessions.is_empty() && has_hung_up(&incoming.socket) {
+                            link.done(incoming.session, SessionEnd { reuse: true });
+                        } else {
+                            let session = whole(loaded.clone(), link.clone(), incoming, rdns);
+                            sessions.spawn_local(session);
+                        }
                     }
                     // Nobody forks here.
                     Some(Given::ChildEnded) => {}

@@ -14,7 +14,9 @@ use std::time::Duration;
 pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
-use crate::config::{Compat, ConfigDir, Profile, SpoolDir, Zone, compared_version, hostname};
+use crate::config::{
+    Compat, ConfigDir, Limits, Profile, SpoolDir, Zone, compared_version, hostname,
+};
 use crate::mail::{Readiness, Spool};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -93,6 +95,7 @@ fn settings(host: Option<&Host>) -> Settings {
         // The lines come from the script.
         data_min_rate: 0,
         recipient_limit: 0,
+        limits: Limits::default(),
         forbidden_commands: Vec::new(),
         accept_bare_lf: true,
     }

@@ -29,6 +29,29 @@ pub use message::{
 pub use place::{ControlPlace, ControlSocket};
 pub(super) use place::{open, prepare};
 
+/// For `crate::fuzz`: a request that is understood is understood again when it is said again; an answer
+/// has nothing in it that acts on a terminal but the lines of an error, and is then the same answer.
+pub(super) fn fuzz(bytes: &[u8]) {
+    match message::parse(bytes) {
+        Ok(command) => {
+            let version = message::VERSION;
+            let request = message::Request { version, command };
+            let line = message::line(&request);
+            assert_eq!(message::parse(&line), Ok(request.command));
+        }
+        Err(text) => assert!(!text.contains('\n')),
+    }
+    if let Ok(answer) = serde_json::from_slice(bytes).map(shown::shown) {
+        assert_eq!(shown::shown(answer.clone()), answer);
+        let acts = |character: char| character.is_control() && !"\n\t".contains(character);
+        let texts = answer.as_object().into_iter().flatten();
+        for (name, value) in texts {
+            assert!(!name.contains(char::is_control));
+            assert!(!value.as_str().is_some_and(|text| text.contains(acts)));
+        }
+    }
+}
+
 /// Callers at a time; further ones wait in the kernel.
 const CALLERS: u32 = 32;
 const MAX_REQUEST: usize = 4096;

@@ -82,6 +82,7 @@ impl Supervisor<'_> {
                     counted,
                     since,
                     tries: tries + 1,
+                    waited: true,
                 });
             }
         }

@@ -5,6 +5,7 @@
 
 mod control;
 mod ended;
+mod hung_up;
 mod leaving;
 mod loading;
 mod long;
@@ -105,6 +106,8 @@ struct Client {
     since: Instant,
     /// How many workers have died before they began with it.
     tries: u8,
+    /// No worker was free for it at once.
+    waited: bool,
 }
 
 struct Session {
@@ -158,6 +161,10 @@ pub(super) struct Supervisor<'a> {
     /// Ascending without an end, also over upgrades.
     next_session: u64,
     waiting: VecDeque<Client>,
+    /// When those were last looked at that have hung up meanwhile.
+    looked_through: Instant,
+    /// When one of those was served all the same.
+    served_hung_up: Option<Instant>,
     /// When to look again for a worker that can take those.
     look_again: Option<Instant>,
     leaving: Leaving,
@@ -215,6 +222,8 @@ impl<'a> Supervisor<'a> {
             addresses: HashMap::new(),
             next_session: begun.first_session,
             waiting: VecDeque::new(),
+            looked_through: Instant::now(),
+            served_hung_up: None,
             look_again: None,
             leaving: Leaving::default(),
             long: 0,

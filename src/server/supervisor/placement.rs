@@ -56,8 +56,12 @@ impl Supervisor<'_> {
                     counted,
                     since: Instant::now(),
                     tries: 0,
+                    waited: false,
                 });
                 self.place_waiting();
+                if let Some(last) = self.waiting.back_mut() {
+                    last.waited = true;
+                }
             }
             None => {
                 self.counters.refused_per_address += 1;
@@ -72,12 +76,15 @@ impl Supervisor<'_> {
         self.look_again = None;
         // A worker in which a plugin has just left what cannot be exchanged is not to be chosen.
         self.look_at_sharing();
+        self.skip_hung_up();
         while !self.waiting.is_empty()
             && let Some(worker) = self.next_worker()
             && let Some(client) = self.waiting.pop_front()
         {
             self.give(worker, client);
+            self.skip_hung_up();
         }
+        self.let_hung_up_go();
         self.fork_workers();
         if !self.waiting.is_empty() && self.shares() {
             // That a plugin's call is over makes no event.
@@ -170,6 +177,7 @@ impl Supervisor<'_> {
             counted,
             since,
             tries,
+            waited,
         } = client;
         let Connection {
             socket,
@@ -211,6 +219,7 @@ impl Supervisor<'_> {
                 counted,
                 since,
                 tries,
+                waited,
             });
         }
     }

@@ -407,7 +407,7 @@ fn what_a_message_has_beyond_its_recipients_is_452_and_the_next_one_has_as_many(
 #[test]
 fn long_forward_paths_are_fewer() {
     let mut server = mail_server();
-    server.settings.recipient_limit = 100;
+    server.settings.limits.envelope_size = Some(100 * 256);
     let long = format!("RCPT TO:<{}@d>\r\n", "x".repeat(5000));
     let mut sends = vec!["EHLO x\r\n", "MAIL FROM:<a@b>\r\n"];
     sends.extend([&long[..]; 40]);

@@ -7,6 +7,7 @@ mod data;
 mod envelope;
 mod garbage;
 mod greeting;
+mod limits;
 mod nested;
 mod other;
 mod queue;
@@ -76,6 +77,7 @@ fn server() -> Server {
             zone: Default::default(),
             data_min_rate: 0,
             recipient_limit: 0,
+            limits: Default::default(),
             forbidden_commands: Vec::new(),
             timeout: Duration::from_secs(1200),
             accept_bare_lf: false,

@@ -1,0 +1,121 @@
+//! A whole session with a client that says anything: it ends, each of its replies is well-formed, and all
+//! are the same however the client's bytes arrive. Every recipient is taken, and every message.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::wire::replies;
+use super::{choice, chunks};
+use crate::config::{Limits, Zone};
+use crate::hook::{Code, Hook, HookCall, Verdict};
+use crate::mail::{Connection, Spool};
+use crate::session::{
+    Answer, Listed, PRODUCT, Profile, ReadEvent, Settings, State, Step, conversation,
+};
+use crate::smtp::{Address, MAX_COMMAND_LINE};
+
+/// The first byte chooses profile, limits and cuts.
+pub fn session(bytes: &[u8]) {
+    let (seed, said) = choice(bytes);
+    let whole = talk(seed, &[said]);
+    let codes = replies(&whole);
+    assert_eq!(codes.first(), Some(&220));
+    let single: Vec<&[u8]> = said.chunks(1).collect();
+    assert_eq!(shown(&talk(seed, &single)), shown(&whole), "byte by byte");
+    let cut = talk(seed, &chunks(seed, said));
+    assert_eq!(shown(&cut), shown(&whole), "in chunks");
+}
+
+fn shown(wire: &[u8]) -> String {
+    String::from_utf8_lossy(wire).into_owned()
+}
+
+fn settings(seed: u8) -> Settings {
+    let some = |limit| (seed & 1 == 1).then_some(limit);
+    Settings {
+        profile: match seed & 2 {
+            0 => Profile::V100,
+            _ => Profile::V094,
+        },
+        keeps_received: seed & 2 == 0,
+        me: b"mx.example".to_vec(),
+        product: PRODUCT,
+        version: "0".to_owned(),
+        // Nothing goes to a file.
+        spool: Rc::new(Spool {
+            threshold: 1 << 30,
+            ..Spool::default()
+        }),
+        // CRAM-MD5's challenge is another one each time.
+        auth_mechanisms: vec!["PLAIN", "LOGIN"],
+        zone: Zone::default(),
+        timeout: Duration::from_secs(1200),
+        data_min_rate: 0,
+        recipient_limit: 5,
+        forbidden_commands: vec![b"get".to_vec(), b"post".to_vec()],
+        limits: Limits {
+            errors: some(20),
+            junk_commands: some(10),
+            commands: some(30),
+            auth_failures: some(3),
+            envelope_size: some(300),
+            header_size: some(200),
+            header_lines: some(8),
+            ..Limits::default()
+        },
+        accept_bare_lf: seed & 4 == 4,
+    }
+}
+
+/// Everything that the server says.
+fn talk(seed: u8, said: &[&[u8]]) -> Vec<u8> {
+    let state = Rc::new(State::new(
+        Rc::new(settings(seed)),
+        Connection::default(),
+        None,
+    ));
+    let mut machine = conversation(state.clone());
+    let mut said = said.iter();
+    let mut wire = Vec::new();
+    let mut step = machine.start();
+    loop {
+        let answer = match step {
+            Step::Finished(_) => return wire,
+            Step::Read { .. } => {
+                let kept = state.input.borrow().len();
+                assert!(kept <= MAX_COMMAND_LINE + 2, "{kept} bytes are kept");
+                match said.next() {
+                    Some(bytes) => {
+                        state.input.borrow_mut().push(bytes);
+                        Answer::Read(ReadEvent::Bytes)
+                    }
+                    None => Answer::Read(ReadEvent::Eof),
+                }
+            }
+            Step::Reply(reply) => {
+                reply.encode(&mut wire);
+                Answer::Done
+            }
+            Step::Config(name) => Answer::Config(match name {
+                "databytes" => vec![b"2000".to_vec()],
+                _ => Vec::new(),
+            }),
+            Step::Hook(call) => Answer::Verdict(decide(&call)),
+            Step::Canonify(path) => {
+                let parts = Address::canonify(&path).map(|(user, host)| vec![Some(user), host]);
+                Answer::Values(parts.unwrap_or_default())
+            }
+            Step::Verb(_) => Answer::Listed(Listed::NoTable),
+            _ => Answer::Done,
+        };
+        step = machine.resume(answer);
+    }
+}
+
+fn decide(call: &HookCall) -> Verdict {
+    match call.hook {
+        Hook::Rcpt | Hook::Queue => Verdict::new(Code::Ok),
+        Hook::AuthPlain | Hook::AuthLogin => Verdict::new(Code::Deny),
+        _ => Verdict::declined(),
+    }
+}
