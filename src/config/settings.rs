@@ -12,6 +12,7 @@ use super::error::ConfigError;
 use super::host::{home, hostname, program_dir};
 use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
+use super::strictness::Strictness;
 use super::value::{first, level, mode, number, refused};
 
 /// What even the slowest modem exceeds, in bytes per second.
@@ -49,6 +50,8 @@ pub struct CoreSettings {
     /// `forbidden_commands` in lower case, those of HTTP if there is no such file: who says one of them,
     /// or the line of a header before HELO, is sent away. An empty file: nobody is, as in the original.
     pub forbidden_commands: Vec<Vec<u8>>,
+    /// How strictly SMTP's wire form is kept.
+    pub strictness: Strictness,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -94,6 +97,7 @@ impl CoreSettings {
                 None => FORBIDDEN_COMMANDS.map(<[u8]>::to_vec).to_vec(),
                 Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
             },
+            strictness: Strictness::load(config)?,
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

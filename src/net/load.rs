@@ -163,7 +163,7 @@ fn session_settings(
         data_min_rate: core.data_min_rate,
         forbidden_commands: core.forbidden_commands.clone(),
         recipient_limit: usize::try_from(core.recipient_limit).unwrap_or(0),
-        accept_bare_lf: false,
+        strictness: core.strictness,
     }
 }
 

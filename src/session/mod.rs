@@ -22,6 +22,7 @@ mod sasl;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::rc::Rc;
 

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 use super::machine::AtOnce;
 use super::replaced::Replaced;
 pub use crate::config::Profile;
-use crate::config::Zone;
+use crate::config::{ReplyText, Strictness, Zone};
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
-use crate::smtp::InputBuffer;
+use crate::smtp::{InputBuffer, ReplyForm};
 
 /// What is fixed when the configuration is loaded.
 #[derive(Debug, Clone)]
@@ -40,8 +40,8 @@ pub struct Settings {
     /// `forbidden_commands` in lower case: where no plugin knows what to do with one of these, or before HELO
     /// with the line of a header, the client is no mail client and is sent away. None: nobody is.
     pub forbidden_commands: Vec<Vec<u8>>,
-    /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
-    pub accept_bare_lf: bool,
+    /// How strictly SMTP's wire form is kept.
+    pub strictness: Strictness,
 }
 
 /// What pre-connection learns about the daemon's other connections.
@@ -80,6 +80,12 @@ pub struct State {
     pub timeout: Cell<Option<Duration>>,
     /// A message is being read: the client may wait for each piece of it to be acknowledged.
     pub in_message: Cell<bool>,
+    /// The client has sent more behind the present command, for whose reply it has to wait.
+    pub sent_ahead: Cell<bool>,
+    /// It was told of that a client does not wait.
+    pub ahead_logged: Cell<bool>,
+    /// The transaction's MAIL had the parameter SMTPUTF8: replies may be in UTF-8 (RFC 6531 3.7.4.2).
+    pub utf8_replies: Cell<bool>,
     /// How many commands were dispatched (`command_counter`).
     pub commands: Cell<u64>,
     /// Set once disconnect has run: no further hook of the session runs twice.
@@ -117,6 +123,9 @@ impl State {
             version_hidden: Cell::default(),
             timeout: Cell::default(),
             in_message: Cell::default(),
+            sent_ahead: Cell::default(),
+            ahead_logged: Cell::default(),
+            utf8_replies: Cell::default(),
             commands: Cell::default(),
             disconnected: Cell::default(),
             command_failed: Cell::default(),
@@ -130,6 +139,16 @@ impl State {
     pub fn replace_transaction(&self) -> Rc<Shown<Transaction>> {
         let new = Rc::new(Shown::new(new_transaction(&self.settings)));
         self.transaction.replace(new)
+    }
+
+    /// What the texts of replies may have in them now.
+    pub fn reply_form(&self) -> ReplyForm {
+        match self.settings.strictness.reply_text {
+            ReplyText::Original => ReplyForm::AsGiven,
+            ReplyText::EightBit => ReplyForm::EightBit,
+            ReplyText::Ascii if self.utf8_replies.get() => ReplyForm::Utf8,
+            ReplyText::Ascii => ReplyForm::Ascii,
+        }
     }
 
     /// Whether a plugin let the client authenticate.

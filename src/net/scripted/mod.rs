@@ -14,7 +14,9 @@ use std::time::Duration;
 pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
-use crate::config::{Compat, ConfigDir, Profile, SpoolDir, Zone, compared_version, hostname};
+use crate::config::{
+    Compat, ConfigDir, Profile, SpoolDir, Strictness, Zone, compared_version, hostname,
+};
 use crate::mail::{Readiness, Spool};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -94,7 +96,7 @@ fn settings(host: Option<&Host>) -> Settings {
         data_min_rate: 0,
         recipient_limit: 0,
         forbidden_commands: Vec::new(),
-        accept_bare_lf: true,
+        strictness: Strictness::ORIGINAL,
     }
 }
 

@@ -19,6 +19,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
+use crate::config::Strictness;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Foreign, Spool};
 
@@ -78,7 +79,7 @@ fn server() -> Server {
             recipient_limit: 0,
             forbidden_commands: Vec::new(),
             timeout: Duration::from_secs(1200),
-            accept_bare_lf: false,
+            strictness: Strictness::default(),
         },
         config: HashMap::from([("me", "mx.example.com".to_string())]),
         plugins: Vec::new(),
@@ -127,6 +128,16 @@ impl Server {
 
     fn mechanisms(mut self, names: &[&'static str]) -> Server {
         self.settings.auth_mechanisms = names.to_vec();
+        self
+    }
+
+    /// The wire form as leniently as the original has it.
+    fn as_the_original(self) -> Server {
+        self.strictly(Strictness::ORIGINAL)
+    }
+
+    fn strictly(mut self, strictness: Strictness) -> Server {
+        self.settings.strictness = strictness;
         self
     }
 
@@ -307,6 +318,7 @@ impl Server {
                     Answer::Done
                 }
                 Step::Verb(_) => Answer::Listed(Listed::NoTable),
+                Step::Waiting => Answer::Waiting(false),
                 Step::Obey { .. } => Answer::Values(Vec::new()),
                 Step::TransactionEnded | Step::AddVerb(_) => Answer::Done,
             };
