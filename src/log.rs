@@ -69,14 +69,18 @@ pub fn first_word(session: Option<u32>) -> u32 {
 /// `\\xNN`, so that they reach no terminal. A LF is a plugin's own; a TAB, or a CR before a LF, does no harm.
 pub fn write_line(mut line: Vec<u8>) {
     line.push(b'\n');
-    if line
-        .iter()
-        .any(|byte| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t'))
-        || memchr::memchr_iter(0xc2, &line).any(|at| is_c1(&line, at))
-    {
-        line = without_controls(&line);
+    if let Some(shown) = shown(&line) {
+        line = shown;
     }
     let _ = std::io::stderr().write_all(&line);
+}
+
+/// A text of the log with its control characters written out; none where it has none.
+pub fn shown(text: &[u8]) -> Option<Vec<u8>> {
+    let control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
+    let has_some =
+        text.iter().any(control) || memchr::memchr_iter(0xc2, text).any(|at| is_c1(text, at));
+    has_some.then(|| without_controls(text))
 }
 
 /// Whether a control character of C1 begins here: two bytes of UTF-8, by which terminals can be steered, too.

@@ -41,6 +41,10 @@ impl Session {
     }
 
     pub async fn data_respond(&self, verdict: &Verdict) -> Flow {
+        if verdict.code != Code::Done {
+            // It may have come while plugins made up their minds; the client has had no reply yet.
+            self.look_ahead(b"data").await?;
+        }
         let code = match verdict.code {
             Code::Done => return Ok(()),
             Code::Deny | Code::DenyDisconnect => 554,

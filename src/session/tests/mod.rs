@@ -12,6 +12,7 @@ mod other;
 mod queue;
 mod received;
 mod replaced;
+mod strictness;
 
 use std::any::Any;
 use std::collections::HashMap;
