@@ -38,5 +38,7 @@ mod settings;
 mod sharing;
 #[path = "sessions/stacked.rs"]
 mod stacked;
+#[path = "sessions/strictness.rs"]
+mod strictness;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;

@@ -15,6 +15,7 @@ mod plugin_settings;
 mod read;
 mod settings;
 mod spool;
+mod strictness;
 mod value;
 mod zone;
 mod zone_rule;
@@ -29,5 +30,6 @@ pub use plugin_settings::{OnError, PluginSetting, PluginSettings, Quarantine, ta
 pub use read::Entry;
 pub use settings::CoreSettings;
 pub use spool::SpoolDir;
+pub use strictness::{BareLineEnds, ReplyText, Strictness, UnauthPipelining};
 pub use zone::Zone;
 pub use zone_rule::civil_date;

@@ -13,6 +13,7 @@ use super::host::{home, hostname, program_dir};
 use super::limits::Limits;
 use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
+use super::strictness::Strictness;
 use super::value::{first, level, mode, number, refused};
 
 /// What even the slowest modem exceeds, in bytes per second.
@@ -52,6 +53,8 @@ pub struct CoreSettings {
     pub forbidden_commands: Vec<Vec<u8>>,
     /// What else a client may have; the original has none of these.
     pub limits: Limits,
+    /// How strictly SMTP's wire form is kept.
+    pub strictness: Strictness,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -98,6 +101,7 @@ impl CoreSettings {
                 Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
             },
             limits: Limits::load(config)?,
+            strictness: Strictness::load(config)?,
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::wire::replies;
 use super::{choice, chunks};
-use crate::config::{Limits, Zone};
+use crate::config::{Limits, Strictness, UnauthPipelining, Zone};
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Spool};
 use crate::session::{
@@ -63,7 +63,14 @@ fn settings(seed: u8) -> Settings {
             header_lines: some(8),
             ..Limits::default()
         },
-        accept_bare_lf: seed & 4 == 4,
+        strictness: Strictness {
+            // Who sends on too early is seen by what comes together.
+            unauth_pipelining: UnauthPipelining::Original,
+            ..match seed & 4 {
+                0 => Strictness::default(),
+                _ => Strictness::ORIGINAL,
+            }
+        },
     }
 }
 

@@ -1,6 +1,7 @@
 //! The wire form of SMTP: lines, commands, addresses, DATA, replies.
 
 use super::{choice, chunks};
+use crate::config::BareLineEnds;
 use crate::smtp::{
     Address, CommandLines, DataDecoder, DataEvent, InputBuffer, LineEvent, Reply,
     parse_mail_or_rcpt, split_arguments, split_command,
@@ -11,22 +12,34 @@ use crate::smtp::{
 pub fn lines(bytes: &[u8]) {
     let (seed, text) = choice(bytes);
     let limit = 4 + usize::from(seed % 64);
-    let whole = line_events(limit, &[text]);
-    for event in &whole {
-        if let LineEvent::Line(line) = event {
-            assert!(line.len() <= limit, "a line of {} bytes", line.len());
-            assert!(!line.contains(&b'\n'), "a line feed in a line");
+    for policy in POLICIES {
+        let events = |blocks: &[&[u8]]| line_events(limit, policy, blocks);
+        let whole = events(&[text]);
+        for event in &whole {
+            if let LineEvent::Line(line) = event {
+                assert!(line.len() <= limit, "a line of {} bytes", line.len());
+                assert!(!line.contains(&b'\n'), "a line feed in a line");
+                let odd = memchr::memchr2(b'\r', 0, line);
+                let kept = policy == BareLineEnds::Original;
+                assert!(kept || odd.is_none(), "CR or NUL in a line: {policy:?}");
+            }
         }
+        let ends = memchr::memchr_iter(b'\n', text).count();
+        assert_eq!(whole.len(), ends, "an event for each line end");
+        let single: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(events(&single), whole, "byte by byte");
+        assert_eq!(events(&chunks(seed, text)), whole, "in chunks");
     }
-    let ends = memchr::memchr_iter(b'\n', text).count();
-    assert_eq!(whole.len(), ends, "an event for each line end");
-    let single: Vec<&[u8]> = text.chunks(1).collect();
-    assert_eq!(line_events(limit, &single), whole, "byte by byte");
-    assert_eq!(line_events(limit, &chunks(seed, text)), whole, "in chunks");
 }
 
-fn line_events(limit: usize, blocks: &[&[u8]]) -> Vec<LineEvent> {
-    let mut lines = CommandLines::new(limit);
+const POLICIES: [BareLineEnds; 3] = [
+    BareLineEnds::Reject,
+    BareLineEnds::Normalize,
+    BareLineEnds::Original,
+];
+
+fn line_events(limit: usize, policy: BareLineEnds, blocks: &[&[u8]]) -> Vec<LineEvent> {
+    let mut lines = CommandLines::new(limit, policy);
     let mut input = InputBuffer::new();
     let mut events = Vec::new();
     for block in blocks {
@@ -98,25 +111,35 @@ fn parse_bracketed(text: &[u8]) -> Option<Address> {
     Address::parse(&[b"<", text, b">"].concat())
 }
 
-/// DATA is what a plain reading of its lines makes it, however it is cut into chunks. The first byte
-/// chooses the cuts.
+/// DATA is the same however it is cut into chunks, and what a plain reading of its lines makes it, except
+/// where a policy changes octets. The first byte chooses the cuts.
 pub fn data(bytes: &[u8]) {
     let (seed, text) = choice(bytes);
-    for accept_bare_lf in [false, true] {
-        let expected = read_plainly(accept_bare_lf, text);
-        let single: Vec<&[u8]> = text.chunks(1).collect();
-        for blocks in [&[text][..], &single, &chunks(seed, text)] {
-            let decoded = decode(accept_bare_lf, blocks);
-            assert_eq!(decoded, expected, "bare LF accepted: {accept_bare_lf}");
+    for policy in POLICIES {
+        let is_original = policy == BareLineEnds::Original;
+        let whole = decode(policy, &[text]);
+        if is_original || !has_bare_octets(text) {
+            let expected = read_plainly(is_original, text);
+            assert_eq!(whole, expected, "read plainly: {policy:?}");
         }
+        let single: Vec<&[u8]> = text.chunks(1).collect();
+        assert_eq!(decode(policy, &single), whole, "byte by byte: {policy:?}");
+        let cut = chunks(seed, text);
+        assert_eq!(decode(policy, &cut), whole, "in chunks: {policy:?}");
     }
+}
+
+/// A CR without a LF behind it, or a NUL.
+fn has_bare_octets(text: &[u8]) -> bool {
+    let bare_cr = |pair: &[u8]| pair[0] == b'\r' && pair.get(1) != Some(&b'\n');
+    text.contains(&0) || text.ends_with(b"\r") || text.windows(2).any(bare_cr)
 }
 
 /// What was decoded, how it ended, and what is left.
 type Decoded = (Vec<u8>, DataEvent, Vec<u8>);
 
-fn decode(accept_bare_lf: bool, blocks: &[&[u8]]) -> Decoded {
-    let mut decoder = DataDecoder::new(accept_bare_lf);
+fn decode(policy: BareLineEnds, blocks: &[&[u8]]) -> Decoded {
+    let mut decoder = DataDecoder::new(policy);
     let mut input = InputBuffer::new();
     let mut out = Vec::new();
     let mut event = DataEvent::More;
@@ -126,20 +149,23 @@ fn decode(accept_bare_lf: bool, blocks: &[&[u8]]) -> Decoded {
             event = decoder.decode(&mut input, &mut out);
         }
     }
+    let odd = memchr::memchr2(b'\r', 0, &out);
+    let changed = policy == BareLineEnds::Normalize;
+    assert!(!changed || odd.is_none(), "CR or NUL in a message");
     if event == DataEvent::More {
         out.extend_from_slice(decoder.unfinished());
     }
     (out, event, input.take())
 }
 
-fn read_plainly(accept_bare_lf: bool, text: &[u8]) -> Decoded {
+fn read_plainly(ends_after_bare_lf: bool, text: &[u8]) -> Decoded {
     let (mut out, mut rest, mut after_crlf) = (Vec::new(), text, true);
     while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
         let line = &rest[..end];
         rest = &rest[end + 1..];
         match line {
             b"." => return (out, DataEvent::BareLfDot, rest.to_vec()),
-            b".\r" if after_crlf || accept_bare_lf => {
+            b".\r" if after_crlf || ends_after_bare_lf => {
                 return (out, DataEvent::End, rest.to_vec());
             }
             _ => {}

@@ -156,6 +156,7 @@ fn at_once(session: &Session, step: Step) -> Result<Answer, Step> {
             session.transport.queue(&reply);
             Answer::Done
         }
+        Step::Waiting => Answer::Waiting(session.has_sent_more()),
         Step::Log { level, text } => {
             session.log(level, None, None, text);
             Answer::Done

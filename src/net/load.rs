@@ -164,7 +164,7 @@ fn session_settings(
         forbidden_commands: core.forbidden_commands.clone(),
         limits: core.limits,
         recipient_limit: usize::try_from(core.recipient_limit).unwrap_or(0),
-        accept_bare_lf: false,
+        strictness: core.strictness,
     }
 }
 

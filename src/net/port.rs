@@ -140,6 +140,7 @@ impl Port for SessionPort {
         let Ok(session) = self.session() else {
             return false;
         };
+        let reply = reply.in_form(session.state.reply_form());
         // Perl runs already: the lines need not wait for it.
         let _ = session.flush_log();
         for text in reply.written() {

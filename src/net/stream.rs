@@ -101,6 +101,11 @@ impl End {
         Ok(rustix::io::read(self.descriptor(), room)?)
     }
 
+    /// Whether there is something to be read now; the end of the stream is nothing.
+    pub fn has_input(&self) -> bool {
+        rustix::io::ioctl_fionread(self.descriptor()).is_ok_and(|bytes| bytes > 0)
+    }
+
     /// Writes what there is room for.
     pub fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         if self.is_socket {

@@ -158,6 +158,11 @@ impl Transport {
         }
     }
 
+    /// Whether something has come that was not read yet.
+    pub fn has_input(&self) -> bool {
+        !self.gone.get() && self.input.has_input()
+    }
+
     async fn receive(&self, input: &RefCell<InputBuffer>, promptly: bool) -> io::Result<usize> {
         let attempt = |end: &End| {
             if promptly {

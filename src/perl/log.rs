@@ -139,7 +139,19 @@ impl Host {
         let mut args = Vec::with_capacity(texts.len() + 5);
         let object = self.object();
         args.extend([object.raw(), transaction.raw()]);
-        args.extend(line.into_iter().chain(texts).map(Sv::raw));
+        args.extend(line.into_iter().map(Sv::raw));
+        let mut written_out = Vec::new();
+        for text in texts {
+            // What a client has sent may be in it, and logging plugins write it as it is.
+            match text.look_at_text(crate::log::shown).flatten() {
+                Some(shown) => {
+                    let shown = Sv::bytes(&shown);
+                    args.push(shown.raw());
+                    written_out.push(shown);
+                }
+                None => args.push(text.raw()),
+            }
+        }
         let mut index = 0;
         let mut last = Code::Declined;
         while let Some(entry) = loggers.array_get(index) {

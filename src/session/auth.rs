@@ -1,13 +1,22 @@
 //! AUTH with PLAIN, LOGIN and CRAM-MD5: the dialogue, the hooks, and what their verdict means
 //! for the session. The form of the responses is sasl.rs's.
 
+use std::net::IpAddr;
+
 use super::core::{Ended, Flow, Input, LOGDEBUG, Session};
 use super::envelope::{accepted, first_bytes};
 use super::machine::Step;
 use super::sasl;
 use super::state::Profile;
+use crate::config::BareLineEnds;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::smtp::split_arguments;
+
+fn is_loopback(ip: &[u8]) -> bool {
+    let ip = std::str::from_utf8(ip).ok();
+    let ip = ip.and_then(|ip| ip.parse::<IpAddr>().ok());
+    ip.is_some_and(|ip| ip.to_canonical().is_loopback())
+}
 
 /// What the client has shown to be who it says it is.
 struct Credentials {
@@ -24,12 +33,24 @@ impl Session {
         // Plugin `tls` sets this note while it offers STARTTLS to a client without TLS.
         let starttls_offered = self.transaction().notes.is_true(b"tls_enabled");
         let mechanisms = self.state.auth_mechanisms.borrow().clone();
-        if mechanisms.is_empty() || (tls_first && starttls_offered) {
+        if mechanisms.is_empty() || (tls_first && starttls_offered) || self.auth_needs_tls() {
             return None;
         }
         self.state.auth_offered.set(true);
         self.give(Step::AddVerb("auth")).await;
         Some(mechanisms.join(" ").into_bytes())
+    }
+
+    /// Whether passwords of this client's would go over the net in clear text, and must not.
+    pub fn auth_needs_tls(&self) -> bool {
+        let connection = self.connection();
+        self.state.settings.strictness.tls_auth_only
+            && !connection.notes.is_true(b"tls_enabled")
+            && !connection
+                .remote_ip
+                .borrow()
+                .as_deref()
+                .is_some_and(is_loopback)
     }
 
     pub async fn auth(&self, rest: Option<&[u8]>) -> Flow {
@@ -84,6 +105,13 @@ impl Session {
             _ => self.ask_cram_md5().await?,
         };
         if let Some(credentials) = credentials {
+            // RFC 4013 2.3: no name has one, and in a plugin's log it might begin a line.
+            if self.state.settings.strictness.bare_line_ends != BareLineEnds::Original
+                && credentials.user.iter().any(u8::is_ascii_control)
+            {
+                self.say(535, sasl::invalid(b"", b"")).await;
+                return Ok(());
+            }
             self.authenticate(hook, &mechanism, credentials).await;
         }
         Ok(())
@@ -183,6 +211,10 @@ impl Session {
                 self.say(500, "Line too long").await;
                 Ok(None)
             }
+            Input::Bare(bare) => {
+                self.refuse_line(bare).await?;
+                Ok(None)
+            }
         }
     }
 
@@ -220,11 +252,7 @@ impl Session {
             true => b" authentication successful for ",
             false => b" authentication failed for ",
         });
-        // A line end in the user's name would look like another reply line.
-        text.extend(user.iter().map(|byte| match byte {
-            b'\r' | b'\n' => b' ',
-            byte => *byte,
-        }));
+        text.extend_from_slice(&sasl::in_one_line(user));
         if !passed && self.state.settings.profile == Profile::V100 {
             text.extend_from_slice(b" from ");
             let connection = self.connection();

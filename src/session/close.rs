@@ -19,6 +19,7 @@ impl Session {
     /// Its hook, then a new one in its place.
     pub async fn reset_own_transaction(&self) {
         self.hook(Hook::ResetTransaction, Vec::new()).await;
+        self.state.utf8_replies.set(false);
         let old = self.state.replace_transaction();
         drop(old);
         self.give(Step::TransactionEnded).await;

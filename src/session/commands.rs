@@ -7,7 +7,6 @@ use std::pin::Pin;
 
 use super::core::{Flow, Input, LOGDEBUG, LOGERROR, LOGINFO, Session};
 use super::machine::{Answer, Listed, Step};
-use super::state::Profile;
 use crate::hook::{Arg, Hook, Method, Verdict};
 use crate::mail::Note;
 use crate::smtp::split_command;
@@ -31,20 +30,17 @@ const COMMANDS: &[(&[u8], Handler)] = &[
 ];
 
 impl Session {
-    /// A command line as the log may have it: 1.00 keeps what AUTH PLAIN brings to itself, unless
-    /// everything is to be logged.
+    /// A command line as the log may have it: without what AUTH PLAIN brings, as in 1.00, unless everything
+    /// is to be logged.
     async fn without_credentials<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
-        const COMMAND: &[u8] = b"AUTH PLAIN ";
-        let command = line.get(..COMMAND.len());
-        let is_it = command.is_some_and(|start| start.eq_ignore_ascii_case(COMMAND));
-        if !is_it || self.state.settings.profile == Profile::V094 {
+        let Some(credentials) = credentials_in(line) else {
             return Cow::Borrowed(line);
-        }
+        };
         let level = self.config("loglevel").await.unwrap_or_default();
         let level = String::from_utf8_lossy(&level).trim().parse::<u8>();
         match level.is_ok_and(|level| level >= LOGDEBUG) {
             true => Cow::Borrowed(line),
-            false => [&line[..COMMAND.len()], b"<hidden credentials>"]
+            false => [&line[..credentials], b"<hidden credentials>"]
                 .concat()
                 .into(),
         }
@@ -60,7 +56,10 @@ impl Session {
                     let shown = self.without_credentials(&line).await;
                     self.log(LOGINFO, [b"dispatching ", &shown[..]].concat())
                         .await;
-                    let flow = self.dispatch(&line).await;
+                    let flow = match self.look_ahead(&split_command(&line).0).await {
+                        Ok(()) => self.dispatch(&line).await,
+                        ended => ended,
+                    };
                     // A `disconnect` of somebody else's may let the session go on.
                     if flow.is_err() && self.state.disconnected.get() {
                         return flow;
@@ -71,6 +70,7 @@ impl Session {
                     self.say(500, "Line too long").await;
                     self.count(b"").await?;
                 }
+                Input::Bare(bare) => self.refuse_line(bare).await?,
                 Input::Eof => return Err(self.hang_up().await),
             }
         }
@@ -101,6 +101,11 @@ impl Session {
 
     /// Obeys a command whose verb is in lower case.
     pub async fn command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+        if verb == b"auth" && self.auth_needs_tls() {
+            let text = "Encryption required for requested authentication mechanism";
+            self.say(538, text).await;
+            return Ok(());
+        }
         let listed = match self.give(Step::Verb(verb.to_vec())).await {
             Answer::Listed(listed) => listed,
             _ => Listed::NoTable,
@@ -186,5 +191,34 @@ impl Session {
             Hook::UnrecognizedCommand => self.unrecognized_command_respond(verdict, args).await,
             _ => Ok(()),
         }
+    }
+}
+
+/// Where what AUTH PLAIN brings with it begins.
+fn credentials_in(line: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for word in ["auth", "plain"] {
+        let rest = line.get(at..)?;
+        let end = memchr::memchr(b' ', rest)?;
+        if !rest[..end].eq_ignore_ascii_case(word.as_bytes()) {
+            return None;
+        }
+        at += end + rest[end..].iter().take_while(|byte| **byte == b' ').count();
+    }
+    Some(at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::credentials_in;
+
+    #[test]
+    fn what_auth_plain_brings_is_found_behind_any_spaces_and_in_any_case() {
+        assert_eq!(credentials_in(b"AUTH PLAIN AGEAYg=="), Some(11));
+        assert_eq!(credentials_in(b"auth   Plain  AGEAYg=="), Some(14));
+        assert_eq!(credentials_in(b"AUTH PLAIN"), None);
+        assert_eq!(credentials_in(b"AUTH LOGIN dXNlcg=="), None);
+        assert_eq!(credentials_in(b"NOOP AUTH PLAIN x"), None);
+        assert_eq!(credentials_in(b""), None);
     }
 }

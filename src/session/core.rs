@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use super::machine::{Answer, ReadEvent, Step, Steps};
 use super::state::State;
+use crate::config::BareLineEnds;
 use crate::hook::{Arg, Method, Verdict};
 use crate::mail::{Connection, Shown, Transaction};
-use crate::smtp::{CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
+use crate::smtp::{BareByte, CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
 
 /// The log levels of `Qpsmtpd::Constants` that the core uses.
 pub(super) const LOGALERT: u8 = 1;
 pub(super) const LOGERROR: u8 = 3;
+pub(super) const LOGWARN: u8 = 4;
 pub(super) const LOGNOTICE: u8 = 5;
 pub(super) const LOGINFO: u8 = 6;
 pub(super) const LOGDEBUG: u8 = 7;
@@ -29,6 +31,8 @@ pub(super) type Flow = Result<(), Ended>;
 pub(super) enum Input {
     Line(Vec<u8>),
     TooLong,
+    /// With an octet that `bare_line_ends` does not allow.
+    Bare(BareByte),
     Eof,
 }
 
@@ -41,10 +45,11 @@ pub(super) struct Session {
 
 impl Session {
     pub fn new(state: Rc<State>, steps: Steps) -> Session {
+        let lines = CommandLines::new(MAX_COMMAND_LINE, state.settings.strictness.bare_line_ends);
         Session {
             state,
             steps,
-            lines: RefCell::default(),
+            lines: RefCell::new(lines),
         }
     }
 
@@ -86,7 +91,7 @@ impl Session {
             self.try_call(Method::Respond, args).await;
             return;
         }
-        let reply = Reply::lines(code, lines);
+        let reply = Reply::lines(code, lines).in_form(self.state.reply_form());
         for line in reply.written() {
             self.log(LOGINFO, line).await;
         }
@@ -172,17 +177,33 @@ impl Session {
             match event {
                 LineEvent::Line(line) => return Ok(Input::Line(line)),
                 LineEvent::TooLong => return Ok(Input::TooLong),
+                LineEvent::Bare(bare) => return Ok(Input::Bare(bare)),
                 LineEvent::Incomplete => {}
             }
             if self.read().await? == ReadEvent::Eof {
                 let rest = self.state.input.borrow_mut().take();
                 return Ok(match rest.len() {
                     0 => Input::Eof,
-                    1..=MAX_COMMAND_LINE => Input::Line(rest),
+                    1..=MAX_COMMAND_LINE => match self.lines.borrow().judge(&rest) {
+                        LineEvent::Bare(bare) => Input::Bare(bare),
+                        _ => Input::Line(rest),
+                    },
                     _ => Input::TooLong,
                 });
             }
         }
+    }
+
+    /// The reply to a line with an octet that is none of a line's. Where that is no slip of the client's
+    /// but a reason to doubt where its lines end, it is sent away.
+    pub async fn refuse_line(&self, bare: BareByte) -> Flow {
+        let text = format!("Line has a bare {}: lines must end in CR LF", bare.name());
+        if self.state.settings.strictness.bare_line_ends != BareLineEnds::Reject {
+            self.say(501, text).await;
+            return Ok(());
+        }
+        self.say(521, text).await;
+        Err(self.disconnect().await)
     }
 
     async fn timeout(&self) -> Duration {

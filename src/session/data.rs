@@ -7,7 +7,7 @@ use super::machine::ReadEvent;
 use super::state::Profile;
 use crate::hook::{Code, Hook, Verdict};
 use crate::mail::{BodyError, Header, HeaderSlot};
-use crate::smtp::{DataDecoder, DataEvent};
+use crate::smtp::{BareByte, DataDecoder, DataEvent};
 
 /// What has come of a message so far.
 #[derive(Default)]
@@ -25,6 +25,8 @@ struct Incoming {
     limit: Option<u64>,
     /// The body could not be stored.
     failed: bool,
+    /// It has this in it and must not.
+    bare: Option<BareByte>,
 }
 
 impl Incoming {
@@ -39,6 +41,10 @@ impl Session {
     }
 
     pub async fn data_respond(&self, verdict: &Verdict) -> Flow {
+        if verdict.code != Code::Done {
+            // It may have come while plugins made up their minds; the client has had no reply yet.
+            self.look_ahead(b"data").await?;
+        }
         let code = match verdict.code {
             Code::Done => return Ok(()),
             Code::Deny | Code::DenyDisconnect => 554,
@@ -49,7 +55,19 @@ impl Session {
             },
             _ => return self.take_message().await,
         };
-        self.refuse_message(code, verdict).await
+        self.refuse_message(code, verdict).await?;
+        self.end_if_ahead().await
+    }
+
+    /// DATA was refused: what the client has sent behind it all the same is a message, perhaps somebody
+    /// else's, and must not be obeyed.
+    async fn end_if_ahead(&self) -> Flow {
+        if !self.state.sent_ahead.get() {
+            return Ok(());
+        }
+        self.say(421, "The message came before the reply to DATA")
+            .await;
+        Err(self.disconnect().await)
     }
 
     /// The reply to a verdict against the message, and the end of its transaction.
@@ -70,11 +88,11 @@ impl Session {
         let transaction = self.transaction();
         if transaction.sender.borrow().is_none() {
             self.say(503, "MAIL first").await;
-            return Ok(());
+            return self.end_if_ahead().await;
         }
         if transaction.recipients.borrow().is_empty() {
             self.say(503, "RCPT first").await;
-            return Ok(());
+            return self.end_if_ahead().await;
         }
         drop(transaction);
         self.say(354, "go ahead").await;
@@ -100,6 +118,15 @@ impl Session {
             )
             .await;
             self.say(552, "Message header too big!").await;
+            self.reset_transaction().await;
+            return Ok(());
+        }
+        if let Some(bare) = message.bare {
+            let text = format!(
+                "Message has a bare {}: lines must end in CR LF",
+                bare.name()
+            );
+            self.say(550, text).await;
             self.reset_transaction().await;
             return Ok(());
         }
@@ -135,7 +162,7 @@ impl Session {
 
     /// Takes in the message; `false` where the client vanished before its end.
     async fn receive(&self, message: &mut Incoming) -> Result<bool, Ended> {
-        let mut decoder = DataDecoder::new(self.state.settings.accept_bare_lf);
+        let mut decoder = DataDecoder::new(self.state.settings.strictness.bare_line_ends);
         let mut block = Vec::new();
         loop {
             block.clear();
@@ -143,6 +170,7 @@ impl Session {
                 let mut input = self.state.input.borrow_mut();
                 decoder.decode(&mut input, &mut block)
             };
+            message.bare = decoder.bare();
             self.take_block(message, &block).await?;
             match event {
                 DataEvent::End => return Ok(true),
@@ -162,8 +190,8 @@ impl Session {
     }
 
     async fn take_block(&self, message: &mut Incoming, block: &[u8]) -> Flow {
-        // What is over the limit is read and thrown away.
-        if message.is_too_big() {
+        // What is refused already is read and thrown away.
+        if message.is_too_big() || message.bare.is_some() {
             return Ok(());
         }
         let Some(lines) = message.header.as_mut() else {

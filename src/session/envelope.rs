@@ -16,6 +16,7 @@ impl Session {
         // MAIL begins a transaction; that it ends the one before is what the original does in
         // place of a 503.
         self.reset_transaction().await;
+        self.state.utf8_replies.set(false);
         if !self.connection().has_greeted() {
             self.say(503, "please say hello first ...").await;
             return Ok(());
@@ -39,6 +40,11 @@ impl Session {
 
     pub async fn mail_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let (path, params) = chosen(verdict, args);
+        let names = params.iter().step_by(2);
+        let utf8 = names
+            .filter_map(Arg::text)
+            .any(|name| name.eq_ignore_ascii_case(b"smtputf8"));
+        self.state.utf8_replies.set(utf8);
         self.log_path("from", &path).await;
         let Some(address) = self.reverse_path(path.as_deref()).await else {
             self.say(501, "could not parse your mail from command")

@@ -54,7 +54,8 @@ impl Session {
         // The session has not begun: its reply is not logged as the others are, and neither
         // disconnect nor post-connection run.
         let lines = verdict_lines(&verdict, default.as_bytes());
-        self.give(Step::Reply(Reply::lines(code, lines))).await;
+        let reply = Reply::lines(code, lines).in_form(self.state.reply_form());
+        self.give(Step::Reply(reply)).await;
         self.state.disconnected.set(true);
         Err(Ended)
     }
@@ -81,6 +82,7 @@ impl Session {
             }
             Code::Done => Ok(()),
             _ => {
+                self.look_before_greeting().await?;
                 let greeting = self.greeting().await;
                 self.say(220, greeting).await;
                 Ok(())

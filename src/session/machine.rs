@@ -66,6 +66,8 @@ pub enum Step {
     },
     /// The name of the cipher of a client that uses TLS. Answer: `Values`, one or none.
     Cipher,
+    /// Whether the client has sent more than is in `State::input`. Answer: `Waiting`.
+    Waiting,
     /// Find the client's name for `remote_host` and `remote_info`, unless they are known.
     /// Answer: `Done`.
     LookUpClient,
@@ -85,6 +87,7 @@ pub enum Answer {
     Verdict(Verdict),
     Values(Vec<Option<Vec<u8>>>),
     Parsed(Vec<Arg>),
+    Waiting(bool),
     Listed(Listed),
     Called(Called),
 }

@@ -23,6 +23,7 @@ mod sasl;
 mod state;
 #[cfg(test)]
 mod tests;
+mod waiting;
 
 use std::rc::Rc;
 

@@ -104,8 +104,9 @@ impl Session {
             return false;
         };
         let forbidden = &self.state.settings.forbidden_commands;
-        // After HELO it may be a message that a client sends though DATA was refused.
-        let is_label = verb.len() > 1 && verb.ends_with(b":") && !self.connection().has_greeted();
+        // Before HELO those of HTTP; after it a message that is sent though DATA was refused, whose lines
+        // may be somebody else's commands.
+        let is_label = verb.len() > 1 && verb.ends_with(b":");
         !forbidden.is_empty() && (is_label || forbidden.contains(&verb.to_ascii_lowercase()))
     }
 

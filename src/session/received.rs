@@ -5,7 +5,7 @@ use super::core::{LOGDEBUG, Session, is_true};
 use super::header_lines::{field_values, move_fields};
 use super::machine::{Answer, Step};
 use super::state::{Profile, Settings, seconds_since_1970};
-use crate::config::civil_date;
+use crate::config::{BareLineEnds, civil_date};
 use crate::hook::{Arg, Code, Hook, Method};
 use crate::mail::HeaderSlot;
 
@@ -266,6 +266,10 @@ impl Session {
     }
 
     async fn add_on_top(&self, name: &'static str, value: Vec<u8>) {
+        let value = match self.state.settings.strictness.bare_line_ends {
+            BareLineEnds::Original => value,
+            _ => without_bare_bytes(value),
+        };
         let transaction = self.transaction();
         if let HeaderSlot::Native(header) = &mut *transaction.header.borrow_mut() {
             header.add_on_top(name.as_bytes(), &value);
@@ -298,6 +302,22 @@ fn without_name(text: Vec<u8>) -> Vec<u8> {
         Some(b':') if named => text[RECEIVED.len() + 1..].trim_ascii_start().to_vec(),
         _ => text,
     }
+}
+
+/// The value of a field of ours, whatever plugins have made it of: folded with LF, it has no CR and no NUL.
+fn without_bare_bytes(mut value: Vec<u8>) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(value.len());
+    if memchr::memchr2(b'\r', 0, &value).is_some() {
+        for (at, byte) in value.iter().enumerate() {
+            match byte {
+                b'\r' if value.get(at + 1) == Some(&b'\n') => {}
+                b'\r' | 0 => kept.push(b'?'),
+                byte => kept.push(*byte),
+            }
+        }
+        value = kept;
+    }
+    value
 }
 
 /// Client text for a header: control bytes would break the field.
@@ -344,6 +364,12 @@ mod tests {
         assert_eq!(date(1_767_590_000, 3600), "Mon, 05 Jan 2026 06:13:20 +0100");
         assert_eq!(date(0, -12_600), "Wed, 31 Dec 1969 20:30:00 -0330");
         assert_eq!(date(4_107_542_400, 0), "Mon, 01 Mar 2100 00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_field_has_neither_cr_nor_nul() {
+        let value = without_bare_bytes(b"a\r\n b\rX: c\0d".to_vec());
+        assert_eq!(value, b"a\n b?X: c?d");
     }
 
     #[test]

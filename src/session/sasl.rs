@@ -49,9 +49,18 @@ pub(super) fn invalid(user: &[u8], login_as: &[u8]) -> Vec<u8> {
     let text: &[u8] = b"Authentication invalid";
     match (user, login_as) {
         ([], []) => text.to_vec(),
-        ([], login_as) => [text, b" (", login_as, b")"].concat(),
-        (user, _) => [text, b" for ", user].concat(),
+        ([], login_as) => [text, b" (", &in_one_line(login_as)[..], b")"].concat(),
+        (user, _) => [text, b" for ", &in_one_line(user)[..]].concat(),
     }
+}
+
+/// A line end in a client's text would look like another reply line.
+pub(super) fn in_one_line(text: &[u8]) -> Vec<u8> {
+    let shown = |byte: &u8| match byte {
+        b'\r' | b'\n' => b' ',
+        byte => *byte,
+    };
+    text.iter().map(shown).collect()
 }
 
 /// User and digest of a response to CRAM-MD5.

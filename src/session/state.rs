@@ -9,9 +9,9 @@ use super::counts::Counts;
 use super::machine::AtOnce;
 use super::replaced::Replaced;
 pub use crate::config::Profile;
-use crate::config::{Limits, Zone};
+use crate::config::{Limits, ReplyText, Strictness, Zone};
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
-use crate::smtp::InputBuffer;
+use crate::smtp::{InputBuffer, ReplyForm};
 
 /// What is fixed when the configuration is loaded.
 #[derive(Debug, Clone)]
@@ -43,8 +43,8 @@ pub struct Settings {
     pub forbidden_commands: Vec<Vec<u8>>,
     /// What else a client may have of a session.
     pub limits: Limits,
-    /// End DATA at LF . CR LF too, as the original does (off: only CR LF . CR LF ends it).
-    pub accept_bare_lf: bool,
+    /// How strictly SMTP's wire form is kept.
+    pub strictness: Strictness,
 }
 
 /// What pre-connection learns about the daemon's other connections.
@@ -83,6 +83,12 @@ pub struct State {
     pub timeout: Cell<Option<Duration>>,
     /// A message is being read: the client may wait for each piece of it to be acknowledged.
     pub in_message: Cell<bool>,
+    /// The client has sent more behind the present command, for whose reply it has to wait.
+    pub sent_ahead: Cell<bool>,
+    /// It was told of that a client does not wait.
+    pub ahead_logged: Cell<bool>,
+    /// The transaction's MAIL had the parameter SMTPUTF8: replies may be in UTF-8 (RFC 6531 3.7.4.2).
+    pub utf8_replies: Cell<bool>,
     /// How many commands were dispatched (`command_counter`).
     pub commands: Cell<u64>,
     /// What the client has had of what it may.
@@ -122,6 +128,9 @@ impl State {
             version_hidden: Cell::default(),
             timeout: Cell::default(),
             in_message: Cell::default(),
+            sent_ahead: Cell::default(),
+            ahead_logged: Cell::default(),
+            utf8_replies: Cell::default(),
             commands: Cell::default(),
             counts: Counts::default(),
             disconnected: Cell::default(),
@@ -136,6 +145,16 @@ impl State {
     pub fn replace_transaction(&self) -> Rc<Shown<Transaction>> {
         let new = Rc::new(Shown::new(new_transaction(&self.settings)));
         self.transaction.replace(new)
+    }
+
+    /// What the texts of replies may have in them now.
+    pub fn reply_form(&self) -> ReplyForm {
+        match self.settings.strictness.reply_text {
+            ReplyText::Original => ReplyForm::AsGiven,
+            ReplyText::EightBit => ReplyForm::EightBit,
+            ReplyText::Ascii if self.utf8_replies.get() => ReplyForm::Utf8,
+            ReplyText::Ascii => ReplyForm::Ascii,
+        }
     }
 
     /// Whether a plugin let the client authenticate.

@@ -1,7 +1,10 @@
 //! DATA in blocks: line ends, dot transparency (RFC 5321 section 4.5.2) and the end of the
-//! message. Stores lines as the original does, with LF ends; knows neither headers nor limits.
+//! message. Stores lines as the original does, with LF ends, and bare CR, LF and NUL as
+//! `bare_line_ends` says; knows neither headers nor limits.
 
 use super::InputBuffer;
+use super::lines::{BareByte, without_crs};
+use crate::config::BareLineEnds;
 
 /// What stopped `DataDecoder::decode`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ enum At {
     DotCr { crlf: bool },
     /// Inside a line.
     Inside,
-    /// Inside a line, after a CR that is not passed on yet.
+    /// Inside a line, after a CR that is not passed on yet; normalized, after any number of them.
     InsideCr,
 }
 
@@ -34,22 +37,29 @@ enum At {
 #[derive(Debug, Clone)]
 pub struct DataDecoder {
     at: At,
-    accept_bare_lf: bool,
+    policy: BareLineEnds,
+    /// The first octet that is refused.
+    bare: Option<BareByte>,
 }
 
 impl DataDecoder {
-    /// With `accept_bare_lf`, LF . CR LF ends the message as under the original; without it
-    /// only CR LF . CR LF does.
-    pub fn new(accept_bare_lf: bool) -> DataDecoder {
+    /// With `Original`, LF . CR LF ends the message, too; else only CR LF . CR LF does.
+    pub fn new(policy: BareLineEnds) -> DataDecoder {
         DataDecoder {
             at: At::LineStart { crlf: true },
-            accept_bare_lf,
+            policy,
+            bare: None,
         }
     }
 
     /// Whether the last line is incomplete (only between blocks; never after `End`).
     pub fn inside_line(&self) -> bool {
         !matches!(self.at, At::LineStart { .. })
+    }
+
+    /// What the message has in it and must not, where it is to be refused for that.
+    pub fn bare(&self) -> Option<BareByte> {
+        self.bare
     }
 
     /// Bytes that are consumed but not given out, as their meaning depends on what follows.
@@ -64,7 +74,8 @@ impl DataDecoder {
 
     /// Consumes `input` up to the end of the message and appends what it stands for to `out`:
     /// CR LF becomes LF; of two dots at the start of a line the first goes, a single one stays
-    /// (as in the original); a bare CR and a bare LF are kept.
+    /// (as in the original); a bare LF is kept; bare CRs and NULs are kept, or each becomes a space
+    /// (a run of CRs becomes one, and before CR LF nothing).
     pub fn decode(&mut self, input: &mut InputBuffer, out: &mut Vec<u8>) -> DataEvent {
         let bytes = input.as_slice();
         out.reserve(bytes.len() + 2);
@@ -80,16 +91,21 @@ impl DataDecoder {
                     self.at = At::Dot { crlf };
                 }
                 At::LineStart { .. } | At::Inside => done += self.rest_of_line(rest, out),
-                At::InsideCr => {
-                    if first == b'\n' {
+                At::InsideCr => match first {
+                    b'\n' => {
                         done += 1;
                         out.push(b'\n');
                         self.at = At::LineStart { crlf: true };
-                    } else {
-                        out.push(b'\r');
+                    }
+                    b'\r' => {
+                        done += 1;
+                        self.another_cr(out);
+                    }
+                    _ => {
+                        self.bare_cr(out);
                         self.at = At::Inside;
                     }
-                }
+                },
                 At::Dot { crlf } => match first {
                     b'\n' => {
                         done += 1;
@@ -115,7 +131,7 @@ impl DataDecoder {
                     }
                     done += 1;
                     self.at = At::LineStart { crlf: true };
-                    if crlf || self.accept_bare_lf {
+                    if crlf || self.policy == BareLineEnds::Original {
                         break DataEvent::End;
                     }
                     out.extend_from_slice(b".\n");
@@ -129,27 +145,78 @@ impl DataDecoder {
     /// Appends what there is of a line that does not start with a dot; gives its length.
     fn rest_of_line(&mut self, rest: &[u8], out: &mut Vec<u8>) -> usize {
         let Some(end) = memchr::memchr(b'\n', rest) else {
-            let whole = rest.strip_suffix(b"\r");
-            self.at = if whole.is_some() {
+            let text = self.before_line_end(rest);
+            self.at = if text.len() < rest.len() {
                 At::InsideCr
             } else {
                 At::Inside
             };
-            out.extend_from_slice(whole.unwrap_or(rest));
+            self.pass_on(text, out);
             return rest.len();
         };
-        match rest[..end].strip_suffix(b"\r") {
-            Some(line) => {
-                out.extend_from_slice(line);
-                out.push(b'\n');
-                self.at = At::LineStart { crlf: true };
-            }
-            None => {
-                out.extend_from_slice(&rest[..=end]);
-                self.at = At::LineStart { crlf: false };
-            }
+        let line = &rest[..end];
+        let text = self.before_line_end(line);
+        let crlf = text.len() < line.len();
+        if !crlf {
+            self.refuse(BareByte::Lf);
         }
+        self.pass_on(text, out);
+        out.push(b'\n');
+        self.at = At::LineStart { crlf };
         end + 1
+    }
+
+    /// Without the CR at the end, or the CRs.
+    fn before_line_end<'a>(&self, line: &'a [u8]) -> &'a [u8] {
+        match self.policy {
+            BareLineEnds::Normalize => without_crs(line),
+            _ => line.strip_suffix(b"\r").unwrap_or(line),
+        }
+    }
+
+    /// Appends text without a line end, normalized where that is the policy.
+    fn pass_on(&mut self, text: &[u8], out: &mut Vec<u8>) {
+        let bare = match self.policy {
+            BareLineEnds::Original => None,
+            _ => BareByte::first_in(text),
+        };
+        if let Some(bare) = bare {
+            self.refuse(bare);
+        }
+        if bare.is_none() || self.policy != BareLineEnds::Normalize {
+            out.extend_from_slice(text);
+            return;
+        }
+        let mut after_cr = false;
+        for byte in text {
+            match byte {
+                b'\r' if after_cr => {}
+                b'\r' | 0 => out.push(b' '),
+                byte => out.push(*byte),
+            }
+            after_cr = *byte == b'\r';
+        }
+    }
+
+    /// A CR behind the one that is not passed on yet: what it is, the next byte says.
+    fn another_cr(&mut self, out: &mut Vec<u8>) {
+        if self.policy != BareLineEnds::Normalize {
+            self.bare_cr(out);
+        }
+    }
+
+    fn bare_cr(&mut self, out: &mut Vec<u8>) {
+        self.refuse(BareByte::Cr);
+        out.push(match self.policy {
+            BareLineEnds::Normalize => b' ',
+            _ => b'\r',
+        });
+    }
+
+    fn refuse(&mut self, bare: BareByte) {
+        if self.policy == BareLineEnds::Reject {
+            self.bare.get_or_insert(bare);
+        }
     }
 }
 
@@ -157,8 +224,10 @@ impl DataDecoder {
 mod tests {
     use super::*;
 
-    fn feed(accept_bare_lf: bool, blocks: &[&[u8]]) -> (Vec<u8>, DataEvent, Vec<u8>) {
-        let mut decoder = DataDecoder::new(accept_bare_lf);
+    use BareLineEnds::{Normalize, Original, Reject};
+
+    fn feed(policy: BareLineEnds, blocks: &[&[u8]]) -> (Vec<u8>, DataEvent, Vec<u8>) {
+        let mut decoder = DataDecoder::new(policy);
         let mut input = InputBuffer::new();
         let mut out = Vec::new();
         let mut event = DataEvent::More;
@@ -173,7 +242,7 @@ mod tests {
     }
 
     fn decoded(text: &str) -> (String, DataEvent, String) {
-        let (out, event, left) = feed(false, &[text.as_bytes()]);
+        let (out, event, left) = feed(Normalize, &[text.as_bytes()]);
         (
             String::from_utf8(out).unwrap(),
             event,
@@ -202,21 +271,81 @@ mod tests {
     }
 
     #[test]
-    fn a_bare_cr_is_kept_and_one_before_a_line_end_too() {
-        assert_eq!(decoded("a\rb\r\r\nc\r\n.\r\n").0, "a\rb\r\nc\n");
+    fn as_in_the_original_a_bare_cr_is_kept_and_one_before_a_line_end_too() {
+        let decoded = |text: &[u8]| feed(Original, &[text]).0;
+        assert_eq!(decoded(b"a\rb\r\r\nc\r\n.\r\n"), b"a\rb\r\nc\n");
         assert_eq!(
-            decoded("\r.\r\n.\r\r\nb\r\n.\rb\r\n.\r\n").0,
-            "\r.\n.\r\nb\n.\rb\n"
+            decoded(b"\r.\r\n.\r\r\nb\r\n.\rb\r\n.\r\n"),
+            b"\r.\n.\r\nb\n.\rb\n"
         );
+    }
+
+    #[test]
+    fn normalized_a_bare_cr_or_nul_is_a_space_and_crs_before_a_line_end_are_nothing() {
+        assert_eq!(
+            decoded("a\rb\r\r\nc\0\0d\r\r\re\r\n\r\r\n.\r\n").0,
+            "a b\nc  d e\n\n"
+        );
+        assert_eq!(
+            decoded("\r.\r\n.\r\r\nb\r\n.\rb\r\n.\0\r\n.\r\n").0,
+            " .\n.\nb\n. b\n. \n"
+        );
+    }
+
+    #[test]
+    fn no_other_sequence_than_crlf_dot_crlf_ends_a_message() {
+        let line_ends = ["\r\n", "\n", "\r", "\r\r\n", "\n\r", "\0\n", "\r\0\n"];
+        for before in line_ends {
+            for after in line_ends {
+                // CR CR LF . CR LF has the sequence in it, too.
+                if before.ends_with("\r\n") && after == "\r\n" {
+                    continue;
+                }
+                let text = format!("a{before}.{after}MAIL FROM:<x@y>\r\n.\r\n");
+                for policy in [Normalize, Reject] {
+                    let (_, event, left) = feed(policy, &[text.as_bytes()]);
+                    // A dot before a bare LF is no end either: the session is.
+                    let whole = left.is_empty() && event == DataEvent::End;
+                    assert!(
+                        whole || event == DataEvent::BareLfDot,
+                        "{text:?} {policy:?}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_strict_decoder_says_what_the_message_must_not_have() {
+        for (text, bare) in [
+            (&b"a\r\n..b\r\n.\r\n"[..], None),
+            (b"a\nb\r\n.\r\n", Some(BareByte::Lf)),
+            (b"a\r\n\nb\r\n.\r\n", Some(BareByte::Lf)),
+            (b"a\rb\r\n.\r\n", Some(BareByte::Cr)),
+            (b"a\r\r\n.\r\n", Some(BareByte::Cr)),
+            (b"a\r\n.\rb\r\n.\r\n", Some(BareByte::Cr)),
+            (b"a\0b\r\n.\r\n", Some(BareByte::Nul)),
+        ] {
+            let single: Vec<&[u8]> = text.chunks(1).collect();
+            for blocks in [vec![text], single] {
+                let mut decoder = DataDecoder::new(Reject);
+                let mut input = InputBuffer::new();
+                for block in blocks {
+                    input.push(block);
+                    decoder.decode(&mut input, &mut Vec::new());
+                }
+                assert_eq!(decoder.bare(), bare, "{text:?}");
+            }
+        }
     }
 
     #[test]
     fn a_dot_line_after_a_bare_lf_ends_the_message_only_where_that_is_asked_for() {
         let smuggled = b"a\n.\r\nMAIL FROM:<x@y>\r\n.\r\n";
-        let (out, event, left) = feed(false, &[smuggled]);
+        let (out, event, left) = feed(Normalize, &[smuggled]);
         assert_eq!(out, b"a\n.\nMAIL FROM:<x@y>\n");
         assert_eq!((event, left.len()), (DataEvent::End, 0));
-        let (out, event, left) = feed(true, &[smuggled]);
+        let (out, event, left) = feed(Original, &[smuggled]);
         assert_eq!((&out[..], event), (&b"a\n"[..], DataEvent::End));
         assert!(left.starts_with(b"MAIL"));
     }
@@ -231,8 +360,8 @@ mod tests {
     }
 
     #[test]
-    fn nul_and_8_bit_bytes_are_kept() {
-        let (out, event, _) = feed(false, &[b"a\0b\xe9\r\n.\0\r\n.\r\n"]);
+    fn as_in_the_original_nul_and_8_bit_bytes_are_kept() {
+        let (out, event, _) = feed(Original, &[b"a\0b\xe9\r\n.\0\r\n.\r\n"]);
         assert_eq!((&out[..], event), (&b"a\0b\xe9\n.\0\n"[..], DataEvent::End));
     }
 
@@ -243,9 +372,10 @@ mod tests {
             b"a\r\nb\n..\n\r\n.\r\n.\r\n",
             b"a\r\n.\nb\r\n.\r\n",
             b"\r\r\r\n\n\n.\r\n\r\n.\r\n",
+            b"a\r\rb\0\r\r\n\r\r\0.\r\r\n\r\n.\r\n",
         ];
         for text in texts {
-            for bare in [false, true] {
+            for bare in [Normalize, Original, Reject] {
                 let whole = feed(bare, &[text]);
                 for first in 0..=text.len() {
                     for second in first..=text.len() {

@@ -16,5 +16,5 @@ pub use command::{
 };
 pub use data::{DataDecoder, DataEvent};
 pub use input::InputBuffer;
-pub use lines::{CommandLines, LineEvent, MAX_COMMAND_LINE, take_line};
-pub use reply::Reply;
+pub use lines::{BareByte, CommandLines, LineEvent, MAX_COMMAND_LINE};
+pub use reply::{Reply, ReplyForm};

@@ -23,6 +23,9 @@ macro_rules! each_set {
             auth_vpopmaild
             bad_addresses
             badmailfrom_rejects_not
+            bare_line_ends
+            bare_line_ends_original
+            bare_line_ends_reject
             bogus_bounce_deny
             bogus_bounce_log
             bogus_bounce_reject
@@ -170,6 +173,8 @@ macro_rules! each_set {
             relay_by_environment
             relay_only
             replaced_methods
+            reply_text
+            reply_text_original
             resets
             resolvable_fromhost
             resolvable_fromhost_permanently
@@ -199,11 +204,15 @@ macro_rules! each_set {
             timeouts
             tls
             tls_465
+            tls_auth_only
             tls_bad_certificate
             tls_before_auth
             tls_of_tls_cert
             tls_of_tls_cert_refused
             tls_without_certificate
+            unauth_pipelining
+            unauth_pipelining_original
+            unauth_pipelining_reject
             uribl
             uribl_headers
             vanishing

@@ -343,6 +343,13 @@ impl Client {
         }
     }
 
+    /// So many bytes as they come.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.0.read_exact(&mut bytes).unwrap();
+        bytes
+    }
+
     /// Whether the server ends the connection, after nothing more.
     pub fn is_closed(&mut self) -> bool {
         match self.0.read(&mut [0; 1]) {

@@ -58,6 +58,7 @@ impl Session {
                 }
                 Answer::Verdict(self.chain(&call).await)
             }
+            Step::Waiting => Answer::Waiting(self.transport.has_input()),
             Step::Log { level, text } => {
                 self.log_line(level, None, &text);
                 Answer::Done

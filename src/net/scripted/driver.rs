@@ -69,6 +69,7 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
                 Answer::Values(parts.map_or_else(Vec::new, |(user, host)| vec![Some(user), host]))
             }
             Step::Cipher => values(host.cipher()?),
+            Step::Waiting => Answer::Waiting(false),
             Step::LookUpClient => Answer::Done,
             Step::TransactionEnded => {
                 if any_dropped() {

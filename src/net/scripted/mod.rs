@@ -15,7 +15,7 @@ pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
 use crate::config::{
-    Compat, ConfigDir, Limits, Profile, SpoolDir, Zone, compared_version, hostname,
+    Compat, ConfigDir, Limits, Profile, SpoolDir, Strictness, Zone, compared_version, hostname,
 };
 use crate::mail::{Readiness, Spool};
 use crate::perl;
@@ -97,7 +97,7 @@ fn settings(host: Option<&Host>) -> Settings {
         recipient_limit: 0,
         limits: Limits::default(),
         forbidden_commands: Vec::new(),
-        accept_bare_lf: true,
+        strictness: Strictness::ORIGINAL,
     }
 }
 

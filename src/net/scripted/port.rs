@@ -12,7 +12,7 @@ use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::port::{AuthFact, Own, Port};
 use crate::session::{self, Machine, Outcome, Settings, State};
-use crate::smtp::Reply;
+use crate::smtp::{Reply, ReplyForm};
 
 /// See the module's description.
 pub struct ScriptPort {
@@ -124,6 +124,7 @@ impl Port for ScriptPort {
     }
 
     fn respond(&self, reply: Reply) -> bool {
+        let reply = reply.in_form(ReplyForm::AsGiven);
         let printed = self.host().and_then(|host| print(&host, &reply));
         printed.unwrap_or(false)
     }

@@ -37,6 +37,11 @@ impl Session {
         Ok(())
     }
 
+    /// Whether the client has sent what was not read yet, as far as that can be seen from outside of TLS.
+    pub fn has_sent_more(&self) -> bool {
+        !self.taken.get() && self.transport.has_input()
+    }
+
     /// Appends what the client sends to the session's input.
     pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
         let state = &self.state;

@@ -275,5 +275,8 @@ fn a_client_that_vanishes_in_auth_ends_the_session() {
 #[test]
 fn a_user_name_cannot_become_a_second_reply() {
     let replies = dialogue(auth_server(Code::Ok, ""), &["AUTH PLAIN AGENCmIAYg=="]);
+    assert_eq!(replies, ["535 Authentication invalid"]);
+    let original = auth_server(Code::Ok, "").as_the_original();
+    let replies = dialogue(original, &["AUTH PLAIN AGENCmIAYg=="]);
     assert_eq!(replies, ["235 PLAIN authentication successful for a  b"]);
 }

@@ -60,7 +60,11 @@ fn it_does_not_matter_in_which_pieces_a_message_comes() {
 }
 
 fn stored_of(message: &'static str) -> (String, String, u64) {
-    let (header, body, start) = stored(server(), &[message]);
+    stored_under(Strictness::default(), message)
+}
+
+fn stored_under(strictness: Strictness, message: &'static str) -> (String, String, u64) {
+    let (header, body, start) = stored(server().strictly(strictness), &[message]);
     (client_header(&header).to_string(), body, start)
 }
 
@@ -80,13 +84,16 @@ fn a_message_may_begin_with_its_body() {
 }
 
 #[test]
-fn bare_lf_ends_lines_and_bare_cr_stays() {
-    let found = stored_of("a: b\nc: d\n\nx\ry\nz\r\n.\r\n");
+fn bare_lf_ends_lines_and_bare_cr_is_a_space_or_stays() {
+    let message = "a: b\nc: d\n\nx\ry\nz\r\n.\r\n";
+    let found = stored_under(Strictness::ORIGINAL, message);
     assert_eq!(found, ("a: b\nc: d\n".into(), "\nx\ry\nz\n".into(), 10));
+    let found = stored_of(message);
+    assert_eq!(found, ("a: b\nc: d\n".into(), "\nx y\nz\n".into(), 10));
 }
 
 #[test]
-fn nul_and_8_bit_bytes_pass() {
+fn as_in_the_original_nul_and_8_bit_bytes_pass() {
     let bytes: &[u8] = b"a: \0b\xff\r\n\r\nx\0\x01\xff\r\r\n.\r\n";
     let found = Rc::new(RefCell::new(Vec::new()));
     let keep = found.clone();
@@ -96,6 +103,7 @@ fn nul_and_8_bit_bytes_pass() {
         .chain([bytes])
         .collect();
     let seen = mail_server()
+        .as_the_original()
         .doing(Hook::DataPost, move |state| {
             let transaction = state.transaction.borrow();
             let all = transaction.body.borrow_mut().read_from(0).unwrap();
@@ -116,9 +124,8 @@ fn only_a_dot_between_crlf_ends_the_message() {
 }
 
 #[test]
-fn accept_bare_lf_ends_the_message_as_the_original_does() {
-    let mut server = mail_server();
-    server.settings.accept_bare_lf = true;
+fn as_in_the_original_a_dot_between_lf_and_crlf_ends_the_message() {
+    let server = mail_server().as_the_original();
     let seen = server.talk(&after(4, &["a: b\r\n\r\nx\n.\r\nNOOP\r\n"]));
     assert_eq!(seen.reply(5), "250 Queued! x / 250 OK");
 }

@@ -13,6 +13,7 @@ mod other;
 mod queue;
 mod received;
 mod replaced;
+mod strictness;
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -20,6 +21,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::*;
+use crate::config::Strictness;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Foreign, Spool};
 
@@ -80,7 +82,7 @@ fn server() -> Server {
             limits: Default::default(),
             forbidden_commands: Vec::new(),
             timeout: Duration::from_secs(1200),
-            accept_bare_lf: false,
+            strictness: Strictness::default(),
         },
         config: HashMap::from([("me", "mx.example.com".to_string())]),
         plugins: Vec::new(),
@@ -129,6 +131,16 @@ impl Server {
 
     fn mechanisms(mut self, names: &[&'static str]) -> Server {
         self.settings.auth_mechanisms = names.to_vec();
+        self
+    }
+
+    /// The wire form as leniently as the original has it.
+    fn as_the_original(self) -> Server {
+        self.strictly(Strictness::ORIGINAL)
+    }
+
+    fn strictly(mut self, strictness: Strictness) -> Server {
+        self.settings.strictness = strictness;
         self
     }
 
@@ -309,6 +321,7 @@ impl Server {
                     Answer::Done
                 }
                 Step::Verb(_) => Answer::Listed(Listed::NoTable),
+                Step::Waiting => Answer::Waiting(false),
                 Step::Obey { .. } => Answer::Values(Vec::new()),
                 Step::TransactionEnded | Step::AddVerb(_) => Answer::Done,
             };

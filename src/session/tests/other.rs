@@ -163,13 +163,15 @@ fn verbs_end_at_a_space_and_have_no_case() {
         ("\tNOOP\r\n", "unrecognized_command(\tnoop)"),
         ("NOOP\tx\r\n", "unrecognized_command(noop\tx)"),
         ("DATA_POST\r\n", "unrecognized_command(data_post)"),
-        ("NOOP\r\r\n", "unrecognized_command(noop\r)"),
+        ("NOOP\r\r\n", "noop()"),
         ("noOP \r\n", "noop()"),
         ("NOOP\n", "noop()"),
     ] {
         let seen = server().talk(&[line]);
         assert!(seen.called(called), "{line:?}: {:?}", seen.events);
     }
+    let seen = server().as_the_original().talk(&["NOOP\r\r\n"]);
+    assert!(seen.called("unrecognized_command(noop\r)"));
 }
 
 #[test]
@@ -194,10 +196,17 @@ fn who_talks_http_is_sent_away_unless_a_plugin_answers() {
         assert!(matches!(seen.outcome, Outcome::Closed));
         assert!(seen.called("disconnect()"), "{line}");
     }
-    let seen = strict().talk(&["EHLO x\r\n", "GETS\r\n", "Subject: x\r\n", "NOOP\r\n"]);
+    let seen = strict().talk(&[
+        "EHLO x\r\n",
+        "GETS\r\n",
+        ":\r\n",
+        "NOOP\r\n",
+        "Subject: x\r\n",
+    ]);
     assert_eq!(seen.reply(2), "500 Unrecognized command");
     assert_eq!(seen.reply(3), "500 Unrecognized command");
     assert_eq!(seen.reply(4), "250 OK");
+    assert_eq!(seen.reply(5), "521 Unrecognized command");
     let seen = server().talk(&["EHLO x\r\n", "GET /\r\n"]);
     assert_eq!(seen.reply(2), "500 Unrecognized command");
 }
