@@ -31,10 +31,12 @@ record-100: test-deps
 	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test methods
 	prove -I$(QPSMTPD_100)/lib tests/harness_100
 
-# The suite's soak test for longer: SECONDS under load, twice; SEED repeats an earlier run's choices.
+# The suite's soak test for longer: SECONDS under load, twice; SEED repeats an earlier run's choices. Then every
+# fault of the disk with every error.
 SECONDS ?= 600
 soak: test-deps
 	SOAK_SECONDS=$(SECONDS) $(if $(SEED),SOAK_SEED=$(SEED)) $(CARGO) test --locked --release --test soak -- --nocapture
+	FAULTS=all $(CARGO) test --locked --test durability
 
 lint:
 	$(CARGO) fmt --check

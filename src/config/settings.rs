@@ -12,7 +12,7 @@ use super::error::ConfigError;
 use super::host::{home, hostname, program_dir};
 use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
-use super::value::{first, level, mode, number, refused};
+use super::value::{first, level, mode, number, refused, switch};
 
 /// What even the slowest modem exceeds, in bytes per second.
 const DATA_MIN_RATE: u64 = 100;
@@ -49,6 +49,9 @@ pub struct CoreSettings {
     /// `forbidden_commands` in lower case, those of HTTP if there is no such file: who says one of them,
     /// or the line of a header before HELO, is sent away. An empty file: nobody is, as in the original.
     pub forbidden_commands: Vec<Vec<u8>>,
+    /// `queue_sync`: what a queue plugin has stored is synced to disk before the client is told that the
+    /// message was taken. 1 if there is no such file; 0: not, as in the original.
+    pub queue_sync: bool,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -94,6 +97,7 @@ impl CoreSettings {
                 None => FORBIDDEN_COMMANDS.map(<[u8]>::to_vec).to_vec(),
                 Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
             },
+            queue_sync: switch(config, "queue_sync")?.unwrap_or(true),
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

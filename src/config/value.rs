@@ -35,6 +35,18 @@ pub(super) fn number(
     }
 }
 
+/// On or off.
+pub(super) fn switch(config: &ConfigDir, name: &str) -> Result<Option<bool>, ConfigError> {
+    match first(config, name)? {
+        None => Ok(None),
+        Some(entry) => match &entry.text[..] {
+            b"0" => Ok(Some(false)),
+            b"1" => Ok(Some(true)),
+            _ => Err(refused(name, &entry, "0 (off) or 1 (on)")),
+        },
+    }
+}
+
 /// A file mode in octal.
 pub(super) fn mode(config: &ConfigDir, name: &str) -> Result<Option<u32>, ConfigError> {
     let Some(entry) = first(config, name)? else {
