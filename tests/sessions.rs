@@ -36,3 +36,5 @@ mod sharing;
 mod stacked;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;
+#[path = "sessions/worker_user.rs"]
+mod worker_user;
