@@ -131,3 +131,16 @@ fn a_broken_plugins_file_is_an_error() {
     let (_dir, settings) = load(&[("plugins", "rcpt_ok\n$include plugins\n")]);
     assert!(settings.unwrap_err().to_string().contains("plugins:2"));
 }
+
+#[test]
+fn queue_sync_is_on_unless_it_is_0_and_takes_no_other_word() {
+    let with = |text| load(&[("queue_sync", text)]).1;
+    assert!(load(&[]).1.unwrap().queue_sync);
+    assert!(with("1\n").unwrap().queue_sync);
+    assert!(!with("0\n").unwrap().queue_sync);
+    let problem = with("yes\n").unwrap_err().to_string();
+    assert!(
+        problem.contains("queue_sync") && problem.contains("0 (off) or 1 (on)"),
+        "{problem}"
+    );
+}
