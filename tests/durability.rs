@@ -113,6 +113,35 @@ fn what_is_forwarded_by_qmqp_is_not_lost() {
     nothing_is_lost(&places::qmqp());
 }
 
+/// A disk of all sizes, from one that has no room for the message to one that has more than enough.
+#[test]
+fn a_small_disk_loses_nothing() {
+    let probe = tempfile::tempdir().unwrap();
+    if !places::mount(probe.path(), 64) {
+        println!("needs the right to mount");
+        return;
+    }
+    places::unmount(probe.path());
+    let plugins = "/usr/share/qpsmtpd/plugins";
+    let mut place = maildir("queue/maildir @ROOT@/store/Maildir", plugins);
+    let mut taken = Vec::new();
+    for size in [4, 8, 12, 16, 20, 24, 28, 32, 48, 256] {
+        place.disk = Some(size);
+        let talk = Talk::with(&place, None);
+        if talk.acknowledged() {
+            assert_eq!(place.lost(talk.site()), None, "{size}: {}", talk.shown());
+            taken.push(size);
+        } else {
+            assert!(
+                talk.reply.is_empty() || talk.reply.starts_with('4'),
+                "{size}: {}",
+                talk.shown()
+            );
+        }
+    }
+    assert!(taken.contains(&256) && !taken.contains(&12), "{taken:?}");
+}
+
 /// The file, then the directory that has got it, both before the reply.
 #[test]
 fn the_file_and_its_directory_are_synced_before_the_reply() {

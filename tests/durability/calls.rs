@@ -47,6 +47,8 @@ pub fn faults(calls: &[String]) -> Vec<Fault> {
 /// One message from a client, and what came of it.
 pub struct Talk {
     site: Site,
+    /// `store` is a disk of its own.
+    mounted: bool,
     pub reply: String,
     pub log: String,
 }
@@ -106,7 +108,12 @@ impl Talk {
         let reply = send(&mut Client::new(client));
         wait(&mut child);
         let log = site.read("run/log");
-        Talk { site, reply, log }
+        Talk {
+            site,
+            mounted: place.disk.is_some(),
+            reply,
+            log,
+        }
     }
 
     pub fn site(&self) -> &Site {
@@ -137,6 +144,14 @@ impl Talk {
             self.log,
             self.site.read("run/calls")
         )
+    }
+}
+
+impl Drop for Talk {
+    fn drop(&mut self) {
+        if self.mounted {
+            super::places::unmount(&self.site.path("store"));
+        }
     }
 }
 

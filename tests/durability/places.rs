@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -23,6 +24,8 @@ pub struct Place {
     /// Of config/plugins.
     pub lines: String,
     pub queue_sync: Option<&'static str>,
+    /// The size of a disk of its own for `store`, in KiB.
+    pub disk: Option<u32>,
     dir: String,
     arrange: Arrange,
     found: Found,
@@ -37,7 +40,11 @@ impl Place {
         site.put("plugins/anyone", "sub hook_rcpt { return OK }\n");
         let dirs = format!("{}\n@ROOT@/plugins\n", self.dir);
         site.put("config/plugin_dirs", &dirs);
-        for name in ["store", "store/spool", "captured", "var"] {
+        std::fs::create_dir(site.path("store")).unwrap();
+        if let Some(size) = self.disk {
+            assert!(mount(&site.path("store"), size), "mount");
+        }
+        for name in ["store/spool", "captured", "var"] {
             std::fs::create_dir(site.path(name)).unwrap();
         }
         let private = std::fs::Permissions::from_mode(0o700);
@@ -67,11 +74,33 @@ fn place(
     Place {
         lines: lines.to_owned(),
         queue_sync: None,
+        disk: None,
         dir: "/usr/share/qpsmtpd/plugins".to_owned(),
         arrange: Box::new(arrange),
         found: Box::new(found),
         copies: 1,
     }
+}
+
+/// Puts a disk of so many KiB there; not everybody may.
+pub fn mount(at: &Path, size: u32) -> bool {
+    let mounted = Command::new("mount")
+        .args([
+            "-t",
+            "tmpfs",
+            "-o",
+            &format!("size={size}k,mode=0700"),
+            "tmpfs",
+        ])
+        .arg(at)
+        .stderr(Stdio::null())
+        .status();
+    mounted.is_ok_and(|status| status.success())
+}
+
+pub fn unmount(at: &Path) {
+    // Lazily: what a process still has open there goes with it.
+    let _ = Command::new("umount").arg("-l").arg(at).status();
 }
 
 /// The files of all directories called `name` below `dir`.
