@@ -31,12 +31,14 @@ record-100: test-deps
 	UPDATE_EXPECTED=1 QPSMTPD_100=$(QPSMTPD_100) $(CARGO) test --locked --test methods
 	prove -I$(QPSMTPD_100)/lib tests/harness_100
 
-# The fuzz targets with MUTATIONS of their corpora, then the soak test for longer: SECONDS under load, twice; SEED repeats an earlier run's choices.
+# The fuzz targets with MUTATIONS of their corpora, then the suite's soak test for longer: SECONDS under load,
+# twice; SEED repeats an earlier run's choices. Then every fault of the disk with every error.
 SECONDS ?= 600
 MUTATIONS ?= 1000000
 soak: test-deps
 	FUZZ_MUTATIONS=$(MUTATIONS) $(if $(SEED),FUZZ_SEED=$(SEED)) $(CARGO) test --locked --release --test fuzz
 	SOAK_SECONDS=$(SECONDS) $(if $(SEED),SOAK_SEED=$(SEED)) $(CARGO) test --locked --release --test soak -- --nocapture
+	FAULTS=all $(CARGO) test --locked --test durability
 
 # The bridge's tests, the ones with odd arguments to every sub among them, under memcheck (Debian: valgrind);
 # some ten minutes. Without those that count what is left behind after thousands of rounds.

@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 23] = [
+const SOURCES: [&str; 24] = [
     "src/perl/glue.c",
     "src/perl/glue_check.c",
     "src/perl/glue_cycles.c",
@@ -19,6 +19,7 @@ const SOURCES: [&str; 23] = [
     "src/perl/glue_names.c",
     "src/perl/glue_note.c",
     "src/perl/glue_site.c",
+    "src/perl/glue_stored.c",
     "src/perl/glue_turns.c",
     "src/perl/glue_watch.c",
     "src/perl/glue_watch_ops.c",

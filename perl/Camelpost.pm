@@ -38,8 +38,11 @@ sub warn_of_caller {
     return;
 }
 
-# The read position of a handle on the spool file.
-sub rewind { return seek $_[0], $_[1], 0 }
+# The read position of a handle on the spool file. One that a plugin has closed has none.
+sub rewind {
+    my ($handle, $position) = @_;
+    return seek($handle, $position, 0) || !defined fileno $handle;
+}
 
 # Adds a field on top of a header that plugins have seen.
 sub add_header {

@@ -42,3 +42,5 @@ mod stacked;
 mod strictness;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;
+#[path = "sessions/worker_user.rs"]
+mod worker_user;

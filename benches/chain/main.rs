@@ -104,6 +104,7 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
         module_dirs: Vec::new(),
         named_config: None,
         size_threshold: 10_000,
+        queue_sync: true,
     };
     let spool = Rc::new(Spool {
         dir: dir.to_path_buf(),

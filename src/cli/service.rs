@@ -37,6 +37,13 @@ pub struct ServiceArgs {
     #[arg(long)]
     no_new_privs: bool,
 
+    /// Run the plugins, and so all sessions, as this user: they can then neither signal nor look into the
+    /// process that accepts the connections, nor use the control socket. Needs root, or CAP_SETUID,
+    /// CAP_SETGID and CAP_KILL, which that process keeps. spool_dir and what plugins write to must be this
+    /// user's; the config directory must be readable to it. Default: the user of --user.
+    #[arg(long, value_name = "NAME")]
+    worker_user: Option<String>,
+
     /// Upgrading (USR2), give the new process this many seconds to load everything.
     #[arg(long, value_name = "SECONDS", default_value_t = UPGRADE, value_parser = clap::value_parser!(u32).range(1..))]
     upgrade_timeout: u32,
@@ -73,6 +80,7 @@ impl ServiceArgs {
             max_rate: self.max_rate,
             log_pid: self.log_pid,
             no_new_privs: self.no_new_privs,
+            worker_user: self.worker_user.clone(),
             ports_named: given.has("port"),
         }
     }
@@ -104,6 +112,7 @@ pub fn classic(ports_named: bool) -> ServiceSettings {
         max_rate: None,
         log_pid: LogPid::Session,
         no_new_privs: false,
+        worker_user: None,
         ports_named,
     }
 }

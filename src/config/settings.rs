@@ -14,7 +14,7 @@ use super::limits::Limits;
 use super::plugin_line::PluginLine;
 use super::spool::SpoolDir;
 use super::strictness::Strictness;
-use super::value::{first, level, mode, number, refused};
+use super::value::{first, level, mode, number, refused, switch};
 
 /// What even the slowest modem exceeds, in bytes per second.
 const DATA_MIN_RATE: u64 = 100;
@@ -55,6 +55,9 @@ pub struct CoreSettings {
     pub limits: Limits,
     /// How strictly SMTP's wire form is kept.
     pub strictness: Strictness,
+    /// `queue_sync`: what a queue plugin has stored is synced to disk before the client is told that the
+    /// message was taken. 1 if there is no such file; 0: not, as in the original.
+    pub queue_sync: bool,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -102,6 +105,7 @@ impl CoreSettings {
             },
             limits: Limits::load(config)?,
             strictness: Strictness::load(config)?,
+            queue_sync: switch(config, "queue_sync")?.unwrap_or(true),
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,

@@ -4,7 +4,7 @@
 
 use super::dir::ConfigDir;
 use super::error::ConfigError;
-use super::value::{first, number, refused};
+use super::value::{first, refused, switch};
 
 /// `bare_line_ends`: what becomes of LF, CR and NUL where they are no line end of RFC 5321 (2.3.8): in
 /// commands, answers to AUTH and messages.
@@ -96,7 +96,7 @@ impl Strictness {
                 ],
                 "ascii, 8bit or original",
             )?,
-            tls_auth_only: number(config, "tls_auth_only", "0 or 1")?.is_some_and(|on| on > 0),
+            tls_auth_only: switch(config, "tls_auth_only")?.unwrap_or(false),
         })
     }
 }
@@ -167,7 +167,7 @@ mod tests {
             ("bare_line_ends", "reject, normalize or original"),
             ("unauth_pipelining", "reject, log or original"),
             ("reply_text", "ascii, 8bit or original"),
-            ("tls_auth_only", "0 or 1"),
+            ("tls_auth_only", "1 (on) or 0 (off)"),
         ] {
             let error = load(&[(name, "# x\nmaybe\n")]).unwrap_err();
             assert!(

@@ -35,6 +35,18 @@ pub(super) fn number(
     }
 }
 
+/// `1` or `on`, `0` or `off`, in any case.
+pub(super) fn switch(config: &ConfigDir, name: &str) -> Result<Option<bool>, ConfigError> {
+    let Some(entry) = first(config, name)? else {
+        return Ok(None);
+    };
+    match &entry.text.to_ascii_lowercase()[..] {
+        b"0" | b"off" => Ok(Some(false)),
+        b"1" | b"on" => Ok(Some(true)),
+        _ => Err(refused(name, &entry, "1 (on) or 0 (off)")),
+    }
+}
+
 /// A file mode in octal.
 pub(super) fn mode(config: &ConfigDir, name: &str) -> Result<Option<u32>, ConfigError> {
     let Some(entry) = first(config, name)? else {

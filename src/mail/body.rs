@@ -99,6 +99,8 @@ pub struct Body {
     position: u64,
     /// Something was written to the file since a line was read from it.
     written: bool,
+    /// What has gone wrong with the file: since then it is not known to be the message.
+    damage: Option<String>,
 }
 
 #[derive(Debug)]
@@ -122,6 +124,24 @@ impl Body {
             spool,
             ..Body::default()
         }
+    }
+
+    /// What has gone wrong with the spool file, if anything: nobody may take the message over from then
+    /// on, even where a plugin has caught the error.
+    pub fn damage(&self) -> Option<&str> {
+        self.damage.as_deref()
+    }
+
+    /// Something has gone wrong with the spool file.
+    pub fn distrust(&mut self, why: String) {
+        self.damage.get_or_insert(why);
+    }
+
+    fn noting<T>(&mut self, done: Result<T, BodyError>) -> Result<T, BodyError> {
+        if let Err(error) = &done {
+            self.distrust(error.to_string());
+        }
+        done
     }
 
     /// Bytes of the whole message.
@@ -251,11 +271,12 @@ impl Body {
         // A plugin may have appended through a handle of its own.
         let end = spooled.file.metadata().map(|file| file.len());
         let appended = end.and_then(|end| spooled.file.write_all_at(bytes, end));
-        appended.map_err(|error| BodyError {
+        let appended = appended.map_err(|error| BodyError {
             what: "write",
             path: spooled.path.clone(),
             error,
-        })
+        });
+        self.noting(appended)
     }
 
     /// Moves what is in memory to a spool file, if it is not there yet.
@@ -282,13 +303,15 @@ impl Body {
             .and_then(above_standard)
             .map_err(fail("create"))?;
         let written = file.write_all(&self.memory.bytes);
-        self.file = Some(SpoolFile {
+        let spooled = SpoolFile {
             path: path.clone(),
             file,
             ahead: Vec::new(),
             ahead_at: 0,
-        });
+        };
+        // Without a whole file the message stays where it is.
         written.map_err(fail("write"))?;
+        self.file = Some(spooled);
         // From here on positions are bytes, and the file is at its end.
         self.start = self.header_size;
         self.position = self.memory.bytes.len() as u64;
@@ -344,20 +367,26 @@ impl Body {
             spooled.ahead.clear();
             spooled.ahead_at = 0;
         }
-        spooled
+        let read = spooled
             .next_line(self.position, line)
             .map_err(|error| BodyError {
                 what: "read",
                 path: spooled.path.clone(),
                 error,
-            })?;
+            });
+        self.noting(read)?;
         self.position += line.len() as u64;
         Ok(!line.is_empty())
     }
 
     /// The whole message from the byte `from` on, wherever it is.
     pub fn read_from(&mut self, from: u64) -> Result<Vec<u8>, BodyError> {
-        match self.file.as_mut() {
+        let read = self.bytes_from(from);
+        self.noting(read)
+    }
+
+    fn bytes_from(&self, from: u64) -> Result<Vec<u8>, BodyError> {
+        match self.file.as_ref() {
             None => Ok(self
                 .memory
                 .bytes

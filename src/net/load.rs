@@ -65,6 +65,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
         module_dirs: module_dirs(&config),
         named_config: named,
         size_threshold: core.size_threshold,
+        queue_sync: core.queue_sync,
     };
     if native::is_enough(&core) {
         let mut plugins = load_natives(settings, registry, &config, &core, warning)?;

@@ -10,6 +10,7 @@ use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::object;
 use super::owners::Owner;
+use super::stored::Stored;
 use super::sys;
 use super::value::{PerlValue, Sv};
 use super::xs::{FIRST_NATIVE, Frame, Raise};
@@ -27,6 +28,8 @@ pub struct Chain {
     /// counts from the next time on.
     entries: Option<Vec<Sv>>,
     next: usize,
+    /// No other plugin is asked, though the last one has declined.
+    is_over: bool,
     /// run_hooks_no_respond: no log lines, no ok or deny hooks, texts as they are.
     quiet: bool,
     verdict: Verdict,
@@ -56,6 +59,7 @@ impl Chain {
             args: None,
             entries: None,
             next: 0,
+            is_over: false,
             quiet,
             verdict: Verdict::declined(),
         }
@@ -111,7 +115,7 @@ impl Host {
             let Some(verdict) = self.call_entry(&mut chain, &entry, &name)? else {
                 continue;
             };
-            if self.weigh(&mut chain, &name, verdict)? {
+            if self.weigh(&mut chain, &name, verdict)? || chain.is_over {
                 break;
             }
         }
@@ -149,6 +153,8 @@ impl Host {
             return Ok(guard.on_lateness().filter(|_| !chain.quiet));
         }
         let running = guard.as_deref().map(Guard::begin);
+        let stores = hook == Hook::Queue && self.settings.queue_sync;
+        let stored = stores.then(Stored::watch);
         let outcome = call_hook(&entry.code, owner.as_deref(), &mut args);
         let late = end(running, outcome.as_ref().err(), hook, || name.to_vec());
         if let Some(guard) = guard.as_deref().filter(|_| late)
@@ -196,7 +202,30 @@ impl Host {
         if let Some(guard) = &guard {
             guard.gave(&code);
         }
+        if code == Code::Ok
+            && let Some(stored) = stored
+            && let Err(problem) = stored.sync()
+        {
+            return Ok(Some(self.refuse_unsafe(chain, name, &problem)?));
+        }
         Ok(Some(to_verdict(code, values.get(1..).unwrap_or_default())?))
+    }
+
+    /// What a queue plugin has taken could be lost: as if nobody had taken the message.
+    fn refuse_unsafe(
+        &self,
+        chain: &mut Chain,
+        name: &[u8],
+        problem: &str,
+    ) -> Result<Verdict, Unwind> {
+        let name = String::from_utf8_lossy(name);
+        let text = format!(
+            "plugin {name} said OK, and the message is not safe: {problem}; the client is told to try again"
+        );
+        self.log(LOGCRIT, None, None, &[Sv::bytes(text.as_bytes())])?;
+        chain.is_over = true;
+        let reply = b"Cannot store the message safely; try again later".to_vec();
+        Ok(Verdict::with_text(Code::Declined, reply))
     }
 
     /// A plugin waits for something, and nothing here will call it again: what it was to decide is

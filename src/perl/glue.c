@@ -65,6 +65,7 @@ int cp_start(int argc, char **argv) {
     cp_watch_alarm();
     cp_watch_modules();
     cp_watch_ops();
+    cp_watch_storing();
     cp_watch_kill();
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */

@@ -369,4 +369,32 @@ void camelpost_forked(void);
 int cp_take_interrupts(int number, int wake_with);
 void cp_calm(void);
 
+/* ---- what a plugin stores while it queues a message ---- */
+
+enum cp_stored_kind {
+    CP_STORED_FILE = 0,   /* a file that was written or placed */
+    CP_STORED_DIRECTORY,  /* a directory that has got an entry */
+    CP_STORED_ON,         /* a file or directory whose file system has got more */
+    CP_STORED_PLACED,     /* `from` was linked or renamed to `path` */
+    CP_STORED_NOT_PLACED, /* `from` could not be */
+    CP_STORED_NOT_OPENED, /* a file that was to be written, by the errno */
+    CP_STORED_FAILED,     /* what was done with `path` is not known */
+};
+
+typedef struct {
+    int kind;
+    int fd;          /* -1 where there is none */
+    int error;       /* the errno of a failure; of a file, that of writing to it */
+    int is_placed;   /* link or rename has given it its place */
+    char *path;      /* empty for a file that was opened: the descriptor tells */
+    char *from;
+} cp_stored;
+
+/* Notes are taken between begin and end; these may be nested, and the outermost end gives their number. */
+void cp_stored_begin(void);
+size_t cp_stored_end(void);
+/* A note: valid until all are forgotten, which closes their descriptors. */
+const cp_stored *cp_stored_note(size_t at);
+void cp_stored_forget(void);
+
 #endif

@@ -80,6 +80,9 @@ void cp_watch_require(void);
 /* From then on, code that is compiled says when it sets an alarm. */
 void cp_watch_alarm(void);
 
+/* From then on, code that is compiled can be seen to store files. */
+void cp_watch_storing(void);
+
 /* From then on, code that is compiled finds that numbers of sessions are somebody's. */
 void cp_watch_kill(void);
 

@@ -48,6 +48,8 @@ pub struct HostSettings {
     pub named_config: Option<Vec<u8>>,
     /// `size_threshold` in bytes.
     pub size_threshold: u64,
+    /// What queue plugins store is synced before the message is acknowledged.
+    pub queue_sync: bool,
 }
 
 /// The keys of the table of hooks and of its entries.

@@ -27,6 +27,7 @@ mod session;
 mod site;
 mod stderr;
 pub mod stdio;
+mod stored;
 #[rustfmt::skip]
 mod sys;
 pub mod turn;

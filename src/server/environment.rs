@@ -27,20 +27,23 @@ pub(super) fn for_plugins(command: &mut Command, user: &ServiceUser) {
     for name in ours.chain(&[upgrade::VARIABLE]) {
         command.env_remove(name);
     }
-    for_successor(command, user);
+    clean(command);
+    command.envs(user.variables_of_plugins());
 }
 
 /// The same for another supervisor, which does not change the user and so cannot see that it was.
 pub(super) fn for_successor(command: &mut Command, user: &ServiceUser) {
+    clean(command);
+    command.envs(user.variables());
+}
+
+fn clean(command: &mut Command) {
     for (name, _) in std::env::vars_os() {
         if is_dangerous(&name) {
             command.env_remove(name);
         }
     }
     command.env("PATH", PATH);
-    for (name, value) in user.variables() {
-        command.env(name, value);
-    }
 }
 
 fn is_dangerous(name: &OsStr) -> bool {

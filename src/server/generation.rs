@@ -54,15 +54,20 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Starts a zygote, which begins to load at once. What it says comes as events. `prepare` sees
-    /// to its environment.
+    /// Starts a zygote, which begins to load at once, as `user` if that is not who runs this process.
+    /// What it says comes as events. `prepare` sees to its environment.
     pub(super) fn start(
         number: u64,
+        user: Option<&str>,
         command: &ZygoteCommand,
         prepare: impl FnOnce(&mut std::process::Command),
         events: UnboundedSender<Event>,
     ) -> io::Result<Generation> {
         let (ours, theirs) = Channel::pair()?;
+        let begin = ToZygote::Begin {
+            user: user.map(str::to_owned),
+        };
+        ours.send(&begin.encode(), None, Wait::No)?;
         let mut process = Command::new(&command.program);
         if let Some(name) = &command.arg0 {
             process.arg0(name);

@@ -10,7 +10,7 @@ use super::wire::{Reader, Writer};
 use super::{LoadFacts, Names};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub const PROTOCOL: u32 = 4;
+pub const PROTOCOL: u32 = 5;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(super) const MAX_CHILD_ADDRS: usize = 1800;
@@ -18,6 +18,9 @@ pub(super) const MAX_CHILD_ADDRS: usize = 1800;
 /// Supervisor to zygote.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum ToZygote {
+    /// The first message, before anything is loaded: as whom to run, where that is not who has started
+    /// it.
+    Begin { user: Option<String> },
     /// Fork a worker; its end of the link comes as the descriptor.
     Fork { worker: u64 },
     /// Detach: send stdout and stderr to /dev/null.
@@ -118,6 +121,8 @@ impl ToZygote {
             ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
             ToZygote::Silence => Writer::new(2).0,
             ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
+            ToZygote::Begin { user: None } => Writer::new(4).0,
+            ToZygote::Begin { user: Some(name) } => Writer::new(5).text(name),
         }
     }
 
@@ -129,6 +134,10 @@ impl ToZygote {
             }),
             2 => Some(ToZygote::Silence),
             3 => Some(ToZygote::CleanUp { pid: reader.i32()? }),
+            4 => Some(ToZygote::Begin { user: None }),
+            5 => Some(ToZygote::Begin {
+                user: Some(String::from_utf8(reader.0.to_vec()).ok()?),
+            }),
             _ => None,
         }
     }
@@ -333,6 +342,10 @@ mod tests {
             ToZygote::Fork { worker: u64::MAX },
             ToZygote::Silence,
             ToZygote::CleanUp { pid: 77 },
+            ToZygote::Begin { user: None },
+            ToZygote::Begin {
+                user: Some("nobody".into()),
+            },
         ] {
             assert_eq!(ToZygote::decode(&message.encode()), Some(message));
         }

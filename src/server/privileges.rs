@@ -8,8 +8,9 @@ use std::ffi::{OsStr, OsString};
 
 use rustix::process::{DumpableBehavior, Gid, Uid, geteuid, set_dumpable_behavior};
 use rustix::thread::{
-    CapabilitySet, CapabilitySets, clear_ambient_capability_set, set_capabilities,
-    set_no_new_privs, set_thread_gid, set_thread_groups, set_thread_uid,
+    CapabilitySet, CapabilitySets, capabilities, clear_ambient_capability_set,
+    configure_capability_in_ambient_set, set_capabilities, set_keep_capabilities, set_no_new_privs,
+    set_thread_gid, set_thread_groups, set_thread_uid,
 };
 
 use super::process::{self, UserEntry};
@@ -25,12 +26,52 @@ pub(super) struct ServiceUser {
     change: bool,
     /// Who has started this process.
     before: Uid,
+    /// Who runs the plugins, where that is somebody else.
+    worker: Option<UserEntry>,
 }
+
+/// What the supervisor keeps where plugins run as another user: to become that one, in the process that
+/// loads them, and to signal it and its workers.
+const FOR_WORKERS: CapabilitySet = CapabilitySet::KILL
+    .union(CapabilitySet::SETUID)
+    .union(CapabilitySet::SETGID);
 
 impl ServiceUser {
     /// The user that `--user` names, or the default: smtpd if started as root, else whoever
     /// started it.
-    pub(super) fn find(wanted: Option<&str>) -> Result<ServiceUser, String> {
+    pub(super) fn find(wanted: Option<&str>, worker: Option<&str>) -> Result<ServiceUser, String> {
+        let mut user = ServiceUser::find_own(wanted)?;
+        user.worker = worker.map(|name| user.find_worker(name)).transpose()?;
+        Ok(user)
+    }
+
+    /// The user that `--worker-user` names.
+    fn find_worker(&self, name: &str) -> Result<UserEntry, String> {
+        let found = process::user_by_name(name)
+            .map_err(|error| format!("cannot look up the user {name}: {error}"))?
+            .ok_or_else(|| {
+                format!("there is no user {name} on this machine; create it or name another with --worker-user")
+            })?;
+        if found.uid.is_root() {
+            return Err("--worker-user root: plugins could do anything to this machine; name a user of their own".to_owned());
+        }
+        if found.uid == self.entry.uid {
+            return Err(format!(
+                "--worker-user {name} is who the service itself runs as (--user): name another one, which \
+                 has no rights over it"
+            ));
+        }
+        let may = capabilities(None).is_ok_and(|sets| sets.permitted.contains(FOR_WORKERS));
+        if !may {
+            return Err(format!(
+                "cannot run plugins as {name}: start as root, or give the service CAP_SETUID, CAP_SETGID and \
+                 CAP_KILL (systemd: AmbientCapabilities=)"
+            ));
+        }
+        Ok(found)
+    }
+
+    fn find_own(wanted: Option<&str>) -> Result<ServiceUser, String> {
         let me = geteuid();
         let lookup = |name: &str| {
             process::user_by_name(name)
@@ -42,6 +83,7 @@ impl ServiceUser {
                     entry,
                     change: true,
                     before: me,
+                    worker: None,
                 }),
                 None => Err(format!(
                     "started as root, and there is no user {DEFAULT_USER} to run as; name one \
@@ -52,6 +94,7 @@ impl ServiceUser {
                 entry: by_id(me),
                 change: false,
                 before: me,
+                worker: None,
             }),
             Some(name) => match lookup(name)? {
                 None => Err(format!(
@@ -61,11 +104,13 @@ impl ServiceUser {
                     entry,
                     change: true,
                     before: me,
+                    worker: None,
                 }),
                 Some(entry) if entry.uid == me => Ok(ServiceUser {
                     entry,
                     change: false,
                     before: me,
+                    worker: None,
                 }),
                 Some(_) => Err(format!(
                     "only root can run as {name}; start as root, or leave --user out to run as {}",
@@ -80,15 +125,38 @@ impl ServiceUser {
         if !self.change {
             return Ok(());
         }
-        let entry = &self.entry;
-        process::groups_of(entry)
-            .and_then(|groups| {
-                set_thread_groups(&groups)?;
-                set_thread_gid(entry.gid)?;
-                set_thread_uid(entry.uid)?;
-                Ok(())
-            })
-            .map_err(|error| format!("cannot run as {}: {error}", entry.name))
+        if self.worker.is_some() {
+            // The change would take all of them.
+            set_keep_capabilities(true)
+                .map_err(|error| format!("cannot keep capabilities: {error}"))?;
+        }
+        change_to(&self.entry)
+    }
+
+    /// Gives up all capabilities but those that are needed for workers of another user. What a service
+    /// manager has given to bind a port (AmbientCapabilities=) would be every plugin's and program's: gone
+    /// once the ports are bound. Root keeps what makes it root.
+    pub(super) fn drop_capabilities(&self) -> Result<(), String> {
+        if geteuid().is_root() {
+            return Ok(());
+        }
+        match self.worker {
+            None => keep_capabilities(CapabilitySet::empty()),
+            Some(_) => keep_capabilities(FOR_WORKERS),
+        }
+    }
+
+    /// The name of who runs the plugins, where that is somebody else.
+    pub(super) fn worker(&self) -> Option<&str> {
+        self.worker.as_ref().map(|entry| entry.name.as_str())
+    }
+
+    /// What the environment of plugins says of their user.
+    pub(super) fn variables_of_plugins(&self) -> Vec<(&'static str, &OsStr)> {
+        match &self.worker {
+            Some(entry) => variables_of(entry),
+            None => self.variables(),
+        }
     }
 
     /// What the environment says of a user, where this one is not who starts the service.
@@ -97,13 +165,7 @@ impl ServiceUser {
         if !self.change || entry.uid == self.before {
             return Vec::new();
         }
-        let name = OsStr::new(&entry.name);
-        vec![
-            ("HOME", &entry.home),
-            ("USER", name),
-            ("LOGNAME", name),
-            ("SHELL", &entry.shell),
-        ]
+        variables_of(entry)
     }
 
     pub(super) fn ids(&self) -> (Uid, Gid) {
@@ -130,20 +192,59 @@ pub(super) fn be_opaque() -> Result<(), String> {
         .map_err(|error| format!("cannot keep others from looking into this process: {error}"))
 }
 
-/// What a service manager has given to bind a port (AmbientCapabilities=) would be every plugin's and
-/// program's: gone once the ports are bound. Root keeps what makes it root.
-pub(super) fn drop_capabilities() -> Result<(), String> {
-    if geteuid().is_root() {
-        return Ok(());
-    }
-    let none = CapabilitySets {
-        effective: CapabilitySet::empty(),
-        permitted: CapabilitySet::empty(),
-        inheritable: CapabilitySet::empty(),
+fn keep_capabilities(kept: CapabilitySet) -> Result<(), String> {
+    let sets = CapabilitySets {
+        effective: kept,
+        permitted: kept,
+        inheritable: kept,
     };
+    // What is ambient reaches a process that is started: the one that loads the plugins, an upgrade's.
     clear_ambient_capability_set()
-        .and_then(|()| set_capabilities(None, none))
+        .and_then(|()| set_capabilities(None, sets))
+        .and_then(|()| {
+            let mut each = kept.iter();
+            each.try_for_each(|one| configure_capability_in_ambient_set(one, true))
+        })
         .map_err(|error| format!("cannot give up capabilities: {error}"))
+}
+
+/// All of a process's users and groups, for good. To be called while there is one thread.
+fn change_to(entry: &UserEntry) -> Result<(), String> {
+    process::groups_of(entry)
+        .and_then(|groups| {
+            set_thread_groups(&groups)?;
+            set_thread_gid(entry.gid)?;
+            set_thread_uid(entry.uid)?;
+            Ok(())
+        })
+        .map_err(|error| format!("cannot run as {}: {error}", entry.name))
+}
+
+/// In the process that loads the plugins, before it does: becomes their user, without a way back.
+pub(super) fn become_worker(name: &str) -> Result<(), String> {
+    let entry = process::user_by_name(name)
+        .map_err(|error| format!("cannot look up the user {name}: {error}"))?
+        .ok_or_else(|| format!("there is no user {name} any more (--worker-user)"))?;
+    change_to(&entry)?;
+    keep_capabilities(CapabilitySet::empty())?;
+    if set_thread_uid(Uid::ROOT).is_ok() {
+        return Err(format!(
+            "cannot run as {name} for good: the way back to root is open"
+        ));
+    }
+    // The change has made it what only root may look into; a plugin may look at itself.
+    set_dumpable_behavior(DumpableBehavior::Dumpable)
+        .map_err(|error| format!("cannot run as {name}: {error}"))
+}
+
+fn variables_of(entry: &UserEntry) -> Vec<(&'static str, &OsStr)> {
+    let name = OsStr::new(&entry.name);
+    vec![
+        ("HOME", &entry.home),
+        ("USER", name),
+        ("LOGNAME", name),
+        ("SHELL", &entry.shell),
+    ]
 }
 
 /// No program that comes of this process gains rights by its file, for good.
@@ -171,10 +272,26 @@ mod tests {
 
     #[test]
     fn an_unknown_user_is_one_clear_line() {
-        let problem = ServiceUser::find(Some("no-such-user")).unwrap_err();
+        let problem = ServiceUser::find(Some("no-such-user"), None).unwrap_err();
         assert!(problem.contains("no user no-such-user") && problem.contains("--user"));
         assert!(!problem.contains('\n'));
-        assert!(ServiceUser::find(Some("with\0nul")).is_err());
+        assert!(ServiceUser::find(Some("with\0nul"), None).is_err());
+    }
+
+    #[test]
+    fn a_user_for_plugins_that_could_do_harm_is_refused_in_one_line() {
+        let me = by_id(geteuid()).name;
+        for (name, says) in [
+            ("no-such-user", "there is no user no-such-user"),
+            ("root", "--worker-user root"),
+            (me.as_str(), "--worker-user"),
+        ] {
+            let problem = ServiceUser::find(Some(&me), Some(name)).unwrap_err();
+            assert!(
+                problem.contains(says) && !problem.contains('\n'),
+                "{problem}"
+            );
+        }
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct ServiceSettings {
     pub log_pid: LogPid,
     /// Programs that plugins start gain nothing by a file's set-user-ID bit or capabilities.
     pub no_new_privs: bool,
+    /// Who runs the plugins; none: who runs the service.
+    pub worker_user: Option<String>,
     /// Whether `ports` were asked for and are not just the default: only then must sockets that a
     /// service manager passes have them.
     pub ports_named: bool,
@@ -164,7 +166,9 @@ fn serve_after(
     command: &ZygoteCommand,
     mut predecessor: Option<Predecessor>,
 ) -> Result<(), ServeError> {
-    let user = ServiceUser::find(settings.user.as_deref()).map_err(ServeError::Start)?;
+    let worker_user = settings.service.worker_user.as_deref();
+    let user =
+        ServiceUser::find(settings.user.as_deref(), worker_user).map_err(ServeError::Start)?;
     let bound = match &mut predecessor {
         Some(predecessor) => std::mem::take(&mut predecessor.sockets),
         None => sockets(settings).map_err(ServeError::Start)?,
@@ -209,7 +213,7 @@ fn serve_after(
     process::catch_sigpipe();
     let prepared = control::prepare(&settings.control, user.ids());
     user.take().map_err(ServeError::Start)?;
-    privileges::drop_capabilities().map_err(ServeError::Start)?;
+    user.drop_capabilities().map_err(ServeError::Start)?;
     // What a change of the user makes of this is a setting of the machine's.
     privileges::be_opaque().map_err(ServeError::Start)?;
     if settings.service.no_new_privs {

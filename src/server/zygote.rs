@@ -16,7 +16,7 @@ use rustix::process::{
 use super::channel::{Channel, Received, Wait};
 use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
 use super::worker::WorkerLink;
-use super::{Engine, ledger, process, progress};
+use super::{Engine, ledger, privileges, process, progress};
 
 struct Child {
     worker: u64,
@@ -50,6 +50,17 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         }
     };
     process::catch_sigpipe();
+    match user_of(&control) {
+        Ok(user) => {
+            // Before the next line: what is asked for there is forgotten when the user changes.
+            if let Some(Err(message)) = user.map(|name| privileges::become_worker(&name)) {
+                let message = format!("camelpost: {message}");
+                let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
+                return 1;
+            }
+        }
+        Err(_gone) => return 1,
+    }
     // A supervisor that dies while plugins load is noticed by this, later by the control socket.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if control_closed(&control) {
@@ -107,6 +118,19 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
             };
             process::exit_now(status)
         }
+    }
+}
+
+/// As whom to run: the supervisor's first message.
+fn user_of(control: &Channel) -> io::Result<Option<String>> {
+    let mut buffer = [0; 1024];
+    let unknown = || io::Error::other("the supervisor did not say as whom to run");
+    match control.receive(&mut buffer, Wait::Yes)? {
+        Received::Message { len, .. } => match ToZygote::decode(&buffer[..len]) {
+            Some(ToZygote::Begin { user }) => Ok(user),
+            _ => Err(unknown()),
+        },
+        Received::Closed => Err(unknown()),
     }
 }
 
@@ -206,7 +230,7 @@ fn serve(control: Channel, mut chores: impl FnMut(Chore)) -> Left {
                     return Left::Supervisor;
                 }
             }
-            (None, _) => return Left::Supervisor,
+            (Some(ToZygote::Begin { .. }) | None, _) => return Left::Supervisor,
         }
     }
 }

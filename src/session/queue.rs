@@ -19,7 +19,10 @@ impl Session {
 
     pub async fn queue_pre_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
-            Code::Ok | Code::Declined => self.run_hooks(Hook::Queue, Vec::new()).await,
+            Code::Ok | Code::Declined => match self.damage().await {
+                false => self.run_hooks(Hook::Queue, Vec::new()).await,
+                true => self.refuse_damaged().await,
+            },
             Code::Done => {
                 count_queue_outcome(QueueOutcome::Done);
                 Ok(())
@@ -33,7 +36,33 @@ impl Session {
         }
     }
 
+    /// Whether the message is not known to be what the client has sent: the log is told why.
+    async fn damage(&self) -> bool {
+        let transaction = self.transaction();
+        let damage = transaction.body.borrow().damage().map(str::to_owned);
+        drop(transaction);
+        match damage {
+            None => false,
+            Some(text) => {
+                let text = format!("the message is not acknowledged: {text}");
+                self.log(LOGERROR, text).await;
+                true
+            }
+        }
+    }
+
+    async fn refuse_damaged(&self) -> Flow {
+        count_queue_outcome(QueueOutcome::Deferred);
+        self.reset_transaction().await;
+        self.say(451, "Cannot store the message; try again later")
+            .await;
+        Ok(())
+    }
+
     pub async fn queue_respond(&self, verdict: &Verdict) -> Flow {
+        if verdict.code == Code::Ok && self.damage().await {
+            return self.refuse_damaged().await;
+        }
         count_queue_outcome(outcome(&verdict.code));
         // The message is there until queue_post has run, as some plugins expect of its files.
         let message = self.transaction();

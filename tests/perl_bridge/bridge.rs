@@ -68,6 +68,7 @@ impl Bridge {
             module_dirs: Vec::new(),
             named_config: None,
             size_threshold: 10_000,
+            queue_sync: true,
         };
         let spool = Rc::new(Spool {
             dir: dir.path().to_path_buf(),

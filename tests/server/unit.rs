@@ -13,11 +13,14 @@ use crate::daemon::{Daemon, command, config};
 use crate::hygiene::{of_plugins, upgraded};
 
 crate::tests! {
-    the_unit_names_a_user_and_one_capability,
+    the_unit_names_a_user_and_the_capabilities_for_a_port_and_for_another_user_s_workers,
     what_the_unit_gives_is_enough_for_a_port_and_a_control_socket,
 }
 
 const UNIT: &str = include_str!("../../packaging/camelpost.service");
+
+/// The number of Debian's user `mail`.
+const MAIL: &str = "8";
 
 /// The values of a setting, all lines of it.
 fn setting(name: &str) -> Vec<&'static str> {
@@ -25,10 +28,11 @@ fn setting(name: &str) -> Vec<&'static str> {
     UNIT.lines().filter_map(of_setting).collect()
 }
 
-fn the_unit_names_a_user_and_one_capability() {
+fn the_unit_names_a_user_and_the_capabilities_for_a_port_and_for_another_user_s_workers() {
     assert_eq!(setting("User"), ["camelpost"]);
     for name in ["AmbientCapabilities", "CapabilityBoundingSet"] {
-        assert_eq!(setting(name), ["CAP_NET_BIND_SERVICE"]);
+        let expected = "CAP_NET_BIND_SERVICE CAP_SETUID CAP_SETGID CAP_KILL";
+        assert_eq!(setting(name), [expected]);
     }
     let [start] = setting("ExecStart")[..] else {
         panic!("not one ExecStart=")
@@ -37,6 +41,7 @@ fn the_unit_names_a_user_and_one_capability() {
         !start.contains("--user") && !start.contains("-u "),
         "{start}"
     );
+    assert!(start.contains(" --worker-user "), "{start}");
     assert_eq!(setting("RuntimeDirectory"), ["camelpost"]);
 }
 
@@ -104,6 +109,7 @@ fn what_the_unit_gives_is_enough_for_a_port_and_a_control_socket() {
         .arg(format!("--bounding-set={bounding}"))
         .arg(program)
         .args(words)
+        .args(["--worker-user", "mail"])
         .env("RUNTIME_DIRECTORY", &run)
         .env_remove("NOTIFY_SOCKET")
         .stdin(Stdio::null())
@@ -117,11 +123,13 @@ fn what_the_unit_gives_is_enough_for_a_port_and_a_control_socket() {
     let none = none
         .map(|name| format!("{name} 0000000000000000\n"))
         .concat();
+    // CAP_KILL, CAP_SETGID and CAP_SETUID.
+    let kept = none.replace("00\n", "e0\n");
     let look = |daemon: &Daemon, supervisor: Pid| {
         let shown = told(daemon, &["status"]);
         assert!(shown.contains(&format!("pid {supervisor}")), "{shown}");
-        assert_eq!(daemon.connect().greeted("uid"), nobody.to_string());
-        assert_eq!(capabilities(supervisor), none);
+        assert_eq!(daemon.connect().greeted("uid"), MAIL);
+        assert_eq!(capabilities(supervisor), kept);
         assert_eq!(
             of_plugins(daemon, supervisor).map(capabilities),
             [&*none, &none]

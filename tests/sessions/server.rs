@@ -74,12 +74,22 @@ impl Server {
         environment: &[(&str, &str)],
         more: &[(&str, &str)],
     ) -> Server {
-        Server::start_there(plugins, args, environment, more, |_| {})
+        Server::start_there(plugins, args, environment, more, |_| {}, None)
     }
 
     /// The same with something done in the directory before.
     pub fn start_prepared(plugins: &[(&str, &str)], prepare: impl FnOnce(&Path)) -> Server {
-        Server::start_there(plugins, &[], &[], &[], prepare)
+        Server::start_there(plugins, &[], &[], &[], prepare, None)
+    }
+
+    /// The same with a user for the service and another one for its plugins; needs root.
+    pub fn start_as(
+        users: [&str; 2],
+        plugins: &[(&str, &str)],
+        args: &[&str],
+        more: &[(&str, &str)],
+    ) -> Server {
+        Server::start_there(plugins, args, &[], more, |_| {}, Some(users))
     }
 
     fn start_there(
@@ -88,6 +98,7 @@ impl Server {
         environment: &[(&str, &str)],
         more: &[(&str, &str)],
         prepare: impl FnOnce(&Path),
+        users: Option<[&str; 2]>,
     ) -> Server {
         let dir = tempfile::tempdir().unwrap();
         prepare(dir.path());
@@ -122,12 +133,22 @@ impl Server {
             let text = text.replace("@ROOT@", dir.path().to_str().unwrap());
             fs::write(path("config").join(name), text).unwrap();
         }
-        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+        let built = Path::new(env!("CARGO_BIN_EXE_camelpost"));
+        let mut command = match users {
+            None => Command::new(built),
+            Some(users) => command_of(users, built, dir.path()),
+        };
         command.arg("serve").arg("--config").arg(path("config"));
         command.args(["--listen-address", "127.0.0.1:0", "--no-rdns"]);
         command.args(["--max-from-ip", "0"]).args(args);
-        if rustix::process::geteuid().is_root() {
-            command.args(["--user", "root"]);
+        match users {
+            Some([user, worker]) => {
+                command.args(["--user", user, "--worker-user", worker]);
+            }
+            None if rustix::process::geteuid().is_root() => {
+                command.args(["--user", "root"]);
+            }
+            None => {}
         }
         let mut child = command
             .envs(environment.iter().copied())
@@ -174,6 +195,22 @@ impl Server {
     pub fn ask_for_reload(&self) {
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    }
+
+    /// The supervisor that was started.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(&self.child)
+    }
+
+    /// Waits for its end.
+    pub fn ended(&mut self) -> std::process::ExitStatus {
+        let child = &mut self.child;
+        let mut status = None;
+        until("the end of the supervisor", || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// Tells the service to stop once its sessions have ended.
@@ -264,6 +301,35 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The number of a user.
+pub fn uid(name: &str) -> u32 {
+    let entries = fs::read_to_string("/etc/passwd").unwrap();
+    let mut entries = entries.lines().map(|line| line.split(':'));
+    let entry = entries.find(|entry| entry.clone().next() == Some(name));
+    entry.unwrap().nth(2).unwrap().parse().unwrap()
+}
+
+/// The program, and in `dir` what these users need.
+fn command_of([user, worker]: [&str; 2], built: &Path, dir: &Path) -> Command {
+    use std::os::unix::fs::chown;
+    // The directory that it was built in may be closed to others.
+    let program = dir.join("camelpost");
+    if fs::hard_link(built, &program).is_err() {
+        fs::copy(built, &program).unwrap();
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    chown(dir.join("spool"), Some(uid(worker)), None).unwrap();
+    let run = dir.join("run");
+    fs::create_dir(&run).unwrap();
+    fs::set_permissions(&run, fs::Permissions::from_mode(0o700)).unwrap();
+    chown(&run, Some(uid(user)), None).unwrap();
+    let mut command = Command::new(program);
+    command
+        .env("RUNTIME_DIRECTORY", run)
+        .env_remove("NOTIFY_SOCKET");
+    command
 }
 
 /// Waits until something holds.

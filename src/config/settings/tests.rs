@@ -168,3 +168,16 @@ fn the_limits_of_a_session_have_defaults_and_zero_is_none() {
         );
     }
 }
+
+#[test]
+fn queue_sync_is_on_unless_it_is_0_and_takes_no_other_word() {
+    let with = |text| load(&[("queue_sync", text)]).1;
+    assert!(load(&[]).1.unwrap().queue_sync);
+    assert!(with("1\n").unwrap().queue_sync);
+    assert!(!with("0\n").unwrap().queue_sync);
+    let problem = with("yes\n").unwrap_err().to_string();
+    assert!(
+        problem.contains("queue_sync") && problem.contains("1 (on) or 0 (off)"),
+        "{problem}"
+    );
+}

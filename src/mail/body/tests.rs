@@ -95,3 +95,18 @@ fn a_message_of_the_threshold_s_size_is_spooled() {
     body.write(b"\n").unwrap();
     assert!(body.path().is_some());
 }
+
+/// A device that is always full takes the place of the file.
+#[test]
+fn what_cannot_be_written_is_remembered_even_if_a_plugin_catches_it() {
+    let (_dir, mut body) = body(0);
+    body.write(b"taken\n").unwrap();
+    assert_eq!(body.damage(), None);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    body.file.as_mut().unwrap().file = full;
+    let error = body.write(b"lost\n").unwrap_err().to_string();
+    assert!(error.contains("No space left"), "{error}");
+    assert_eq!(body.damage(), Some(error.as_str()));
+    body.reset_position();
+    assert!(body.damage().is_some());
+}

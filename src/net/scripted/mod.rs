@@ -47,6 +47,7 @@ fn prepare() -> Result<(), String> {
         module_dirs: Vec::new(),
         named_config: None,
         size_threshold: Spool::default().threshold,
+        queue_sync: true,
     };
     let host = perl::make(settings, Rc::default())?;
     host.serve_scripts(Box::new(|host: &Rc<Host>, object: &Sv| {

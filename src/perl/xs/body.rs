@@ -205,14 +205,23 @@ pub mod parts {
             Some(known) => PerlValue::of(known.as_ref()).cloned(),
             None => None,
         };
-        if let Some(handle) = handle {
+        let is_there = if let Some(handle) = handle {
             let start = Sv::int(i64::try_from(start).unwrap_or(i64::MAX));
-            call_function("Camelpost::rewind", &[handle, start], Want::Void)?;
+            let told = call_function("Camelpost::rewind", &[handle, start], Want::Scalar)?;
+            told.first().is_some_and(|told| !told.to_bytes().is_empty())
         } else if let Some(file) = transaction.body.borrow().file() {
             // A handle that is made later shares this offset.
-            let _ = rustix::fs::seek(file, rustix::fs::SeekFrom::Start(start));
+            rustix::fs::seek(file, rustix::fs::SeekFrom::Start(start)).is_ok()
+        } else {
+            true
+        };
+        if is_there {
+            return Ok(());
         }
-        Ok(())
+        // What is read next would not be the message.
+        let text = "cannot go back to the start of the spooled message".to_owned();
+        transaction.body.borrow_mut().distrust(text.clone());
+        Err(Raise::Croak(text))
     }
 
     /// The body's lines, header included, while it is in memory.

@@ -34,7 +34,8 @@ impl Supervisor<'_> {
         let number = self.next_generation;
         self.next_generation += 1;
         let prepare = |command: &mut _| environment::for_plugins(command, self.user);
-        let generation = Generation::start(number, self.command, prepare, self.events.clone())?;
+        let (user, events) = (self.user.worker(), self.events.clone());
+        let generation = Generation::start(number, user, self.command, prepare, events)?;
         self.generations.insert(number, generation);
         Ok(())
     }
@@ -217,6 +218,9 @@ impl Supervisor<'_> {
         }
         let (user, group) = self.user.names();
         tracing::info!("Running as user {user}, group {group}");
+        if let Some(worker) = self.user.worker() {
+            tracing::info!("Plugins run as user {worker}");
+        }
         if self.user.is_root() {
             tracing::warn!("running as root: every plugin can do anything to this machine");
         }

@@ -1,0 +1,153 @@
+//! `--worker-user`: plugins run as another user than the supervisor, over which they have no rights; and
+//! what the supervisor does to their processes still works.
+
+use std::fs;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::server::{RUNNER, Server, TAKER, uid, until};
+
+/// Both are on every Debian.
+const USERS: [&str; 2] = ["mail", "nobody"];
+
+const STUCK: (&str, &str) = (
+    "stuck",
+    r#"
+    use POSIX ();
+    sub hook_helo { my ($self, $transaction, $name) = @_;
+        return DECLINED if $name ne 'stuck';
+        my $all = POSIX::SigSet->new; $all->fillset;
+        POSIX::sigprocmask(POSIX::SIG_BLOCK(), $all); sleep 1000; return DENY }
+    "#,
+);
+
+fn start() -> Option<Server> {
+    if !rustix::process::geteuid().is_root() {
+        println!("needs root");
+        return None;
+    }
+    let plugins = [RUNNER, STUCK, TAKER];
+    let settings = [("plugin_settings", "stuck timeout 1\n")];
+    Some(Server::start_as(USERS, &plugins, &[], &settings))
+}
+
+fn status(pid: impl std::fmt::Display, name: &str) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    let words: Vec<&str> = line.split_whitespace().skip(1).collect();
+    words.join(" ")
+}
+
+#[test]
+fn a_plugin_has_no_rights_over_the_supervisor() {
+    let Some(server) = start() else { return };
+    let supervisor = server.pid();
+    let mut client = server.connect();
+    let [service, worker] = USERS.map(uid);
+    assert_eq!(client.run("qq{$< $>}"), format!("{worker} {worker}"));
+    for signal in ["KILL", "STOP", "USR2", "HUP", "TERM", "ZERO"] {
+        let tried = format!("kill('{signal}', {supervisor}) . ' ' . ($!+0)");
+        assert_eq!(client.run(&tried), "0 1", "{signal}");
+    }
+    for part in ["mem", "environ", "maps"] {
+        let path = format!("/proc/{supervisor}/{part}");
+        assert_eq!(
+            client.run(&format!("open(my $f, '<', '{path}') ? 'open' : $!+0")),
+            "13",
+            "{path}"
+        );
+    }
+    // pidfd_open and pidfd_getfd.
+    let taken =
+        format!("my $p = syscall(434, {supervisor}, 0); syscall(438, $p, 0, 0) . ' ' . ($!+0)");
+    assert_eq!(client.run(&taken), "-1 1");
+    let socket = server.dir.path().join(format!("run/{supervisor}.sock"));
+    assert!(socket.exists());
+    let asked = format!(
+        "require IO::Socket::UNIX; IO::Socket::UNIX->new(Peer => '{}') ? 'connected' : $!+0",
+        socket.display()
+    );
+    assert_eq!(client.run(&asked), "13");
+    // Nor does it come by such rights.
+    assert_eq!(
+        client.run("require POSIX; join ' ', map { POSIX::setuid($_) ? 1 : 0 } 0, 8"),
+        "0 0"
+    );
+    let process = client.worker();
+    for process in [process, server.zygote().to_string()] {
+        assert_eq!(
+            status(&process, "Uid:"),
+            format!("{worker} {worker} {worker} {worker}")
+        );
+        for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+            assert_eq!(
+                status(&process, set),
+                "0000000000000000",
+                "{set} of {process}"
+            );
+        }
+    }
+    assert_eq!(
+        status(supervisor, "Uid:"),
+        format!("{service} {service} {service} {service}")
+    );
+    // CAP_KILL, CAP_SETGID and CAP_SETUID.
+    assert_eq!(status(supervisor, "CapPrm:"), "00000000000000e0");
+}
+
+#[test]
+fn mail_is_taken_and_plugins_find_their_own_user_in_the_environment() {
+    let Some(server) = start() else { return };
+    let mut client = server.connect();
+    assert_eq!(client.run("qq{$ENV{USER} $ENV{LOGNAME}}"), "nobody nobody");
+    client.expect("HELO x", "250");
+    client.expect("MAIL FROM:<a@example.org>", "250");
+    client.expect("RCPT TO:<b@example.org>", "250");
+    client.expect("DATA", "354");
+    client.send(b"Subject: x\r\n\r\n");
+    client.send(&b"text\r\n".repeat(1000));
+    client.expect(".", "250 Taken");
+}
+
+#[test]
+fn the_supervisor_kills_a_worker_of_another_user() {
+    let Some(server) = start() else { return };
+    let mut client = server.connect();
+    let worker = client.worker();
+    assert!(client.say("HELO stuck").starts_with("421"));
+    server.wait_for(&format!("in worker {worker} is not done after"));
+    server.wait_for("killing the worker");
+    until("its end", || {
+        !fs::exists(format!("/proc/{worker}")).unwrap()
+    });
+    server.connect().expect("QUIT", "221");
+}
+
+#[test]
+fn a_reload_and_an_upgrade_keep_both_users_and_the_end_is_in_order() {
+    let Some(mut server) = start() else { return };
+    server.reload();
+    let [service, worker] = USERS.map(uid);
+    assert_eq!(server.connect().run("$<"), worker.to_string());
+
+    let first = server.pid();
+    kill_process(first, Signal::USR2).unwrap();
+    let told = server.wait_for("upgraded: process ");
+    let (_, rest) = told.split_once("upgraded: process ").unwrap();
+    let second: i32 = rest.split(' ').next().unwrap().parse().unwrap();
+    assert!(server.ended().success());
+    assert!(status(second, "Uid:").starts_with(&format!("{service} ")));
+    let second = Pid::from_raw(second).unwrap();
+    let mut client = server.connect();
+    assert_eq!(client.run("$<"), worker.to_string());
+    assert_eq!(client.run(&format!("kill('KILL', {second})")), "0");
+    let process = client.worker();
+
+    kill_process(second, Signal::TERM).unwrap();
+    client.expect("QUIT", "221");
+    for pid in [second.to_string(), process] {
+        until("the end of all", || {
+            !fs::exists(format!("/proc/{pid}")).unwrap()
+        });
+    }
+}
