@@ -40,3 +40,5 @@ mod sharing;
 mod stacked;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;
+#[path = "sessions/worst.rs"]
+mod worst;
