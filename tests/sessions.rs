@@ -44,3 +44,5 @@ mod strictness;
 mod watchdog;
 #[path = "sessions/worker_user.rs"]
 mod worker_user;
+#[path = "sessions/worst.rs"]
+mod worst;

@@ -78,59 +78,72 @@ impl From<i64> for Note {
 
 type Map = HashMap<Vec<u8>, Note>;
 
-/// The notes of one object. No borrow is held while a note is dropped, since dropping may run
-/// foreign code that uses the notes again.
+/// The notes of one object; most objects have none, and cost nothing. No borrow is held while a note is
+/// dropped, since dropping may run foreign code that uses the notes again.
 #[derive(Debug, Default)]
 pub struct Notes {
-    map: RefCell<Rc<RefCell<Map>>>,
+    map: RefCell<Option<Rc<RefCell<Map>>>>,
 }
 
 impl Notes {
+    /// Looks at the notes, if there are any.
+    fn look<R>(&self, at: impl FnOnce(&Map) -> R) -> Option<R> {
+        let map = self.map.borrow();
+        map.as_ref().map(|map| at(&map.borrow()))
+    }
+
+    fn shared(&self) -> Rc<RefCell<Map>> {
+        self.map.borrow_mut().get_or_insert_default().clone()
+    }
+
     pub fn get(&self, key: &[u8]) -> Option<Note> {
-        self.map.borrow().borrow().get(key).map(Note::share)
+        self.look(|map| map.get(key).map(Note::share)).flatten()
     }
 
     pub fn set(&self, key: &[u8], value: Note) {
-        let old = self.map.borrow().borrow_mut().insert(key.to_vec(), value);
+        let map = self.shared();
+        let old = map.borrow_mut().insert(key.to_vec(), value);
         drop(old);
     }
 
     pub fn remove(&self, key: &[u8]) -> Option<Note> {
-        self.map.borrow().borrow_mut().remove(key)
+        let map = self.map.borrow().clone()?;
+        let mut map = map.borrow_mut();
+        map.remove(key)
     }
 
     /// Another owner of the same notes.
     pub fn handle(&self) -> Notes {
         Notes {
-            map: RefCell::new(self.map.borrow().clone()),
+            map: RefCell::new(Some(self.shared())),
         }
     }
 
     pub fn is_true(&self, key: &[u8]) -> bool {
-        self.map
-            .borrow()
-            .borrow()
-            .get(key)
-            .is_some_and(Note::is_true)
+        self.look(|map| map.get(key).is_some_and(Note::is_true))
+            .unwrap_or(false)
     }
 
     pub fn bytes(&self, key: &[u8]) -> Option<Vec<u8>> {
-        self.map.borrow().borrow().get(key).and_then(Note::bytes)
+        self.look(|map| map.get(key).and_then(Note::bytes))
+            .flatten()
     }
 
     /// The keys, in no order.
     pub fn keys(&self) -> Vec<Vec<u8>> {
-        self.map.borrow().borrow().keys().cloned().collect()
+        self.look(|map| map.keys().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Notes of the same values, as a cloned connection has them: what is set in one is not
     /// seen in the other.
     pub fn copy(&self) -> Notes {
-        let map = self.map.borrow();
-        let map = map.borrow();
-        let copies = map.iter().map(|(key, note)| (key.clone(), note.share()));
+        let copies: Option<Map> = self.look(|map| {
+            let copies = map.iter().map(|(key, note)| (key.clone(), note.share()));
+            copies.collect()
+        });
         Notes {
-            map: RefCell::new(Rc::new(RefCell::new(copies.collect()))),
+            map: RefCell::new(copies.map(|copies| Rc::new(RefCell::new(copies)))),
         }
     }
 
@@ -140,7 +153,7 @@ impl Notes {
 
     /// Begins with no notes; another owner keeps the old ones.
     pub fn clear(&self) {
-        let old = self.map.replace(Rc::default());
+        let old = self.map.take();
         drop(old);
     }
 }

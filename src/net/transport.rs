@@ -177,6 +177,9 @@ impl Transport {
                 // A client that is waited for costs no room.
                 if tail.is_empty() {
                     *tail = Vec::new();
+                } else if tail.capacity() > tail.len() + 2 * SMALL_BLOCK {
+                    // Nor does one that has sent a part of a line.
+                    tail.shrink_to_fit();
                 }
             })?;
             self.patience.received(&tail[before..]);

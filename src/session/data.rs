@@ -9,6 +9,9 @@ use crate::hook::{Code, Hook, Verdict};
 use crate::mail::{BodyError, Header, HeaderSlot};
 use crate::smtp::{BareByte, DataDecoder, DataEvent};
 
+/// Bytes for which there is room while the client is waited for.
+const SMALL_BLOCK: usize = 16 * 1024;
+
 /// What has come of a message so far.
 #[derive(Default)]
 struct Incoming {
@@ -181,6 +184,10 @@ impl Session {
                 }
                 DataEvent::More => {}
             }
+            // A client that is waited for costs no room.
+            if block.capacity() > SMALL_BLOCK {
+                block = Vec::new();
+            }
             if self.read_message().await? == ReadEvent::Eof {
                 // reset_transaction sees the size of what has come.
                 self.store(message, decoder.unfinished()).await;
@@ -223,7 +230,9 @@ impl Session {
             return Ok(());
         };
         let body = lines.split_off(end);
-        let lines = message.header.take().unwrap_or_default();
+        let mut lines = message.header.take().unwrap_or_default();
+        // It is kept, and had room for the block in which it ended.
+        lines.shrink_to_fit();
         message.size = lines.len() as u64;
         self.store(message, lines.get(before..).unwrap_or_default())
             .await;

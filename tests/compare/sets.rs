@@ -60,6 +60,7 @@ macro_rules! each_set {
             dspam_agrees
             earlytalker
             earlytalker_deferred
+            enough
             envelope_notes
             exim_bsmtp
             exim_bsmtp_missing

@@ -9,7 +9,7 @@ fn limited(limits: Limits) -> Server {
     server
 }
 
-fn many<'a>(n: usize, line: &'a str) -> Vec<&'a str> {
+fn many(n: usize, line: &str) -> Vec<&str> {
     vec![line; n]
 }
 
