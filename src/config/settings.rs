@@ -11,8 +11,9 @@ use super::dir::ConfigDir;
 use super::error::ConfigError;
 use super::host::{home, hostname, program_dir};
 use super::plugin_line::PluginLine;
+use super::read::Entry;
 use super::spool::SpoolDir;
-use super::value::{first, level, mode, number, refused};
+use super::value::{first, level, mode, number, refused, switch};
 
 /// What even the slowest modem exceeds, in bytes per second.
 const DATA_MIN_RATE: u64 = 100;
@@ -49,6 +50,11 @@ pub struct CoreSettings {
     /// `forbidden_commands` in lower case, those of HTTP if there is no such file: who says one of them,
     /// or the line of a header before HELO, is sent away. An empty file: nobody is, as in the original.
     pub forbidden_commands: Vec<Vec<u8>>,
+    /// `taint`: whether perl runs in taint mode, as the original's programs have it; `on` if there is no
+    /// such file.
+    pub taint: bool,
+    /// `module_dirs`: directories of Perl modules before those that perl knows.
+    pub module_dirs: Vec<PathBuf>,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -94,6 +100,8 @@ impl CoreSettings {
                 None => FORBIDDEN_COMMANDS.map(<[u8]>::to_vec).to_vec(),
                 Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
             },
+            taint: switch(config, "taint")?.unwrap_or(true),
+            module_dirs: paths(&config.entries("module_dirs")?),
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,
@@ -114,8 +122,12 @@ fn plugin_dirs(config: &ConfigDir) -> Result<Vec<PathBuf>, ConfigError> {
         let beside = program_dir().map(|program| program.join("plugins"));
         return Ok(beside.into_iter().collect());
     }
-    let path = |text: &[u8]| PathBuf::from(OsStr::from_bytes(text));
-    Ok(entries.iter().map(|entry| path(&entry.text)).collect())
+    Ok(paths(&entries))
+}
+
+fn paths(entries: &[Entry]) -> Vec<PathBuf> {
+    let path = |entry: &Entry| PathBuf::from(OsStr::from_bytes(&entry.text));
+    entries.iter().map(path).collect()
 }
 
 fn spool(config: &ConfigDir) -> Result<SpoolDir, ConfigError> {

@@ -35,6 +35,18 @@ pub(super) fn number(
     }
 }
 
+/// `on` or `off`, in any case.
+pub(super) fn switch(config: &ConfigDir, name: &str) -> Result<Option<bool>, ConfigError> {
+    let Some(entry) = first(config, name)? else {
+        return Ok(None);
+    };
+    match &entry.text.to_ascii_lowercase()[..] {
+        b"on" => Ok(Some(true)),
+        b"off" => Ok(Some(false)),
+        _ => Err(refused(name, &entry, "on or off")),
+    }
+}
+
 /// A file mode in octal.
 pub(super) fn mode(config: &ConfigDir, name: &str) -> Result<Option<u32>, ConfigError> {
     let Some(entry) = first(config, name)? else {

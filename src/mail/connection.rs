@@ -4,6 +4,9 @@ use std::cell::{Cell, RefCell};
 
 use super::{Faces, Notes};
 
+/// The name of that field, for `faces`.
+pub const HELLO_HOST: &str = "hello_host";
+
 /// What is known of the client. Undefined values are `None`, as in Perl. Every field may be
 /// changed by a plugin.
 #[derive(Debug, Default)]

@@ -16,7 +16,7 @@ mod transaction;
 
 pub use address::EnvelopeAddress;
 pub use body::{Body, BodyError, Readiness, Spool};
-pub use connection::Connection;
+pub use connection::{Connection, HELLO_HOST};
 pub use face::Faces;
 pub use foreign::{Foreign, Shown};
 pub use header::{Header, HeaderSlot};

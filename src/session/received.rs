@@ -190,7 +190,7 @@ impl Session {
         }
         let args = vec![
             Arg::from(&smtp[..]),
-            Arg::Bytes(auth),
+            Arg::Client(auth),
             Arg::Bytes(cipher.clone()),
         ];
         let verdict = self.hook(Hook::ReceivedLine, args).await;

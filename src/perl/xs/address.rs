@@ -27,19 +27,22 @@ pub const XSUBS: &[(&str, Body)] = &[
 /// _new(CLASS, USER, HOST) or _new(CLASS, TEXT); undef for a text that is no address.
 fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let (user, host) = (frame.defined_bytes(1)?, frame.defined_bytes(2)?);
-    ret_address(
-        frame,
-        Address::from_arguments(user.as_deref(), host.as_deref()),
-    );
-    Ok(())
-}
-
-fn ret_address(frame: &mut Frame<'_>, address: Option<Address>) {
+    let address = Address::from_arguments(user.as_deref(), host.as_deref());
+    let Some(envelope) = address.map(EnvelopeAddress::new) else {
+        frame.ret(Sv::undef());
+        return Ok(());
+    };
+    // Parts are taken as they are; a text is not what its parser has found in it.
+    for (index, is_user) in [(1, true), (2, false)] {
+        let given = frame.sv(index);
+        if host.is_some() && given.is_tainted() {
+            set_part(&envelope, is_user, &given);
+        }
+    }
     let class = frame.sv(0);
     let class = if class.is_ref() { None } else { Some(class) };
-    let object =
-        address.map(|address| object::new(Rc::new(EnvelopeAddress::new(address)), class.as_ref()));
-    frame.ret(object.unwrap_or_else(Sv::undef));
+    frame.ret(object::new(Rc::new(envelope), class.as_ref()));
+    Ok(())
 }
 
 /// _canonify(TEXT): user and host, the user alone for the null path, or undef.
