@@ -122,7 +122,7 @@ void cp_restore_signals(void);
 void cp_end_alarm(void);
 /* Sets a variable of the environment, in %ENV too. For a few names that are set again and again:
  * what perl allocates for an assignment to %ENV is never freed. */
-void cp_set_variable(const char *name, const char *value, size_t length);
+void cp_set_variable(const char *name, const char *value, size_t length, int tainted);
 /* `$$` is this number from now on, in this process alone; 0: the process's id. */
 void cp_set_pid_variable(uint32_t number);
 

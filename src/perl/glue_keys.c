@@ -14,24 +14,31 @@
 
 /* A key of an object that is read and written in Rust. The element may outlive the object's hash
  * (\$object->{key}), so it has a counted pointer of its own to the state. */
+/* The magic that keeps an element's taint stands behind the one that finds its value: it would tell of the last
+ * one's. */
+static void taint_last(pTHX_ SV *sv) {
+    MAGIC *taint = mg_find(sv, PERL_MAGIC_taint), **at = &((XPVMG *)SvANY(sv))->xmg_u.xmg_magic;
+    if (!taint || !taint->mg_moremagic)
+        return;
+    while (*at != taint)
+        at = &(*at)->mg_moremagic;
+    *at = taint->mg_moremagic;
+    while (*at)
+        at = &(*at)->mg_moremagic;
+    taint->mg_moremagic = NULL;
+    *at = taint;
+}
+
 /* Puts what was found into an element, of whose magic some comes after this, and tells the expression that looks
  * of its taint. */
 static void show(pTHX_ SV *sv, SV *value, int was_tainted) {
     const int is_tainted = cp_has_taint(aTHX_ value);
     TAINT_NOT;
     sv_setsv_nomg(sv, value);
-    if (is_tainted && !SvTAINTED(sv)) {
+    if (is_tainted) {
         SvTAINTED_on(sv);
-        /* Behind the magic that finds the value: it would tell of the last one's taint. */
-        MAGIC *taint = mg_find(sv, PERL_MAGIC_taint), **at = &((XPVMG *)SvANY(sv))->xmg_u.xmg_magic;
-        if (taint && *at == taint && taint->mg_moremagic) {
-            *at = taint->mg_moremagic;
-            while (*at)
-                at = &(*at)->mg_moremagic;
-            taint->mg_moremagic = NULL;
-            *at = taint;
-        }
-    } else if (!is_tainted) {
+        taint_last(aTHX_ sv);
+    } else {
         SvTAINTED_off(sv);
     }
     TAINT_set(was_tainted || is_tainted);
@@ -88,6 +95,7 @@ static int key_set(pTHX_ SV *sv, MAGIC *mg) {
     const int was_tainted = TAINT_get ? 1 : 0;
     if (!was_tainted)
         SvTAINTED_off(sv);
+    taint_last(aTHX_ sv);
     if (mg->mg_ptr)
         camelpost_key_set(mg->mg_private & ~LOOKED, mg->mg_ptr, CP(sv));
     TAINT_set(was_tainted);

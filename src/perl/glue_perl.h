@@ -93,14 +93,17 @@ void cp_forget_pid(void);
  */
 #define CP_NEW_VALUE TAINT_NOT
 
-/* A value's taint, without a look at what else magic says of it. */
-static inline int cp_has_taint(pTHX_ SV *sv) { return TAINTING_get && SvTAINTED(sv); }
+/* A value's taint, without a look at what else magic says of it; also while that is asked, when perl has its
+ * flags put aside. */
+static inline int cp_has_taint(pTHX_ SV *sv) {
+    return TAINTING_get && SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv) && sv_tainted(sv);
+}
 
 /* A value that got another's contents without its magic has its taint, too, or none. */
 static inline void cp_take_taint(pTHX_ SV *to, SV *from) {
     if (!TAINTING_get)
         return;
-    if (SvTAINTED(from))
+    if (cp_has_taint(aTHX_ from))
         SvTAINTED_on(to);
     else
         SvTAINTED_off(to);

@@ -197,7 +197,7 @@ void cp_end_alarm(void) {
 /* The texts NAME=VALUE that are in this process's environment, each in a block of its own. */
 static char *variables[8];
 
-void cp_set_variable(const char *name, const char *value, size_t length) {
+void cp_set_variable(const char *name, const char *value, size_t length, int tainted) {
     dTHXa(cp_perl);
     size_t name_length = strlen(name);
     size_t free_slot = 0;
@@ -220,6 +220,8 @@ void cp_set_variable(const char *name, const char *value, size_t length) {
     HV *env = GvHVn(PL_envgv);
     CP_NEW_VALUE;
     SV *copy = newSVpvn(value, length);
+    if (tainted)
+        SvTAINTED_on(copy);
     /* The element is not told that it was set: the environment is right already. */
     if (SvREADONLY(env) || mg_find((SV *)env, PERL_MAGIC_tied) ||
         !hv_store(env, name, (I32)name_length, copy, 0))

@@ -212,14 +212,15 @@ impl Session {
         let connection = self.connection();
         connection.hello.replace(Some(hello.to_vec()));
         match args.first() {
-            Some(Arg::Bytes(host)) => connection.hello_host.replace(Some(host.clone())),
-            Some(Arg::Client(host)) => {
-                let note = Note::of_client(host);
-                connection.faces.set(HELLO_HOST, Some(host), note);
-                connection.hello_host.replace(Some(host.clone()))
+            Some(Arg::Bytes(host)) => {
+                connection.faces.clear(HELLO_HOST);
+                connection.hello_host.replace(Some(host.clone()));
             }
-            _ => None,
-        };
+            Some(Arg::Client(host)) => {
+                connection.tell(HELLO_HOST, &connection.hello_host, host.clone());
+            }
+            _ => {}
+        }
     }
 
     async fn hi(&self) -> Vec<u8> {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::connection::{access_notes, written};
 use super::{Body, Frame, Raise};
-use crate::mail::EnvelopeAddress;
+use crate::mail::{EnvelopeAddress, Note};
 use crate::perl::value::Sv;
 use crate::perl::{grammar, object};
 use crate::smtp::Address;
@@ -72,15 +72,27 @@ fn address(frame: &mut Frame<'_>) -> Result<(), Raise> {
         envelope.address.borrow_mut().set_address(&text);
     }
     let text = envelope.address.borrow().address();
-    frame.ret_bytes(&text);
+    ret_text(frame, &envelope, &text);
     Ok(())
 }
 
 fn format(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let envelope = frame.object::<EnvelopeAddress>(0)?;
     let text = envelope.address.borrow().format();
-    frame.ret_bytes(&text);
+    ret_text(frame, &envelope, &text);
     Ok(())
+}
+
+/// A text made of both parts, of which a plugin may have taken one from the client.
+fn ret_text(frame: &mut Frame<'_>, envelope: &EnvelopeAddress, text: &[u8]) {
+    let address = envelope.address.borrow();
+    let is_tainted = |is_user: bool, part| {
+        let face = envelope.faces.get(name(is_user), part);
+        matches!(face, Some(Note::Tainted(_)))
+    };
+    let text = Sv::bytes(text);
+    let tainted = is_tainted(true, address.user()) || is_tainted(false, address.host());
+    frame.ret(if tainted { text.tainted() } else { text });
 }
 
 fn user(frame: &mut Frame<'_>) -> Result<(), Raise> {
