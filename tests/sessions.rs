@@ -34,5 +34,7 @@ mod settings;
 mod sharing;
 #[path = "sessions/stacked.rs"]
 mod stacked;
+#[path = "sessions/taint.rs"]
+mod taint;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;
