@@ -193,7 +193,7 @@ impl Session {
             Arg::of_client(&credentials.user),
             of_client(&credentials.password),
             of_client(&credentials.digest),
-            credentials.ticket.clone().map_or(Arg::Undef, Arg::Bytes),
+            of_client(&credentials.ticket),
         ];
         let mut verdict = self.hook(hook, args.clone()).await;
         if verdict.code == Code::Declined {
