@@ -45,8 +45,7 @@ pub struct Connection {
 impl Connection {
     /// A field of text has a value that is somebody else's.
     pub fn tell(&self, field: &'static str, kept: &RefCell<Option<Vec<u8>>>, value: Vec<u8>) {
-        self.faces
-            .set(field, Some(&value), Note::of_client(&value));
+        self.faces.set(field, Some(&value), Note::of_client(&value));
         kept.replace(Some(value));
     }
 

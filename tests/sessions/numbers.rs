@@ -160,7 +160,11 @@ fn a_lock_that_another_session_holds_is_not_taken_for_a_dead_one_s() {
     for (signal, targets, found) in [
         ("0", format!("{second}"), "1"),
         ("'ZERO'", format!("'{second}', $$, {first}"), "3"),
-        ("0", format!("{second}, readlink('/proc/self') =~ /(.+)/"), "2"),
+        (
+            "0",
+            format!("{second}, readlink('/proc/self') =~ /(.+)/"),
+            "2",
+        ),
         ("0", "4194304".to_owned(), "0"),
         ("0", "2147483648".to_owned(), "0"),
         ("0", String::new(), "0"),

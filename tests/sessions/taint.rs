@@ -93,7 +93,14 @@ const KEEPER: (&str, &str) = (
 fn taint_stays_with_its_value_when_another_session_has_its_turn() {
     let server = Server::start_with(
         &[KEEPER],
-        &["--workers", "1", "--spare-workers", "0", "--sessions-per-worker", "10"],
+        &[
+            "--workers",
+            "1",
+            "--spare-workers",
+            "0",
+            "--sessions-per-worker",
+            "10",
+        ],
         &[],
     );
     let mut theirs = server.connect();
