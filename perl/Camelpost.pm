@@ -106,7 +106,8 @@ sub cipher {
 
 sub header_text { return $_[0]->as_string }
 
-sub set_program_name { $0 = $_[0]; return }
+# As perl itself has it of a program that was named on its command line: tainted, in taint mode.
+sub set_program_name { $0 = $_[0] . substr $0, 0, 0; return }
 
 sub set_globals {
     my ($version, $threshold, $is_1_00) = @_;
@@ -145,10 +146,13 @@ sub note_state {
 
 # What take_state gives, put_state puts in force again.
 sub take_state {
+    # An assignment each: in one expression with what is tainted all would be.
+    my %env  = %ENV;
+    my @vars = ($/, $\, $,, $0);
     return {
-        env    => {%ENV},
+        env    => \%env,
         sig    => { map { $_ => $SIG{$_} } grep { defined $SIG{$_} } keys %SIG },
-        vars   => [$/, $\, $,, $0],
+        vars   => \@vars,
         hooks  => _hooks(),
         handle => select(),
         # Those of perl 5.38 and newer.
@@ -188,8 +192,9 @@ sub put_state {
         delete $ENV{$name} unless exists $env->{$name};
     }
     for my $name (grep { !/^TCP(?:LOCALIP|REMOTEIP|REMOTEHOST)\z/ } keys %$env) {
-        $ENV{$name} = $env->{$name}
-          unless defined $ENV{$name} && $ENV{$name} eq $env->{$name};
+        my $is_same = defined $ENV{$name} && $ENV{$name} eq $env->{$name}
+          && !_is_tainted($ENV{$name}) == !_is_tainted($env->{$name});
+        $ENV{$name} = $env->{$name} unless $is_same;
     }
     _put_hooks($then->{hooks});
     my $sig = $then->{sig};

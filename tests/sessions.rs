@@ -40,6 +40,8 @@ mod sharing;
 mod stacked;
 #[path = "sessions/strictness.rs"]
 mod strictness;
+#[path = "sessions/taint.rs"]
+mod taint;
 #[path = "sessions/watchdog.rs"]
 mod watchdog;
 #[path = "sessions/worker_user.rs"]

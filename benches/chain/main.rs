@@ -94,6 +94,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
 
 fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
     let settings = HostSettings {
+        taint: true,
         config: Rc::new(ConfigDir::locate(Some(dir.to_path_buf()))?),
         search: None,
         trace_level: 4,

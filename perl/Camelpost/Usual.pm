@@ -26,8 +26,10 @@ sub prepare {
     }
     $ENV{PATH} = '/bin:/usr/bin:/var/qmail/bin';
     delete @ENV{qw(IFS CDPATH ENV BASH_ENV)};
-    $ENV{QPSMTPD_CONFIG} = $config_dir if defined $config_dir;
-    $^X = $Config::Config{perlpath} if -x $Config::Config{perlpath};
+    # Tainted in taint mode, as what comes from outside is under the original.
+    my $outside = substr $^X, 0, 0;
+    $ENV{QPSMTPD_CONFIG} = $config_dir . $outside if defined $config_dir;
+    $^X = $Config::Config{perlpath} . $outside if -x $Config::Config{perlpath};
     return;
 }
 

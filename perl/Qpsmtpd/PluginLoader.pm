@@ -16,6 +16,8 @@ sub load_plugin {
     my ($qp, $line, @dirs) = @_;
 
     die "unsafe characters in config line: $line\n" if $line =~ /[\x00-\x08\x0a-\x1f\x7f]/;
+    # Whoever says which plugins there are may say anything.
+    ($line) = $line =~ /\A(.*)\z/s;
     my ($name, @args) = split ' ', $line;
     die "no plugin name in '$line'\n" unless defined $name;
 

@@ -36,10 +36,11 @@ sub inject_mail {
 sub _connect {
     my @tried;
     for my $address (@_) {
+        # Whoever names the socket, in a config file or the environment, is trusted with it, as in the original.
         my $socket =
-            $address =~ m{^/} ? IO::Socket::UNIX->new(Peer => $address)
+            $address =~ m{^(/.*)\z}s ? IO::Socket::UNIX->new(Peer => "$1")
           : $address =~ /^(.+):([0-9]+)$/
-          ? IO::Socket::IP->new(PeerHost => $1, PeerPort => $2, Timeout => 30)
+          ? IO::Socket::IP->new(PeerHost => "$1", PeerPort => "$2", Timeout => 30)
           : undef;
         return $socket if $socket;
         push @tried, "$address: " . ($address =~ m{^/|:[0-9]+$} ? $! : 'neither a path nor host:port');

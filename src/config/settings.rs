@@ -12,6 +12,7 @@ use super::error::ConfigError;
 use super::host::{home, hostname, program_dir};
 use super::limits::Limits;
 use super::plugin_line::PluginLine;
+use super::read::Entry;
 use super::spool::SpoolDir;
 use super::strictness::Strictness;
 use super::value::{first, level, mode, number, refused, switch};
@@ -58,6 +59,11 @@ pub struct CoreSettings {
     /// `queue_sync`: what a queue plugin has stored is synced to disk before the client is told that the
     /// message was taken. 1 if there is no such file; 0: not, as in the original.
     pub queue_sync: bool,
+    /// `taint`: whether perl runs in taint mode, as the original's programs have it; `on` if there is no
+    /// such file.
+    pub taint: bool,
+    /// `module_dirs`: directories of Perl modules before those that perl knows.
+    pub module_dirs: Vec<PathBuf>,
     /// `size_threshold` in bytes: a larger message is spooled. 0, the default as in the original,
     /// spools every message.
     pub size_threshold: u64,
@@ -106,6 +112,8 @@ impl CoreSettings {
             limits: Limits::load(config)?,
             strictness: Strictness::load(config)?,
             queue_sync: switch(config, "queue_sync")?.unwrap_or(true),
+            taint: switch(config, "taint")?.unwrap_or(true),
+            module_dirs: paths(&config.entries("module_dirs")?),
             size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
             spool: spool(config)?,
             greeting: text("smtpgreeting")?,
@@ -126,8 +134,12 @@ fn plugin_dirs(config: &ConfigDir) -> Result<Vec<PathBuf>, ConfigError> {
         let beside = program_dir().map(|program| program.join("plugins"));
         return Ok(beside.into_iter().collect());
     }
-    let path = |text: &[u8]| PathBuf::from(OsStr::from_bytes(text));
-    Ok(entries.iter().map(|entry| path(&entry.text)).collect())
+    Ok(paths(&entries))
+}
+
+fn paths(entries: &[Entry]) -> Vec<PathBuf> {
+    let path = |entry: &Entry| PathBuf::from(OsStr::from_bytes(&entry.text));
+    entries.iter().map(path).collect()
 }
 
 fn spool(config: &ConfigDir) -> Result<SpoolDir, ConfigError> {

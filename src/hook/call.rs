@@ -10,6 +10,8 @@ use crate::mail::{EnvelopeAddress, Foreign, Shown};
 pub enum Arg {
     Undef,
     Bytes(Vec<u8>),
+    /// Bytes that are the client's: Perl's taint mode goes by that.
+    Client(Vec<u8>),
     Int(i64),
     /// A `Qpsmtpd::Address`.
     Address(Rc<Shown<EnvelopeAddress>>),
@@ -26,10 +28,15 @@ pub enum Arg {
 }
 
 impl Arg {
+    /// What the client said.
+    pub fn of_client(bytes: &[u8]) -> Arg {
+        Arg::Client(bytes.to_vec())
+    }
+
     /// As a text, where it is one or there is one for it.
     pub fn text(&self) -> Option<&[u8]> {
         match self {
-            Arg::Bytes(text) | Arg::Object(_, text) => Some(text),
+            Arg::Bytes(text) | Arg::Client(text) | Arg::Object(_, text) => Some(text),
             _ => None,
         }
     }
@@ -40,6 +47,7 @@ impl Clone for Arg {
         match self {
             Arg::Undef => Arg::Undef,
             Arg::Bytes(bytes) => Arg::Bytes(bytes.clone()),
+            Arg::Client(bytes) => Arg::Client(bytes.clone()),
             Arg::Int(n) => Arg::Int(*n),
             Arg::Address(address) => Arg::Address(address.clone()),
             Arg::Hash(pairs) => Arg::Hash(pairs.clone()),
@@ -90,6 +98,7 @@ impl HookCall {
 
     /// Whether it is about a command that the session does not know, with this verb.
     pub fn is_for_verb(&self, verb: &[u8]) -> bool {
-        matches!(self.args.first(), Some(Arg::Bytes(word)) if word.eq_ignore_ascii_case(verb))
+        let word = self.args.first().and_then(Arg::text);
+        word.is_some_and(|word| word.eq_ignore_ascii_case(verb))
     }
 }

@@ -2,7 +2,19 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::{Faces, Notes};
+use super::{Faces, Note, Notes};
+
+/// The names of fields that somebody else tells: the client, its name server, whoever started an inetd
+/// service. For `tell`.
+pub const REMOTE_IP: &str = "remote_ip";
+pub const REMOTE_HOST: &str = "remote_host";
+pub const REMOTE_INFO: &str = "remote_info";
+pub const REMOTE_PORT: &str = "remote_port";
+pub const LOCAL_IP: &str = "local_ip";
+pub const LOCAL_PORT: &str = "local_port";
+pub const HELLO_HOST: &str = "hello_host";
+/// `remote_host` and `remote_info` of a client whose name nobody knows.
+pub const UNKNOWN: &[u8] = b"Unknown";
 
 /// What is known of the client. Undefined values are `None`, as in Perl. Every field may be
 /// changed by a plugin.
@@ -31,6 +43,20 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A field of text has a value that is somebody else's.
+    pub fn tell(&self, field: &'static str, kept: &RefCell<Option<Vec<u8>>>, value: Vec<u8>) {
+        self.faces.set(field, Some(&value), Note::of_client(&value));
+        kept.replace(Some(value));
+    }
+
+    /// The same for a port.
+    pub fn tell_port(&self, field: &'static str, kept: &Cell<Option<i64>>, port: i64) {
+        let note = Note::Tainted(Box::new(Note::Int(port)));
+        self.faces
+            .set(field, Some(port.to_string().as_bytes()), note);
+        kept.set(Some(port));
+    }
+
     /// A connection with the same client and notes but without greeting, as STARTTLS needs it
     /// (RFC 3207 section 4.2; `clone` of the original).
     pub fn without_greeting(&self) -> Connection {

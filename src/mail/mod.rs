@@ -16,7 +16,10 @@ mod transaction;
 
 pub use address::EnvelopeAddress;
 pub use body::{Body, BodyError, Readiness, Spool};
-pub use connection::Connection;
+pub use connection::{
+    Connection, HELLO_HOST, LOCAL_IP, LOCAL_PORT, REMOTE_HOST, REMOTE_INFO, REMOTE_IP, REMOTE_PORT,
+    UNKNOWN,
+};
 pub use face::Faces;
 pub use foreign::{Foreign, Shown};
 pub use header::{Header, HeaderSlot};

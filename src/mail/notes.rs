@@ -18,6 +18,9 @@ pub enum Note {
     Bytes(Vec<u8>),
     /// A character string (Perl's UTF-8 flag is set).
     Text(String),
+    /// One of the above that is somebody else's, the client's most often: the scripting language's taint
+    /// mode goes by that. Never another of these, and never a foreign one, which knows by itself.
+    Tainted(Box<Note>),
     /// A reference, code, or anything else that only the scripting language understands.
     Foreign(Box<dyn Foreign>),
 }
@@ -30,7 +33,21 @@ impl Note {
             Note::Num(n) => Note::Num(*n),
             Note::Bytes(b) => Note::Bytes(b.clone()),
             Note::Text(t) => Note::Text(t.clone()),
+            Note::Tainted(note) => Note::Tainted(Box::new(note.share())),
             Note::Foreign(f) => Note::Foreign(f.share()),
+        }
+    }
+
+    /// A byte string of the client's.
+    pub fn of_client(bytes: &[u8]) -> Note {
+        Note::Tainted(Box::new(Note::Bytes(bytes.to_vec())))
+    }
+
+    /// The value itself, whoever it is from.
+    pub fn value(&self) -> &Note {
+        match self {
+            Note::Tainted(note) => note,
+            note => note,
         }
     }
 
@@ -42,6 +59,7 @@ impl Note {
             Note::Num(n) => Some(n.to_string().into_bytes()),
             Note::Bytes(b) => Some(b.clone()),
             Note::Text(t) => Some(t.clone().into_bytes()),
+            Note::Tainted(note) => note.bytes(),
         }
     }
 
@@ -53,6 +71,7 @@ impl Note {
             Note::Num(n) => *n != 0.0,
             Note::Bytes(b) => !b.is_empty() && b != b"0",
             Note::Text(t) => !t.is_empty() && t != "0",
+            Note::Tainted(note) => note.is_true(),
             Note::Foreign(_) => true,
         }
     }

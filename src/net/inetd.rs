@@ -19,7 +19,9 @@ use super::port::SessionPort;
 use super::pump::{Exited, Pump};
 use super::session::{Arrival, Place, Session};
 use super::transport::{Transport, open_null};
-use crate::mail::Connection;
+use crate::mail::{
+    Connection, LOCAL_IP, LOCAL_PORT, REMOTE_HOST, REMOTE_INFO, REMOTE_IP, REMOTE_PORT,
+};
 use crate::perl::port::Port;
 use crate::perl::{interpreter, release_dropped};
 use crate::server::{Engine, OneSessionError, catch_sigpipe};
@@ -125,6 +127,7 @@ fn client(rdns: bool) -> Result<(Connection, Option<IpAddr>), OneSessionError> {
             let connection = Connection::default();
             let ip = address.to_string().into_bytes();
             connection.remote_ip.replace(Some(ip));
+            // A name of the machine's own table is nobody else's here, as it is in the original.
             connection.remote_host.replace(Some(name.clone()));
             connection.remote_info.replace(Some(name));
             Ok((connection, look_up))
@@ -166,12 +169,18 @@ fn told_by_environment(ip: Vec<u8>) -> Connection {
         None => host.clone(),
     };
     let connection = Connection::default();
-    connection.remote_ip.replace(Some(ip));
-    connection.remote_host.replace(Some(host));
-    connection.remote_info.replace(Some(info));
-    connection.local_ip.replace(variable("TCPLOCALIP"));
-    connection.remote_port.set(port("TCPREMOTEPORT"));
-    connection.local_port.set(port("TCPLOCALPORT"));
+    connection.tell(REMOTE_IP, &connection.remote_ip, ip);
+    connection.tell(REMOTE_HOST, &connection.remote_host, host);
+    connection.tell(REMOTE_INFO, &connection.remote_info, info);
+    if let Some(ip) = variable("TCPLOCALIP") {
+        connection.tell(LOCAL_IP, &connection.local_ip, ip);
+    }
+    if let Some(port) = port("TCPREMOTEPORT") {
+        connection.tell_port(REMOTE_PORT, &connection.remote_port, port);
+    }
+    if let Some(port) = port("TCPLOCALPORT") {
+        connection.tell_port(LOCAL_PORT, &connection.local_port, port);
+    }
     connection
 }
 

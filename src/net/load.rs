@@ -62,7 +62,8 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
         defaults: vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())],
         version: compared_version(core.compat.profile).to_owned(),
         plugin_dirs: plugin_dirs(&config, &core),
-        module_dirs: module_dirs(&config),
+        module_dirs: module_dirs(&config, &core),
+        taint: core.taint,
         named_config: named,
         size_threshold: core.size_threshold,
         queue_sync: core.queue_sync,
@@ -86,6 +87,9 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
     }
     if let Some(warning) = warning {
         warn(&host, &warning);
+    }
+    if let Some(text) = about_taint(&config, &core) {
+        warn(&host, &text);
     }
     let mut natives = Natives::default();
     for line in &core.plugins {
@@ -129,6 +133,24 @@ fn load_natives(
         plugins.log(None, perl::log::LOGWARN, None, warning.as_bytes());
     }
     Ok(plugins)
+}
+
+/// What an administrator should know of taint mode: that it is off, or what it keeps perl from.
+fn about_taint(config: &ConfigDir, core: &CoreSettings) -> Option<String> {
+    if !core.taint {
+        let file = config.path("taint");
+        return Some(format!(
+            "{}: taint mode is off: nothing keeps a plugin from handing what a client says to a shell",
+            file.display()
+        ));
+    }
+    let name = ["PERL5LIB", "PERLLIB", "PERL5OPT"]
+        .into_iter()
+        .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))?;
+    Some(format!(
+        "{name} counts for nothing in taint mode: name directories of modules in {}",
+        config.path("module_dirs").display()
+    ))
 }
 
 /// What an administrator should know of a configuration that does not deliver.
@@ -183,15 +205,15 @@ fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// lib/ of the working directory, where the original's programs look first, and lib/ beside the
-/// config directory.
-fn module_dirs(config: &ConfigDir) -> Vec<Vec<u8>> {
+/// `module_dirs`, then lib/ of the working directory, where the original's programs look first, and
+/// lib/ beside the config directory.
+fn module_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     let working = std::env::current_dir().ok();
     let beside = config.dirs().first().and_then(|dir| {
         let dir = dir.canonicalize().ok()?;
         Some(dir.parent()?.to_path_buf())
     });
-    let mut dirs: Vec<PathBuf> = Vec::new();
+    let mut dirs: Vec<PathBuf> = core.module_dirs.clone();
     for parent in working.into_iter().chain(beside) {
         let dir = parent.join("lib");
         // That of the root directory has no modules of anybody's.

@@ -50,9 +50,10 @@ impl Session {
             return Ok(());
         }
         for line in self.log.take() {
+            // What the session says has the client's words in it, more often than not.
+            let text = Sv::tainted_bytes(&line.text);
             let plugin = line.plugin.as_ref().map(|plugin| plugin.as_bytes());
-            self.host
-                .log(line.level, line.hook, plugin, &[Sv::bytes(&line.text)])?;
+            self.host.log(line.level, line.hook, plugin, &[text])?;
         }
         Ok(())
     }

@@ -19,7 +19,7 @@ use super::rdns;
 use super::stage::Stage;
 use super::transport::Transport;
 use crate::hook::{HookCall, Verdict};
-use crate::mail::Shown;
+use crate::mail::{REMOTE_HOST, REMOTE_INFO, Shown};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::turn::Belongings;
@@ -200,8 +200,8 @@ impl Session {
         };
         let connection = self.state.connection.borrow().clone();
         if let Some(name) = &found {
-            connection.remote_info.replace(Some(name.clone()));
-            connection.remote_host.replace(Some(name.clone()));
+            connection.tell(REMOTE_INFO, &connection.remote_info, name.clone());
+            connection.tell(REMOTE_HOST, &connection.remote_host, name.clone());
         }
         // Of a client that did not come by the daemon, others have told.
         let Some(accepted) = &self.arrival.accepted else {

@@ -16,7 +16,7 @@ use super::session::{Arrival, Place, Session};
 use super::stage::Stage;
 use super::transport::{Transport, open_null, release_stdio};
 use crate::hook::{Hook, HookCall};
-use crate::mail::Connection;
+use crate::mail::{Connection, UNKNOWN};
 use crate::perl::port::Port;
 use crate::perl::{interpreter, release_dropped, stdio, take_ends};
 use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink};
@@ -362,8 +362,8 @@ pub fn connection(incoming: &Incoming) -> Connection {
     let text = |address: SocketAddr| canonical(address.ip()).to_string().into_bytes();
     let connection = Connection::default();
     connection.remote_ip.replace(Some(text(incoming.peer)));
-    connection.remote_host.replace(Some(b"Unknown".to_vec()));
-    connection.remote_info.replace(Some(b"Unknown".to_vec()));
+    connection.remote_host.replace(Some(UNKNOWN.to_vec()));
+    connection.remote_info.replace(Some(UNKNOWN.to_vec()));
     connection
         .remote_port
         .set(Some(incoming.peer.port().into()));

@@ -27,11 +27,22 @@ pub(super) fn to_verdict(code: Code, values: &[Sv]) -> Result<Verdict, Unwind> {
     if let Some(second) = values.first().filter(|second| second.is_code()) {
         verdict.parser = Some(Box::new(PerlValue(second.clone())));
     }
-    if values.iter().any(Sv::is_ref) {
+    if values
+        .iter()
+        .any(|value| value.is_ref() || value.is_tainted())
+    {
         let all = Sv::array_of(values.iter().cloned());
         verdict.returned = Some(Box::new(PerlValue(all)));
     }
     Ok(verdict)
+}
+
+/// Whether the text of an answer is somebody else's than the plugin's.
+pub(super) fn is_first_tainted(verdict: &Verdict) -> bool {
+    let returned = verdict.returned.as_ref();
+    let returned = returned.and_then(|all| PerlValue::of(all.as_ref()));
+    let first = returned.and_then(|all| all.array_get(0));
+    first.is_some_and(|first| first.is_tainted())
 }
 
 /// The values of a hook's answer as Perl code gets them.
@@ -71,6 +82,7 @@ pub(super) fn to_sv(arg: &Arg) -> Sv {
     match arg {
         Arg::Undef => Sv::undef(),
         Arg::Bytes(bytes) => Sv::bytes(bytes),
+        Arg::Client(bytes) => Sv::tainted_bytes(bytes),
         Arg::Int(n) => Sv::int(*n),
         Arg::Address(address) => object::of(address),
         Arg::Hash(pairs) => {
@@ -95,6 +107,7 @@ pub fn as_given(value: Sv) -> Result<Arg, Unwind> {
             let text = stringify(&value)?;
             Arg::Object(Box::new(PerlValue(value)), text)
         }
+        true if value.is_tainted() => Arg::Client(value.to_bytes()),
         true => Arg::Bytes(value.to_bytes()),
         false => Arg::Undef,
     })
@@ -109,6 +122,7 @@ pub fn to_arg(value: &Sv) -> Arg {
         Note::Undef => Arg::Undef,
         Note::Int(n) => Arg::Int(n),
         Note::Bytes(bytes) => Arg::Bytes(bytes),
+        Note::Tainted(note) if matches!(*note, Note::Bytes(_)) => Arg::Client(value.to_bytes()),
         _ => Arg::Foreign(Box::new(PerlValue(value.clone()))),
     }
 }

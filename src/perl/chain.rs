@@ -4,7 +4,9 @@
 
 use std::rc::Rc;
 
-use super::answer::{as_given, code_sv, error_text, to_arg, to_code, to_sv, to_verdict, values_of};
+use super::answer::{
+    as_given, code_sv, error_text, is_first_tainted, to_arg, to_code, to_sv, to_verdict, values_of,
+};
 use super::call::{Unwind, Want, call_function, call_hook};
 use super::host::{self, Host};
 use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
@@ -306,6 +308,7 @@ impl Host {
                 };
                 let text = match &verdict.parser {
                     Some(parser) => Arg::Foreign(parser.share()),
+                    None if is_first_tainted(&verdict) => Arg::Client(text),
                     None => Arg::Bytes(text),
                 };
                 let args = vec![Arg::Bytes(name.to_vec()), code, text];

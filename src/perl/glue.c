@@ -75,7 +75,9 @@ int cp_start(int argc, char **argv) {
         limit.rlim_cur > 2 * STACK_RESERVE)
         stack_end = (char *)&limit - (limit.rlim_cur - STACK_RESERVE);
     int status = perl_parse(my_perl, xs_init, argc, argv, NULL);
-    return status ? status : perl_run(my_perl);
+    status = status ? status : perl_run(my_perl);
+    TAINT_NOT;
+    return status;
 }
 
 int cp_stop(void) {
@@ -220,6 +222,7 @@ static int perform(pTHX_ struct work *w) {
     SPAGAIN;
     if (SvROK(ERRSV) || SvTRUE(ERRSV)) {
         died = 1;
+        TAINT_NOT;
         w->result->error = CP(newSVsv(ERRSV));
         CLEAR_ERRSV();
         SP -= got;
@@ -236,6 +239,8 @@ static int perform(pTHX_ struct work *w) {
             Newx(w->result->values, got, cp_sv *);
         for (I32 i = 0; i < got; i++) {
             SV *sv = SP[i - got + 1];
+            /* Each stands on its own. */
+            TAINT_NOT;
             /* A temporary is ours alone; anything else may change under us. */
             w->result->values[i] = CP(SvTEMP(sv) ? SvREFCNT_inc_simple_NN(sv) : newSVsv(sv));
         }
@@ -267,9 +272,11 @@ static int guarded(struct work *w) {
         return CP_EXITED;
     }
     cp_in_perl = 1;
+    const int was_tainted = TAINT_get ? 1 : 0;
     JMPENV_PUSH(caught);
     switch (caught) {
     case 0:
+        TAINT_NOT;
         outcome = perform(aTHX_ w);
         break;
     case 2: /* my_exit has unwound every Perl frame */
@@ -284,6 +291,8 @@ static int guarded(struct work *w) {
     }
     JMPENV_POP;
     cp_in_perl = was_in_perl;
+    /* An expression that led here by magic goes on. */
+    TAINT_set(was_in_perl && was_tainted);
     if (xsubs != were_xsubs) {
         /* Nothing is known to do it. */
         xsubs = were_xsubs;
@@ -403,6 +412,8 @@ static void trampoline(pTHX_ CV *cv) {
     }
     for (SSize_t i = 0; i < items; i++)
         SvGETMAGIC(args[i]);
+    /* As at the first statement of a sub in Perl. */
+    TAINT_NOT;
     frame.args = (cp_sv **)args;
     frame.count = (size_t)items;
     frame.want = GIMME_V == G_LIST ? CP_LIST : GIMME_V == G_SCALAR ? CP_SCALAR : CP_VOID;
@@ -431,6 +442,7 @@ static void trampoline(pTHX_ CV *cv) {
         croak("%" SVf, SVfARG(error));
     }
     LEAVE;
+    TAINT_NOT;
     SPAGAIN;
     SP = PL_stack_base + ax - 1;
     EXTEND(SP, (SSize_t)frame.returned);

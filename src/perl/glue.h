@@ -122,7 +122,7 @@ void cp_restore_signals(void);
 void cp_end_alarm(void);
 /* Sets a variable of the environment, in %ENV too. For a few names that are set again and again:
  * what perl allocates for an assignment to %ENV is never freed. */
-void cp_set_variable(const char *name, const char *value, size_t length);
+void cp_set_variable(const char *name, const char *value, size_t length, int tainted);
 /* `$$` is this number from now on, in this process alone; 0: the process's id. */
 void cp_set_pid_variable(uint32_t number);
 
@@ -144,6 +144,10 @@ cp_sv *cp_new_bytes(const char *bytes, size_t length, int utf8);
 cp_sv *cp_new_int(int64_t n);
 cp_sv *cp_new_num(double n);
 cp_sv *cp_copy(cp_sv *value);
+/* Whether perl runs in taint mode; marks a value as tainted, if it does; whether one is. */
+int cp_taints(void);
+void cp_taint(cp_sv *value);
+int cp_is_tainted(cp_sv *value);
 cp_sv *cp_share(cp_sv *value); /* increments the count */
 /* Takes a reference back where that runs no Perl code; else 0, and nothing is done. */
 int cp_let_go(cp_sv *value);

@@ -63,16 +63,22 @@ static void set_position(pTHX_ SV *sv, IV place) {
     mg->mg_len = (SSize_t)(place - 1);
 }
 
-static void set_scalar(pTHX_ SV *sv, SV *value) {
+static void set_scalar(pTHX_ SV *sv, SV *value, int is_tainted) {
     SvFLAGS(sv) &= ~(U32)(SVf_READONLY | SVf_PROTECT);
     set_position(aTHX_ sv, 0);
     sv_setsv_flags(sv, value ? value : &PL_sv_undef, SV_DO_COW_SVSETSV | SV_NOSTEAL);
+    if (!TAINTING_get)
+        return;
+    if (is_tainted)
+        SvTAINTED_on(sv);
+    else
+        SvTAINTED_off(sv);
 }
 
 /* A scalar is what was noted. What it held before is elsewhere, too. */
 static void reset_scalar(pTHX_ struct cp_head *head) {
     SV *sv = head->sv;
-    set_scalar(aTHX_ sv, head->as.value);
+    set_scalar(aTHX_ sv, head->as.value, head->marks & CP_TAINTED);
     SvFLAGS(sv) = (SvFLAGS(sv) & ~(U32)SVs_PADSTALE) | (head->flags & SVs_PADSTALE);
     if (head->flags & (SVf_READONLY | SVf_PROTECT) && !(head->marks & CP_EMPTY))
         SvFLAGS(sv) |= head->flags & (SVf_READONLY | SVf_PROTECT);
@@ -90,6 +96,7 @@ static SV *take_scalar(pTHX_ struct cp_head *head, U32 *weak) {
         swap_scalars(sv, box);
     } else {
         sv_setsv_flags(box, sv, SV_NOSTEAL);
+        cp_take_taint(aTHX_ box, sv);
     }
     /* A handle on the scalar in memory takes for granted that it is a text. */
     if (SvTYPE(box) >= SVt_PV && SvTYPE(sv) < SVt_PV)
@@ -104,7 +111,7 @@ static void put_scalar(pTHX_ struct cp_head *head, SV *box, U32 weak) {
         swap_scalars(sv, box);
         return;
     }
-    set_scalar(aTHX_ sv, box);
+    set_scalar(aTHX_ sv, box, cp_has_taint(aTHX_ box));
     if (weak)
         sv_rvweaken(sv);
 }

@@ -19,6 +19,7 @@ enum cp_head_kind { CP_HEAD_SCALAR, CP_HEAD_ARRAY, CP_HEAD_HASH, CP_HEAD_GLOB, C
 #define CP_WEAK 16   /* a weak reference, as noted */
 #define CP_STANDS 32 /* a hash whose iterator stood somewhere: its key and place follow the parts; a glob
                         whose handle was open */
+#define CP_TAINTED 64 /* a scalar: as noted */
 
 struct cp_head {
     SV *sv; /* counted */

@@ -14,12 +14,43 @@
 
 /* A key of an object that is read and written in Rust. The element may outlive the object's hash
  * (\$object->{key}), so it has a counted pointer of its own to the state. */
-static int key_get(pTHX_ SV *sv, MAGIC *mg) {
-    SV *value = mg->mg_ptr ? SV(camelpost_key_get(mg->mg_private & ~LOOKED, mg->mg_ptr)) : NULL;
-    if (value) {
-        sv_setsv_nomg(sv, value);
-        SvREFCNT_dec_NN(value);
+/* The magic that keeps an element's taint stands behind the one that finds its value: it would tell of the last
+ * one's. */
+static void taint_last(pTHX_ SV *sv) {
+    MAGIC *taint = mg_find(sv, PERL_MAGIC_taint), **at = &((XPVMG *)SvANY(sv))->xmg_u.xmg_magic;
+    if (!taint || !taint->mg_moremagic)
+        return;
+    while (*at != taint)
+        at = &(*at)->mg_moremagic;
+    *at = taint->mg_moremagic;
+    while (*at)
+        at = &(*at)->mg_moremagic;
+    taint->mg_moremagic = NULL;
+    *at = taint;
+}
+
+/* Puts what was found into an element, of whose magic some comes after this, and tells the expression that looks
+ * of its taint. */
+static void show(pTHX_ SV *sv, SV *value, int was_tainted) {
+    const int is_tainted = cp_has_taint(aTHX_ value);
+    TAINT_NOT;
+    sv_setsv_nomg(sv, value);
+    if (is_tainted) {
+        SvTAINTED_on(sv);
+        taint_last(aTHX_ sv);
+    } else {
+        SvTAINTED_off(sv);
     }
+    TAINT_set(was_tainted || is_tainted);
+    SvREFCNT_dec_NN(value);
+}
+
+static int key_get(pTHX_ SV *sv, MAGIC *mg) {
+    const int was_tainted = TAINT_get ? 1 : 0;
+    SV *value = mg->mg_ptr ? SV(camelpost_key_get(mg->mg_private & ~LOOKED, mg->mg_ptr)) : NULL;
+    TAINT_set(was_tainted);
+    if (value)
+        show(aTHX_ sv, value, was_tainted);
     return 0;
 }
 
@@ -48,30 +79,37 @@ static int session_key_get(pTHX_ SV *sv, MAGIC *mg) {
 static int waiting_key_get(pTHX_ SV *sv, MAGIC *mg) {
     if (aTHX != cp_perl) /* a thread's copy */
         return 0;
+    const int was_tainted = TAINT_get ? 1 : 0;
     SV *value = SV(camelpost_key_now(mg->mg_private & ~LOOKED));
+    TAINT_set(was_tainted);
     /* Whoever walks over what was found before may not be done. */
     if (SvROK(sv) && walked_over)
         av_push(walked_over, newRV_inc(SvRV(sv)));
-    if (value) {
-        sv_setsv_nomg(sv, value);
-        SvREFCNT_dec_NN(value);
-    }
+    if (value)
+        show(aTHX_ sv, value, was_tainted);
     return remember_look(aTHX_ &walked_over, sv, mg);
 }
 
 static int key_set(pTHX_ SV *sv, MAGIC *mg) {
-    PERL_UNUSED_CONTEXT;
+    /* perl's magic, which says so of the element, comes after this. */
+    const int was_tainted = TAINT_get ? 1 : 0;
+    if (!was_tainted)
+        SvTAINTED_off(sv);
+    taint_last(aTHX_ sv);
     if (mg->mg_ptr)
         camelpost_key_set(mg->mg_private & ~LOOKED, mg->mg_ptr, CP(sv));
+    TAINT_set(was_tainted);
     return 0;
 }
 
 static int key_free(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_ARG(sv);
+    const int was_tainted = TAINT_get ? 1 : 0;
     if (mg->mg_ptr)
         camelpost_key_free(mg->mg_private & ~LOOKED, mg->mg_ptr);
     mg->mg_ptr = NULL;
     cp_release_held(aTHX);
+    TAINT_set(was_tainted);
     return 0;
 }
 
@@ -144,12 +182,14 @@ static struct ufuncs waits = {key_wanted, NULL, 0};
 
 static int look_into(pTHX_ SV *hash, MAGIC *mg) {
     const uint16_t kind = mg->mg_private;
+    const int was_tainted = TAINT_get ? 1 : 0;
     mg->mg_virtual = NULL;
     SvMAGICAL_off(hash);
     mg_magical(hash);
     void *data = cp_object_data(CP(hash), kind);
     if (data)
         give_keys(aTHX_ (HV *)hash, kind, data);
+    TAINT_set(was_tainted);
     return 0;
 }
 

@@ -43,6 +43,9 @@ void cp_make_local_keys(pTHX_ HV *plugin) {
 static void set_local(pTHX_ HE *entry, SV *to) {
     if (!entry)
         return;
+    /* These are the host's, whatever the expression was in which a hook was left. */
+    const int was_tainted = TAINT_get ? 1 : 0;
+    TAINT_NOT;
     SV *value = HeVAL(entry);
     if (SvREFCNT(value) > 1 || SvMAGICAL(value) || SvREADONLY(value)) {
         SvREFCNT_dec_NN(value);
@@ -52,6 +55,7 @@ static void set_local(pTHX_ HE *entry, SV *to) {
         sv_setsv_nomg(value, to);
     else
         sv_set_undef(value);
+    TAINT_set(was_tainted);
 }
 
 static void leave_plugin(pTHX_ void *plugin) {
@@ -79,7 +83,7 @@ void cp_localize(pTHX_ HV *plugin, SV *qp, SV *hook) {
             continue;
         if (!outer)
             Newxz(outer, 1, struct outer);
-        outer->values[i] = newSVsv_nomg(HeVAL(entry));
+        outer->values[i] = cp_copy_value(aTHX_ HeVAL(entry));
     }
     SvREFCNT_inc_simple_void_NN((SV *)plugin);
     if (outer) {

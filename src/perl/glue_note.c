@@ -36,7 +36,7 @@ static void note_seen(struct cp_head *head) {
 static void note_scalar(pTHX_ struct cp_head *head) {
     SV *sv = head->sv, *old = head->as.value;
     head->as.value = NULL;
-    head->marks &= (U8)~CP_WEAK;
+    head->marks &= (U8)~(CP_WEAK | CP_TAINTED);
     if (head->marks & CP_EMPTY) {
         SvREFCNT_dec(old);
         head->flags = 0;
@@ -55,11 +55,17 @@ static void note_scalar(pTHX_ struct cp_head *head) {
             head->as.value = newSV(0);
             sv_setsv_flags(head->as.value, sv, SV_DO_COW_SVSETSV | SV_NOSTEAL);
         }
+        if (cp_has_taint(aTHX_ sv))
+            head->marks |= CP_TAINTED;
     }
     SvREFCNT_dec(old);
     head->place = position(sv);
     head->class = SvOBJECT(sv) ? SvSTASH(sv) : NULL;
     note_seen(head);
+}
+
+static int has_noted_taint(pTHX_ const struct cp_head *head) {
+    return !SvOK(head->sv) || cp_has_taint(aTHX_ head->sv) == !!(head->marks & CP_TAINTED);
 }
 
 /* Whether a value is the noted one, though it may lie there in another form. */
@@ -69,7 +75,7 @@ static int is_same_value(pTHX_ struct cp_head *head) {
     if (head->class != (SvOBJECT(now) ? SvSTASH(now) : NULL) ||
         (!(head->marks & CP_WATCHED) && !cp_is_ordinary_magic(now)))
         return 0;
-    if (position(now) != head->place || ((SvFLAGS(now) ^ head->flags) & (SVs_PADSTALE | SVf_READONLY | SVf_PROTECT)))
+    if (!has_noted_taint(aTHX_ head) || position(now) != head->place || ((SvFLAGS(now) ^ head->flags) & (SVs_PADSTALE | SVf_READONLY | SVf_PROTECT)))
         return 0;
     if (!then)
         return !SvOK(now) && !isGV_with_GP(now);
@@ -105,14 +111,14 @@ static int is_same_value(pTHX_ struct cp_head *head) {
 static int is_same_scalar(pTHX_ struct cp_head *head) {
     SV *sv = head->sv;
     if (!(((SvFLAGS(sv)) ^ head->flags) & COMPARED_FLAGS) && !(head->marks & CP_SLOW) &&
-        (!SvOK(sv) || (void *)sv->sv_u.svu_rv == head->content) && !(SvMAGICAL(sv) && position(sv) != head->place))
+        (!SvOK(sv) || (void *)sv->sv_u.svu_rv == head->content) && !(SvMAGICAL(sv) && (position(sv) != head->place || !has_noted_taint(aTHX_ head))))
         return 1;
     if (!is_same_value(aTHX_ head))
         return 0;
     /* Its form is what counts from now on; a text of its own shares the copy's bytes again. */
     if (!(head->marks & CP_SLOW) && SvPOK(sv) && SvTYPE(sv) <= SVt_PVMG && !SvREADONLY(sv) &&
         SvPVX_const(sv) != SvPVX_const(head->as.value) && !(SvFLAGS(sv) & (SVp_IOK | SVp_NOK)))
-        sv_setsv_flags(sv, head->as.value, SV_DO_COW_SVSETSV | SV_NOSTEAL);
+        sv_setsv_flags(sv, head->as.value, SV_DO_COW_SVSETSV | SV_NOSTEAL); /* its taint is as noted */
     note_seen(head);
     return 1;
 }

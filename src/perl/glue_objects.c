@@ -13,10 +13,12 @@ void cp_release_held(pTHX) {
 
 static int free_data(pTHX_ SV *sv, MAGIC *mg) {
     PERL_UNUSED_ARG(sv);
+    const int was_tainted = TAINT_get ? 1 : 0;
     if (mg->mg_ptr)
         camelpost_free(mg->mg_private, mg->mg_ptr);
     mg->mg_ptr = NULL;
     cp_release_held(aTHX);
+    TAINT_set(was_tainted);
     return 0;
 }
 
@@ -113,6 +115,7 @@ int cp_isa(cp_sv *invocant, const char *class_name) {
         return sv_derived_from(sv, class_name) ? 1 : 0;
     /* Perl would ask the magic again, which may run code: what counts is what it said when the value came. */
     SV *plain = newSV(0);
+    CP_NEW_VALUE;
     sv_setsv_flags(plain, sv, 0);
     const int is_one = sv_derived_from(plain, class_name) ? 1 : 0;
     SvREFCNT_dec_NN(plain);

@@ -89,6 +89,35 @@ void cp_watch_kill(void);
 /* This process was forked: `$$` is not yet assigned in it. */
 void cp_forget_pid(void);
 
+/*
+ * Taint mode. perl knows of an expression that something in it is tainted (PL_tainted), and of a value by magic.
+ * Of Rust it knows nothing: what it makes of a value is untainted unless it says otherwise (cp_taint). So an
+ * expression's taint is put aside where Rust is called, and what Rust makes never begins with it.
+ */
+#define CP_NEW_VALUE TAINT_NOT
+
+/* A value's taint, without a look at what else magic says of it; also while that is asked, when perl has its
+ * flags put aside. */
+static inline int cp_has_taint(pTHX_ SV *sv) {
+    return TAINTING_get && SvTYPE(sv) >= SVt_PVMG && SvMAGIC(sv) && sv_tainted(sv);
+}
+
+/* A value that got another's contents without its magic has its taint, too, or none. */
+static inline void cp_take_taint(pTHX_ SV *to, SV *from) {
+    if (!TAINTING_get)
+        return;
+    if (cp_has_taint(aTHX_ from))
+        SvTAINTED_on(to);
+    else
+        SvTAINTED_off(to);
+}
+
+/* A copy without what magic would say if it were asked, but with its taint. */
+SV *cp_copy_value(pTHX_ SV *sv);
+
+/* That a value is tainted, or was, is all that its magic has to say. */
+int cp_is_only_tainted(SV *sv);
+
 #define SV(value) ((SV *)(value))
 #define CP(value) ((cp_sv *)(value))
 

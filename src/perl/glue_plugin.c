@@ -17,7 +17,7 @@ static SV *key(pTHX_ int which) {
 /* A value of an untied hash, as far as there is one. */
 static SV *value_of(pTHX_ HV *hash, int which) {
     HE *entry = cp_find_entry(hash, key(aTHX_ which));
-    return entry && !SvGMAGICAL(HeVAL(entry)) ? HeVAL(entry) : NULL;
+    return entry && (!SvGMAGICAL(HeVAL(entry)) || cp_is_only_tainted(HeVAL(entry))) ? HeVAL(entry) : NULL;
 }
 
 static HV *plain_object(SV *sv) {
@@ -109,7 +109,7 @@ int cp_has_host_method(cp_sv *object, const char *name) {
 
 const char *cp_plain_text(cp_sv *value, size_t *length) {
     SV *sv = SV(value);
-    if (!SvPOK(sv) || SvROK(sv) || SvGMAGICAL(sv) || SvUTF8(sv))
+    if (!SvPOK(sv) || SvROK(sv) || SvUTF8(sv) || (SvGMAGICAL(sv) && !cp_is_only_tainted(sv)))
         return NULL;
     *length = SvCUR(sv);
     return SvPVX(sv);

@@ -31,9 +31,11 @@ static SV *variable(pTHX_ int which) {
     return sv && SvOK(sv) ? sv : NULL;
 }
 
-static int same(SV *then, SV *now) {
+static int same(pTHX_ SV *then, SV *now) {
     if (!then || !now)
         return then == now;
+    if (cp_has_taint(aTHX_ then) != cp_has_taint(aTHX_ now))
+        return 0;
     if (SvROK(then) || SvROK(now))
         return SvROK(then) && SvROK(now) && SvRV(then) == SvRV(now);
     if (SvPOK(then) && SvPOK(now))
@@ -89,7 +91,7 @@ static HV *copy(pTHX_ HV *from, filter *counts) {
     while ((entry = hv_iternext(from)))
         if (counts(HeVAL(entry), HeKEY(entry), (STRLEN)HeKLEN(entry)))
             (void)hv_store(to, HeKEY(entry), HeKUTF8(entry) ? -HeKLEN(entry) : HeKLEN(entry),
-                           newSVsv_nomg(HeVAL(entry)), 0);
+                           cp_copy_value(aTHX_ HeVAL(entry)), 0);
     return to;
 }
 
@@ -101,7 +103,7 @@ static int differs(pTHX_ HV *then, HV *now, filter *counts) {
         if (!counts(HeVAL(entry), HeKEY(entry), (STRLEN)HeKLEN(entry)))
             continue;
         SV *old = value_at(aTHX_ then, entry);
-        if (!old || !same(old, HeVAL(entry)))
+        if (!old || !same(aTHX_ old, HeVAL(entry)))
             return 1;
         found++;
     }
@@ -141,7 +143,7 @@ void cp_note_state(void) {
     noted_signals = copy(aTHX_ signals(aTHX), is_handled);
     for (int i = 0; i < (int)C_ARRAY_LENGTH(noted_variables); i++) {
         SV *now = variable(aTHX_ i);
-        noted_variables[i] = now ? newSVsv_nomg(now) : NULL;
+        noted_variables[i] = now ? cp_copy_value(aTHX_ now) : NULL;
     }
     noted_handle = PL_defoutgv;
     noted_hooks = hooks_now(aTHX);
@@ -153,7 +155,7 @@ void cp_note_state(void) {
 int cp_state_differs(void) {
     dTHXa(cp_perl);
     for (int i = 0; i < (int)C_ARRAY_LENGTH(noted_variables); i++)
-        if (!same(noted_variables[i], variable(aTHX_ i)))
+        if (!same(aTHX_ noted_variables[i], variable(aTHX_ i)))
             return 1;
     return noted_handle != PL_defoutgv || noted_hooks != hooks_now(aTHX) ||
            differs(aTHX_ noted_signals, signals(aTHX), is_handled) ||
@@ -195,7 +197,7 @@ void cp_end_alarm(void) {
 /* The texts NAME=VALUE that are in this process's environment, each in a block of its own. */
 static char *variables[8];
 
-void cp_set_variable(const char *name, const char *value, size_t length) {
+void cp_set_variable(const char *name, const char *value, size_t length, int tainted) {
     dTHXa(cp_perl);
     size_t name_length = strlen(name);
     size_t free_slot = 0;
@@ -216,7 +218,10 @@ void cp_set_variable(const char *name, const char *value, size_t length) {
     free(variables[free_slot]);
     variables[free_slot] = text;
     HV *env = GvHVn(PL_envgv);
+    CP_NEW_VALUE;
     SV *copy = newSVpvn(value, length);
+    if (tainted)
+        SvTAINTED_on(copy);
     /* The element is not told that it was set: the environment is right already. */
     if (SvREADONLY(env) || mg_find((SV *)env, PERL_MAGIC_tied) ||
         !hv_store(env, name, (I32)name_length, copy, 0))

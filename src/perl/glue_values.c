@@ -13,22 +13,57 @@ cp_sv *cp_undef(void) {
 
 cp_sv *cp_new_bytes(const char *bytes, size_t length, int utf8) {
     dTHXa(cp_perl);
+    CP_NEW_VALUE;
     return CP(newSVpvn_utf8(bytes, length, utf8));
 }
 
 cp_sv *cp_new_int(int64_t n) {
     dTHXa(cp_perl);
+    CP_NEW_VALUE;
     return CP(newSViv((IV)n));
 }
 
 cp_sv *cp_new_num(double n) {
     dTHXa(cp_perl);
+    CP_NEW_VALUE;
     return CP(newSVnv(n));
+}
+
+SV *cp_copy_value(pTHX_ SV *sv) {
+    CP_NEW_VALUE;
+    SV *copy = newSVsv_nomg(sv);
+    if (cp_has_taint(aTHX_ sv))
+        SvTAINTED_on(copy);
+    return copy;
 }
 
 cp_sv *cp_copy(cp_sv *value) {
     dTHXa(cp_perl);
-    return CP(newSVsv_nomg(SV(value)));
+    return CP(cp_copy_value(aTHX_ SV(value)));
+}
+
+int cp_taints(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    return TAINTING_get ? 1 : 0;
+}
+
+void cp_taint(cp_sv *value) {
+    dTHXa(cp_perl);
+    if (TAINTING_get)
+        SvTAINTED_on(SV(value));
+}
+
+int cp_is_tainted(cp_sv *value) {
+    dTHXa(cp_perl);
+    return cp_has_taint(aTHX_ SV(value));
+}
+
+int cp_is_only_tainted(SV *sv) {
+    for (const MAGIC *mg = SvMAGIC(sv); mg; mg = mg->mg_moremagic)
+        if (mg->mg_type != PERL_MAGIC_taint)
+            return 0;
+    return 1;
 }
 
 cp_sv *cp_share(cp_sv *value) { return CP(SvREFCNT_inc_simple_NN(SV(value))); }
@@ -37,7 +72,8 @@ cp_sv *cp_share(cp_sv *value) { return CP(SvREFCNT_inc_simple_NN(SV(value))); }
 static int goes_quietly(SV *sv) {
     if (SvREFCNT(sv) > 1)
         return 1;
-    if (SvTYPE(sv) >= SVt_PVMG || SvTYPE(sv) == SVt_INVLIST)
+    if (SvTYPE(sv) == SVt_PVMG ? SvOBJECT(sv) || !cp_is_only_tainted(sv)
+                               : SvTYPE(sv) > SVt_PVMG || SvTYPE(sv) == SVt_INVLIST)
         return 0;
     return !SvROK(sv) || (SvREFCNT(SvRV(sv)) > 1 && !SvWEAKREF(sv));
 }
@@ -332,7 +368,7 @@ static SV *copy_value(pTHX_ SV *sv, struct copying *c) {
             return newRV_noinc(copy_container(aTHX_ container, c));
         (*c->shared)++;
     }
-    SV *copy = newSVsv_nomg(sv);
+    SV *copy = cp_copy_value(aTHX_ sv);
     if (SvROK(sv) && SvWEAKREF(sv))
         sv_rvweaken(copy);
     return copy;

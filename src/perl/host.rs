@@ -44,6 +44,8 @@ pub struct HostSettings {
     pub plugin_dirs: Vec<Vec<u8>>,
     /// Further directories of modules.
     pub module_dirs: Vec<Vec<u8>>,
+    /// Whether perl runs in taint mode.
+    pub taint: bool,
     /// The config directory that was named on the command line.
     pub named_config: Option<Vec<u8>>,
     /// `size_threshold` in bytes.
@@ -258,12 +260,15 @@ impl Host {
         if let Some(lines) = self.lines_without_default(name, None)? {
             return Ok(lines);
         }
+        let default = self.default_of(name).map(<[u8]>::to_vec);
+        Ok(default.into_iter().collect())
+    }
+
+    /// The value of a config name that has no file.
+    pub fn default_of(&self, name: &[u8]) -> Option<&[u8]> {
         let mut defaults = self.settings.defaults.iter();
-        let default = defaults.find(|(known, _)| known.as_bytes() == name);
-        Ok(default
-            .map(|(_, value)| value.clone())
-            .into_iter()
-            .collect())
+        let (_, value) = defaults.find(|(known, _)| known.as_bytes() == name)?;
+        Some(value)
     }
 
     /// The lines of a config name's file, or of the file at this path, if there are any.

@@ -18,9 +18,12 @@ pub fn embedded_file(name: &[u8]) -> Option<&'static str> {
 }
 
 /// Starts the interpreter of this process. `include` are further directories for @INC, `config` is
-/// what plugins and their programs find as QPSMTPD_CONFIG.
-pub fn start(include: &[Vec<u8>], config: Option<&[u8]>) -> Result<(), String> {
+/// what plugins and their programs find as QPSMTPD_CONFIG, `taint` is whether it runs in taint mode.
+pub fn start(include: &[Vec<u8>], config: Option<&[u8]>, taint: bool) -> Result<(), String> {
     let mut words = vec![OsString::from("camelpost"), OsString::from("-w")];
+    if taint {
+        words.push("-T".into());
+    }
     words.extend(
         include
             .iter()

@@ -201,7 +201,7 @@ fn transaction_value(index: i32, transaction: &Transaction) -> Option<Sv> {
         }
         HEADER => header_object(transaction).ok(),
         NOTES => notes::hash(&transaction.notes),
-        BODY_SIZE => Some(number(transaction.body.borrow().size())),
+        BODY_SIZE => Some(number(transaction.body.borrow().size()).tainted()),
         BODY_START => transaction.body.borrow().start().map(number),
         POSITION => Some(number(transaction.body.borrow().position())),
         HEADER_SIZE => transaction.body.borrow().header_size().map(number),
@@ -216,8 +216,8 @@ fn session_value(index: i32, key: &KeyOf, port: &dyn Port) -> Option<Sv> {
         CURRENT_CONNECTION => Some(object::of(&port.connection())),
         CURRENT_TRANSACTION => Some(object::of(&port.transaction())),
         AUTHENTICATED => port.authenticated().map(Sv::int),
-        AUTH_USER => text(AuthFact::User),
-        AUTH_MECHANISM => text(AuthFact::Mechanism),
+        AUTH_USER => text(AuthFact::User).map(Sv::tainted),
+        AUTH_MECHANISM => text(AuthFact::Mechanism).map(Sv::tainted),
         TICKET => text(AuthFact::Ticket),
         // Always there, so that an assignment to {auth}{ticket} finds it.
         AUTH => Some(auth_hash(key)),

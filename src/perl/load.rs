@@ -15,7 +15,8 @@ use crate::mail::Spool;
 
 /// Starts the interpreter and makes the host, without plugins.
 pub fn start(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String> {
-    interpreter::start(&settings.module_dirs, settings.named_config.as_deref())?;
+    let config = settings.named_config.as_deref();
+    interpreter::start(&settings.module_dirs, config, settings.taint)?;
     make(settings, spool)
 }
 

@@ -13,6 +13,7 @@ use rustix::process::{WaitOptions, umask};
 use super::call::{Unwind, Want, call_function};
 use super::value::Sv;
 use super::{identity, stderr, sys};
+use crate::mail::UNKNOWN;
 use crate::watch;
 
 /// What was noted before a worker's first session.
@@ -86,9 +87,12 @@ impl ProcessState {
             let Ok(name) = CString::new(*name) else {
                 continue;
             };
+            // A name server has said it.
+            let tainted = name.as_bytes() == b"TCPREMOTEHOST" && value != UNKNOWN;
+            let (text, length) = (value.as_ptr().cast(), value.len());
             // SAFETY: the name ends in NUL, the value's range is copied, and no other thread
             // uses the environment.
-            unsafe { sys::cp_set_variable(name.as_ptr(), value.as_ptr().cast(), value.len()) }
+            unsafe { sys::cp_set_variable(name.as_ptr(), text, length, tainted.into()) }
         }
     }
 

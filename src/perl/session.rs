@@ -78,7 +78,7 @@ impl Host {
         };
         let command = call_function("Camelpost::command_object", &[], Want::Scalar)?;
         let command = command.into_iter().next().unwrap_or_else(Sv::undef);
-        let args = [command, Sv::bytes(verb), Sv::bytes(rest)];
+        let args = [command, Sv::bytes(verb), Sv::tainted_bytes(rest)];
         let values = match call(code, &args, Want::List) {
             Ok(values) => values,
             Err(Unwind::Died(error)) => return self.parser_died(verb, rest, &error),
@@ -96,7 +96,7 @@ impl Host {
         ];
         self.log(super::log::LOGERROR, None, None, &texts)?;
         let denied = Code::Deny.number().unwrap_or_default().to_string();
-        Ok(vec![Arg::from(&denied[..]), Arg::from(rest)])
+        Ok(vec![Arg::from(&denied[..]), Arg::of_client(rest)])
     }
 
     /// The lines of the transaction's note `capabilities`.
@@ -115,7 +115,8 @@ impl Host {
 
     /// Puts a field on top of a header that is Perl's.
     pub fn add_header(&self, name: &str, value: &[u8]) -> Result<(), Unwind> {
-        let args = [Sv::bytes(name.as_bytes()), Sv::bytes(value)];
+        // It has the client's name in it, or its address.
+        let args = [Sv::bytes(name.as_bytes()), Sv::tainted_bytes(value)];
         self.with_header("Camelpost::add_header", &args)?;
         Ok(())
     }

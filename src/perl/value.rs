@@ -156,6 +156,24 @@ impl Sv {
         Sv::fresh(unsafe { sys::cp_new_bytes(text.as_ptr().cast(), text.len(), 1) })
     }
 
+    /// Bytes that are somebody else's: tainted, in taint mode.
+    pub fn tainted_bytes(bytes: &[u8]) -> Sv {
+        Sv::bytes(bytes).tainted()
+    }
+
+    /// The value, from now on as somebody else's: in taint mode perl does not let it reach a shell, or a
+    /// file's name to be written to. For a value that nobody else holds.
+    pub fn tainted(self) -> Sv {
+        // SAFETY: a live SV; marking it runs no Perl code.
+        unsafe { sys::cp_taint(self.raw()) }
+        self
+    }
+
+    pub fn is_tainted(&self) -> bool {
+        // SAFETY: a live SV, of which magic is looked at and not asked.
+        unsafe { sys::cp_is_tainted(self.raw()) != 0 }
+    }
+
     pub fn optional(bytes: Option<&[u8]>) -> Sv {
         bytes.map_or_else(Sv::undef, Sv::bytes)
     }
@@ -381,6 +399,14 @@ impl Sv {
 
     /// The value as a note: plain scalars in native form, all else as it is.
     pub fn to_note(&self) -> Note {
+        match self.to_plain_note() {
+            Note::Foreign(value) => Note::Foreign(value),
+            note if self.is_tainted() => Note::Tainted(Box::new(note)),
+            note => note,
+        }
+    }
+
+    fn to_plain_note(&self) -> Note {
         // SAFETY: a live SV.
         match unsafe { sys::cp_kind(self.raw()) } as u32 {
             sys::CP_UNDEF => Note::Undef,
@@ -404,6 +430,7 @@ impl Sv {
             Note::Num(n) => Sv::num(*n),
             Note::Bytes(bytes) => Sv::bytes(bytes),
             Note::Text(text) => Sv::text(text),
+            Note::Tainted(note) => Sv::from_note(note).tainted(),
             Note::Foreign(value) => match PerlValue::of(value.as_ref()) {
                 Some(value) => Sv::copied(value.raw()),
                 None => Sv::undef(),

@@ -29,7 +29,7 @@ impl Host {
     /// Calls `$qp->VERB(rest)`; false where it died or gave nothing.
     pub fn obey(&self, verb: &[u8], rest: Option<&[u8]>) -> Result<bool, Unwind> {
         let mut args = vec![self.object(), Sv::bytes(verb)];
-        args.extend(rest.map(Sv::bytes));
+        args.extend(rest.map(Sv::tainted_bytes));
         let gave = call_function("Camelpost::obey", &args, Want::Scalar)?;
         Ok(gave.first().is_some_and(|gave| gave.as_int() == 1))
     }

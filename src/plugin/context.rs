@@ -67,10 +67,8 @@ impl<'a> Context<'a> {
     }
 
     fn bytes(&self, index: usize) -> &[u8] {
-        match self.call.args.get(index) {
-            Some(Arg::Bytes(bytes)) => bytes,
-            _ => b"",
-        }
+        let text = self.call.args.get(index).and_then(Arg::text);
+        text.unwrap_or(b"")
     }
 
     fn address(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
@@ -84,9 +82,7 @@ impl<'a> Context<'a> {
     fn parameter(&self, name: &str) -> Option<&[u8]> {
         let pairs = self.call.args.get(1..)?.chunks_exact(2);
         let mut found = pairs.filter_map(|pair| match pair {
-            [Arg::Bytes(key), Arg::Bytes(value)] if key.eq_ignore_ascii_case(name.as_bytes()) => {
-                Some(value.as_slice())
-            }
+            [key, value] if key.text()?.eq_ignore_ascii_case(name.as_bytes()) => value.text(),
             _ => None,
         });
         found.next()

@@ -54,7 +54,7 @@ impl Session {
     }
 
     pub async fn auth(&self, rest: Option<&[u8]>) -> Flow {
-        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        let args = vec![rest.map_or(Arg::Undef, Arg::of_client)];
         self.run_hooks(Hook::AuthParse, args).await
     }
 
@@ -219,13 +219,13 @@ impl Session {
     }
 
     async fn authenticate(&self, hook: Hook, mechanism: &[u8], credentials: Credentials) {
-        let undefined = |value: &Option<Vec<u8>>| value.clone().map_or(Arg::Undef, Arg::Bytes);
+        let of_client = |value: &Option<Vec<u8>>| value.clone().map_or(Arg::Undef, Arg::Client);
         let args = vec![
-            Arg::from(mechanism),
-            Arg::from(&credentials.user[..]),
-            undefined(&credentials.password),
-            undefined(&credentials.digest),
-            undefined(&credentials.ticket),
+            Arg::of_client(mechanism),
+            Arg::of_client(&credentials.user),
+            of_client(&credentials.password),
+            of_client(&credentials.digest),
+            of_client(&credentials.ticket),
         ];
         let mut verdict = self.hook(hook, args.clone()).await;
         if verdict.code == Code::Declined {

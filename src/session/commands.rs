@@ -52,7 +52,7 @@ impl Session {
             match self.read_line().await? {
                 Input::Line(line) => {
                     let notes = &self.connection().notes;
-                    notes.set(b"original_string", Note::Bytes(line.clone()));
+                    notes.set(b"original_string", Note::of_client(&line));
                     let shown = self.without_credentials(&line).await;
                     self.log(LOGINFO, [b"dispatching ", &shown[..]].concat())
                         .await;
@@ -84,8 +84,8 @@ impl Session {
             Some(at) => (&line[..at], Some(line[at..].trim_ascii_start())),
             None => (line, None),
         };
-        let mut args = vec![Arg::from(verb)];
-        args.extend(rest.map(Arg::from));
+        let mut args = vec![Arg::of_client(verb)];
+        args.extend(rest.map(Arg::of_client));
         let flow = self.call(Method::Dispatch, args).await.map(|_| ());
         self.settle(verb, flow).await
     }

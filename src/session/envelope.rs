@@ -24,7 +24,7 @@ impl Session {
         let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
         self.log(LOGDEBUG, text).await;
         self.note_path(b"envelope_from", rest);
-        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        let args = vec![rest.map_or(Arg::Undef, Arg::of_client)];
         self.run_hooks(Hook::MailParse, args).await
     }
 
@@ -101,7 +101,7 @@ impl Session {
 
     pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
         self.note_path(b"envelope_rcpt", rest);
-        let args = vec![rest.map_or(Arg::Undef, Arg::from)];
+        let args = vec![rest.map_or(Arg::Undef, Arg::of_client)];
         self.run_hooks(Hook::RcptParse, args).await
     }
 
@@ -191,7 +191,7 @@ impl Session {
 
     /// What the client sent behind the verb, for plugins.
     fn note_path(&self, name: &[u8], rest: Option<&[u8]>) {
-        let note = rest.map_or(Note::Undef, |rest| Note::Bytes(rest.to_vec()));
+        let note = rest.map_or(Note::Undef, Note::of_client);
         self.connection().notes.set(name, note);
     }
 
@@ -215,7 +215,7 @@ impl Session {
             None => Ok((Arg::Undef, Vec::new())),
             Some(rest) => {
                 let (path, params) = parse_mail_or_rcpt(verb.as_bytes(), rest)?;
-                Ok((Arg::Bytes(path), params))
+                Ok((Arg::Client(path), params))
             }
         }
     }

@@ -5,7 +5,7 @@ use super::core::{Ended, Flow, LOGNOTICE, Session, verdict_lines};
 use super::machine::{Answer, Step};
 use super::state::Settings;
 use crate::hook::{Arg, Code, Hook, Verdict};
-use crate::mail::Note;
+use crate::mail::{HELLO_HOST, Note};
 use crate::smtp::{Reply, split_arguments};
 
 /// What greetings, HELP and Received lines call this server.
@@ -129,7 +129,7 @@ impl Session {
             Some(values) => values.into_iter().skip(1).collect(),
             None => {
                 let words = split_arguments(rest.unwrap_or_default());
-                words.into_iter().map(Arg::Bytes).collect()
+                words.into_iter().map(Arg::Client).collect()
             }
         };
         let host = args.first().and_then(Arg::text);
@@ -213,8 +213,15 @@ impl Session {
     fn said_hello(&self, hello: &[u8], args: &[Arg]) {
         let connection = self.connection();
         connection.hello.replace(Some(hello.to_vec()));
-        if let Some(Arg::Bytes(host)) = args.first() {
-            connection.hello_host.replace(Some(host.clone()));
+        match args.first() {
+            Some(Arg::Bytes(host)) => {
+                connection.faces.clear(HELLO_HOST);
+                connection.hello_host.replace(Some(host.clone()));
+            }
+            Some(Arg::Client(host)) => {
+                connection.tell(HELLO_HOST, &connection.hello_host, host.clone());
+            }
+            _ => {}
         }
     }
 

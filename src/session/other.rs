@@ -51,7 +51,7 @@ impl Session {
     }
 
     pub async fn help(&self, rest: Option<&[u8]>) -> Flow {
-        let args = rest.filter(|rest| !rest.is_empty()).map(Arg::from);
+        let args = rest.filter(|rest| !rest.is_empty()).map(Arg::of_client);
         self.run_hooks(Hook::Help, args.into_iter().collect()).await
     }
 
@@ -93,14 +93,14 @@ impl Session {
     }
 
     pub async fn unrecognized_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
-        let mut args = vec![Arg::from(verb)];
-        args.extend(rest.map(Arg::from));
+        let mut args = vec![Arg::of_client(verb)];
+        args.extend(rest.map(Arg::of_client));
         self.run_hooks(Hook::UnrecognizedCommand, args).await
     }
 
     /// No mail client says that: what follows is somebody else's data, which may look like commands.
     fn is_forbidden(&self, verb: Option<&Arg>) -> bool {
-        let Some(Arg::Bytes(verb)) = verb else {
+        let Some(verb) = verb.and_then(Arg::text) else {
             return false;
         };
         let forbidden = &self.state.settings.forbidden_commands;

@@ -190,7 +190,10 @@ impl Session {
         }
         let args = vec![
             Arg::from(&smtp[..]),
-            Arg::Bytes(auth),
+            match authenticated {
+                true => Arg::Client(auth),
+                false => Arg::Bytes(auth),
+            },
             Arg::Bytes(cipher.clone()),
         ];
         let verdict = self.hook(Hook::ReceivedLine, args).await;

@@ -95,7 +95,7 @@ impl Session {
     /// Obeys a command by the method that has its verb's name. A method that died makes the
     /// command fail, and the session goes on.
     pub async fn command_by_method(&self, method: Method, rest: Option<&[u8]>) -> Flow {
-        let args = rest.map(Arg::from).into_iter().collect();
+        let args = rest.map(Arg::of_client).into_iter().collect();
         self.call(method, args).await?;
         Ok(())
     }

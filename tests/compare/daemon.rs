@@ -120,7 +120,8 @@ impl Daemon {
                 command.arg0(name);
                 command.args(["serve", "--config"]).arg(root.join("config"));
                 command.env_clear();
-                command.env("PERL5LIB", root.join("perl"));
+                // Under -T neither PERL5LIB counts nor what its Perl would take from the environment.
+                lend_modules(ground, dns).map_err(|e| format!("resolver shim: {e}"))?;
                 command.env("RES_NAMESERVERS", dns.ip().to_string());
                 command.env("RES_OPTIONS", format!("port:{}", dns.port()));
                 command
@@ -292,9 +293,26 @@ fn has_ended(pid: &str) -> bool {
     status.is_empty() || status.contains("State:\tZ")
 }
 
+/// Camelpost's Perl finds what the set lends it, and a Net::DNS before its own that is that one with the
+/// suite's resolver. (Camelpost's own lookups go by RES_NAMESERVERS, which under -T is tainted for Perl.)
+fn lend_modules(ground: &Ground, dns: SocketAddr) -> std::io::Result<()> {
+    let dir = ground.root().join("shim/resolver");
+    fs::create_dir_all(dir.join("Net"))?;
+    let text = format!(
+        "my ($own) = grep {{ -e }} map {{ \"$_/Net/DNS.pm\" }} grep {{ !ref && !m{{/shim/resolver$}} }} @INC;\n\
+         require $own;\n$INC{{'Net/DNS.pm'}} = $own;\nNet::DNS::Resolver->new;\n\
+         Net::DNS::Resolver->nameservers('{}');\nNet::DNS::Resolver->port({});\n1;\n",
+        dns.ip(),
+        dns.port()
+    );
+    fs::write(dir.join("Net/DNS.pm"), text)?;
+    let perl = ground.root().join("perl");
+    let dirs = format!("{}\n{}\n", dir.display(), perl.display());
+    fs::write(ground.root().join("config/module_dirs"), dirs)
+}
+
 /// The package's daemon looks up every client and ignores -H. This module sends all lookups of its
-/// Perl to the suite's own resolver; Camelpost's Perl gets the same through RES_NAMESERVERS, which
-/// cannot be used for the original, for under -T that value is tainted.
+/// Perl to the suite's own resolver.
 fn write_shim(ground: &Ground, dns: SocketAddr) -> std::io::Result<PathBuf> {
     let dir = ground.root().join("shim");
     fs::create_dir_all(&dir)?;

@@ -202,6 +202,7 @@ macro_rules! each_set {
             stunnel
             stunnel_off
             surroundings
+            taint
             timeouts
             tls
             tls_465

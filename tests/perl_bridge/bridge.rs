@@ -58,6 +58,7 @@ impl Bridge {
             std::fs::write(plugins.join(name), text).unwrap();
         }
         let settings = HostSettings {
+            taint: true,
             config: Rc::new(ConfigDir::locate(Some(dir.path().to_path_buf())).unwrap()),
             search: None,
             trace_level: 4,

@@ -173,7 +173,7 @@ fn methods_work_on_the_sessions_own_objects() {
     assert_eq!(client.run("$ENV{TCPREMOTEIP}"), "127.0.0.1");
 }
 
-/// A directory of modules that die when they are loaded is first in PERL5LIB: the modules of the
+/// A directory of modules that die when they are loaded is the first of `module_dirs`: the modules of the
 /// original, of which a real one is also where perl looks, are never loaded.
 #[test]
 fn the_originals_modules_are_never_loaded() {
@@ -212,11 +212,12 @@ fn the_originals_modules_are_never_loaded() {
         "uses_more",
         "use Qpsmtpd::Postfix; use Qpsmtpd::DB::File::DBM; sub hook_noop { return DECLINED }",
     );
-    let perl5lib = poison.path().to_str().unwrap();
-    let server = Server::start_with(
+    let module_dirs = poison.path().to_str().unwrap();
+    let server = Server::start_configured(
         &[("uses", &uses), more, RUNNER, TAKER],
         &[],
-        &[("PERL5LIB", perl5lib)],
+        &[],
+        &[("module_dirs", module_dirs)],
     );
     let mut client = server.connect();
     client.expect("HELO client.example", "250");

@@ -11,7 +11,7 @@ const BAD: &str = r#"
         my ($self, $transaction, $sender) = @_;
         my $does = $sender->user;
         exit 3 if $does eq 'exit';
-        do { kill 'SEGV', readlink '/proc/self' for 1 .. 2 } if $does eq 'crash';
+        do { kill 'SEGV', readlink('/proc/self') =~ /(.+)/ for 1 .. 2 } if $does eq 'crash';
         POSIX::_exit(4) if $does eq 'leave';
         sleep 1000 if $does eq 'hang';
         die "dead\n" if $does eq 'die';

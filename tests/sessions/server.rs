@@ -23,7 +23,8 @@ pub const RUNNER: (&str, &str) = (
         return DECLINED if lc $command ne 'run';
         no strict;
         my $qp = $self->qp;
-        my @value = eval join ' ', @words;
+        my ($code) = join(' ', @words) =~ /\A(.*)\z/s;
+        my @value = eval $code;
         my $text = $@ ? "died: $@" : join ' ', map { defined $_ ? $_ : 'undef' } @value;
         $qp->respond(250, split /\n/, length $text ? $text : 'nothing');
         return DONE;

@@ -75,8 +75,8 @@ pub const FAULTY: &str = r#"
     # Reads from an address where nothing is.
     sub way_segv { my $text = unpack 'p', pack 'J', 16 }
     sub way_abort { POSIX::abort() }
-    sub way_term { kill TERM => readlink '/proc/self' }
-    sub way_stop { kill STOP => readlink '/proc/self' }
+    sub way_term { kill TERM => readlink('/proc/self') =~ /(.+)/ }
+    sub way_stop { kill STOP => readlink('/proc/self') =~ /(.+)/ }
     sub way_loop { my $n = 0; while (1) { $n++ } }
     sub way_catch { while (1) { eval { while (1) { eval { sleep 1000; 1 } } } } }
     sub way_sleep { sleep 1000 }

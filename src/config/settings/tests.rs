@@ -83,6 +83,7 @@ fn a_wrong_value_is_an_error_with_file_line_value_and_what_is_allowed() {
         ("databytes", "# x\n+10\n", "a number of bytes"),
         ("timeout", "# x\n-5\n", "a number of seconds"),
         ("size_threshold", "# x\n12k\n", "a number of bytes"),
+        ("taint", "# x\nno\n", "1 (on) or 0 (off)"),
         ("spool_perms", "# x\n0888\n", "octal"),
         ("spool_perms", "# x\n77777\n", "octal"),
     ];

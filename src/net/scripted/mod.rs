@@ -37,6 +37,8 @@ fn prepare() -> Result<(), String> {
         dirs.push(OsString::from_vec(dir).into());
     }
     let settings = HostSettings {
+        // A script's own words decide (`-T`).
+        taint: false,
         config: Rc::new(ConfigDir::new(dirs)),
         search: Some(search),
         trace_level: crate::log::DEFAULT_LEVEL,

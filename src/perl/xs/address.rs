@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::connection::{access_notes, written};
 use super::{Body, Frame, Raise};
-use crate::mail::EnvelopeAddress;
+use crate::mail::{EnvelopeAddress, Note};
 use crate::perl::value::Sv;
 use crate::perl::{grammar, object};
 use crate::smtp::Address;
@@ -27,19 +27,22 @@ pub const XSUBS: &[(&str, Body)] = &[
 /// _new(CLASS, USER, HOST) or _new(CLASS, TEXT); undef for a text that is no address.
 fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let (user, host) = (frame.defined_bytes(1)?, frame.defined_bytes(2)?);
-    ret_address(
-        frame,
-        Address::from_arguments(user.as_deref(), host.as_deref()),
-    );
-    Ok(())
-}
-
-fn ret_address(frame: &mut Frame<'_>, address: Option<Address>) {
+    let address = Address::from_arguments(user.as_deref(), host.as_deref());
+    let Some(envelope) = address.map(EnvelopeAddress::new) else {
+        frame.ret(Sv::undef());
+        return Ok(());
+    };
+    // Parts are taken as they are; a text is not what its parser has found in it.
+    for (index, is_user) in [(1, true), (2, false)] {
+        let given = frame.sv(index);
+        if host.is_some() && given.is_tainted() {
+            set_part(&envelope, is_user, &given);
+        }
+    }
     let class = frame.sv(0);
     let class = if class.is_ref() { None } else { Some(class) };
-    let object =
-        address.map(|address| object::new(Rc::new(EnvelopeAddress::new(address)), class.as_ref()));
-    frame.ret(object.unwrap_or_else(Sv::undef));
+    frame.ret(object::new(Rc::new(envelope), class.as_ref()));
+    Ok(())
 }
 
 /// _canonify(TEXT): user and host, the user alone for the null path, or undef.
@@ -69,15 +72,27 @@ fn address(frame: &mut Frame<'_>) -> Result<(), Raise> {
         envelope.address.borrow_mut().set_address(&text);
     }
     let text = envelope.address.borrow().address();
-    frame.ret_bytes(&text);
+    ret_text(frame, &envelope, &text);
     Ok(())
 }
 
 fn format(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let envelope = frame.object::<EnvelopeAddress>(0)?;
     let text = envelope.address.borrow().format();
-    frame.ret_bytes(&text);
+    ret_text(frame, &envelope, &text);
     Ok(())
+}
+
+/// A text made of both parts, of which a plugin may have taken one from the client.
+fn ret_text(frame: &mut Frame<'_>, envelope: &EnvelopeAddress, text: &[u8]) {
+    let address = envelope.address.borrow();
+    let is_tainted = |is_user: bool, part| {
+        let face = envelope.faces.get(name(is_user), part);
+        matches!(face, Some(Note::Tainted(_)))
+    };
+    let text = Sv::bytes(text);
+    let tainted = is_tainted(true, address.user()) || is_tainted(false, address.host());
+    frame.ret(if tainted { text.tainted() } else { text });
 }
 
 fn user(frame: &mut Frame<'_>) -> Result<(), Raise> {

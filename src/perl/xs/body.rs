@@ -23,11 +23,11 @@ pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::body_resetpos", body_resetpos),
     ("Qpsmtpd::Transaction::body_as_string", body_as_string),
     ("Qpsmtpd::Transaction::body_length", |f| {
-        size(f, |body| body.body_size())
+        told_size(f, |body| body.body_size())
     }),
     ("Qpsmtpd::Transaction::body_size", body_size),
     ("Qpsmtpd::Transaction::data_size", |f| {
-        size(f, |body| body.size())
+        told_size(f, |body| body.size())
     }),
     ("Qpsmtpd::Transaction::body_start", body_start),
     ("Qpsmtpd::Transaction::set_body_start", set_body_start),
@@ -42,10 +42,22 @@ impl From<BodyError> for Raise {
     }
 }
 
-fn size(frame: &mut Frame<'_>, of: fn(&crate::mail::Body) -> u64) -> Result<(), Raise> {
+type Size = fn(&crate::mail::Body) -> u64;
+
+fn size_of(frame: &Frame<'_>, of: Size) -> Result<Sv, Raise> {
     let transaction = frame.object::<Transaction>(0)?;
     let size = of(&transaction.body.borrow());
-    frame.ret_int(i64::try_from(size).unwrap_or(i64::MAX));
+    Ok(Sv::int(i64::try_from(size).unwrap_or(i64::MAX)))
+}
+
+fn size(frame: &mut Frame<'_>, of: Size) -> Result<(), Raise> {
+    frame.ret(size_of(frame, of)?);
+    Ok(())
+}
+
+/// A size that the client has told by what it sent: as the original has it, that is its number.
+fn told_size(frame: &mut Frame<'_>, of: Size) -> Result<(), Raise> {
+    frame.ret(size_of(frame, of)?.tainted());
     Ok(())
 }
 
@@ -59,7 +71,7 @@ fn body_size(frame: &mut Frame<'_>) -> Result<(), Raise> {
     };
     let text = format!("WARNING: body_size() is {old}, use data_size() instead");
     host.log(LOGWARN, None, None, &[Sv::text(&text)])?;
-    size(frame, |body| body.size())
+    told_size(frame, |body| body.size())
 }
 
 /// body_write($text) or body_write(\$text).
@@ -117,7 +129,10 @@ fn body_getline(frame: &mut Frame<'_>) -> Result<(), Raise> {
         return Ok(());
     }
     let more = body.next_line(&mut line)?;
-    frame.ret_optional(more.then_some(&line[..]));
+    frame.ret(match more {
+        true => Sv::tainted_bytes(&line),
+        false => Sv::undef(),
+    });
     Ok(())
 }
 
@@ -136,7 +151,7 @@ fn body_as_string(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let start = body.start_offset();
     let text = body.read_from(start)?;
     body.skip_to_end();
-    frame.ret_bytes(&text);
+    frame.ret(Sv::tainted_bytes(&text));
     Ok(())
 }
 
@@ -228,7 +243,7 @@ pub mod parts {
     pub fn body_lines(transaction: &Transaction) -> Option<Sv> {
         let body = transaction.body.borrow();
         let lines = body.lines_in_memory()?;
-        Some(Sv::array_of(lines.map(Sv::bytes)))
+        Some(Sv::array_of(lines.map(Sv::tainted_bytes)))
     }
 
     /// An assignment to `{_body_array}`.

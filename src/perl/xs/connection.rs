@@ -4,7 +4,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::{Body, Frame, Raise};
-use crate::mail::{Connection, Note, Notes};
+use crate::mail::{
+    Connection, HELLO_HOST, LOCAL_IP, LOCAL_PORT, Note, Notes, REMOTE_HOST, REMOTE_INFO, REMOTE_IP,
+    REMOTE_PORT,
+};
 use crate::perl::call::{Unwind, stringify};
 use crate::perl::object;
 use crate::perl::value::Sv;
@@ -35,14 +38,14 @@ pub enum Kept {
 
 /// The fields by their names; plugins find them in the object's hash behind a `_`, too.
 pub const FIELDS: &[(&str, Kept)] = &[
-    ("remote_ip", Kept::Text(|c| &c.remote_ip)),
-    ("remote_host", Kept::Text(|c| &c.remote_host)),
-    ("remote_info", Kept::Text(|c| &c.remote_info)),
-    ("local_ip", Kept::Text(|c| &c.local_ip)),
+    (REMOTE_IP, Kept::Text(|c| &c.remote_ip)),
+    (REMOTE_HOST, Kept::Text(|c| &c.remote_host)),
+    (REMOTE_INFO, Kept::Text(|c| &c.remote_info)),
+    (LOCAL_IP, Kept::Text(|c| &c.local_ip)),
     ("hello", Kept::Text(|c| &c.hello)),
-    ("hello_host", Kept::Text(|c| &c.hello_host)),
-    ("remote_port", Kept::Number(|c| &c.remote_port)),
-    ("local_port", Kept::Number(|c| &c.local_port)),
+    (HELLO_HOST, Kept::Text(|c| &c.hello_host)),
+    (REMOTE_PORT, Kept::Number(|c| &c.remote_port)),
+    (LOCAL_PORT, Kept::Number(|c| &c.local_port)),
     (RELAY_CLIENT, Kept::Relay),
 ];
 
@@ -96,7 +99,7 @@ pub fn access_notes(frame: &mut Frame<'_>, notes: &Notes) -> Result<(), Raise> {
 pub fn written(value: &Sv) -> (Option<Vec<u8>>, Option<Note>) {
     let bytes = value.is_defined().then(|| value.to_bytes());
     match value.to_note() {
-        note @ (Note::Text(_) | Note::Foreign(_)) => (bytes, Some(note)),
+        note @ (Note::Text(_) | Note::Tainted(_) | Note::Foreign(_)) => (bytes, Some(note)),
         _ => (bytes, None),
     }
 }

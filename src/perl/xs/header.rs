@@ -49,22 +49,23 @@ struct Tag {
     ends_in_space: bool,
 }
 
-/// The Mail::Header that is made of a header's text.
+/// The Mail::Header that is made of the text of a client's header.
 pub fn of(text: &[u8]) -> Result<Sv, Raise> {
     let blank = KNOWN.with(|known| known.borrow().blank.clone());
     if let Some(blank) = blank
-        && let Some(header) = fill(&blank, text)?
+        && let Some(header) = fill(&blank, text, true)?
     {
         return Ok(header);
     }
-    let made = call_function("Camelpost::Header::parse", &[Sv::bytes(text)], Want::Scalar)?;
+    let text = Sv::tainted_bytes(text);
+    let made = call_function("Camelpost::Header::parse", &[text], Want::Scalar)?;
     Ok(made.into_iter().next().unwrap_or_else(Sv::undef))
 }
 
 /// _filled(BLANK, TEXT): a copy of an empty header with the fields of the text; undef where one of
 /// them is not plainly a field.
 fn filled(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let header = fill(&frame.sv(0), &frame.bytes(1)?)?;
+    let header = fill(&frame.sv(0), &frame.bytes(1)?, frame.sv(1).is_tainted())?;
     frame.ret(header.unwrap_or_else(Sv::undef));
     Ok(())
 }
@@ -76,7 +77,7 @@ fn fill_from(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-fn fill(blank: &Sv, text: &[u8]) -> Result<Option<Sv>, Raise> {
+fn fill(blank: &Sv, text: &[u8], tainted: bool) -> Result<Option<Sv>, Raise> {
     if !blank.is_plain_hash() {
         return Ok(None);
     }
@@ -97,7 +98,7 @@ fn fill(blank: &Sv, text: &[u8]) -> Result<Option<Sv>, Raise> {
             return Ok(None);
         };
         let tag = tag(name)?;
-        let line = Sv::bytes(field);
+        let line = with_taint(Sv::bytes(field), tainted);
         let place = line.reference();
         list.array_push(line);
         match hash.hash_find(&tag.key) {
@@ -108,6 +109,10 @@ fn fill(blank: &Sv, text: &[u8]) -> Result<Option<Sv>, Raise> {
     // SAFETY: a live reference to a hash; the name ends in NUL.
     unsafe { sys::cp_bless(header.raw(), c"Mail::Header".as_ptr()) }
     Ok(Some(header))
+}
+
+fn with_taint(value: Sv, tainted: bool) -> Sv {
+    if tainted { value.tainted() } else { value }
 }
 
 /// What the class itself does.
@@ -151,8 +156,11 @@ fn texts(frame: &Frame<'_>) -> Result<Option<Vec<Sv>>, Raise> {
     let mut texts = Vec::with_capacity(wanted);
     for index in 0..wanted {
         let field = places.array_get(index).and_then(|place| place.referent());
-        let text = field.and_then(|field| field.look_at_text(|text| text_after(text, after)));
-        match text.flatten() {
+        let text = field.and_then(|field| {
+            let text = field.look_at_text(|text| text_after(text, after))?;
+            text.map(|text| with_taint(text, field.is_tainted()))
+        });
+        match text {
             Some(text) => texts.push(text),
             None => return Ok(None),
         }
@@ -185,6 +193,7 @@ fn added(frame: &Frame<'_>) -> Result<Option<Sv>, Raise> {
         return Ok(None);
     }
     let (name, text) = (frame.sv(1), frame.sv(2));
+    let tainted = name.is_tainted() || text.is_tainted();
     let name = name.look_at_text(field_name).flatten();
     let line = name.and_then(|name| {
         let line = text.look_at_text(|text| line(&name, text)).flatten();
@@ -207,9 +216,9 @@ fn added(frame: &Frame<'_>) -> Result<Option<Sv>, Raise> {
     if !may_be_changed {
         return Ok(None);
     }
-    let text = Sv::bytes(&line[name.len() + 1..]);
+    let text = with_taint(Sv::bytes(&line[name.len() + 1..]), tainted);
     let first = place == 0 || list.array_len() == 0;
-    let line = Sv::bytes(&line);
+    let line = with_taint(Sv::bytes(&line), tainted);
     let reference = line.reference();
     match first {
         true => list.array_unshift(line),

@@ -8,6 +8,7 @@ use crate::perl::{host, interpreter, scripted, sys};
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::pid", pid),
+    ("Camelpost::_is_tainted", is_tainted),
     ("Camelpost::is_1_00", is_1_00),
     ("Camelpost::session", session),
     ("Camelpost::_embedded_file", embedded_file),
@@ -53,6 +54,13 @@ fn session(frame: &mut Frame<'_>) -> Result<(), Raise> {
 /// The process's id, where `$$` is a session's number.
 fn pid(frame: &mut Frame<'_>) -> Result<(), Raise> {
     frame.ret_int(std::process::id().into());
+    Ok(())
+}
+
+/// Whether taint mode knows a value as somebody else's.
+fn is_tainted(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let tainted = frame.sv(0).is_tainted();
+    frame.ret_bool(tainted);
     Ok(())
 }
 

@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use super::commands::answering;
 use super::{Body, Frame, Raise};
-use crate::config::Lines;
 use crate::hook::{Hook, HookCall, Method, Verdict};
 use crate::mail::{Connection, Transaction};
 use crate::perl::answer::{code_sv, to_arg, values_of};
@@ -142,13 +141,22 @@ fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
         return Ok(());
     }
     // Lists of some length are asked for at each message: no copy before perl's own.
-    let values: Lines = host.within(&frame.sv(0), |_| Ok(host.file_lines(&name)?))?;
-    if frame.wants() == Want::List {
-        for value in values.iter() {
-            frame.ret_bytes(value);
+    let lines = host.within(&frame.sv(0), |_| {
+        Ok(host.lines_without_default(&name, None)?)
+    })?;
+    let Some(lines) = lines else {
+        let default = host.default_of(&name);
+        if default.is_some() || frame.wants() != Want::List {
+            frame.ret_optional(default);
         }
-    } else {
-        frame.ret_optional(values.first().map(Vec::as_slice));
+        return Ok(());
+    };
+    let count = match frame.wants() {
+        Want::List => lines.len(),
+        _ => 1,
+    };
+    for line in lines.iter().take(count) {
+        frame.ret(Sv::tainted_bytes(line));
     }
     Ok(())
 }
@@ -189,7 +197,7 @@ fn config_of_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
         Ok(host.lines_without_default(&name, path.as_deref())?)
     })?;
     for line in lines.iter().flat_map(|lines| lines.iter()) {
-        frame.ret_bytes(line);
+        frame.ret(Sv::tainted_bytes(line));
     }
     Ok(())
 }
@@ -244,7 +252,7 @@ fn plugin_dirs(frame: &mut Frame<'_>) -> Result<(), Raise> {
         None => Ok(host.settings.plugin_dirs.clone()),
     })?;
     for dir in &dirs {
-        frame.ret_bytes(dir);
+        frame.ret(Sv::tainted_bytes(dir));
     }
     Ok(())
 }
@@ -304,7 +312,10 @@ fn auth(frame: &mut Frame<'_>, fact: AuthFact) -> Result<(), Raise> {
 
 fn auth_fact(frame: &mut Frame<'_>, port: &dyn Port, fact: AuthFact) -> Result<(), Raise> {
     // "" where it is not set, so that plugins may print it.
-    frame.ret_bytes(&port.auth(fact).unwrap_or_default());
+    let text = port.auth(fact);
+    let known = text.is_some() && fact != AuthFact::Ticket;
+    let text = Sv::bytes(&text.unwrap_or_default());
+    frame.ret(if known { text.tainted() } else { text });
     Ok(())
 }
 

@@ -426,7 +426,7 @@ fn show_arg(arg: &Arg) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match arg {
         Arg::Undef => "undef".into(),
-        Arg::Bytes(bytes) => text(bytes),
+        Arg::Bytes(bytes) | Arg::Client(bytes) => text(bytes),
         Arg::Int(number) => number.to_string(),
         Arg::Address(address) => text(&address.address.borrow().format()),
         Arg::Hash(pairs) => {
