@@ -133,7 +133,7 @@ impl Server {
     }
 
     /// The wire form as leniently as the original has it.
-    fn as_the_original(self) -> Server {
+    fn leniently(self) -> Server {
         self.strictly(Strictness::ORIGINAL)
     }
 
