@@ -123,6 +123,11 @@ fn config_set(setting: &Setting, rows: &[Row], compat: &str) -> ConfigSet {
         ("config/plugins".to_owned(), plugins),
         ("config/compat".to_owned(), format!("{compat}\n")),
         ("config/loglevel".to_owned(), "4\n".to_owned()),
+        // The client sends the next commands behind DATA, whatever its reply.
+        (
+            "config/unauth_pipelining".to_owned(),
+            "original\n".to_owned(),
+        ),
     ];
     for (name, text) in setting.files {
         files.push(((*name).to_owned(), (*text).to_owned()));
