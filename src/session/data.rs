@@ -58,19 +58,7 @@ impl Session {
             },
             _ => return self.take_message().await,
         };
-        self.refuse_message(code, verdict).await?;
-        self.end_if_ahead().await
-    }
-
-    /// DATA was refused: what the client has sent behind it all the same is a message, perhaps somebody
-    /// else's, and must not be obeyed.
-    async fn end_if_ahead(&self) -> Flow {
-        if !self.state.sent_ahead.get() {
-            return Ok(());
-        }
-        self.say(421, "The message came before the reply to DATA")
-            .await;
-        Err(self.disconnect().await)
+        self.refuse_message(code, verdict).await
     }
 
     /// The reply to a verdict against the message, and the end of its transaction.
@@ -91,11 +79,11 @@ impl Session {
         let transaction = self.transaction();
         if transaction.sender.borrow().is_none() {
             self.say(503, "MAIL first").await;
-            return self.end_if_ahead().await;
+            return Ok(());
         }
         if transaction.recipients.borrow().is_empty() {
             self.say(503, "RCPT first").await;
-            return self.end_if_ahead().await;
+            return Ok(());
         }
         drop(transaction);
         self.say(354, "go ahead").await;

@@ -83,8 +83,6 @@ pub struct State {
     pub timeout: Cell<Option<Duration>>,
     /// A message is being read: the client may wait for each piece of it to be acknowledged.
     pub in_message: Cell<bool>,
-    /// The client has sent more behind the present command, for whose reply it has to wait.
-    pub sent_ahead: Cell<bool>,
     /// It was told of that a client does not wait.
     pub ahead_logged: Cell<bool>,
     /// The transaction's MAIL had the parameter SMTPUTF8: replies may be in UTF-8 (RFC 6531 3.7.4.2).
@@ -128,7 +126,6 @@ impl State {
             version_hidden: Cell::default(),
             timeout: Cell::default(),
             in_message: Cell::default(),
-            sent_ahead: Cell::default(),
             ahead_logged: Cell::default(),
             utf8_replies: Cell::default(),
             commands: Cell::default(),

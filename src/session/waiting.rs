@@ -25,14 +25,12 @@ impl Session {
     /// Looks whether the client has sent more than the command whose verb this is, in lower case, and
     /// must not. A client that is to be sent away is gone then.
     pub async fn look_ahead(&self, verb: &[u8]) -> Flow {
-        self.state.sent_ahead.set(false);
         if self.state.settings.strictness.unauth_pipelining == UnauthPipelining::Original
             || !self.must_wait(verb)
             || !self.has_sent_more().await
         {
             return Ok(());
         }
-        self.state.sent_ahead.set(true);
         let verb = verb.to_ascii_uppercase();
         self.does_not_wait(&[b"the reply to ", &verb[..]].concat())
             .await

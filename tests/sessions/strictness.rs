@@ -101,19 +101,6 @@ fn what_comes_while_plugins_decide_is_seen_before_the_greeting_and_before_354() 
 }
 
 #[test]
-fn a_message_behind_a_data_that_is_refused_is_not_obeyed() {
-    for server in both(&[]) {
-        let mut client = server.connect();
-        client.expect("EHLO x", "250");
-        client.send(b"DATA\r\nVRFY evil\r\n.\r\nQUIT\r\n");
-        assert_eq!(client.reply(), "503 MAIL first");
-        assert_eq!(&client.reply()[..3], "421");
-        assert!(client.is_closed());
-        assert_eq!(server.count("VRFY evil"), 0);
-    }
-}
-
-#[test]
 fn a_plugin_s_reply_and_respond_are_in_the_form_of_the_setting() {
     let says = (
         "says",

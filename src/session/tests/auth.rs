@@ -276,7 +276,7 @@ fn a_client_that_vanishes_in_auth_ends_the_session() {
 fn a_user_name_cannot_become_a_second_reply() {
     let replies = dialogue(auth_server(Code::Ok, ""), &["AUTH PLAIN AGENCmIAYg=="]);
     assert_eq!(replies, ["535 Authentication invalid"]);
-    let original = auth_server(Code::Ok, "").as_the_original();
+    let original = auth_server(Code::Ok, "").leniently();
     let replies = dialogue(original, &["AUTH PLAIN AGENCmIAYg=="]);
     assert_eq!(replies, ["235 PLAIN authentication successful for a  b"]);
 }

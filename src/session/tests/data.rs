@@ -103,7 +103,7 @@ fn as_in_the_original_nul_and_8_bit_bytes_pass() {
         .chain([bytes])
         .collect();
     let seen = mail_server()
-        .as_the_original()
+        .leniently()
         .doing(Hook::DataPost, move |state| {
             let transaction = state.transaction.borrow();
             let all = transaction.body.borrow_mut().read_from(0).unwrap();
@@ -125,7 +125,7 @@ fn only_a_dot_between_crlf_ends_the_message() {
 
 #[test]
 fn as_in_the_original_a_dot_between_lf_and_crlf_ends_the_message() {
-    let server = mail_server().as_the_original();
+    let server = mail_server().leniently();
     let seen = server.talk(&after(4, &["a: b\r\n\r\nx\n.\r\nNOOP\r\n"]));
     assert_eq!(seen.reply(5), "250 Queued! x / 250 OK");
 }

@@ -135,7 +135,7 @@ impl Server {
     }
 
     /// The wire form as leniently as the original has it.
-    fn as_the_original(self) -> Server {
+    fn leniently(self) -> Server {
         self.strictly(Strictness::ORIGINAL)
     }
 
