@@ -12,6 +12,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 /// Where Debian's package keeps its plugins.
 pub const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
@@ -107,8 +108,9 @@ impl Ground {
     }
 
     /// Waits for a text in the files that are collected; it may never come.
-    pub fn wait_for(&self, text: &str) {
-        for _ in 0..1000 {
+    pub fn wait_for(&self, text: &str, longest: Duration) {
+        let end = Instant::now() + longest;
+        while Instant::now() < end {
             let found = self.collect.iter().any(|name| {
                 let file = fs::read(self.root().join(name)).unwrap_or_default();
                 String::from_utf8_lossy(&file).contains(text)
@@ -116,7 +118,7 @@ impl Ground {
             if found {
                 return;
             }
-            std::thread::sleep(std::time::Duration::from_millis(20));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -14,6 +14,10 @@ use std::time::Duration;
 /// How long the last hooks of a client that has vanished may take.
 const VANISHED: Duration = Duration::from_millis(600);
 
+/// How long the text may take that ends a dialogue, where it is known to come, and where it is not.
+const LIKELY: Duration = Duration::from_secs(20);
+const MAYBE: Duration = Duration::from_secs(4);
+
 /// What one daemon said and delivered, for each dialogue of a set.
 pub type Half = Vec<Vec<String>>;
 
@@ -102,7 +106,9 @@ impl Stage {
                 std::thread::sleep(VANISHED);
             }
             if let Some(text) = &set.until {
-                ground.wait_for(text);
+                // It comes here, too, where it has come from the other.
+                let comes = other.iter().any(|line| line.contains(text));
+                ground.wait_for(text, if comes { LIKELY } else { MAYBE });
             }
             lines.extend(ground.harvest());
             lines.extend(self.sink.as_ref().map(Sink::harvest).unwrap_or_default());
