@@ -208,6 +208,12 @@ static void note_opened(pTHX_ SV *glob) {
 
 static Perl_ppaddr_t perl_open, perl_sysopen, perl_close, perl_rename, perl_link, perl_mkdir;
 
+/* It is the disk that fails; of anything else that keeps a file from its place the plugin may know what to make
+ * (another file system, a name that is taken, a directory of somebody else's). */
+static int is_the_disk(int error) {
+    return error == ENOSPC || error == EDQUOT || error == EIO || error == EROFS;
+}
+
 static OP *opens(pTHX_ Perl_ppaddr_t perl_op, SV *glob) {
     (void)leave(aTHX_ glob);
     OP *next = perl_op(aTHX);
@@ -215,7 +221,7 @@ static OP *opens(pTHX_ Perl_ppaddr_t perl_op, SV *glob) {
     /* undef where it fails; the number of a process, or 1, where it does not. */
     if (SvOK(*PL_stack_sp))
         note_opened(aTHX_ glob);
-    else if (saved == ENOSPC || saved == EDQUOT || saved == EIO || saved == EROFS)
+    else if (is_the_disk(saved))
         add(CP_STORED_NOT_OPENED, -1, NULL, "")->told.error = saved;
     errno = saved;
     return next;
@@ -255,7 +261,7 @@ static OP *places(pTHX_ Perl_ppaddr_t perl_op) {
     if (SvIV_nomg(*PL_stack_sp)) {
         note_placed(aTHX_ SvPVX(to));
         add(CP_STORED_PLACED, -1, NULL, SvPVX(to))->told.from = strdup(SvPVX(from));
-    } else if (!lstat(SvPVX(from), &is)) {
+    } else if (is_the_disk(saved) && !lstat(SvPVX(from), &is)) {
         struct note *note = add(CP_STORED_NOT_PLACED, -1, NULL, SvPVX(to));
         note->told.from = strdup(SvPVX(from));
         note->told.error = saved;

@@ -19,10 +19,12 @@ const OVERSHOOT: u64 = 1000;
 pub struct Counts {
     /// The present command has had a reply that refuses it.
     refused: Cell<bool>,
+    /// That reply was a 4xx.
+    for_now: Cell<bool>,
     errors: Cell<u64>,
     junk: Cell<u64>,
     commands: Cell<u64>,
-    /// Recipients that a message could not have any more.
+    /// Recipients that a message could not have any more, and others that are to be tried again.
     overshoot: Cell<u64>,
     auth_failures: Cell<u64>,
     messages: Cell<u64>,
@@ -38,6 +40,7 @@ impl Counts {
     pub(super) fn replied(&self, code: u16) {
         if code >= 400 {
             self.refused.set(true);
+            self.for_now.set(code < 500);
         }
         if code == 535 {
             add(&self.auth_failures);
@@ -49,6 +52,7 @@ impl Counts {
         if add(&self.overshoot) <= OVERSHOOT {
             self.refused.set(false);
         }
+        self.for_now.set(false);
     }
 
     /// A command is over. What there is too much of, in the words of the reply.
@@ -61,7 +65,10 @@ impl Counts {
             }
             return None;
         }
-        if refused {
+        // A greylist has a client come back with each of its recipients.
+        let for_now = refused && self.for_now.take();
+        let again = verb == b"rcpt" && for_now && add(&self.overshoot) <= OVERSHOOT;
+        if refused && !again {
             add(&self.errors);
         }
         if JUNK.contains(&verb) {

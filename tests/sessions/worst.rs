@@ -47,8 +47,8 @@ fn recipients(client: &mut Client) {
 fn header(client: &mut Client) {
     recipients(client);
     client.expect("DATA", "354");
-    let line = format!("X: {}\r\n", "x".repeat(97));
-    client.send(line.repeat(1000).as_bytes());
+    let line = format!("X: {}\r\n", "x".repeat(35));
+    client.send(line.repeat(2490).as_bytes());
     client.send("y".repeat(300).as_bytes());
 }
 

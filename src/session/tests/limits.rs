@@ -53,6 +53,17 @@ fn recipients_that_plugins_refuse_are_errors() {
 }
 
 #[test]
+fn recipients_that_are_to_be_tried_again_are_no_errors() {
+    let mut server = server().on(Hook::Rcpt, Code::DenySoft, "later");
+    server.settings.limits.errors = Some(3);
+    let mut sends = after(2, &[]);
+    sends.extend(many(9, "RCPT TO:<c@d>\r\n"));
+    let seen = server.talk(&sends);
+    assert_eq!(seen.last(), ["450 later"]);
+    assert_eq!(seen.count("rcpt"), 9);
+}
+
+#[test]
 fn a_message_that_is_taken_makes_errors_junk_and_commands_be_forgotten() {
     let limits = Limits {
         errors: Some(3),
