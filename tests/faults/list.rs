@@ -129,7 +129,7 @@ const MEMORY: &[Fault] = &[
     ),
     patient(
         "matches an expression that contains itself",
-        "use re 'eval'; my $all; $all = qr/a(??{ $all })/; ('a' x 10_000_000) =~ $all",
+        "use re 'eval'; my $all; $all = qr/a(??{ 1 for 1 .. 100; $all })/; ('a' x 10_000_000) =~ $all",
     ),
     Fault {
         awaited: Some("more than the 32 of --worker-memory"),
@@ -203,7 +203,7 @@ const STATE: &[Fault] = &[
     fault("`setsid`", "POSIX::setsid()"),
     fault(
         "lowers a resource limit",
-        "system 'prlimit', '--pid=' . readlink('/proc/self'), '--nofile=64:64'",
+        "my ($me) = readlink('/proc/self') =~ /(.+)/; system 'prlimit', \"--pid=$me\", '--nofile=64:64'",
     ),
     as_root("changes its user, as root", "$> = 65534 if !$>"),
     as_root("changes its root directory, as root", "chroot '/usr'"),

@@ -130,6 +130,8 @@ fn without_a_client_nothing_is_loaded_and_the_status_is_the_original_s() {
 #[test]
 fn a_pair_of_pipes_is_served() {
     let site = Site::new("taker\n");
+    site.put("config/junk_command_limit", "0\n");
+    site.put("config/command_limit", "0\n");
     let mut child = site
         .command(CAMELPOST)
         .arg("inetd")

@@ -62,6 +62,9 @@ impl Daemon {
             ("me", "mx.example\n".to_owned()),
             ("size_threshold", "10000\n".to_owned()),
             ("loglevel", "4\n".to_owned()),
+            // Its clients are to be stuck in replies that they do not read.
+            ("junk_command_limit", "0\n".to_owned()),
+            ("command_limit", "0\n".to_owned()),
             (
                 "plugin_settings",
                 "* timeout 1\nsoak_sink timeout 60\n".to_owned(),
