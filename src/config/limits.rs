@@ -22,7 +22,7 @@ pub struct Limits {
     pub commands: Option<u64>,
     /// `auth_failure_limit`, 10: failures of AUTH in a session.
     pub auth_failures: Option<u64>,
-    /// `envelope_size_limit` in bytes, 128000: the paths of a message, which are kept in memory.
+    /// `envelope_size_limit` in bytes, 80000: the paths of a message, which are kept in memory.
     pub envelope_size: Option<u64>,
     /// `header_size_limit` in bytes, 102400: the header of a message, which is kept in memory.
     pub header_size: Option<u64>,
@@ -51,7 +51,7 @@ impl Limits {
             junk_commands: limit("junk_command_limit", NUMBER, 100)?,
             commands: limit("command_limit", NUMBER, 1000)?,
             auth_failures: limit("auth_failure_limit", NUMBER, 10)?,
-            envelope_size: limit("envelope_size_limit", BYTES, 128_000)?,
+            envelope_size: limit("envelope_size_limit", BYTES, 80_000)?,
             header_size: limit("header_size_limit", BYTES, 102_400)?,
             header_lines: limit("header_line_limit", NUMBER, 2500)?,
             greeting_timeout: seconds("greeting_timeout", 300)?,

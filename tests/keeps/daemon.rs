@@ -51,6 +51,9 @@ pub const ONE_WORKER: Who = Who::Camelpost(&[
     "300",
     "--extra-processes",
     "0",
+    // Two hundred sessions that keep what this suite has them keep are much for one.
+    "--worker-memory",
+    "0",
 ]);
 
 /// One worker, and processes for sessions that leave it.

@@ -65,7 +65,9 @@ impl Server {
         args: &[&str],
         environment: &[(&str, &str)],
     ) -> Server {
-        Server::start_configured(plugins, args, environment, &[])
+        // What RUNNER says is of any length, and is to be in one line.
+        let long_lines = [("reply_text", "original\n")];
+        Server::start_configured(plugins, args, environment, &long_lines)
     }
 
     /// The same with further config files, or others in the place of the usual ones.

@@ -141,7 +141,7 @@ fn the_limits_of_a_session_have_defaults_and_zero_is_none() {
         (limits.commands, limits.auth_failures),
         (Some(1000), Some(10))
     );
-    assert_eq!(limits.envelope_size, Some(128_000));
+    assert_eq!(limits.envelope_size, Some(80_000));
     assert_eq!(
         (limits.header_size, limits.header_lines),
         (Some(102_400), Some(2500))

@@ -25,10 +25,14 @@ const BUSY: Duration = Duration::from_millis(250);
 /// How often while one is above half of the hard limit: what grows quickly is to be caught in time.
 const CLOSE: Duration = Duration::from_millis(20);
 
+/// What an open session may take, in bytes, without its worker counting as grown: docs/limits.md has it stay
+/// below that, and it gives it back.
+const A_SESSION: u64 = 1 << 20;
+
 /// Limits in bytes; 0 is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MemoryLimits {
-    /// Above it a worker is replaced when its sessions have ended.
+    /// Above it, and a MiB for each of its open sessions, a worker is replaced when these have ended.
     pub replace: u64,
     /// Above it a worker is killed.
     pub kill: u64,
@@ -181,7 +185,11 @@ impl Supervisor<'_> {
                 worker.page().interrupt(call.serial, Reason::Memory);
                 worker.signal(INTERRUPT);
             }
-            if replace > 0 && taken > replace && memory.replaced.insert(number) {
+            let of_sessions = A_SESSION.saturating_mul(worker.sessions.len() as u64);
+            if replace > 0
+                && taken > replace.saturating_add(of_sessions)
+                && memory.replaced.insert(number)
+            {
                 grown.insert(pid);
                 self.counters.memory_replaced += 1;
                 tracing::info!(
