@@ -133,7 +133,8 @@ pub const SINK: &str = r#"
         # The other plugin may have changed them for this session.
         local ($\, $,, $/) = (undef, undef, "\n");
         my $id = $transaction->header->get('X-Soak');
-        $id =~ s/\D//g;
+        # A file is named by it, so it must not be tainted.
+        $id = join '', $id =~ /(\d+)/g;
         my $name = join '.', $id, $$, ++$count, Time::HiRes::time();
         my $path = "$self->{_directory}/$name";
         open my $file, '>:raw', "$path.part" or die "$path.part: $!";
