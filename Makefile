@@ -16,8 +16,9 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 run: deps build spool Maildir
 	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
 
+# TESTFLAGS=--no-fail-fast goes on after a suite that failed.
 test: test-deps
-	$(CARGO) test --locked
+	$(CARGO) test --locked $(TESTFLAGS)
 	prove -Iperl tests/perl
 
 # Both commands on another release of Debian, in a root that debootstrap makes; TEST replaces `make test`.
