@@ -80,7 +80,7 @@ impl Exit for Apart {
             return false;
         }
         match step {
-            Step::Hook(call) => {
+            Step::Hook(call, _) => {
                 must_leave(worker, session, call)
                     || (worker.link.runs_long(call.hook as u8)
                         && worker.loaded.host.has_entries(call.hook))
@@ -98,7 +98,7 @@ impl Exit for Apart {
         Box::pin(async move {
             let worker = &self.0;
             let must = match &halted.1 {
-                Step::Hook(call) => must_leave(worker, session, call),
+                Step::Hook(call, _) => must_leave(worker, session, call),
                 _ => true,
             };
             if !session.is_taken() {

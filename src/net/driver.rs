@@ -2,14 +2,16 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::{Rc, Weak};
+use std::rc::Rc;
+use std::time::SystemTime;
 
 use super::own;
 use super::session::Session;
 use crate::hook::Verdict;
 use crate::perl::grammar;
-use crate::session::{Answer, AtOnce, Called, Listed, Machine, Outcome, Returned, Step};
+use crate::session::{Called, Listed, Machine, Outcome, Returned, Step};
 use crate::smtp::Address;
+use crate::watch::count_queue_outcome;
 
 /// A machine between two steps, with the step that is next.
 pub type Halted = (Machine, Step);
@@ -28,10 +30,17 @@ pub trait Exit {
 }
 
 /// Runs a machine to its end.
-pub async fn drive(session: Rc<Session>, mut machine: Machine) -> Outcome {
-    let step = machine.start();
-    let ended = drive_on(session, (machine, step), None).await;
+pub async fn drive(session: Rc<Session>, machine: Machine) -> Outcome {
+    let halted = start(&session, machine);
+    let ended = drive_on(session, halted, None).await;
     ended.unwrap_or(Outcome::Closed)
+}
+
+/// Runs a machine to its first step.
+pub fn start(session: &Session, mut machine: Machine) -> Halted {
+    session.note_replaced();
+    let step = machine.start();
+    (machine, step)
 }
 
 /// Runs a machine from one of its steps to its end. `None`: it goes on in another process.
@@ -46,82 +55,13 @@ pub async fn drive_on(
         {
             (machine, step) = exit.take(&session, (machine, step)).await?;
         }
-        let answer = match step {
-            Step::Read { timeout } => {
+        let answered = match step {
+            Step::Read { timeout, to } => {
                 session.flush().await;
                 if session.has_pending() {
                     session.perl(|_| Ok(())).await;
                 }
-                Answer::Read(session.read(timeout).await)
-            }
-            Step::Config(name) => Answer::Config(Box::pin(session.config(name)).await),
-            Step::Hook(call) => Answer::Verdict(Box::pin(session.chain(call)).await),
-            Step::Parse { parser, verb, rest } => {
-                let work = move |session: &Session| {
-                    session.host.call_parser(parser.as_ref(), &verb, &rest)
-                };
-                Answer::Parsed(session.perl(work).await.unwrap_or_default())
-            }
-            Step::Capabilities => {
-                let lines = session.look(|session| session.host.capabilities()).await;
-                Answer::Values(lines.into_iter().flatten().map(Some).collect())
-            }
-            Step::Call(method) => {
-                let called = session
-                    .perl(move |session| own::call(&session.host, &method))
-                    .await;
-                Answer::Called(called.unwrap_or_else(|| Called::Returned(Returned::default())))
-            }
-            Step::AddHeader { name, value } => {
-                session
-                    .perl(move |session| session.host.add_header(name, &value))
-                    .await;
-                Answer::Done
-            }
-            Step::RenameHeader { from, to } => {
-                session
-                    .perl(move |session| session.host.rename_header(from, to))
-                    .await;
-                Answer::Done
-            }
-            Step::GetHeader(name) => {
-                let values = session
-                    .perl(move |session| session.host.get_header(name))
-                    .await;
-                Answer::Values(values.unwrap_or_default().into_iter().map(Some).collect())
-            }
-            Step::Canonify(path) => Answer::Values(canonify(&session, path).await),
-            Step::Verb(verb) => {
-                let look = move |session: &Session| own::listed(&session.host, &verb);
-                Answer::Listed(session.look(look).await.unwrap_or(Listed::NoTable))
-            }
-            Step::AddVerb(verb) => {
-                session
-                    .look(move |session| session.host.add_verb(verb))
-                    .await;
-                Answer::Done
-            }
-            Step::Obey { verb, rest } => {
-                let work = move |session: &Session| session.host.obey(&verb, rest.as_deref());
-                let gave = session.perl(work).await.unwrap_or(false);
-                Answer::Values(gave.then_some(None).into_iter().collect())
-            }
-            Step::Cipher => {
-                let cipher = session
-                    .perl(|session| session.host.cipher())
-                    .await
-                    .flatten();
-                Answer::Values(cipher.into_iter().map(Some).collect())
-            }
-            Step::LookUpClient => {
-                // Boxed, as are others that are rare and large: a session's own future has room
-                // for the largest.
-                Box::pin(session.look_up_client()).await;
-                Answer::Done
-            }
-            Step::TransactionEnded => {
-                session.perl(|_| Ok(())).await;
-                Answer::Done
+                to.give(session.read(timeout).await)
             }
             Step::Finished(outcome) => {
                 session.flush().await;
@@ -130,65 +70,105 @@ pub async fn drive_on(
                 }
                 return Some(outcome);
             }
-            // The session has asked for these at once (`Answers`).
-            other => at_once(&session, other).unwrap_or(Answer::Done),
+            Step::Reply(reply, to) => {
+                session.transport.queue(&reply);
+                to.done()
+            }
+            Step::Log { level, text, to } => {
+                session.log(level, None, None, text);
+                to.done()
+            }
+            Step::Config(name, to) => match session.config_at_once(name) {
+                Some(values) => to.give(values),
+                None => to.give(Box::pin(session.config(name)).await),
+            },
+            Step::Hook(call, to) => match session.has_no_entries(call.hook) {
+                true => to.give(Verdict::declined()),
+                false => to.give(Box::pin(session.chain(call)).await),
+            },
+            Step::Waiting(to) => to.give(session.has_sent_more()),
+            Step::Now(to) => to.give(SystemTime::now()),
+            Step::Queued(outcome, to) => {
+                count_queue_outcome(outcome);
+                to.done()
+            }
+            Step::TransactionEnded(to) => {
+                if session.has_pending() {
+                    session.perl(|_| Ok(())).await;
+                }
+                to.done()
+            }
+            // Boxed from here on, as they are rare or large: a session's own future has room for the
+            // largest.
+            Step::LookUpClient(to) => {
+                Box::pin(session.look_up_client()).await;
+                to.done()
+            }
+            Step::Canonify(path, to) => to.give(match grammar::is_changed() {
+                false => Address::canonify(&path),
+                true => {
+                    let work = move |_: &Session| grammar::canonify(&path);
+                    Box::pin(session.perl(work)).await.flatten()
+                }
+            }),
+            Step::Capabilities(to) => {
+                let look = |session: &Session| session.host.capabilities();
+                to.give(Box::pin(session.look(look)).await.unwrap_or_default())
+            }
+            Step::Verb(verb, to) => {
+                let look = move |session: &Session| own::listed(&session.host, &verb);
+                to.give(match session.is_on() {
+                    true => look(&session),
+                    false => Box::pin(session.look(look))
+                        .await
+                        .unwrap_or(Listed::NoTable),
+                })
+            }
+            Step::AddVerb(verb, to) => {
+                let look = move |session: &Session| session.host.add_verb(verb);
+                Box::pin(session.look(look)).await;
+                to.done()
+            }
+            Step::Parse {
+                parser,
+                verb,
+                rest,
+                to,
+            } => {
+                let work = move |session: &Session| {
+                    session.host.call_parser(parser.as_ref(), &verb, &rest)
+                };
+                to.give(Box::pin(session.perl(work)).await.unwrap_or_default())
+            }
+            Step::Call(method, to) => {
+                let work = move |session: &Session| own::call(&session.host, &method);
+                let nothing = || Called::Returned(Returned::default());
+                to.give(Box::pin(session.perl(work)).await.unwrap_or_else(nothing))
+            }
+            Step::Obey { verb, rest, to } => {
+                let work = move |session: &Session| session.host.obey(&verb, rest.as_deref());
+                to.give(Box::pin(session.perl(work)).await.unwrap_or(false))
+            }
+            Step::AddHeader { name, value, to } => {
+                let work = move |session: &Session| session.host.add_header(name, &value);
+                Box::pin(session.perl(work)).await;
+                to.done()
+            }
+            Step::RenameHeader { old, new, to } => {
+                let work = move |session: &Session| session.host.rename_header(old, new);
+                Box::pin(session.perl(work)).await;
+                to.done()
+            }
+            Step::GetHeader(name, to) => {
+                let work = move |session: &Session| session.host.get_header(name);
+                to.give(Box::pin(session.perl(work)).await.unwrap_or_default())
+            }
+            Step::Cipher(to) => {
+                let work = |session: &Session| session.host.cipher();
+                to.give(Box::pin(session.perl(work)).await.flatten())
+            }
         };
-        step = machine.resume(answer);
+        session.note_replaced();
+        step = machine.resume(answered);
     }
-}
-
-/// A session's steps that take no waiting. Weak, as the session owns what asks.
-pub struct Answers(pub Weak<Session>);
-
-impl AtOnce for Answers {
-    fn answer(&self, step: Step) -> Result<Answer, Step> {
-        match self.0.upgrade() {
-            Some(session) => at_once(&session, step),
-            None => Err(step),
-        }
-    }
-}
-
-fn at_once(session: &Session, step: Step) -> Result<Answer, Step> {
-    let host = &session.host;
-    Ok(match step {
-        Step::Reply(reply) => {
-            session.transport.queue(&reply);
-            Answer::Done
-        }
-        Step::Waiting => Answer::Waiting(session.has_sent_more()),
-        Step::Log { level, text } => {
-            session.log(level, None, None, text);
-            Answer::Done
-        }
-        Step::Config(name) if session.is_here() && !host.config_is_perl() => {
-            Answer::Config(session.file_config(name))
-        }
-        Step::Hook(call) if session.is_here() && !host.has_entries(call.hook) => {
-            Answer::Verdict(Verdict::declined())
-        }
-        Step::Capabilities if session.is_on() => {
-            let lines = host.capabilities();
-            Answer::Values(lines.into_iter().map(Some).collect())
-        }
-        Step::Verb(verb) if session.is_on() => Answer::Listed(own::listed(host, &verb)),
-        Step::AddVerb(verb) if session.is_on() => {
-            host.add_verb(verb);
-            Answer::Done
-        }
-        Step::TransactionEnded if !session.has_pending() => Answer::Done,
-        other => return Err(other),
-    })
-}
-
-/// Asks Perl only where a site has changed the grammar.
-async fn canonify(session: &Rc<Session>, path: Vec<u8>) -> Vec<Option<Vec<u8>>> {
-    let parts = match grammar::is_changed() {
-        false => Address::canonify(&path),
-        true => {
-            let work = move |_: &Session| grammar::canonify(&path);
-            session.perl(work).await.flatten()
-        }
-    };
-    parts.map_or_else(Vec::new, |(user, host)| vec![Some(user), host])
 }

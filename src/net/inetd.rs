@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use rustix::fs::FileType;
 use rustix::stdio;
@@ -63,7 +64,12 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
 fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::io::Result<i32> {
     let pump = Pump::new()?;
     let transport = pump.run(async { transport() })?;
-    let state = Rc::new(State::new(loaded.settings.clone(), connection, None));
+    let state = Rc::new(State::new(
+        loaded.settings.clone(),
+        connection,
+        None,
+        SystemTime::now(),
+    ));
     let place = Place {
         number: None,
         stage: None,

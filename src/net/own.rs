@@ -4,20 +4,11 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use crate::hook::{Code, Method, Verdict};
+use crate::hook::{Code, Verdict};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::port::{AuthFact, Own};
-use crate::session::{self, Called, Listed, Machine, MethodCall, Replaced, Returned, State};
-
-/// Which methods Perl code has replaced, of the object whose session runs at present.
-pub struct InPerl(pub Rc<Host>);
-
-impl Replaced for InPerl {
-    fn is_replaced(&self, method: Method) -> bool {
-        self.0.is_replaced(method)
-    }
-}
+use crate::session::{self, Called, Listed, Machine, MethodCall, Returned, State};
 
 /// The machine for a piece of the session's own code.
 pub fn machine(state: Rc<State>, own: Own) -> Machine {

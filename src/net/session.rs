@@ -6,19 +6,17 @@ mod client;
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::access::Access;
-use super::driver::Answers;
 use super::flag::Flag;
 use super::load::Loaded;
 use super::log::LogLine;
-use super::own::InPerl;
 use super::pump::{Exited, Pump};
 use super::rdns;
 use super::stage::Stage;
 use super::transport::Transport;
-use crate::hook::{HookCall, Verdict};
+use crate::hook::{Hook, HookCall, Verdict};
 use crate::mail::{REMOTE_HOST, REMOTE_INFO, Shown};
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
@@ -95,9 +93,7 @@ impl Session {
         arrival: Arrival,
         place: Place,
     ) -> Rc<Session> {
-        let replaced = Rc::new(InPerl(loaded.host.clone()));
-        state.replaced.replace(Some(replaced));
-        let session = Rc::new(Session {
+        Rc::new(Session {
             id,
             number: place.number,
             state,
@@ -118,10 +114,7 @@ impl Session {
             exited: Flag::default(),
             alone: Cell::new(false),
             lent: RefCell::default(),
-        });
-        let answers = Answers(Rc::downgrade(&session));
-        session.state.at_once.replace(Some(Rc::new(answers)));
-        session
+        })
     }
 
     /// The same session in a process that was forked from this one, where it goes on.
@@ -228,7 +221,7 @@ impl Session {
     /// The session is over: what plugins have tied to its transaction and connection ends while
     /// it can still be asked for, and not in the next client's session.
     pub fn let_go(&self) {
-        let transaction = self.state.replace_transaction();
+        let transaction = self.state.replace_transaction(SystemTime::now());
         let rest = self.state.connection.borrow().without_notes();
         let connection = self.state.connection.replace(Rc::new(Shown::new(rest)));
         drop((transaction, connection));
@@ -337,9 +330,6 @@ impl Session {
 
     /// Runs a hook's chain: Perl plugins in one go, native ones in between.
     pub async fn chain(self: &Rc<Self>, call: HookCall) -> Verdict {
-        if self.is_here() && !self.host.has_entries(call.hook) {
-            return Verdict::declined();
-        }
         let chain = Chain::new(call);
         let mut progress = self
             .perl(move |session| session.host.advance(chain, None))
@@ -379,14 +369,29 @@ impl Session {
         }
     }
 
+    /// Whether no plugin is registered for a hook, as far as that can be told at once.
+    pub fn has_no_entries(&self, hook: Hook) -> bool {
+        self.is_here() && !self.host.has_entries(hook)
+    }
+
+    /// The machine is to know which of its methods Perl code has replaced.
+    pub fn note_replaced(&self) {
+        self.state.replaced.set(self.host.replaced());
+    }
+
+    /// A config value as `config()` gives it, where Perl code has no say in it.
+    pub fn config_at_once(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+        (self.is_here() && !self.host.config_is_perl()).then(|| self.file_config(name))
+    }
+
     /// A config value as `config()` gives it.
     pub async fn config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
-        let name = name.to_owned();
-        if !self.is_here() || self.host.config_is_perl() {
-            let work = move |session: &Session| session.host.config(name.as_bytes());
-            return self.perl(work).await.unwrap_or_default();
+        if let Some(values) = self.config_at_once(name) {
+            return values;
         }
-        self.file_config(&name)
+        let name = name.to_owned();
+        let work = move |session: &Session| session.host.config(name.as_bytes());
+        self.perl(work).await.unwrap_or_default()
     }
 
     /// The same where no Perl code decides.

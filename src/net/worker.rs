@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use tokio::task::JoinSet;
 
 use super::apart::{Apart, Open};
-use super::driver::{Halted, drive_on};
+use super::driver::{Halted, drive_on, start};
 use super::load::Loaded;
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
@@ -20,7 +21,7 @@ use crate::mail::{Connection, UNKNOWN};
 use crate::perl::port::Port;
 use crate::perl::{interpreter, release_dropped, stdio, take_ends};
 use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink};
-use crate::session::{self, Machine, Neighbours, State};
+use crate::session::{self, Neighbours, State};
 use crate::watch;
 
 /// Runs sessions until the supervisor has no more for this worker. The result is the process's
@@ -190,7 +191,8 @@ impl Worker {
             }
             Ok(true) => {
                 let machine = session::conversation(session.state.clone());
-                self.converse(&session, start(machine)).await
+                let halted = start(&session, machine);
+                self.converse(&session, halted).await
             }
             Err(Exited) => Ended::Exited,
         };
@@ -300,7 +302,12 @@ impl Worker {
             environment(&connection),
         );
         let settings = self.loaded.settings.clone();
-        let state = Rc::new(State::new(settings, connection, Some(neighbours)));
+        let state = Rc::new(State::new(
+            settings,
+            connection,
+            Some(neighbours),
+            SystemTime::now(),
+        ));
         let transport = Transport::new(incoming.socket).ok()?;
         transport.depend_on(self.link.clone());
         let session = Session::new(
@@ -338,11 +345,6 @@ impl Worker {
 fn say_last(session: &Session) {
     stdio::flush();
     session.transport.flush_blocking();
-}
-
-fn start(mut machine: Machine) -> Halted {
-    let step = machine.start();
-    (machine, step)
 }
 
 /// What is still to be done for the client.

@@ -11,7 +11,7 @@ use super::host::{Host, Said};
 use super::object;
 use super::sys;
 use super::value::Sv;
-use crate::hook::{Arg, Method, Verdict};
+use crate::hook::{Arg, Method, MethodSet, Verdict};
 
 /// See the module's description.
 #[derive(Default)]
@@ -19,8 +19,8 @@ pub struct Methods {
     /// The addresses of the host's own subs, which are kept alive.
     own: RefCell<HashMap<usize, Sv>>,
     /// The class that was asked about last, its generation, and the set of its methods.
-    last: Cell<(usize, u64, u64)>,
-    known: RefCell<HashMap<usize, (u64, u64)>>,
+    last: Cell<(usize, u64, MethodSet)>,
+    known: RefCell<HashMap<usize, (u64, MethodSet)>>,
 }
 
 impl Methods {
@@ -41,15 +41,20 @@ impl Methods {
 
     /// Whether the object's class has a method of its own in the place of the host's.
     pub fn is_replaced(&self, object: &Sv, method: Method) -> bool {
+        self.replaced(object).has(method)
+    }
+
+    /// The methods for which that is so.
+    pub fn replaced(&self, object: &Sv) -> MethodSet {
         let mut class = 0;
         // SAFETY: a live SV; looks at its class.
         let generation = unsafe { sys::cp_class_generation(object.raw(), &mut class) };
         let (last, of, set) = self.last.get();
         if (last, of) == (class, generation) {
-            return set & method.bit() != 0;
+            return set;
         }
         if class == 0 {
-            return false;
+            return MethodSet::default();
         }
         let known = self.known.borrow().get(&class).copied();
         let set = match known {
@@ -58,10 +63,10 @@ impl Methods {
         };
         self.known.borrow_mut().insert(class, (generation, set));
         self.last.set((class, generation, set));
-        set & method.bit() != 0
+        set
     }
 
-    fn look(&self, object: &Sv) -> u64 {
+    fn look(&self, object: &Sv) -> MethodSet {
         let own = self.own.borrow();
         let is_other = |invocant: &Sv, method: Method| {
             let code = find(invocant, method);
@@ -75,8 +80,7 @@ impl Methods {
             let parent = parent.as_ref();
             is_other(object, **method) || parent.is_some_and(|parent| is_other(parent, **method))
         };
-        let replaced = Method::ALL.iter().filter(replaced);
-        replaced.fold(0, |set, method| set | method.bit())
+        Method::ALL.iter().filter(replaced).copied().collect()
     }
 }
 
@@ -97,9 +101,14 @@ pub struct Values {
 impl Host {
     /// Whether the present session's object has a method of its own in the place of the host's.
     pub fn is_replaced(&self, method: Method) -> bool {
+        self.replaced().has(method)
+    }
+
+    /// The methods for which that is so.
+    pub fn replaced(&self) -> MethodSet {
         match &*self.other.borrow() {
-            Some(object) => self.methods.is_replaced(object, method),
-            None => self.methods.is_replaced(&self.qp, method),
+            Some(object) => self.methods.replaced(object),
+            None => self.methods.replaced(&self.qp),
         }
     }
 

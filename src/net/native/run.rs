@@ -110,7 +110,12 @@ fn session(
         id,
         number,
         // No native plugin hooks pre-connection.
-        state: Rc::new(State::new(loaded.settings.clone(), connection, None)),
+        state: Rc::new(State::new(
+            loaded.settings.clone(),
+            connection,
+            None,
+            std::time::SystemTime::now(),
+        )),
         transport,
         loaded: loaded.clone(),
         arrival,

@@ -1,6 +1,7 @@
 //! A session without an interpreter: carries out the machine's steps.
 
 use std::rc::Rc;
+use std::time::SystemTime;
 
 use super::Loaded;
 use crate::hook::Hook;
@@ -9,8 +10,9 @@ use crate::net::rdns;
 use crate::net::session::{Arrival, FLUSH_TIMEOUT};
 use crate::net::transport::Transport;
 use crate::perl::log::LOGINFO;
-use crate::session::{self, Answer, Outcome, State, Step};
+use crate::session::{self, Answered, Called, Listed, Outcome, Returned, State, Step};
 use crate::smtp::Address;
+use crate::watch;
 
 /// See the module's description.
 pub struct Session {
@@ -30,50 +32,59 @@ impl Session {
         let mut machine = session::conversation(self.state.clone());
         let mut step = machine.start();
         loop {
-            let answer = match self.carry_out(step).await {
-                Ok(answer) => answer,
+            let answered = match self.carry_out(step).await {
+                Ok(answered) => answered,
                 Err(_finished) => break,
             };
-            step = machine.resume(answer);
+            step = machine.resume(answered);
         }
         self.transport.flush(FLUSH_TIMEOUT).await;
     }
 
-    async fn carry_out(&self, step: Step) -> Result<Answer, Outcome> {
+    async fn carry_out(&self, step: Step) -> Result<Answered, Outcome> {
         Ok(match step {
-            Step::Read { timeout } => {
+            Step::Read { timeout, to } => {
                 self.transport.flush(FLUSH_TIMEOUT).await;
                 let awaited = Awaited::in_state(&self.state, timeout);
-                Answer::Read(self.transport.read(&self.state.input, awaited).await)
+                to.give(self.transport.read(&self.state.input, awaited).await)
             }
-            Step::Reply(reply) => {
+            Step::Reply(reply, to) => {
                 self.transport.queue(&reply);
-                Answer::Done
+                to.done()
             }
-            Step::Config(name) => Answer::Config(self.loaded.plugins.config(self.number, name)),
-            Step::Hook(call) => {
+            Step::Config(name, to) => to.give(self.loaded.plugins.config(self.number, name)),
+            Step::Hook(call, to) => {
                 // As before a Perl plugin: the replies do not wait for what it does.
                 if self.loaded.plugins.has_entries(call.hook) {
                     self.transport.flush(FLUSH_TIMEOUT).await;
                 }
-                Answer::Verdict(self.chain(&call).await)
+                to.give(self.chain(&call).await)
             }
-            Step::Waiting => Answer::Waiting(self.transport.has_input()),
-            Step::Log { level, text } => {
+            Step::Waiting(to) => to.give(self.transport.has_input()),
+            Step::Log { level, text, to } => {
                 self.log_line(level, None, &text);
-                Answer::Done
+                to.done()
             }
-            Step::Canonify(path) => {
-                let parts = Address::canonify(&path).map(|(user, host)| vec![Some(user), host]);
-                Answer::Values(parts.unwrap_or_default())
-            }
-            Step::LookUpClient => {
+            Step::Canonify(path, to) => to.give(Address::canonify(&path)),
+            Step::LookUpClient(to) => {
                 self.look_up_client().await;
-                Answer::Done
+                to.done()
+            }
+            Step::Now(to) => to.give(SystemTime::now()),
+            Step::Queued(outcome, to) => {
+                watch::count_queue_outcome(outcome);
+                to.done()
             }
             Step::Finished(outcome) => return Err(outcome),
             // What only Perl code makes necessary: parsers, headers and notes of its own.
-            _ => Answer::Done,
+            Step::Verb(_, to) => to.give(Listed::NoTable),
+            Step::AddVerb(_, to) | Step::TransactionEnded(to) => to.done(),
+            Step::AddHeader { to, .. } | Step::RenameHeader { to, .. } => to.done(),
+            Step::GetHeader(_, to) | Step::Capabilities(to) => to.give(Vec::new()),
+            Step::Cipher(to) => to.give(None),
+            Step::Parse { to, .. } => to.give(Vec::new()),
+            Step::Call(_, to) => to.give(Called::Returned(Returned::default())),
+            Step::Obey { to, .. } => to.give(false),
         })
     }
 

@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
+use std::time::SystemTime;
 
 use super::driver::{drive, print};
 use crate::hook::{Arg, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
-use crate::net::own::{self, InPerl};
+use crate::net::own;
 use crate::perl::Sv;
 use crate::perl::call::Unwind;
 use crate::perl::host::Host;
@@ -55,11 +56,13 @@ impl ScriptPort {
     }
 
     fn make(&self, settings: Settings) -> Rc<State> {
-        let mut state = State::new(Rc::new(settings), Connection::default(), None);
+        let mut state = State::new(
+            Rc::new(settings),
+            Connection::default(),
+            None,
+            SystemTime::now(),
+        );
         state.is_scripted = !self.ends_process;
-        if let Some(host) = self.host.upgrade() {
-            state.replaced.replace(Some(Rc::new(InPerl(host))));
-        }
         Rc::new(state)
     }
 
