@@ -99,7 +99,7 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
         search: None,
         trace_level: 4,
         profile: Profile::V094,
-        defaults: Vec::new(),
+        defaults: Default::default(),
         version: "0".to_owned(),
         plugin_dirs: vec![dir.as_os_str().as_encoded_bytes().to_vec()],
         module_dirs: Vec::new(),

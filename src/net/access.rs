@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::session::Session;
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
+use crate::perl::host::Host;
 use crate::plugin::SessionAccess;
 
 /// See the module's description.
@@ -30,7 +31,7 @@ impl SessionAccess for Access {
             if let HeaderSlot::Native(header) = &*transaction.header.borrow() {
                 return header.bytes.clone();
             }
-            let work = move |session: &Session| session.host.header_text(&transaction.data);
+            let work = move |host: &Host| host.header_text(&transaction.data);
             self.0.perl(work).await.unwrap_or_default()
         })
     }

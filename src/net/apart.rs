@@ -83,7 +83,7 @@ impl Exit for Apart {
             Step::Hook(call, _) => {
                 must_leave(worker, session, call)
                     || (worker.link.runs_long(call.hook as u8)
-                        && worker.loaded.host.has_entries(call.hook))
+                        && worker.loaded.has_entries(call.hook))
             }
             Step::Read { .. } => session.is_taken(),
             _ => false,
@@ -129,7 +129,7 @@ fn must_leave(worker: &Worker, session: &Session, call: &HookCall) -> bool {
         Hook::Connect => session.state.connection.borrow().local_port.get() == Some(SMTPS),
         _ => false,
     };
-    (takes_over && worker.loaded.host.has_entries(call.hook)) || worker.isolates(call.hook)
+    (takes_over && worker.loaded.has_entries(call.hook)) || worker.isolates(call.hook)
 }
 
 impl Worker {
@@ -142,17 +142,24 @@ impl Worker {
     ) -> Option<Halted> {
         let id = session.id;
         // What is in a buffer would be written twice, or its DESTROY run twice.
-        let ready = self.stage.enter(session).is_ok()
-            && session.run_perl(|_| Ok(())).is_ok()
-            && stdio::flush_all().is_ok();
-        if !ready {
+        let ready = || {
+            let Some(stage) = &self.stage else {
+                return true;
+            };
+            stage.enter(session).is_ok()
+                && session.run_perl(|_| Ok(())).is_ok()
+                && stdio::flush_all().is_ok()
+        };
+        if !ready() {
             self.link.left(id, None);
             return Some(halted);
         }
         match server::fork_session() {
             Ok(None) => {
                 let status = self.be_child(session, halted, link);
-                let _ = stdio::flush_all();
+                if self.stage.is_some() {
+                    let _ = stdio::flush_all();
+                }
                 server::exit_now(status)
             }
             Ok(Some(child)) => {
@@ -161,7 +168,10 @@ impl Worker {
                 let gone = Gone {
                     child,
                     _state: session.state.clone(),
-                    _belongings: self.stage.leave(session).ok().flatten(),
+                    _belongings: self
+                        .stage
+                        .as_ref()
+                        .and_then(|stage| stage.leave(session).ok().flatten()),
                     _client: session.take_client(),
                     _machine: machine,
                 };
@@ -205,16 +215,20 @@ impl Worker {
         halted: Halted,
         link: WorkerLink,
     ) -> std::io::Result<()> {
-        let stage = Rc::new(Stage::alone(&self.stage, open_null()?));
+        let null = open_null()?;
+        let stage = self.stage.as_ref();
+        let stage = stage.map(|stage| Rc::new(Stage::alone(stage, null)));
         let worker = Worker::with_stage(self.loaded.clone(), link, stage, self.rdns)?;
         let worker = Rc::new(worker.for_one());
         let transport = worker.pump.run(async { Transport::new(socket) })?;
         transport.depend_on(worker.link.clone());
         let place = worker.place(session.id, session.number, session.environment());
         let session = session.moved(transport, &worker.loaded, &worker.pump, place);
-        let port = Rc::new(SessionPort(Rc::downgrade(&session)));
-        std::mem::forget(worker.loaded.host.enter(port));
-        worker.stage.put_on(&session);
+        if let (Some(host), Some(stage)) = (&worker.loaded.host, &worker.stage) {
+            let port = Rc::new(SessionPort(Rc::downgrade(&session)));
+            std::mem::forget(host.enter(port));
+            stage.put_on(&session);
+        }
         worker.pump.run(worker.clone().go_on(session, halted));
         Ok(())
     }
@@ -233,7 +247,10 @@ impl Worker {
                 .borrow_mut()
                 .extract_if(.., ended)
                 .collect();
-            worker.stage.clear().map_err(|_| Exited)?;
+            let Some(stage) = &worker.stage else {
+                return Ok(());
+            };
+            stage.clear().map_err(|_| Exited)?;
             // Its objects go in its own process.
             release_dropped().map_err(|_| Exited)?;
             forget(gone).map_err(|_| Exited)

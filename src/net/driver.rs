@@ -9,6 +9,7 @@ use super::own;
 use super::session::Session;
 use crate::hook::Verdict;
 use crate::perl::grammar;
+use crate::perl::host::Host;
 use crate::session::{Called, Listed, Machine, Outcome, Returned, Step};
 use crate::smtp::Address;
 use crate::watch::count_queue_outcome;
@@ -58,16 +59,12 @@ pub async fn drive_on(
         let answered = match step {
             Step::Read { timeout, to } => {
                 session.flush().await;
-                if session.has_pending() {
-                    session.perl(|_| Ok(())).await;
-                }
+                session.settle().await;
                 to.give(session.read(timeout).await)
             }
             Step::Finished(outcome) => {
                 session.flush().await;
-                if session.has_pending() {
-                    session.perl(|_| Ok(())).await;
-                }
+                session.settle().await;
                 return Some(outcome);
             }
             Step::Reply(reply, to) => {
@@ -93,9 +90,7 @@ pub async fn drive_on(
                 to.done()
             }
             Step::TransactionEnded(to) => {
-                if session.has_pending() {
-                    session.perl(|_| Ok(())).await;
-                }
+                session.settle().await;
                 to.done()
             }
             // Boxed from here on, as they are rare or large: a session's own future has room for the
@@ -104,28 +99,26 @@ pub async fn drive_on(
                 Box::pin(session.look_up_client()).await;
                 to.done()
             }
-            Step::Canonify(path, to) => to.give(match grammar::is_changed() {
-                false => Address::canonify(&path),
-                true => {
-                    let work = move |_: &Session| grammar::canonify(&path);
-                    Box::pin(session.perl(work)).await.flatten()
-                }
-            }),
+            Step::Canonify(path, to) => {
+                to.give(match session.perl_side.is_some() && grammar::is_changed() {
+                    false => Address::canonify(&path),
+                    true => {
+                        let work = move |_: &Host| grammar::canonify(&path);
+                        Box::pin(session.perl(work)).await.flatten()
+                    }
+                })
+            }
             Step::Capabilities(to) => {
-                let look = |session: &Session| session.host.capabilities();
+                let look = |host: &Host| host.capabilities();
                 to.give(Box::pin(session.look(look)).await.unwrap_or_default())
             }
             Step::Verb(verb, to) => {
-                let look = move |session: &Session| own::listed(&session.host, &verb);
-                to.give(match session.is_on() {
-                    true => look(&session),
-                    false => Box::pin(session.look(look))
-                        .await
-                        .unwrap_or(Listed::NoTable),
-                })
+                let look = move |host: &Host| own::listed(host, &verb);
+                let listed = Box::pin(session.look(look)).await;
+                to.give(listed.unwrap_or(Listed::NoTable))
             }
             Step::AddVerb(verb, to) => {
-                let look = move |session: &Session| session.host.add_verb(verb);
+                let look = move |host: &Host| host.add_verb(verb);
                 Box::pin(session.look(look)).await;
                 to.done()
             }
@@ -135,36 +128,34 @@ pub async fn drive_on(
                 rest,
                 to,
             } => {
-                let work = move |session: &Session| {
-                    session.host.call_parser(parser.as_ref(), &verb, &rest)
-                };
+                let work = move |host: &Host| host.call_parser(parser.as_ref(), &verb, &rest);
                 to.give(Box::pin(session.perl(work)).await.unwrap_or_default())
             }
             Step::Call(method, to) => {
-                let work = move |session: &Session| own::call(&session.host, &method);
+                let work = move |host: &Host| own::call(host, &method);
                 let nothing = || Called::Returned(Returned::default());
                 to.give(Box::pin(session.perl(work)).await.unwrap_or_else(nothing))
             }
             Step::Obey { verb, rest, to } => {
-                let work = move |session: &Session| session.host.obey(&verb, rest.as_deref());
+                let work = move |host: &Host| host.obey(&verb, rest.as_deref());
                 to.give(Box::pin(session.perl(work)).await.unwrap_or(false))
             }
             Step::AddHeader { name, value, to } => {
-                let work = move |session: &Session| session.host.add_header(name, &value);
+                let work = move |host: &Host| host.add_header(name, &value);
                 Box::pin(session.perl(work)).await;
                 to.done()
             }
             Step::RenameHeader { old, new, to } => {
-                let work = move |session: &Session| session.host.rename_header(old, new);
+                let work = move |host: &Host| host.rename_header(old, new);
                 Box::pin(session.perl(work)).await;
                 to.done()
             }
             Step::GetHeader(name, to) => {
-                let work = move |session: &Session| session.host.get_header(name);
+                let work = move |host: &Host| host.get_header(name);
                 to.give(Box::pin(session.perl(work)).await.unwrap_or_default())
             }
             Step::Cipher(to) => {
-                let work = |session: &Session| session.host.cipher();
+                let work = |host: &Host| host.cipher();
                 to.give(Box::pin(session.perl(work)).await.flatten())
             }
         };

@@ -1,13 +1,12 @@
 //! What the processes run: loads config and plugins in the zygote, and is a worker's life.
 
 use std::path::PathBuf;
-use std::rc::Rc;
 
-use super::load::{self, Found};
-use super::{inetd, native, worker};
+use super::load::{self, Loaded};
+use super::{inetd, worker};
 use crate::hook::Hook;
 use crate::log::LogPid;
-use crate::plugin::{Guards, Registry};
+use crate::plugin::Registry;
 use crate::server::{Engine, LoadFacts, Names, OneSessionError, WorkerLink};
 use crate::watch::{Rule, Sharing};
 
@@ -24,33 +23,27 @@ pub struct SmtpEngine {
 }
 
 impl Engine for SmtpEngine {
-    type Loaded = Found;
+    type Loaded = Loaded;
 
-    fn load(&self) -> Result<Found, String> {
+    fn load(&self) -> Result<Loaded, String> {
         crate::log::set_log_pid(self.log_pid);
-        let found = load::load(self.config.clone(), &self.registry)?;
-        if let Found::Perl(loaded) = &found {
-            loaded.host.take_unfit();
+        let loaded = load::load(self.config.clone(), &self.registry)?;
+        if let Some(host) = &loaded.host {
+            host.take_unfit();
         }
-        Ok(found)
+        Ok(loaded)
     }
 
-    fn facts(&self, loaded: &Found) -> LoadFacts {
-        match loaded {
-            Found::Perl(loaded) => LoadFacts {
-                hooks_pre_connection: loaded.host.has_entries(Hook::PreConnection),
-                log_level: loaded.host.settings.trace_level,
-            },
-            Found::Native(loaded) => LoadFacts {
-                hooks_pre_connection: false,
-                log_level: loaded.plugins.host.trace_level,
-            },
+    fn facts(&self, loaded: &Loaded) -> LoadFacts {
+        LoadFacts {
+            hooks_pre_connection: loaded.has_entries(Hook::PreConnection),
+            log_level: loaded.log_level,
         }
     }
 
-    fn names(&self, loaded: &Found) -> Names {
+    fn names(&self, loaded: &Loaded) -> Names {
         Names {
-            plugins: guards(loaded).map_or_else(Vec::new, |guards| guards.names().to_vec()),
+            plugins: loaded.guards.names().to_vec(),
             hooks: Hook::ALL
                 .iter()
                 .map(|hook| hook.name().to_owned())
@@ -58,25 +51,22 @@ impl Engine for SmtpEngine {
         }
     }
 
-    fn quarantine_rules(&self, loaded: &Found) -> Vec<Rule> {
-        guards(loaded).map_or_else(Vec::new, |guards| guards.rules())
+    fn quarantine_rules(&self, loaded: &Loaded) -> Vec<Rule> {
+        loaded.guards.rules()
     }
 
-    fn sharing(&self, loaded: &Found) -> Vec<Sharing> {
-        guards(loaded).map_or_else(Vec::new, |guards| guards.sharing())
+    fn sharing(&self, loaded: &Loaded) -> Vec<Sharing> {
+        loaded.guards.sharing()
     }
 
-    fn before_fork(&self, loaded: &mut Found) {
-        if let Found::Perl(_) = loaded {
+    fn before_fork(&self, loaded: &mut Loaded) {
+        if loaded.host.is_some() {
             crate::perl::stdio::flush();
         }
     }
 
-    fn after_worker(&self, loaded: &mut Found, pid: u32) {
-        let spool = match loaded {
-            Found::Perl(loaded) => &loaded.settings.spool.dir,
-            Found::Native(loaded) => &loaded.settings.spool.dir,
-        };
+    fn after_worker(&self, loaded: &mut Loaded, pid: u32) {
+        let spool = &loaded.settings.spool.dir;
         match crate::mail::remove_left_by(spool, pid) {
             Ok(0) => {}
             Ok(count) => tracing::info!(
@@ -90,21 +80,11 @@ impl Engine for SmtpEngine {
         }
     }
 
-    fn work(&self, loaded: Found, link: WorkerLink) -> i32 {
-        match loaded {
-            Found::Perl(loaded) => worker::work(loaded, link, self.rdns),
-            Found::Native(loaded) => native::work(loaded, link, self.rdns),
-        }
+    fn work(&self, loaded: Loaded, link: WorkerLink) -> i32 {
+        worker::work(loaded, link, self.rdns)
     }
 
     fn one_session(&self) -> Result<i32, OneSessionError> {
         inetd::serve(self)
-    }
-}
-
-fn guards(loaded: &Found) -> Option<&Rc<Guards>> {
-    match loaded {
-        Found::Perl(loaded) => loaded.host.guards.get(),
-        Found::Native(loaded) => Some(&loaded.plugins.guards),
     }
 }

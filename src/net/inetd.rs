@@ -14,8 +14,7 @@ use rustix::stdio;
 
 use super::driver::drive;
 use super::engine::SmtpEngine;
-use super::load::{self, Found, Loaded};
-use super::native;
+use super::load::{self, Loaded};
 use super::port::SessionPort;
 use super::pump::{Exited, Pump};
 use super::session::{Arrival, Place, Session};
@@ -52,16 +51,11 @@ pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
         look_up,
         accepted: None,
     };
-    let served = match loaded {
-        Found::Perl(loaded) => with_perl(&loaded, connection, arrival),
-        Found::Native(loaded) => {
-            native::one_session(&loaded, connection, transport, arrival).map(|()| 0)
-        }
-    };
-    served.map_err(|error| refused(format!("cannot use the client's stream: {error}")))
+    one_session(&loaded, connection, arrival)
+        .map_err(|error| refused(format!("cannot use the client's stream: {error}")))
 }
 
-fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::io::Result<i32> {
+fn one_session(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::io::Result<i32> {
     let pump = Pump::new()?;
     let transport = pump.run(async { transport() })?;
     let state = Rc::new(State::new(
@@ -79,6 +73,9 @@ fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::
     let session = Session::new(1, state, transport, loaded, &pump, arrival, place);
     let ended = converse(&session);
     session.transport.shutdown();
+    if loaded.host.is_none() {
+        return Ok(0);
+    }
     let status = match ended {
         Ok(()) => 0,
         Err(_) => interpreter::exit_status(),
@@ -91,16 +88,26 @@ fn with_perl(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std::
 /// remains is to shut the client's socket down.
 fn converse(session: &Rc<Session>) -> Result<(), Exited> {
     let ended = conversation(session);
-    // After an exit, what a plugin has printed is still in its handle.
-    crate::perl::stdio::flush();
+    if session.perl_side.is_some() {
+        // After an exit, what a plugin has printed is still in its handle.
+        crate::perl::stdio::flush();
+    }
     session.transport.flush_blocking();
     ended
 }
 
 fn conversation(session: &Rc<Session>) -> Result<(), Exited> {
-    let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
-    let host = &session.host;
-    let idle = host.begin_session(port, &[]).map_err(|_| Exited)?;
+    let perl = session.perl_side.as_ref();
+    let idle = match perl {
+        Some(perl) => {
+            let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
+            Some(perl.host.begin_session(port, &[]).map_err(|_| Exited)?)
+        }
+        None => {
+            session.loaded.config.begin_session();
+            None
+        }
+    };
     let machine = session::conversation(session.state.clone());
     session.pump.run(async {
         tokio::select! {
@@ -111,8 +118,11 @@ fn conversation(session: &Rc<Session>) -> Result<(), Exited> {
     })?;
     session.let_go();
     session.run_perl(|_| Ok(()))?;
-    host.end_session(idle).map_err(|_| Exited)?;
-    release_dropped().map_err(|_| Exited)
+    if let (Some(perl), Some(idle)) = (perl, idle) {
+        perl.host.end_session(idle).map_err(|_| Exited)?;
+        release_dropped().map_err(|_| Exited)?;
+    }
+    Ok(())
 }
 
 /// Who the client is, and its address where its name is still to be looked up.

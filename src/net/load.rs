@@ -5,38 +5,50 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use super::native;
+use crate::chain::{Defaults, Guards, line};
 use crate::config::{
     ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
 };
 use crate::hook::Hook;
+use crate::log::{LOGINFO, LOGWARN};
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
-use crate::plugin::{Guards, Handler, Loaded as Natives, PluginArgs, Registry};
+use crate::plugin::{Handler, Loaded as Natives, PluginArgs, Registry};
 use crate::session::{PRODUCT, Settings};
 
-/// What was loaded: by an interpreter only where a Perl plugin asks for one.
-pub enum Found {
-    Perl(Loaded),
-    Native(native::Loaded),
-}
-
-/// What a worker with an interpreter starts with.
+/// What a worker starts with.
 #[derive(Clone)]
 pub struct Loaded {
-    pub host: Rc<Host>,
+    /// The Perl plugins' host; none where no Perl plugin is named, and so no interpreter is needed.
+    pub host: Option<Rc<Host>>,
     pub natives: Rc<Natives>,
     pub settings: Rc<Settings>,
+    pub config: Rc<ConfigDir>,
+    pub defaults: Rc<Defaults>,
+    /// What holds for the plugins' calls.
+    pub guards: Rc<Guards>,
+    /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
+    pub log_level: u8,
+}
+
+impl Loaded {
+    /// Whether any plugin is registered for a hook.
+    pub fn has_entries(&self, hook: Hook) -> bool {
+        match &self.host {
+            Some(host) => host.has_entries(hook),
+            None => self.natives.has_entries(hook),
+        }
+    }
 }
 
 /// Reads the config directory and loads the lines of `logging` and `plugins`; starts perl where
 /// one of them is a Perl plugin.
-pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Found, String> {
+pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
     load_all(config, registry).map_err(|error| format!("camelpost: {error}"))
 }
 
-fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, String> {
+fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
     let named = config.as_deref().map(absolute);
     let config = ConfigDir::locate(config).map_err(|error| error.to_string())?;
     let config = Rc::new(config);
@@ -53,86 +65,95 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Found, Strin
         threshold: core.size_threshold,
         ..Spool::default()
     });
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let settings = HostSettings {
-        config: config.clone(),
-        search: None,
-        trace_level: core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL),
-        profile: core.compat.profile,
-        defaults: vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())],
-        version: compared_version(core.compat.profile).to_owned(),
-        plugin_dirs: plugin_dirs(&config, &core),
-        module_dirs: module_dirs(&config, &core),
-        taint: core.taint,
-        named_config: named,
-        size_threshold: core.size_threshold,
-        queue_sync: core.queue_sync,
+    let log_level = core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL);
+    let defaults = vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())];
+    let defaults = Rc::new(defaults);
+    let host = match needs_perl(&core) {
+        false => None,
+        true => Some(perl::start(
+            HostSettings {
+                config: config.clone(),
+                search: None,
+                trace_level: log_level,
+                profile: core.compat.profile,
+                defaults: defaults.clone(),
+                version: compared_version(core.compat.profile).to_owned(),
+                plugin_dirs: plugin_dirs(&config, &core),
+                module_dirs: module_dirs(&config, &core),
+                taint: core.taint,
+                named_config: named,
+                size_threshold: core.size_threshold,
+                queue_sync: core.queue_sync,
+            },
+            spool.clone(),
+        )?),
     };
-    if native::is_enough(&core) {
-        let mut plugins = load_natives(settings, registry, &config, &core, warning)?;
-        plugins.guards = Rc::new(Guards::new(guarded, names.into_iter()));
-        return Ok(Found::Native(native::Loaded {
-            plugins: Rc::new(plugins),
-            settings: Rc::new(session_settings(core, version, spool, Vec::new())),
-        }));
-    }
-    let host = perl::start(settings, spool.clone())?;
+    let host = host.as_ref();
+    let say = |level: u8, text: &str| {
+        if let Some(host) = host {
+            // An error means that a logging plugin called exit: nothing more can be said.
+            let _ = host.log(level, None, None, &[perl::Sv::bytes(text.as_bytes())]);
+        } else if level <= log_level {
+            let first = crate::log::first_word(None);
+            crate::log::write_line(line(first, None, None, [text.as_bytes()]));
+        }
+    };
     for line in &core.logging {
-        load_perl(&host, line)?;
+        load_perl(host, line)?;
         if core.compat.profile == Profile::V100 {
-            let text = [b"Loaded ", &line.text[..]].concat();
-            let text = &[perl::Sv::bytes(&text)];
-            host.log(perl::log::LOGINFO, None, None, text).ok();
+            say(
+                LOGINFO,
+                &format!("Loaded {}", String::from_utf8_lossy(&line.text)),
+            );
         }
     }
     if let Some(warning) = warning {
-        warn(&host, &warning);
+        say(LOGWARN, &warning);
     }
-    if let Some(text) = about_taint(&config, &core) {
-        warn(&host, &text);
+    if let Some(text) = host.and_then(|_| about_taint(&config, &core)) {
+        say(LOGWARN, &text);
     }
     let mut natives = Natives::default();
     for line in &core.plugins {
         match line.name.strip_prefix(b"native/") {
-            Some(_) => load_native(&host, &mut natives, registry, &config, line)?,
-            None => load_perl(&host, line)?,
+            Some(_) => load_native(host, &mut natives, registry, &config, line)?,
+            None => load_perl(host, line)?,
         }
     }
-    if let Some(text) = nothing_delivers(&config, &core, host.has_entries(Hook::Queue)) {
-        warn(&host, &text);
+    let has_queue = host.map_or(natives.has_entries(Hook::Queue), |host| {
+        host.has_entries(Hook::Queue)
+    });
+    if let Some(text) = nothing_delivers(&config, &core, has_queue) {
+        say(LOGWARN, &text);
     }
     // Only now: what happens while plugins load has no time of its own.
-    let names = names.into_iter().chain(host.entry_names());
-    let _ = host.guards.set(Rc::new(Guards::new(guarded, names)));
-    host.note_hooks();
-    host.note_site();
-    let mechanisms = host.auth_mechanisms();
-    Ok(Found::Perl(Loaded {
-        host,
+    let of_table = host.map_or_else(Vec::new, |host| host.entry_names());
+    let guards = Rc::new(Guards::new(guarded, names.into_iter().chain(of_table)));
+    match host {
+        Some(host) => {
+            let _ = host.guards.set(guards.clone());
+            host.note_hooks();
+            host.note_site();
+        }
+        None => natives.note_hooks(&guards),
+    }
+    let mechanisms = host.map_or_else(Vec::new, |host| host.auth_mechanisms());
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(Loaded {
+        host: host.cloned(),
         natives: Rc::new(natives),
         settings: Rc::new(session_settings(core, version, spool, mechanisms)),
-    }))
+        config,
+        defaults,
+        guards,
+        log_level,
+    })
 }
 
-/// The same for native plugins alone.
-fn load_natives(
-    settings: HostSettings,
-    registry: &Registry,
-    config: &ConfigDir,
-    core: &CoreSettings,
-    warning: Option<String>,
-) -> Result<native::Plugins, String> {
-    let mut plugins = native::Plugins::new(settings);
-    for line in &core.plugins {
-        for handler in handlers(registry, config, line)? {
-            plugins.add(handler);
-        }
-    }
-    let nothing_delivers = nothing_delivers(config, core, plugins.has_entries(Hook::Queue));
-    for warning in warning.into_iter().chain(nothing_delivers) {
-        plugins.log(None, perl::log::LOGWARN, None, warning.as_bytes());
-    }
-    Ok(plugins)
+/// Whether a configuration names a Perl plugin.
+fn needs_perl(core: &CoreSettings) -> bool {
+    let is_native = |line: &PluginLine| line.name.starts_with(b"native/");
+    !core.logging.is_empty() || !core.plugins.iter().all(is_native)
 }
 
 /// What an administrator should know of taint mode: that it is off, or what it keeps perl from.
@@ -232,17 +253,9 @@ fn absolute(path: &Path) -> Vec<u8> {
     absolute.into_os_string().into_vec()
 }
 
-fn warn(host: &Host, text: &str) {
-    // An error means that a logging plugin called exit: nothing more can be said.
-    let _ = host.log(
-        perl::log::LOGWARN,
-        None,
-        None,
-        &[perl::Sv::bytes(text.as_bytes())],
-    );
-}
-
-fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {
+fn load_perl(host: Option<&Rc<Host>>, line: &PluginLine) -> Result<(), String> {
+    // There is one where a line wants it.
+    let Some(host) = host else { return Ok(()) };
     let name = String::from_utf8_lossy(&line.name);
     crate::server::loading(&format!("{}: plugin {name}", line.place));
     host.load_plugin(&line.text)
@@ -250,7 +263,7 @@ fn load_perl(host: &Host, line: &PluginLine) -> Result<(), String> {
 }
 
 fn load_native(
-    host: &Host,
+    host: Option<&Rc<Host>>,
     natives: &mut Natives,
     registry: &Registry,
     config: &ConfigDir,
@@ -258,7 +271,10 @@ fn load_native(
 ) -> Result<(), String> {
     for handler in handlers(registry, config, line)? {
         let (plugin, hook) = (handler.plugin.clone(), handler.hook);
-        host.add_native(&plugin, hook, natives.add(handler));
+        let id = natives.add(handler);
+        if let Some(host) = host {
+            host.add_native(&plugin, hook, id);
+        }
     }
     Ok(())
 }

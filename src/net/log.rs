@@ -2,6 +2,7 @@
 //! plugin decides what becomes of them.
 
 use super::session::Session;
+use crate::chain::line;
 use crate::perl::Sv;
 use crate::perl::call::Unwind;
 
@@ -22,30 +23,31 @@ impl Session {
         plugin: Option<String>,
         text: Vec<u8>,
     ) {
-        if !self.is_here() || self.host.log_is_perl() {
+        let perl = self.perl_side.as_ref();
+        if perl.is_some_and(|perl| !self.is_here() || perl.host.log_is_perl()) {
             self.log.borrow_mut().push(LogLine {
                 level,
                 hook,
                 plugin,
                 text,
             });
-        } else if self.host.is_logged(level) {
-            let mut line = crate::log::first_word(self.number).to_string().into_bytes();
-            match (&plugin, hook) {
-                (Some(plugin), Some(hook)) => {
-                    line.extend_from_slice(format!(" ({hook}) {plugin}:").as_bytes());
-                }
-                (Some(plugin), None) => line.extend_from_slice(format!(" {plugin}:").as_bytes()),
-                _ => {}
-            }
-            line.push(b' ');
-            line.extend_from_slice(&text);
-            crate::log::write_line(line);
+        } else if perl.map_or(level <= self.loaded.log_level, |perl| {
+            perl.host.is_logged(level)
+        }) {
+            let first = crate::log::first_word(self.number);
+            let (hook, plugin) = (
+                hook.map(str::as_bytes),
+                plugin.as_ref().map(|p| p.as_bytes()),
+            );
+            crate::log::write_line(line(first, hook, plugin, [&text[..]]));
         }
     }
 
     /// Hands the waiting lines to the logging plugins.
     pub fn flush_log(&self) -> Result<(), Unwind> {
+        let Some(perl) = &self.perl_side else {
+            return Ok(());
+        };
         if self.log.borrow().is_empty() {
             return Ok(());
         }
@@ -53,7 +55,7 @@ impl Session {
             // What the session says has the client's words in it, more often than not.
             let text = Sv::tainted_bytes(&line.text);
             let plugin = line.plugin.as_ref().map(|plugin| plugin.as_bytes());
-            self.host.log(line.level, line.hook, plugin, &[text])?;
+            perl.host.log(line.level, line.hook, plugin, &[text])?;
         }
         Ok(())
     }

@@ -12,7 +12,6 @@ mod flag;
 mod inetd;
 mod load;
 mod log;
-mod native;
 mod own;
 mod patience;
 mod port;

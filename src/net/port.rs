@@ -7,10 +7,12 @@ use super::driver::drive;
 use super::own;
 use super::pump::Left;
 use super::session::Session;
+use crate::chain::Given;
 use crate::hook::{Arg, Code, HookCall, Verdict};
+use crate::log::LOGINFO;
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::perl::call::Unwind;
-use crate::perl::log::LOGINFO;
+use crate::perl::host::Host;
 use crate::perl::port::{AuthFact, Own, Port};
 use crate::perl::{Sv, interpreter, stdio};
 use crate::session::{self, Machine, Outcome};
@@ -25,6 +27,12 @@ impl SessionPort {
         // A port is entered only while its session runs; without one there is nobody to go
         // back to.
         self.0.upgrade().ok_or(Unwind::Exited(0))
+    }
+
+    fn host(&self) -> Result<Rc<Host>, Unwind> {
+        let session = self.session()?;
+        let perl = session.perl_side.as_ref().ok_or(Unwind::Exited(0))?;
+        Ok(perl.host.clone())
     }
 
     /// Runs session code to its end while the Perl code that asked for it waits.
@@ -137,14 +145,14 @@ impl Port for SessionPort {
     }
 
     fn respond(&self, reply: Reply) -> bool {
-        let Ok(session) = self.session() else {
+        let (Ok(session), Ok(host)) = (self.session(), self.host()) else {
             return false;
         };
         let reply = reply.in_form(session.state.reply_form());
         // Perl runs already: the lines need not wait for it.
         let _ = session.flush_log();
         for text in reply.written() {
-            let _ = session.host.log(LOGINFO, None, None, &[Sv::bytes(&text)]);
+            let _ = host.log(LOGINFO, None, None, &[Sv::bytes(&text)]);
         }
         // What the plugin printed itself was said before.
         stdio::flush();
@@ -158,7 +166,7 @@ impl Port for SessionPort {
     fn run_hooks(&self, call: HookCall, respond: bool) -> Result<Verdict, Unwind> {
         let session = self.session()?;
         if !respond {
-            return session.host.run_quiet(call);
+            return self.host()?.run_quiet(call);
         }
         let machine = session::run_hooks(session.state.clone(), call.hook, call.args);
         match self.nested(&session, machine)? {
@@ -173,7 +181,7 @@ impl Port for SessionPort {
         if interpreter::is_stray_child() {
             return Ok(Verdict::declined());
         }
-        let Some(handler) = session.natives.get(id) else {
+        let Some(handler) = session.loaded.natives.get(id) else {
             return Ok(Verdict::declined());
         };
         let call = HookCall::with(handler.hook, args);
@@ -183,7 +191,12 @@ impl Port for SessionPort {
                 session.id,
                 async move { running.call_native(id, &call).await },
             );
-        run.map_err(unwind)
+        match run.map_err(unwind)? {
+            Given::Verdict(verdict) => Ok(verdict),
+            Given::Died(text) => Err(Unwind::Died(Sv::bytes(&[&text[..], b"\n"].concat()))),
+            // It was not asked, or has no answer.
+            _ => Ok(Verdict::declined()),
+        }
     }
 
     fn reset_transaction(&self) -> Result<(), Unwind> {

@@ -76,7 +76,7 @@ impl Stage {
         self.set_aside()?;
         take_stdio(session)?;
         self.host.set_number(session.number);
-        if let Some(belongings) = session.belongings.take() {
+        if let Some(belongings) = belongings_of(session) {
             self.host.begin_turn(belongings, &session.environment())?;
         }
         self.on.replace(Some(session.clone()));
@@ -96,14 +96,16 @@ impl Stage {
             return Ok(());
         };
         let belongings = self.take_from(&session)?;
-        session.belongings.replace(Some(belongings));
+        if let Some(perl) = &session.perl_side {
+            perl.belongings.replace(Some(belongings));
+        }
         Ok(())
     }
 
     /// What the session has left behind that went on elsewhere.
     pub fn leave(&self, session: &Session) -> Result<Option<Belongings>, Unwind> {
         if !self.is_on(session) {
-            return Ok(session.belongings.take());
+            return Ok(belongings_of(session));
         }
         self.on.take();
         let belongings = self.take_from(session)?;
@@ -114,7 +116,9 @@ impl Stage {
 
     fn take_from(&self, session: &Session) -> Result<Belongings, Unwind> {
         let belongings = self.host.end_turn(self.idle.clone())?;
-        session.set_changed(belongings.changed());
+        if let Some(perl) = &session.perl_side {
+            perl.changed.set(belongings.changed());
+        }
         Ok(belongings)
     }
 
@@ -136,6 +140,10 @@ impl Stage {
             _ => Err(Exited),
         }
     }
+}
+
+fn belongings_of(session: &Session) -> Option<Belongings> {
+    session.perl_side.as_ref()?.belongings.take()
 }
 
 fn take_stdio(session: &Session) -> Result<(), Unwind> {

@@ -41,7 +41,8 @@ pub struct Worker {
     pub loaded: Loaded,
     pub pump: Rc<Pump>,
     pub link: Rc<AsyncLink>,
-    pub stage: Rc<Stage>,
+    /// Where there is an interpreter: whose turn it is.
+    pub stage: Option<Rc<Stage>>,
     pub open: Open,
     pub rdns: bool,
     /// The hooks of plugins that are to have a process for each session, a bit for each, and when
@@ -63,7 +64,8 @@ impl Worker {
     fn new(loaded: Loaded, link: WorkerLink, rdns: bool) -> std::io::Result<Worker> {
         let null = open_null()?;
         release_stdio(&null)?;
-        let stage = Rc::new(Stage::new(&loaded.host, null));
+        let host = loaded.host.as_ref();
+        let stage = host.map(|host| Rc::new(Stage::new(host, null)));
         Worker::with_stage(loaded, link, stage, rdns)
     }
 
@@ -71,18 +73,22 @@ impl Worker {
     pub fn with_stage(
         loaded: Loaded,
         link: WorkerLink,
-        stage: Rc<Stage>,
+        stage: Option<Rc<Stage>>,
         rdns: bool,
     ) -> std::io::Result<Worker> {
-        let mut seed = [0; 4];
-        rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
-        interpreter::adopt(u32::from_ne_bytes(seed));
-        take_ends();
+        if stage.is_some() {
+            let mut seed = [0; 4];
+            rustix::rand::getrandom(&mut seed, rustix::rand::GetRandomFlags::empty())?;
+            interpreter::adopt(u32::from_ne_bytes(seed));
+            take_ends();
+        }
         let pump = Pump::new()?;
         let link = pump.run(async { link.into_async() })?;
-        pump.take_interrupts()?;
+        if stage.is_some() {
+            pump.take_interrupts()?;
+        }
         let marks = watch::marks();
-        let isolating = Cell::new((loaded.host.isolating_hooks(), marks));
+        let isolating = Cell::new((loaded.guards.isolating_hooks(), marks));
         Ok(Worker {
             loaded,
             pump,
@@ -100,7 +106,7 @@ impl Worker {
         let (mut hooks, seen) = self.isolating.get();
         let marks = watch::marks();
         if marks != seen {
-            hooks = self.loaded.host.isolating_hooks();
+            hooks = self.loaded.guards.isolating_hooks();
             self.isolating.set((hooks, marks));
         }
         hooks >> (hook as u8) & 1 == 1
@@ -114,19 +120,20 @@ impl Worker {
     }
 
     fn run(self) -> i32 {
-        let host = &self.loaded.host;
-        if host.has_entries(Hook::PostFork)
-            && host.run_quiet(HookCall::new(Hook::PostFork)).is_err()
+        if let Some(host) = &self.loaded.host
+            && host.has_entries(Hook::PostFork)
         {
-            return 1;
-        }
-        if host.has_entries(Hook::PostFork) {
+            if host.run_quiet(HookCall::new(Hook::PostFork)).is_err() {
+                return 1;
+            }
             // What the hook has set all sessions of this worker have.
             host.note_site();
         }
         let worker = Rc::new(self);
         worker.pump.run(worker.clone().serve());
-        interpreter::stop();
+        if worker.stage.is_some() {
+            interpreter::stop();
+        }
         0
     }
 
@@ -171,13 +178,10 @@ impl Worker {
         let others = !self.open.is_empty();
         self.open.enter(&session);
         let begun = {
-            let (stage, session) = (self.stage.clone(), session.clone());
+            let (worker, session) = (self.clone(), session.clone());
             let begin = move || match others && session.transport.has_hung_up() {
                 true => Ok(false),
-                false => stage
-                    .begin(&session, port)
-                    .map(|()| true)
-                    .map_err(|_| Exited),
+                false => worker.begin(&session, port).map(|()| true),
             };
             self.pump.outside(id, begin).await
         };
@@ -275,15 +279,30 @@ impl Worker {
         self.pump.outside(0, work).await
     }
 
+    /// Outside the runtime: the session has its turn.
+    fn begin(&self, session: &Rc<Session>, port: Rc<dyn Port>) -> Result<(), Exited> {
+        match &self.stage {
+            Some(stage) => stage.begin(session, port).map_err(|_| Exited),
+            None => {
+                self.loaded.config.begin_session();
+                Ok(())
+            }
+        }
+    }
+
     /// Outside the runtime: the process is as it was before the session.
     fn put_back(&self, session: &Rc<Session>) -> Result<(), Exited> {
-        self.stage.enter(session).map_err(|_| Exited)?;
-        self.loaded.host.run_ends().map_err(|_| Exited)?;
+        let (Some(stage), Some(host)) = (&self.stage, &self.loaded.host) else {
+            session.let_go();
+            return Ok(());
+        };
+        stage.enter(session).map_err(|_| Exited)?;
+        host.run_ends().map_err(|_| Exited)?;
         session.let_go();
         session.run_perl(|_| Ok(()))?;
-        self.stage.end(session)?;
+        stage.end(session)?;
         if self.open.is_empty() {
-            self.loaded.host.reap_children();
+            host.reap_children();
         }
         release_dropped().map_err(|_| Exited)
     }
@@ -332,7 +351,7 @@ impl Worker {
         let link = self.link.clone();
         Place {
             number,
-            stage: Some(self.stage.clone()),
+            stage: self.stage.clone(),
             // From then on the supervisor must not write to the client in clear.
             on_taken: Box::new(move || link.tls_started(session)),
             environment,
@@ -343,12 +362,14 @@ impl Worker {
 /// What is still to be said to the client. After an exit, what a plugin has printed is still in
 /// its handle.
 fn say_last(session: &Session) {
-    stdio::flush();
+    if session.perl_side.is_some() {
+        stdio::flush();
+    }
     session.transport.flush_blocking();
 }
 
 /// What is still to be done for the client.
-pub fn arrival(incoming: &Incoming, rdns: bool) -> Arrival {
+fn arrival(incoming: &Incoming, rdns: bool) -> Arrival {
     let (open, limit) = (incoming.open, incoming.limit);
     let address = incoming.peer.ip();
     Arrival {
@@ -360,7 +381,7 @@ pub fn arrival(incoming: &Incoming, rdns: bool) -> Arrival {
 }
 
 /// What is known of the client before it is looked up.
-pub fn connection(incoming: &Incoming) -> Connection {
+fn connection(incoming: &Incoming) -> Connection {
     let text = |address: SocketAddr| canonical(address.ip()).to_string().into_bytes();
     let connection = Connection::default();
     connection.remote_ip.replace(Some(text(incoming.peer)));

@@ -1,6 +1,7 @@
-//! Runs the Perl plugins of a hook's chain: qpsmtpd's run_hooks. Consecutive Perl plugins run
-//! in one go; at a native plugin the chain is handed back, to be continued with its verdict.
-//! Does not know what a session makes of a verdict.
+//! The chain of a hook where there is Perl: the entries are those of the live table, `$Qpsmtpd::hooks`,
+//! and one of them is called here. Consecutive Perl plugins run in one go; at a native plugin the chain
+//! is handed back, to be continued with what that gave. What an answer means for the chain is
+//! [`crate::chain`]'s to say.
 
 use std::rc::Rc;
 
@@ -9,196 +10,227 @@ use super::answer::{
 };
 use super::call::{Unwind, Want, call_function, call_hook};
 use super::host::{self, Host};
-use super::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::object;
 use super::owners::Owner;
 use super::stored::Stored;
 use super::sys;
 use super::value::{PerlValue, Sv};
 use super::xs::{FIRST_NATIVE, Frame, Raise};
+use crate::chain::{self, Around, Called, Course, Given, Guard, Guards, Plugins};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Note, Notes};
-use crate::plugin::{Guard, lateness, quarantined};
 use crate::watch::{self, Call, End};
 
-/// A chain on its way.
+/// A chain on its way, with what it needs of Perl.
 pub struct Chain {
-    pub call: HookCall,
+    course: Course,
     args: Option<Vec<Sv>>,
     /// The hook's entries as they were when the chain began: what its plugins do to the table
     /// counts from the next time on.
     entries: Option<Vec<Sv>>,
-    next: usize,
-    /// No other plugin is asked, though the last one has declined.
-    is_over: bool,
-    /// run_hooks_no_respond: no log lines, no ok or deny hooks, texts as they are.
-    quiet: bool,
-    verdict: Verdict,
 }
 
 /// Where a chain stands.
 pub enum Progress {
     Finished(Verdict),
-    /// The next plugin is native: entry `id`, named `name`.
+    /// The next plugin is native: entry `id`.
     Native {
         chain: Chain,
         id: i32,
     },
 }
 
-/// A plugin in the chain's table.
-struct Entry {
-    name: Sv,
-    code: Sv,
-}
-
 impl Chain {
     pub fn new(call: HookCall) -> Chain {
-        let quiet = call.hook.is_internal();
-        Chain {
-            call,
-            args: None,
-            entries: None,
-            next: 0,
-            is_over: false,
-            quiet,
-            verdict: Verdict::declined(),
-        }
+        Chain::on(Course::new(call))
     }
 
     /// As `run_hooks_no_respond` has it.
     pub fn quiet(call: HookCall) -> Chain {
+        Chain::on(Course::quiet(call))
+    }
+
+    fn on(course: Course) -> Chain {
         Chain {
-            quiet: true,
-            ..Chain::new(call)
+            course,
+            args: None,
+            entries: None,
         }
     }
+
+    pub fn call(&self) -> &HookCall {
+        &self.course.call
+    }
+}
+
+/// The plugins of a chain in the live table.
+struct InTable<'a> {
+    host: &'a Host,
+    args: &'a mut Option<Vec<Sv>>,
+    entries: &'a mut Option<Vec<Sv>>,
 }
 
 impl Host {
     /// Runs a chain that has no native plugins to its end; native ones are passed over.
     pub fn run_quiet(&self, call: HookCall) -> Result<Verdict, Unwind> {
-        let mut chain = Chain::quiet(call);
+        let mut progress = self.advance(Chain::quiet(call), None)?;
         loop {
-            match self.advance(chain, None)? {
+            match progress {
                 Progress::Finished(verdict) => return Ok(verdict),
-                Progress::Native { chain: rest, .. } => chain = rest,
+                Progress::Native { chain, .. } => {
+                    progress = self.advance(chain, Some(Given::Nothing))?;
+                }
             }
         }
     }
 
     /// Runs the chain on to its end or to the next native plugin. `native` is what the native
-    /// plugin said at which it stopped.
-    pub fn advance(&self, mut chain: Chain, native: Option<Verdict>) -> Result<Progress, Unwind> {
-        let hook = chain.call.hook;
-        if let Some(verdict) = native {
-            let last = chain.next - 1;
-            let name = self
-                .entry(&mut chain, last)
-                .map(|entry| entry.name.to_bytes());
-            if self.weigh(&mut chain, &name.unwrap_or_default(), verdict)? {
-                return finish(chain);
-            }
+    /// plugin gave at which it stopped.
+    pub fn advance(&self, mut chain: Chain, native: Option<Given>) -> Result<Progress, Unwind> {
+        let mut plugins = InTable {
+            host: self,
+            args: &mut chain.args,
+            entries: &mut chain.entries,
+        };
+        match chain::advance(&mut chain.course, &mut plugins, native)? {
+            Some(id) => Ok(Progress::Native { chain, id }),
+            None => Ok(Progress::Finished(chain.course.verdict())),
         }
-        while let Some(entry) = self.next_entry(&mut chain) {
-            // SAFETY: a live SV.
-            let id = unsafe { sys::cp_xsub_index(entry.code.raw()) };
-            if id >= FIRST_NATIVE {
-                return Ok(Progress::Native {
-                    chain,
-                    id: id - FIRST_NATIVE,
-                });
-            }
-            let name = entry.name.to_bytes();
-            if !chain.quiet && self.is_logged(LOGDEBUG) {
-                self.log(LOGDEBUG, Some(hook.name()), None, &[Sv::bytes(&name)])?;
-            }
-            let Some(verdict) = self.call_entry(&mut chain, &entry, &name)? else {
-                continue;
-            };
-            if self.weigh(&mut chain, &name, verdict)? || chain.is_over {
-                break;
-            }
-        }
-        finish(chain)
+    }
+}
+
+impl Around for InTable<'_> {
+    type Exit = Unwind;
+
+    fn profile(&self) -> Profile {
+        self.host.profile()
     }
 
-    /// Calls one plugin; `None` where it died or returned undef, and is passed over.
-    fn call_entry(
-        &self,
-        chain: &mut Chain,
-        entry: &Entry,
-        name: &[u8],
-    ) -> Result<Option<Verdict>, Unwind> {
-        let hook = chain.call.hook;
-        let owner = self.owners.of(&entry.code);
-        let rest = chain
+    fn is_logged(&self, level: u8) -> bool {
+        self.host.is_logged(level)
+    }
+
+    fn log(&self, level: u8, hook: Option<Hook>, texts: &[&[u8]]) -> Result<(), Unwind> {
+        let texts: Vec<Sv> = texts.iter().map(|text| Sv::bytes(text)).collect();
+        self.host.log(level, hook.map(Hook::name), None, &texts)
+    }
+
+    fn guards(&self) -> Option<&Guards> {
+        self.host.guards.get().map(|guards| &**guards)
+    }
+
+    fn has_entries(&self, hook: Hook) -> bool {
+        self.host.has_entries(hook)
+    }
+
+    fn run_quiet(&self, call: HookCall) -> Result<(), Unwind> {
+        self.host.run_quiet(call)?;
+        Ok(())
+    }
+
+    fn first_text(&self, verdict: &Verdict) -> Arg {
+        let text = verdict.values.first().cloned().flatten();
+        match is_first_tainted(verdict) {
+            true => Arg::Client(text.unwrap_or_default()),
+            false => Arg::Bytes(text.unwrap_or_default()),
+        }
+    }
+
+    fn record(&self, plugin: &[u8], hook: Hook, code: &Code) {
+        record(&self.host.port().transaction().notes, plugin, hook, code);
+    }
+}
+
+impl Plugins for InTable<'_> {
+    /// Its code.
+    type Entry = Sv;
+
+    fn entry(&mut self, hook: Hook, index: usize) -> Option<(Sv, Vec<u8>)> {
+        let host = self.host;
+        let entries = self.entries.get_or_insert_with(|| {
+            let list = host.hook_list(hook);
+            let list = list.iter();
+            list.flat_map(|list| (0..list.array_len()).filter_map(|index| list.array_get(index)))
+                .collect()
+        });
+        let entry = entries.get(index)?;
+        let name = entry.hash_find(&host.table.name)?;
+        let code = entry.hash_find(&host.table.code)?;
+        Some((code, name.to_bytes()))
+    }
+
+    fn call(&mut self, call: &HookCall, name: &[u8], code: &Sv) -> Result<Called, Unwind> {
+        // SAFETY: a live SV.
+        let id = unsafe { sys::cp_xsub_index(code.raw()) };
+        if id >= FIRST_NATIVE {
+            return Ok(Called::Native(id - FIRST_NATIVE));
+        }
+        // What runs around this call is to end: nothing else begins.
+        if watch::is_interrupted() {
+            return Ok(Called::Gave(Given::Nothing));
+        }
+        let args = self
             .args
-            .get_or_insert_with(|| chain.call.args.iter().map(to_sv).collect());
+            .get_or_insert_with(|| call.args.iter().map(to_sv).collect());
+        self.host
+            .call_entry(call.hook, name, code, args)
+            .map(Called::Gave)
+    }
+
+    /// Plugins may have changed the parameters of MAIL or RCPT.
+    fn finish(&mut self, call: &HookCall, verdict: &mut Verdict) -> Result<(), Unwind> {
+        let parameters = match (call.hook, &self.args) {
+            (Hook::MailPre | Hook::RcptPre, Some(args)) => args.get(1),
+            _ => None,
+        };
+        if let Some(hash) = parameters {
+            let pairs = call_function(
+                "Camelpost::parameters",
+                std::slice::from_ref(hash),
+                Want::List,
+            )?;
+            let pairs = pairs.into_iter().map(as_given).collect::<Result<_, _>>()?;
+            verdict.parameters = Some(pairs);
+        }
+        Ok(())
+    }
+}
+
+impl Host {
+    /// Calls one plugin, with these arguments after the transaction.
+    fn call_entry(&self, hook: Hook, name: &[u8], code: &Sv, rest: &[Sv]) -> Result<Given, Unwind> {
+        let owner = self.owners.of(code);
         let transaction = object::of(&self.port().transaction());
         let mut args = Vec::with_capacity(rest.len() + 2);
         // A copy: a plugin that assigns to its argument changes the host's own object otherwise.
         let qp = self.object();
         args.extend([qp.raw(), transaction.raw()]);
         args.extend(rest.iter().map(Sv::raw));
-        // What runs around this call is to end: nothing else begins.
-        if watch::is_interrupted() {
-            return Ok(None);
-        }
         let guard = self.guard(owner.as_deref(), hook, || name.to_vec());
-        if let Some(guard) = guard.as_deref().filter(|guard| guard.is_quarantined()) {
-            if !chain.quiet {
-                let text = quarantined(name, hook);
-                self.log(LOGINFO, None, None, &[Sv::bytes(text.as_bytes())])?;
-            }
-            return Ok(guard.on_lateness().filter(|_| !chain.quiet));
+        if guard.as_deref().is_some_and(Guard::is_quarantined) {
+            return Ok(Given::Quarantined);
         }
         let running = guard.as_deref().map(Guard::begin);
         let stores = hook == Hook::Queue && self.settings.queue_sync;
         let stored = stores.then(Stored::watch);
-        let outcome = call_hook(&entry.code, owner.as_deref(), &mut args);
+        let outcome = call_hook(code, owner.as_deref(), &mut args);
         let late = end(running, outcome.as_ref().err(), hook, || name.to_vec());
-        if let Some(guard) = guard.as_deref().filter(|_| late)
-            && !matches!(outcome, Err(Unwind::Exited(_)))
-        {
-            let text = lateness(name, hook, guard, watch::interrupt_reason());
-            self.log(LOGCRIT, None, None, &[Sv::bytes(text.as_bytes())])?;
-            return Ok(guard.on_lateness().filter(|_| !chain.quiet));
-        }
         let values = match outcome {
-            Ok(values) => values,
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
+            _ if late => return Ok(Given::TooLate(watch::interrupt_reason())),
             // What it died of is told where the interrupt ends.
-            Err(Unwind::Died(_)) if watch::is_interrupted() => return Ok(None),
+            Err(Unwind::Died(_)) if watch::is_interrupted() => return Ok(Given::Nothing),
             Err(Unwind::Died(error)) => {
-                if hook != Hook::Logging {
-                    let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
-                    let mut text = error_text(&error)?;
-                    // 0.94 writes the line end of the message, and its own.
-                    if self.profile() == Profile::V100 && text.last() == Some(&b'\n') {
-                        text.pop();
-                    }
-                    let texts = [Sv::bytes(&label), Sv::bytes(&text)];
-                    self.log(LOGCRIT, None, None, &texts)?;
-                }
-                let verdict = guard.and_then(|guard| guard.on_death());
-                return Ok(verdict.filter(|_| !chain.quiet));
+                // Of a logging plugin nothing is said: its text is not asked for.
+                let told = hook != Hook::Logging;
+                let text = told.then(|| error_text(&error)).transpose()?;
+                return Ok(Given::Died(text.unwrap_or_default()));
             }
+            Ok(values) => values,
         };
         let Some(code) = values.first().filter(|code| code.is_defined()) else {
-            if !chain.quiet {
-                let name = String::from_utf8_lossy(name);
-                let text = match self.profile() {
-                    Profile::V094 => format!(
-                        "plugin {name} running the {} hook returned undef!",
-                        hook.name()
-                    ),
-                    Profile::V100 => format!("Plugin {name}, hook {} returned undef!", hook.name()),
-                };
-                self.log(LOGERROR, None, None, &[Sv::bytes(text.as_bytes())])?;
-            }
-            return Ok(None);
+            return Ok(Given::Undef);
         };
         let code = to_code(code);
         if let Some(guard) = &guard {
@@ -208,128 +240,12 @@ impl Host {
             && let Some(stored) = stored
             && let Err(problem) = stored.sync()
         {
-            return Ok(Some(self.refuse_unsafe(chain, name, &problem)?));
+            return Ok(Given::Unsafe(problem));
         }
-        Ok(Some(to_verdict(code, values.get(1..).unwrap_or_default())?))
-    }
-
-    /// What a queue plugin has taken could be lost: as if nobody had taken the message.
-    fn refuse_unsafe(
-        &self,
-        chain: &mut Chain,
-        name: &[u8],
-        problem: &str,
-    ) -> Result<Verdict, Unwind> {
-        let name = String::from_utf8_lossy(name);
-        let text = format!(
-            "plugin {name} said OK, and the message is not safe: {problem}; the client is told to try again"
-        );
-        self.log(LOGCRIT, None, None, &[Sv::bytes(text.as_bytes())])?;
-        chain.is_over = true;
-        let reply = b"Cannot store the message safely; try again later".to_vec();
-        Ok(Verdict::with_text(Code::Declined, reply))
-    }
-
-    /// A plugin waits for something, and nothing here will call it again: what it was to decide is
-    /// put off, and the log says why. True if the chain ends with it.
-    fn refuse_yield(&self, chain: &mut Chain, name: &[u8]) -> Result<bool, Unwind> {
-        let hook = chain.call.hook;
-        if hook != Hook::Logging {
-            let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
-            let text = format!(
-                "YIELD from the {} hook works under qpsmtpd-async only; \
-                 load the plugin's form that waits (the one outside async/)",
-                hook.name()
-            );
-            let texts = [Sv::bytes(&label), Sv::bytes(text.as_bytes())];
-            self.log(LOGCRIT, None, None, &texts)?;
-        }
-        if chain.quiet {
-            return Ok(false);
-        }
-        chain.verdict = Verdict::new(Code::DenySoft);
-        Ok(true)
-    }
-
-    /// Takes a plugin's verdict into the chain: notes, log, the hooks `ok` and `deny`. True if
-    /// the chain ends with it.
-    fn weigh(&self, chain: &mut Chain, name: &[u8], verdict: Verdict) -> Result<bool, Unwind> {
-        let hook = chain.call.hook;
-        if verdict.code == Code::Yield {
-            return self.refuse_yield(chain, name);
-        }
-        let declined = verdict.code == Code::Declined;
-        // In 0.94 a code that no constant names ends the chain.
-        let unknown = self.profile() == Profile::V100 && !verdict.code.is_of_1_00();
-        if !chain.quiet && unknown {
-            let code = match &verdict.code {
-                Code::Other(text) => String::from_utf8_lossy(text).into_owned(),
-                known => known.shown(),
-            };
-            let name = String::from_utf8_lossy(name);
-            let line = format!("Plugin {name}, hook {} returned {code}", hook.name());
-            self.log(LOGERROR, None, None, &[Sv::bytes(line.as_bytes())])?;
-            // Where no other plugin says anything, it is what the chain has come to.
-            chain.verdict = verdict.split_lines();
-            return Ok(false);
-        }
-        if !chain.quiet {
-            record(&self.port().transaction().notes, name, hook, &verdict.code);
-            let text = verdict
-                .values
-                .first()
-                .cloned()
-                .flatten()
-                .unwrap_or_default();
-            if self.is_logged(LOGDEBUG) {
-                let code = verdict.code.shown();
-                let line = [
-                    &b"Plugin "[..],
-                    name,
-                    b", hook ",
-                    hook.name().as_bytes(),
-                    b" returned ",
-                    code.as_bytes(),
-                    b", ",
-                    &text,
-                ]
-                .concat();
-                self.log(LOGDEBUG, None, None, &[Sv::bytes(&line)])?;
-            }
-            let after = if verdict.code.is_denial() {
-                Hook::Deny
-            } else {
-                Hook::Ok
-            };
-            if self.has_entries(after) {
-                let code = match &verdict.code {
-                    Code::Other(other) => Arg::Bytes(other.clone()),
-                    known => Arg::Int(known.number().unwrap_or_default().into()),
-                };
-                let text = match &verdict.parser {
-                    Some(parser) => Arg::Foreign(parser.share()),
-                    None if is_first_tainted(&verdict) => Arg::Client(text),
-                    None => Arg::Bytes(text),
-                };
-                let args = vec![Arg::Bytes(name.to_vec()), code, text];
-                self.run_quiet(HookCall::with(after, args))?;
-            }
-        }
-        if declined {
-            // The texts of the last plugin stay, as in the original.
-            chain.verdict = if chain.quiet {
-                verdict
-            } else {
-                verdict.split_lines()
-            };
-            return Ok(false);
-        }
-        chain.verdict = if chain.quiet {
-            verdict
-        } else {
-            verdict.split_lines()
-        };
-        Ok(true)
+        Ok(Given::Verdict(to_verdict(
+            code,
+            values.get(1..).unwrap_or_default(),
+        )?))
     }
 
     /// What holds for an entry's calls; `name` is asked for at the first one.
@@ -344,28 +260,6 @@ impl Host {
         Some(match owner {
             Some(owner) => owner.guard.get_or_init(find).clone(),
             None => find(),
-        })
-    }
-
-    fn next_entry(&self, chain: &mut Chain) -> Option<Entry> {
-        let next = chain.next;
-        chain.next += 1;
-        self.entry(chain, next)
-    }
-
-    /// Entry `index` of a chain; its name and code are those that it has now.
-    fn entry(&self, chain: &mut Chain, index: usize) -> Option<Entry> {
-        let hook = chain.call.hook;
-        let entries = chain.entries.get_or_insert_with(|| {
-            let list = self.hook_list(hook);
-            let list = list.iter();
-            list.flat_map(|list| (0..list.array_len()).filter_map(|index| list.array_get(index)))
-                .collect()
-        });
-        let entry = entries.get(index)?;
-        Some(Entry {
-            name: entry.hash_find(&self.table.name)?,
-            code: entry.hash_find(&self.table.code)?,
         })
     }
 
@@ -387,24 +281,6 @@ impl Host {
         self.hook_list(hook)
             .is_some_and(|list| list.array_len() > 0)
     }
-}
-
-/// The end of a chain. Its plugins may have changed the parameters of MAIL or RCPT.
-fn finish(mut chain: Chain) -> Result<Progress, Unwind> {
-    let parameters = match (chain.call.hook, &chain.args) {
-        (Hook::MailPre | Hook::RcptPre, Some(args)) => args.get(1),
-        _ => None,
-    };
-    if let Some(hash) = parameters {
-        let pairs = call_function(
-            "Camelpost::parameters",
-            std::slice::from_ref(hash),
-            Want::List,
-        )?;
-        let pairs = pairs.into_iter().map(as_given).collect::<Result<_, _>>()?;
-        chain.verdict.parameters = Some(pairs);
-    }
-    Ok(Progress::Finished(chain.verdict))
 }
 
 /// A call is over; says whether it had to end. Then the process serves nobody else: what the

@@ -7,9 +7,9 @@ use std::ptr::NonNull;
 
 use super::call::Unwind;
 use super::host::Host;
-use super::log::LOGERROR;
 use super::sys;
 use super::value::Sv;
+use crate::log::LOGERROR;
 
 /// A session's contents while another session has its turn.
 #[derive(Default)]

@@ -10,7 +10,6 @@ use std::rc::Rc;
 
 use super::call::{Unwind, Want, call_function, call_method, stringify};
 use super::config_hook::ConfigHook;
-use super::log::LOGERROR;
 use super::methods::Methods;
 use super::number::Number;
 use super::owners::Owners;
@@ -19,9 +18,10 @@ use super::process_state::ProcessState;
 use super::site::Site;
 use super::value::Sv;
 use super::xs::Raise;
-use crate::config::{Compat, ConfigDir, ConfigError, Lines, Profile, compared_version};
+use crate::chain::{Defaults, Guards, look_up};
+use crate::config::{Compat, ConfigDir, Lines, Profile, compared_version};
 use crate::hook::{Hook, Method};
-use crate::plugin::Guards;
+use crate::log::LOGERROR;
 
 /// Finds the config directories, the first one first.
 pub type Search = fn() -> Vec<Vec<u8>>;
@@ -37,7 +37,7 @@ pub struct HostSettings {
     /// Which original's behaviour counts where they differ.
     pub profile: Profile,
     /// Values of config names that have no file (`me`, `timeout`).
-    pub defaults: Vec<(&'static str, Vec<u8>)>,
+    pub defaults: Rc<Defaults>,
     /// What `version` answers: that of the original, with which plugins compare it.
     pub version: String,
     /// `plugin_dirs`, absolute or relative to the working directory.
@@ -281,20 +281,9 @@ impl Host {
             return Ok(None);
         };
         let config = self.config_dir(name)?;
-        let found = match path {
-            Some(path) => config.lines_of(name, path),
-            None => config.lines(name),
-        };
-        for problem in config.take_problems() {
-            self.log_error(&problem)?;
-        }
-        match found {
-            Ok(lines) => Ok(lines.filter(|lines| !lines.is_empty())),
-            Err(error) => {
-                self.log_error(&error)?;
-                Ok(None)
-            }
-        }
+        look_up(&config, name, path, |problem| {
+            self.log(LOGERROR, None, None, &[Sv::bytes(problem.as_bytes())])
+        })
     }
 
     /// Whether Perl code decides what a config name's values are.
@@ -344,10 +333,5 @@ impl Host {
             Rc::new(config)
         });
         config.clone()
-    }
-
-    fn log_error(&self, error: &ConfigError) -> Result<(), Unwind> {
-        let text = Sv::bytes(error.to_string().as_bytes());
-        self.log(LOGERROR, None, None, &[text])
     }
 }

@@ -107,13 +107,6 @@ impl Host {
         }
     }
 
-    /// The hooks in which a plugin is called that is to have a process for each session: a bit for
-    /// each hook's number. Runs no Perl code.
-    pub fn isolating_hooks(&self) -> u64 {
-        let guards = self.guards.get();
-        guards.map_or(0, |guards| guards.isolating_hooks())
-    }
-
     /// The mechanisms for which an auth hook is registered; `auth` stands for all.
     pub fn auth_mechanisms(&self) -> Vec<&'static str> {
         let all = self.has_entries(Hook::Auth);

@@ -6,14 +6,8 @@ use super::chain::end;
 use super::host::Host;
 use super::object;
 use super::value::Sv;
+use crate::chain::{Guard, line};
 use crate::hook::{Code, Hook, Method};
-use crate::plugin::Guard;
-
-pub const LOGCRIT: u8 = 2;
-pub const LOGERROR: u8 = 3;
-pub const LOGWARN: u8 = 4;
-pub const LOGINFO: u8 = 6;
-pub const LOGDEBUG: u8 = 7;
 
 impl Host {
     /// Whether a line at this level can be seen by anybody.
@@ -99,23 +93,11 @@ impl Host {
         if level.as_int() > self.trace_level.get().into() {
             return Ok(false);
         }
-        let mut line = self.first_word().to_string().into_bytes();
-        match (plugin.is_defined(), hook.is_defined()) {
-            (true, true) => {
-                let parts = [b" (", &*hook.to_bytes(), b") ", &plugin.to_bytes(), b":"];
-                line.extend_from_slice(&parts.concat());
-            }
-            (true, false) => line.extend_from_slice(&[b" ", &*plugin.to_bytes(), b":"].concat()),
-            (false, true) => {
-                let parts = [b" (", &*hook.to_bytes(), b") running plugin:"];
-                line.extend_from_slice(&parts.concat());
-            }
-            (false, false) => {}
-        }
-        for text in texts {
-            line.push(b' ');
-            line.extend_from_slice(&stringify(text)?);
-        }
+        let texts = texts.iter().map(stringify).collect::<Result<Vec<_>, _>>()?;
+        let given = |value: &Sv| value.is_defined().then(|| value.to_bytes());
+        let (hook, plugin) = (given(hook), given(plugin));
+        let texts = texts.iter().map(Vec::as_slice);
+        let mut line = line(self.first_word(), hook.as_deref(), plugin.as_deref(), texts);
         if self.is_for_scripts() {
             // A script may look at what is warned of.
             line.push(b'\n');

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::value::Sv;
-use crate::plugin::Guard;
+use crate::chain::Guard;
 
 /// See the module's description.
 #[derive(Default)]

@@ -94,7 +94,7 @@ impl Host {
             Sv::bytes(&label),
             Sv::bytes(&super::call::stringify(error)?),
         ];
-        self.log(super::log::LOGERROR, None, None, &texts)?;
+        self.log(crate::log::LOGERROR, None, None, &texts)?;
         let denied = Code::Deny.number().unwrap_or_default().to_string();
         Ok(vec![Arg::from(&denied[..]), Arg::of_client(rest)])
     }

@@ -2,8 +2,8 @@
 //! as that is found.
 
 use super::host::Host;
-use super::log::{LOGINFO, LOGWARN};
 use super::value::Sv;
+use crate::log::{LOGINFO, LOGWARN};
 use crate::watch::{self, Marked, Unfit};
 
 impl Host {

@@ -13,13 +13,7 @@ use crate::hook::{Arg, Method, Verdict};
 use crate::mail::{Connection, Shown, Transaction};
 use crate::smtp::{BareByte, CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
 
-/// The log levels of `Qpsmtpd::Constants` that the core uses.
-pub(super) const LOGALERT: u8 = 1;
-pub(super) const LOGERROR: u8 = 3;
-pub(super) const LOGWARN: u8 = 4;
-pub(super) const LOGNOTICE: u8 = 5;
-pub(super) const LOGINFO: u8 = 6;
-pub(super) const LOGDEBUG: u8 = 7;
+pub(super) use crate::log::{LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN};
 
 /// The session is over: its last hooks have run, and nothing of it may go on.
 #[derive(Debug)]

@@ -63,7 +63,7 @@ impl Bridge {
             search: None,
             trace_level: 4,
             profile: Profile::V094,
-            defaults: vec![("me", b"test.example".to_vec())],
+            defaults: Rc::new(vec![("me", b"test.example".to_vec())]),
             version: "0".to_owned(),
             plugin_dirs: vec![plugins.to_str().unwrap().as_bytes().to_vec()],
             module_dirs: Vec::new(),

@@ -4,12 +4,13 @@
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use crate::chain::Given;
 use crate::hook::{Hook, HookCall, Method, Verdict};
+use crate::log::{LOGINFO, LOGWARN};
 use crate::net::own;
 use crate::perl::call::Unwind;
 use crate::perl::grammar;
 use crate::perl::host::{Host, Said};
-use crate::perl::log::{LOGINFO, LOGWARN};
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped};
 use crate::session::{Machine, Outcome, ReadEvent, State, Step};
 use crate::smtp::{Address, Reply};
@@ -106,7 +107,7 @@ fn chain(host: &Rc<Host>, call: HookCall) -> Result<Verdict, Unwind> {
         match progress {
             Progress::Finished(verdict) => return Ok(verdict),
             Progress::Native { chain, .. } => {
-                progress = host.advance(chain, Some(Verdict::declined()))?;
+                progress = host.advance(chain, Some(Given::Nothing))?;
             }
         }
     }

@@ -43,7 +43,7 @@ fn prepare() -> Result<(), String> {
         search: Some(search),
         trace_level: crate::log::DEFAULT_LEVEL,
         profile: Profile::V100,
-        defaults: vec![("me", hostname()), ("timeout", b"1200".to_vec())],
+        defaults: Rc::new(vec![("me", hostname()), ("timeout", b"1200".to_vec())]),
         version: compared_version(Profile::V100).to_owned(),
         plugin_dirs: Vec::new(),
         module_dirs: Vec::new(),

@@ -14,12 +14,12 @@ use crate::session::ReadEvent;
 impl Session {
     /// Whether a plugin has taken the client over.
     pub fn is_taken(&self) -> bool {
-        self.taken.get()
+        self.perl_side.as_ref().is_some_and(|perl| perl.taken.get())
     }
 
     /// Sends what is queued, whichever way the client is reached.
     pub async fn flush(self: &Rc<Self>) {
-        if self.taken.get() {
+        if self.is_taken() {
             self.perl(|_| Ok(())).await;
         } else {
             self.transport.flush(FLUSH_TIMEOUT).await;
@@ -28,9 +28,9 @@ impl Session {
 
     /// Sends what is queued through the handle of a plugin that has taken the client over.
     pub fn flush_taken(&self) -> Result<(), Unwind> {
-        if self.taken.get() {
+        if let Some(perl) = self.perl_side.as_ref().filter(|perl| perl.taken.get()) {
             let queued = self.transport.take_queued();
-            if !queued.is_empty() && !self.host.write_client(&queued)? {
+            if !queued.is_empty() && !perl.host.write_client(&queued)? {
                 self.transport.set_gone();
             }
         }
@@ -39,14 +39,14 @@ impl Session {
 
     /// Whether the client has sent what was not read yet, as far as that can be seen from outside of TLS.
     pub fn has_sent_more(&self) -> bool {
-        !self.taken.get() && self.transport.has_input()
+        !self.is_taken() && self.transport.has_input()
     }
 
     /// Appends what the client sends to the session's input.
     pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
         let state = &self.state;
         let awaited = Awaited::in_state(state, timeout);
-        if !self.taken.get() {
+        if !self.is_taken() {
             return self.transport.read(&state.input, awaited).await;
         }
         if self.transport.is_lost() {
@@ -59,9 +59,7 @@ impl Session {
         if left.is_zero() {
             return ReadEvent::TimedOut;
         }
-        let read = self
-            .perl(move |session| session.host.read_client(left))
-            .await;
+        let read = self.perl(move |host| host.read_client(left)).await;
         match read {
             Some(Some(bytes)) if !bytes.is_empty() => {
                 self.transport.patience.received(&bytes);
@@ -75,14 +73,14 @@ impl Session {
 
     /// Bytes read ahead are STDIN's while Perl code runs.
     pub fn lend_input(&self) -> bool {
-        if self.taken.get() {
+        let Some(perl) = self.perl_side.as_ref().filter(|perl| !perl.taken.get()) else {
             return false;
-        }
+        };
         let mut input = self.state.input.borrow_mut();
         if input.is_empty() || !stdio::lend(input.as_slice()) {
             return false;
         }
-        let mut lent = self.lent.borrow_mut();
+        let mut lent = perl.lent.borrow_mut();
         lent.clear();
         lent.extend_from_slice(input.as_slice());
         input.clear();
@@ -90,10 +88,10 @@ impl Session {
     }
 
     pub fn take_input_back(&self) {
-        if self.taken.get() {
+        let Some(perl) = self.perl_side.as_ref().filter(|perl| !perl.taken.get()) else {
             return;
-        }
-        let mut lent = self.lent.borrow_mut();
+        };
+        let mut lent = perl.lent.borrow_mut();
         let rest = match stdio::is_open() {
             true => stdio::take_back(),
             false => lent.split_off(0),

@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{Body, Frame, Raise};
 use crate::config::Profile;
+use crate::log::LOGWARN;
 use crate::mail::{BodyError, Transaction};
 use crate::perl::call::{Want, call_function};
 use crate::perl::host;
-use crate::perl::log::LOGWARN;
 use crate::perl::object;
 use crate::perl::sys;
 use crate::perl::value::{PerlValue, Sv};

@@ -1,13 +1,18 @@
 //! What holds for each plugin's calls: their place on the worker's page, their time, what their
 //! failure means for the session. Does not end a call that takes too long, except a native one.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use super::course::Given;
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
 use crate::watch::{self, Call, End, Place, Reason, Rule, Sharing, Spot};
@@ -59,25 +64,56 @@ impl Guard {
         (limit > 0).then(|| Duration::from_millis(limit.into()))
     }
 
-    /// Runs a native plugin's call for as long as it may take, unless it is not to be called.
-    pub async fn run(&self, called: impl Future<Output = Verdict>) -> Result<Verdict, Unanswered> {
+    /// Runs a native plugin's call for as long as it may take, unless it is not to be called. One that
+    /// panics has died.
+    pub async fn run(&self, called: impl Future<Output = Verdict>) -> Given {
         if self.is_quarantined() {
-            return Err(Unanswered::Quarantined);
+            return Given::Quarantined;
         }
         let call = self.begin();
-        let verdict = match self.limit() {
+        let called = caught(called);
+        let outcome = match self.limit() {
             Some(limit) => tokio::time::timeout(limit, called).await.ok(),
             None => Some(called.await),
         };
-        call.end(match verdict {
-            Some(_) => End::Returned,
+        call.end(match outcome {
+            Some(Ok(_)) => End::Returned,
+            Some(Err(_)) => End::Died,
             None => End::Late,
         });
-        if let Some(verdict) = &verdict {
-            self.gave(&verdict.code);
+        match outcome {
+            Some(Ok(verdict)) => {
+                self.gave(&verdict.code);
+                Given::Verdict(verdict)
+            }
+            Some(Err(panic)) => Given::Died(panic),
+            None => Given::TooLate(Reason::Time),
         }
-        verdict.ok_or(Unanswered::TooLate)
     }
+}
+
+/// The same future, whose panic is a value: its text, as far as it has one. What the plugin has left
+/// half done is its own: no state of the server's is under its hands while it runs.
+async fn caught<T>(called: impl Future<Output = T>) -> Result<T, Vec<u8>> {
+    let mut called = pin!(called);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| called.as_mut().poll(context)));
+        match polled {
+            Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(panic) => Poll::Ready(Err(text_of_panic(&*panic))),
+        }
+    })
+    .await
+}
+
+fn text_of_panic(panic: &(dyn Any + Send)) -> Vec<u8> {
+    let text = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text.as_str(),
+        (None, None) => "for a reason that is no text",
+    };
+    format!("panicked: {text}").into_bytes()
 }
 
 /// Seconds that a plugin's call may take where no line says otherwise. A client waits ten minutes for
@@ -90,28 +126,8 @@ fn usual_limit(hook: Hook) -> u32 {
     }
 }
 
-/// Why a native plugin has given no verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unanswered {
-    TooLate,
-    Quarantined,
-}
-
-impl Unanswered {
-    /// The line for the log, with its level.
-    pub fn told(self, plugin: &[u8], hook: Hook, guard: &Guard) -> (u8, String) {
-        match self {
-            Unanswered::TooLate => (LOGCRIT, lateness(plugin, hook, guard, Reason::Time)),
-            Unanswered::Quarantined => (LOGINFO, quarantined(plugin, hook)),
-        }
-    }
-}
-
-const LOGCRIT: u8 = 2;
-const LOGINFO: u8 = 6;
-
 /// The words for the log where a plugin is not called.
-pub fn quarantined(plugin: &[u8], hook: Hook) -> String {
+pub(super) fn quarantined(plugin: &[u8], hook: Hook) -> String {
     format!(
         "plugin {} is in quarantine, the {} hook goes on without it (plugin_settings: quarantine, \
          on_error)",
@@ -121,7 +137,7 @@ pub fn quarantined(plugin: &[u8], hook: Hook) -> String {
 }
 
 /// The words for the log.
-pub fn lateness(plugin: &[u8], hook: Hook, guard: &Guard, reason: Reason) -> String {
+pub(super) fn lateness(plugin: &[u8], hook: Hook, guard: &Guard, reason: Reason) -> String {
     let (plugin, hook) = (String::from_utf8_lossy(plugin), hook.name());
     let seconds = guard.limit().unwrap_or_default().as_secs();
     match reason {
@@ -313,176 +329,4 @@ impl Guards {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn guard(milliseconds: u32) -> Guard {
-        let place = Place {
-            plugin: 0,
-            hook: 0,
-            native: true,
-        };
-        Guard {
-            spot: Spot::new(place, milliseconds, false),
-            on_error: None,
-            isolate: Cell::default(),
-        }
-    }
-
-    fn run(guard: &Guard, called: impl Future<Output = Verdict>) -> Result<Verdict, Unanswered> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        runtime.block_on(guard.run(called))
-    }
-
-    #[test]
-    fn a_native_call_ends_when_its_time_is_over_and_defers() {
-        let page = Box::leak(crate::watch::Page::empty());
-        watch::attach(page);
-        let guard = guard(5);
-        let ended = run(&guard, std::future::pending());
-        assert_eq!(ended.err(), Some(Unanswered::TooLate));
-        assert_eq!(guard.on_lateness().unwrap().code, Code::DenySoft);
-        assert_eq!(page.running(), []);
-        let sums: Vec<_> = page.sums().map(|(_, sum)| (sum.calls, sum.late)).collect();
-        assert_eq!(sums, [(1, 1)]);
-    }
-
-    #[test]
-    fn a_native_plugin_that_is_late_too_often_is_not_called() {
-        watch::attach(Box::leak(crate::watch::Page::empty()));
-        let ledger: &'static crate::watch::Ledger = Box::leak(crate::watch::Ledger::empty());
-        ledger.set(Rule {
-            plugin: 0,
-            failures: 2,
-            seconds: 0,
-        });
-        watch::attach_ledger(ledger);
-        let guard = Guard {
-            spot: Spot::new(guard(5).spot.place, 5, true),
-            ..guard(5)
-        };
-        for _ in 0..2 {
-            let ended = run(&guard, std::future::pending());
-            assert_eq!(ended.err(), Some(Unanswered::TooLate));
-        }
-        let never = async { panic!("it is called") };
-        assert_eq!(run(&guard, never).err(), Some(Unanswered::Quarantined));
-        let (level, told) = Unanswered::Quarantined.told(b"native/x", Hook::Rcpt, &guard);
-        assert_eq!(level, 6);
-        assert!(told.starts_with("plugin native/x is in quarantine, the rcpt hook"));
-    }
-
-    #[test]
-    fn a_native_call_without_a_limit_may_take_any_time() {
-        let slow = async {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-            Verdict::new(Code::Ok)
-        };
-        assert_eq!(run(&guard(0), slow).unwrap().code, Code::Ok);
-    }
-
-    #[test]
-    fn a_queue_hook_may_take_as_long_as_a_client_waits_for_its_reply() {
-        let limit = |settings: &str, hook| {
-            let guard = guards(settings).of(b"a", hook, false);
-            guard.limit().map(|limit| limit.as_secs())
-        };
-        assert_eq!(limit("", Hook::Queue), Some(600));
-        assert_eq!(limit("", Hook::QueuePre), Some(120));
-        assert_eq!(limit("", Hook::DataPost), Some(120));
-        assert_eq!(limit("* timeout 5\n", Hook::Queue), Some(5));
-        assert_eq!(limit("* timeout 0\n", Hook::Queue), None);
-    }
-
-    #[test]
-    fn plugins_have_numbers_in_their_order_and_one_that_comes_later_the_next() {
-        let names = ["a", "b", "a"].map(|name| name.as_bytes().to_vec());
-        let guards = Guards::new(PluginSettings::default(), names.into_iter());
-        assert_eq!(guards.names(), ["a", "b"]);
-        let number = |name: &[u8]| guards.of(name, Hook::Rcpt, false).spot.place.plugin;
-        assert_eq!([number(b"b"), number(b"a"), number(b"late")], [1, 0, 2]);
-        let guard = guards.of(b"a", Hook::Rcpt, false);
-        assert_eq!(guard.limit(), Some(Duration::from_secs(120)));
-        assert!(Rc::ptr_eq(&guard, &guards.of(b"a", Hook::Rcpt, false)));
-    }
-
-    fn guards(settings: &str) -> Guards {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("plugin_settings"), settings).unwrap();
-        let config = crate::config::ConfigDir::new(vec![dir.path().to_path_buf()]);
-        let place = crate::config::Place {
-            file: dir.path().join("plugins").into(),
-            line: 1,
-        };
-        let lines = ["a", "b", "c", "native/n"].map(|name| crate::config::PluginLine {
-            name: name.into(),
-            args: Vec::new(),
-            text: name.into(),
-            place: place.clone(),
-        });
-        let settings = PluginSettings::load(&config, lines.iter()).unwrap();
-        let names = lines.iter().map(|line| line.name.clone());
-        let guards = Guards::new(settings, names);
-        let names = |names: &[&str]| names.iter().map(|name| name.as_bytes().to_vec()).collect();
-        let all: Vec<Vec<u8>> = names(&["a", "b", "native/n"]);
-        guards.note_hook(Hook::Rcpt, all.into_iter());
-        guards.note_hook(Hook::Mail, names(&["b", "b"]).into_iter());
-        guards
-    }
-
-    #[test]
-    fn plugins_keep_their_variables_unless_they_are_isolated_or_native() {
-        let guards = guards("* keep\nb isolate\n");
-        assert!(guards.keeps(b"a") && !guards.keeps(b"b") && !guards.keeps(b"native/n"));
-        let (shared, keeps) = (Sharing::Shared, Sharing::Keeps);
-        let expected = [keeps.clone(), Sharing::Isolated, keeps, shared];
-        assert_eq!(guards.sharing(), expected);
-    }
-
-    #[test]
-    fn an_unfit_plugin_is_isolated_also_where_its_guard_is_known_already() {
-        let guards = guards("a keep\nc isolate\n");
-        let [a, b] = [b"a", b"b"].map(|name| guards.of(name, Hook::Rcpt, false));
-        assert_eq!(guards.isolating_hooks(), 0);
-        let (told, warns) = guards.set_unfit(b"b", "its variable %x is tied").unwrap();
-        assert!(warns);
-        assert_eq!(
-            told,
-            "plugin b: its variable %x is tied, so it cannot be shared between sessions: its \
-             sessions get workers of their own (plugin_settings: keep, isolate)"
-        );
-        assert_eq!(guards.set_unfit(b"b", "its variable @y is tied"), None);
-        assert_eq!(guards.set_unfit(b"c", "its variable @y is tied"), None);
-        let (_, warns) = guards.set_unfit(b"a", "its variable %x is tied").unwrap();
-        assert!(!warns && !guards.isolates(b"a") && guards.isolates(b"b"));
-        let bits = 1 << Hook::Rcpt as u8 | 1 << Hook::Mail as u8;
-        assert_eq!(guards.isolating_hooks(), bits);
-        watch::attach(Box::leak(crate::watch::Page::empty()));
-        a.begin().end(End::Returned);
-        assert!(!watch::is_worn());
-        b.begin().end(End::Returned);
-        assert!(watch::is_worn());
-        let reason = "its variable %x is tied".to_owned();
-        assert_eq!(guards.sharing()[1], Sharing::OwnWorkers { reason });
-    }
-
-    #[test]
-    fn a_plugin_that_another_process_has_marked_is_isolated_here() {
-        let guards = guards("");
-        let guard = guards.of(b"b", Hook::Rcpt, false);
-        watch::attach(Box::leak(crate::watch::Page::empty()));
-        let ledger: &'static crate::watch::Ledger = Box::leak(crate::watch::Ledger::empty());
-        watch::attach_ledger(ledger);
-        guard.begin().end(End::Returned);
-        assert!(!watch::is_worn() && !guards.isolates(b"b"));
-        ledger.mark_unfit(guards.number(b"b").unwrap(), watch::Unfit::Tied, "%x");
-        assert!(guards.isolates(b"b") && !guards.isolates(b"a"));
-        let bits = 1 << Hook::Rcpt as u8 | 1 << Hook::Mail as u8;
-        assert_eq!(guards.isolating_hooks(), bits);
-        guard.begin().end(End::Returned);
-        assert!(watch::is_worn());
-    }
-}
+mod tests;
