@@ -10,7 +10,7 @@ use std::time::Instant;
 use camelpost::config::{ConfigDir, Profile};
 use camelpost::hook::{Arg, Hook, HookCall};
 use camelpost::mail::Spool;
-use camelpost::perl::call::{Want, call, eval};
+use camelpost::perl::ffi::call::{Want, call, eval};
 use camelpost::perl::host::{Host, HostSettings};
 use camelpost::perl::{Chain, Progress, Sv, release_dropped};
 
@@ -148,6 +148,6 @@ fn best(
     Ok(least)
 }
 
-fn text_of(error: &camelpost::perl::call::Unwind) -> String {
+fn text_of(error: &camelpost::perl::ffi::call::Unwind) -> String {
     String::from_utf8_lossy(&error.message()).into_owned()
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 
 use super::wire::replies;
 use super::{choice, chunks};
-use crate::config::{Limits, Strictness, UnauthPipelining, Zone};
+use crate::base::Zone;
+use crate::config::{Limits, Strictness, UnauthPipelining};
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Spool};
 use crate::session::{PRODUCT, Profile, ReadEvent, Settings, State, Step, conversation};

@@ -13,10 +13,13 @@ use rustix::process::{
     waitpid,
 };
 
-use super::channel::{Channel, Received, Wait};
-use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
-use super::worker::WorkerLink;
-use super::{Engine, ledger, privileges, process, progress};
+use super::{Engine, ledger};
+use crate::server::ipc::channel::{Channel, Received, Wait};
+use crate::server::ipc::link::WorkerLink;
+use crate::server::ipc::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
+use crate::server::ipc::process;
+use crate::server::service::privileges;
+use crate::server::service::progress;
 
 struct Child {
     worker: u64,

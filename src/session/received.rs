@@ -5,7 +5,8 @@ use super::core::{LOGDEBUG, Session, is_true};
 use super::header_lines::{field_values, move_fields};
 use super::state::{Profile, Settings, seconds_since_1970};
 use super::step::Step;
-use crate::config::{BareLineEnds, civil_date};
+use crate::base::civil_date;
+use crate::config::BareLineEnds;
 use crate::hook::{Arg, Code, Hook, Method};
 use crate::mail::HeaderSlot;
 

@@ -6,8 +6,9 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::counts::Counts;
+use crate::base::Zone;
 pub use crate::config::Profile;
-use crate::config::{Limits, ReplyText, Strictness, Zone};
+use crate::config::{Limits, ReplyText, Strictness};
 use crate::hook::MethodSet;
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::smtp::{InputBuffer, ReplyForm};

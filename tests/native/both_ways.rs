@@ -48,7 +48,7 @@ fn play(kind: Kind, profile: &str, lines: &[String]) -> Vec<String> {
     // The first word is the session's number; the one before has asked whether the daemon is ready.
     let lines = || log.lines().filter_map(|line| line.split_once(' '));
     let begins = |(_, text): &(&str, &str)| text.starts_with("Connection from");
-    let number = lines().filter(begins).last().map(|(number, _)| number);
+    let number = lines().rfind(begins).map(|(number, _)| number);
     let own = lines().filter(|(first, _)| Some(*first) == number);
     // That one may still be counted there.
     let own = own.filter(|(_, text)| !text.starts_with("Accepted connection"));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use camelpost::config::{ConfigDir, Profile};
 use camelpost::hook::{Hook, HookCall, Verdict};
 use camelpost::mail::Spool;
-use camelpost::perl::call::{Unwind, Want, call, eval};
+use camelpost::perl::ffi::call::{Unwind, Want, call, eval};
 use camelpost::perl::host::{Host, HostSettings};
 use camelpost::perl::{Chain, Progress, Sv, release_dropped};
 use tempfile::TempDir;

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use crate::chain::Given;
 use crate::hook::{Hook, HookCall, Method, Verdict};
 use crate::log::{LOGINFO, LOGWARN};
-use crate::net::own;
-use crate::perl::call::Unwind;
+use crate::net::session::reentry;
+use crate::perl::ffi::call::Unwind;
 use crate::perl::grammar;
 use crate::perl::host::{Host, Said};
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped};
@@ -40,13 +40,13 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
                 rest,
                 to,
             } => to.give(host.call_parser(parser.as_ref(), &verb, &rest)?),
-            Step::Verb(verb, to) => to.give(own::listed(host, &verb)),
+            Step::Verb(verb, to) => to.give(reentry::listed(host, &verb)),
             Step::AddVerb(verb, to) => {
                 host.add_verb(verb);
                 to.done()
             }
             Step::Obey { verb, rest, to } => to.give(host.obey(&verb, rest.as_deref())?),
-            Step::Call(call, to) => to.give(own::call(host, &call)?),
+            Step::Call(call, to) => to.give(reentry::call(host, &call)?),
             Step::Capabilities(to) => to.give(host.capabilities()),
             Step::Log { level, text, to } => {
                 host.log(level, None, None, &[Sv::bytes(&text)])?;

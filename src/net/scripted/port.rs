@@ -7,11 +7,11 @@ use std::time::SystemTime;
 use super::driver::{drive, print};
 use crate::hook::{Arg, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
-use crate::net::own;
+use crate::net::session::reentry;
 use crate::perl::Sv;
-use crate::perl::call::Unwind;
+use crate::perl::ffi::call::Unwind;
 use crate::perl::host::Host;
-use crate::perl::port::{AuthFact, Own, Port};
+use crate::perl::host::port::{AuthFact, Own, Port};
 use crate::session::{self, Machine, Outcome, Settings, State};
 use crate::smtp::{Reply, ReplyForm};
 
@@ -102,11 +102,11 @@ impl Port for ScriptPort {
     }
 
     fn auth(&self, what: AuthFact) -> Option<Vec<u8>> {
-        own::auth_fact(&self.state(), what).borrow().clone()
+        reentry::auth_fact(&self.state(), what).borrow().clone()
     }
 
     fn set_auth(&self, what: AuthFact, value: Option<Vec<u8>>) {
-        own::auth_fact(&self.state(), what).replace(value);
+        reentry::auth_fact(&self.state(), what).replace(value);
     }
 
     fn authenticated(&self) -> Option<i64> {
@@ -162,8 +162,8 @@ impl Port for ScriptPort {
     }
 
     fn run_own(&self, own: Own) -> Result<Option<Vec<u8>>, Unwind> {
-        match self.run(|state| own::machine(state, own))? {
-            Outcome::Returned(verdict) => Ok(own::text_of(verdict)),
+        match self.run(|state| reentry::machine(state, own))? {
+            Outcome::Returned(verdict) => Ok(reentry::text_of(verdict)),
             Outcome::Closed | Outcome::Disconnected => Ok(None),
         }
     }

@@ -9,12 +9,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::super::channel::{Channel, Wait};
 use super::super::generation::Starting;
-use super::super::message::ToWorker;
-use super::super::process::SharedPage;
 use super::super::workers::Worker;
 use super::Supervisor;
+use crate::server::ipc::channel::{Channel, Wait};
+use crate::server::ipc::message::ToWorker;
+use crate::server::ipc::process::SharedPage;
 
 /// See the module's description.
 #[derive(Default)]

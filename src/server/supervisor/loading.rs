@@ -9,13 +9,13 @@ use std::process::ExitStatus;
 use std::rc::Rc;
 
 use super::super::LoadFacts;
-use super::super::environment;
 use super::super::generation::Generation;
-use super::super::message::{FromZygote, PROTOCOL, ToWorker};
-use super::super::start::ServeError;
 use super::super::workers::Worker;
 use super::upgrading::Succession;
 use super::{Event, Supervisor};
+use crate::server::ipc::message::{FromZygote, PROTOCOL, ToWorker};
+use crate::server::service::environment;
+use crate::server::service::start::ServeError;
 
 impl Supervisor<'_> {
     /// A generation that is no more current ends with its last worker.
