@@ -225,7 +225,7 @@ fn a_plugin_cannot_have_the_supervisor_kill_somebody_else_s_process() {
     assert_eq!(ended, None);
 }
 
-/// A program of such rights as the supervisor needs is a plugin's way to them.
+/// A program with the supervisor's rights would be a plugin's way to them; others are for the port.
 #[test]
 fn capabilities_of_the_program_s_file_are_no_plugin_s() {
     if !rustix::process::geteuid().is_root() {
@@ -247,37 +247,50 @@ fn capabilities_of_the_program_s_file_are_no_plugin_s() {
             .unwrap()
     };
     let program = program.to_str().unwrap();
-    if !run(
-        "/usr/sbin/setcap",
-        &["cap_setuid,cap_setgid,cap_kill=ep", program],
-    )
-    .status
-    .success()
-    {
-        println!("needs a file system with capabilities");
-        return;
+    let path = |name: &str| dir.path().join(name);
+    let shows =
+        "sub register { open my $f, '<', '/proc/self/status'; die grep { /^CapPrm/ } <$f> }";
+    for (name, text) in [
+        ("plugins", "shows\n"),
+        ("plugin_dirs", dir.path().to_str().unwrap()),
+        ("me", "mx.example\n"),
+        ("spool_dir", "/tmp\n"),
+    ] {
+        fs::create_dir_all(path("config")).unwrap();
+        fs::write(path("config").join(name), text).unwrap();
     }
-    let refused = run(
-        "setpriv",
-        &[
+    fs::write(path("shows"), shows).unwrap();
+    let start = |capabilities: &str, more: &[&str]| {
+        let set = run("/usr/sbin/setcap", &[capabilities, program]);
+        let config = path("config");
+        let serve = [
             "--reuid=8",
             "--regid=8",
             "--clear-groups",
             program,
             "serve",
-            "--worker-user",
-            "nobody",
             "--config",
-            "/etc",
-            "--port",
-            "0",
+            config.to_str().unwrap(),
             "--listen-address",
-            "127.0.0.1",
-        ],
-    );
-    let said = String::from_utf8(refused.stderr).unwrap();
+            "127.0.0.1:0",
+            "--control",
+            "none",
+        ];
+        let ended = run("setpriv", &[&serve, more].concat());
+        let said = String::from_utf8(ended.stderr).unwrap();
+        set.status.success().then_some(said)
+    };
+    let Some(said) = start(
+        "cap_setuid,cap_setgid,cap_kill=ep",
+        &["--worker-user", "nobody"],
+    ) else {
+        println!("needs a file system with capabilities");
+        return;
+    };
     assert!(
         said.contains("the program's file has capabilities (setcap)"),
         "{said}"
     );
+    let said = start("cap_net_bind_service=ep", &[]).unwrap();
+    assert!(said.contains("CapPrm:\t0000000000000000"), "{said}");
 }
