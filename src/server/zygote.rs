@@ -56,7 +56,11 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     match user_of(&control) {
         Ok(user) => {
             // Before the next line: what is asked for there is forgotten when the user changes.
-            if let Some(Err(message)) = user.map(|name| privileges::become_worker(&name)) {
+            let became = match user {
+                Some(name) => privileges::become_worker(&name),
+                None => privileges::remain_worker(),
+            };
+            if let Err(message) = became {
                 let message = format!("camelpost: {message}");
                 let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
                 return 1;

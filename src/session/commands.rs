@@ -70,7 +70,10 @@ impl Session {
                     self.say(500, "Line too long").await;
                     self.count(b"").await?;
                 }
-                Input::Bare(bare) => self.refuse_line(bare).await?,
+                Input::Bare(bare) => {
+                    self.refuse_line(bare).await?;
+                    self.count(b"").await?;
+                }
                 Input::Eof => return Err(self.hang_up().await),
             }
         }

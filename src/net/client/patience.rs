@@ -55,7 +55,8 @@ pub struct Patience {
 impl Patience {
     /// What is left of the client's time.
     pub fn left(&self, awaited: Awaited, now: Instant) -> Duration {
-        let line = self.line_until.get().unwrap_or(now + awaited.timeout);
+        let line = self.line_until.get();
+        let line = line.unwrap_or_else(|| after(now, awaited.timeout));
         self.line_until.set(Some(line));
         let left = line.saturating_duration_since(now);
         if !awaited.in_message {
@@ -67,7 +68,8 @@ impl Patience {
         let Some(seconds) = bytes.checked_div(awaited.least_rate) else {
             return left;
         };
-        let message = began + awaited.timeout + Duration::from_secs(seconds);
+        let time = awaited.timeout.saturating_add(Duration::from_secs(seconds));
+        let message = after(began, time);
         left.min(message.saturating_duration_since(now))
     }
 
@@ -80,8 +82,8 @@ impl Patience {
             _ => now,
         };
         self.messages.set(Some((awaited.messages, since)));
-        let greeting = awaited.greeting.map(|limit| ungreeted + limit);
-        let session = awaited.session.map(|limit| since + limit);
+        let greeting = awaited.greeting.map(|limit| after(ungreeted, limit));
+        let session = awaited.session.map(|limit| after(since, limit));
         let until = greeting.into_iter().chain(session).min();
         until.map_or(Duration::MAX, |until| until.saturating_duration_since(now))
     }
@@ -95,6 +97,12 @@ impl Patience {
             self.message.set(Some((began, before + bytes.len() as u64)));
         }
     }
+}
+
+/// Whoever sets a longer time than a clock can show means any time.
+fn after(begin: Instant, time: Duration) -> Instant {
+    const ANY: Duration = Duration::from_secs(30 * 365 * 86_400);
+    begin + time.min(ANY)
 }
 
 #[cfg(test)]
@@ -196,6 +204,25 @@ mod tests {
             patience.left(awaited(1, false), now + seconds(33)),
             seconds(0)
         );
+    }
+
+    #[test]
+    fn a_time_that_no_clock_can_show_is_any_time() {
+        let (patience, now) = (Patience::default(), Instant::now());
+        let awaited = Awaited {
+            timeout: Duration::MAX,
+            greeting: Some(seconds(u64::MAX)),
+            session: Some(seconds(u64::MAX)),
+            ..LINE
+        };
+        let years = seconds(3600 * 24 * 365);
+        assert!(patience.left(awaited, now) > years);
+        let in_message = true;
+        let awaited = Awaited {
+            in_message,
+            ..awaited
+        };
+        assert!(patience.left(awaited, now) > years);
     }
 
     #[test]

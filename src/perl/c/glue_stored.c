@@ -21,6 +21,8 @@ struct note {
     ino_t inode;
     /* The handle through which it is written, as long as it is open. */
     IO *io;
+    /* The last syswrite has written less than it was given. */
+    int is_short;
 };
 
 static int watching;
@@ -206,7 +208,7 @@ static void note_opened(pTHX_ SV *glob) {
         sv_magicext(glob, NULL, PERL_MAGIC_ext, &glob_vtbl, NULL, 0);
 }
 
-static Perl_ppaddr_t perl_open, perl_sysopen, perl_close, perl_rename, perl_link, perl_mkdir;
+static Perl_ppaddr_t perl_open, perl_sysopen, perl_syswrite, perl_close, perl_rename, perl_link, perl_mkdir;
 
 /* It is the disk that fails; of anything else that keeps a file from its place the plugin may know what to make
  * (another file system, a name that is taken, a directory of somebody else's). */
@@ -233,6 +235,36 @@ static OP *open_handle(pTHX) {
 
 static OP *sysopen_handle(pTHX) {
     return watching ? opens(aTHX_ perl_sysopen, PL_stack_sp[1 - MAXARG]) : perl_sysopen(aTHX);
+}
+
+/* What a syswrite is to write of its arguments: handle, text, length, offset. -1 where only perl knows. */
+static IV to_write(pTHX_ SV **args, SSize_t given) {
+    SV *text = args[1];
+    if (!SvPOK(text) || SvROK(text) || (SvGMAGICAL(text) && !cp_is_only_tainted(text)))
+        return -1;
+    IV length = SvUTF8(text) ? (IV)utf8_length((U8 *)SvPVX(text), (U8 *)SvEND(text)) : (IV)SvCUR(text);
+    for (SSize_t at = 2; at < given; at++)
+        if (!SvIOK(args[at]) || SvGMAGICAL(args[at]))
+            return -1;
+    if (given > 3)
+        length -= SvIVX(args[3]) < 0 ? length + SvIVX(args[3]) : SvIVX(args[3]);
+    return given > 2 && SvIVX(args[2]) < length ? SvIVX(args[2]) : length;
+}
+
+/* Goes past the handle's buffer, whose layers have no part in what becomes of it. */
+static OP *write_past_buffer(pTHX) {
+    SV **args = PL_stack_base + *PL_markstack_ptr + 1;
+    struct note *note = watching ? note_of(io_of(args[0])) : NULL;
+    if (!note)
+        return perl_syswrite(aTHX);
+    const size_t at = (size_t)(note - notes);
+    const IV wanted = to_write(aTHX_ args, PL_stack_sp - args + 1);
+    OP *next = perl_syswrite(aTHX);
+    if (at < count && SvOK(*PL_stack_sp))
+        notes[at].is_short = SvIV_nomg(*PL_stack_sp) < wanted;
+    else if (at < count && !notes[at].told.error)
+        notes[at].told.error = errno ? errno : EIO;
+    return next;
 }
 
 static OP *close_handle(pTHX) {
@@ -299,6 +331,7 @@ void cp_watch_storing(void) {
         return;
     perl_open = hook(OP_OPEN, open_handle);
     perl_sysopen = hook(OP_SYSOPEN, sysopen_handle);
+    perl_syswrite = hook(OP_SYSWRITE, write_past_buffer);
     perl_close = hook(OP_CLOSE, close_handle);
     perl_rename = hook(OP_RENAME, rename_file);
     perl_link = hook(OP_LINK, link_file);
@@ -329,6 +362,10 @@ size_t cp_stored_end(void) {
     const int saved = errno;
     if (cp_guard(flush_all) != CP_OK)
         add(CP_STORED_FAILED, -1, NULL, "a file that was open")->told.error = EIO;
+    /* Nobody has written the rest, nor tried to. */
+    for (size_t at = 0; at < count; at++)
+        if (notes[at].is_short && !notes[at].told.error)
+            notes[at].told.error = ENOSPC;
     errno = saved;
     return count;
 }

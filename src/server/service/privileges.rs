@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::ffi::{OsStr, OsString};
+use std::os::fd::{AsRawFd, OwnedFd};
 
 use rustix::process::{DumpableBehavior, Gid, Uid, geteuid, set_dumpable_behavior};
 use rustix::thread::{
@@ -63,6 +64,14 @@ impl ServiceUser {
                 "--worker-user {name} is who the service itself runs as (--user): name another one, which \
                  has no rights over it"
             ));
+        }
+        if has_file_capabilities() {
+            return Err(
+                "--worker-user: the program's file has capabilities (setcap), which plugins would get by \
+                 running it; take them away (setcap -r), and give them to the service (systemd: \
+                 AmbientCapabilities=)"
+                    .to_owned(),
+            );
         }
         let may = capabilities(None).is_ok_and(|sets| sets.permitted.contains(FOR_WORKERS));
         if !may {
@@ -154,6 +163,13 @@ impl ServiceUser {
         self.worker.as_ref().map(|entry| entry.name.as_str())
     }
 
+    /// Whether a process that plugins have named as a worker is theirs: with CAP_KILL the supervisor would
+    /// end any other for them.
+    pub(super) fn may_be_worker(&self, pid: i32, pidfd: &OwnedFd) -> bool {
+        let user = self.worker.as_ref();
+        user.is_none_or(|user| is_of(user.uid, pid, pidfd))
+    }
+
     /// What the environment of plugins says of their user.
     pub(in crate::server) fn variables_of_plugins(&self) -> Vec<(&'static str, &OsStr)> {
         match &self.worker {
@@ -195,6 +211,10 @@ pub(in crate::server) fn be_opaque() -> Result<(), String> {
         .map_err(|error| format!("cannot keep others from looking into this process: {error}"))
 }
 
+fn has_file_capabilities() -> bool {
+    rustix::fs::getxattr("/proc/self/exe", "security.capability", &mut [0u8; 64][..]).is_ok()
+}
+
 fn keep_capabilities(kept: CapabilitySet) -> Result<(), String> {
     let sets = CapabilitySets {
         effective: kept,
@@ -209,6 +229,30 @@ fn keep_capabilities(kept: CapabilitySet) -> Result<(), String> {
             each.try_for_each(|one| configure_capability_in_ambient_set(one, true))
         })
         .map_err(|error| format!("cannot give up capabilities: {error}"))
+}
+
+/// Whether the descriptor is that process's, and all of its users are this one. What has ended may be anybody's, and
+/// so may what /proc hides (hidepid).
+fn is_of(user: Uid, pid: i32, pidfd: &OwnedFd) -> bool {
+    let field = |path: String, name: &str| {
+        let text = std::fs::read_to_string(path).ok()?;
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(
+            line.split_whitespace()
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
+    };
+    let named = field(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()), "Pid:");
+    let Some([named]) = named.as_deref() else {
+        return false;
+    };
+    if named == "-1" {
+        return true;
+    }
+    let users = field(format!("/proc/{pid}/status"), "Uid:").unwrap_or_default();
+    let user = user.as_raw().to_string();
+    *named == pid.to_string() && users.iter().all(|found| *found == user)
 }
 
 /// All of a process's users and groups, for good. To be called while there is one thread.
@@ -238,6 +282,17 @@ pub(in crate::server) fn become_worker(name: &str) -> Result<(), String> {
     // The change has made it what only root may look into; a plugin may look at itself.
     set_dumpable_behavior(DumpableBehavior::Dumpable)
         .map_err(|error| format!("cannot run as {name}: {error}"))
+}
+
+/// The same where that is who runs the service: what the program's file gives (setcap), each process that is
+/// started has anew.
+pub(super) fn remain_worker() -> Result<(), String> {
+    if geteuid().is_root() || capabilities(None).is_ok_and(|sets| sets.permitted.is_empty()) {
+        return Ok(());
+    }
+    keep_capabilities(CapabilitySet::empty())?;
+    set_dumpable_behavior(DumpableBehavior::Dumpable)
+        .map_err(|error| format!("cannot give up capabilities: {error}"))
 }
 
 fn variables_of(entry: &UserEntry) -> Vec<(&'static str, &OsStr)> {
@@ -295,6 +350,27 @@ mod tests {
                 "{problem}"
             );
         }
+    }
+
+    #[test]
+    fn a_worker_is_the_process_that_is_named_and_its_user_s() {
+        use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+        let open = |pid| pidfd_open(pid, PidfdFlags::empty()).unwrap();
+        let (me, mine) = (geteuid(), getpid());
+        let pid = mine.as_raw_nonzero().get();
+        assert!(is_of(me, pid, &open(mine)));
+        assert!(!is_of(Uid::from_raw(me.as_raw() + 1), pid, &open(mine)));
+        let mut child = std::process::Command::new("sleep")
+            .arg("60")
+            .spawn()
+            .unwrap();
+        let other = open(Pid::from_child(&child));
+        assert!(!is_of(me, pid, &other));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(is_of(me, pid, &other), "nobody is killed by that");
+        let file = std::fs::File::open("/dev/null").unwrap();
+        assert!(!is_of(me, pid, &file.into()));
     }
 
     #[test]

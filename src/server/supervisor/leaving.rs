@@ -178,7 +178,8 @@ impl Supervisor<'_> {
         let Some(parent) = self.workers.get_mut(number) else {
             return;
         };
-        if !is_child(pid, parent.pid) {
+        let may = |pidfd| self.user.may_be_worker(pid, pidfd);
+        if !is_child(pid, parent.pid) || !pidfd.as_ref().is_none_or(may) {
             let worker = parent.pid;
             return tracing::error!("worker {worker} says that it forked {pid}, which it did not");
         }

@@ -119,6 +119,14 @@ impl Supervisor<'_> {
                 let Some(pidfd) = descriptor else {
                     return Ok(());
                 };
+                if !self.user.may_be_worker(pid, &pidfd) {
+                    self.counters.forks_failed += 1;
+                    let wait = self.forks.failed();
+                    tracing::error!(
+                        "process {pid} was named as a worker, which it is not; next try in {wait:?}"
+                    );
+                    return Ok(());
+                }
                 let events = self.for_worker();
                 match Worker::new(worker, number, pid, pidfd, starting, names, events) {
                     Ok(new) => {
