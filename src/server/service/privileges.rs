@@ -165,7 +165,7 @@ impl ServiceUser {
 
     /// Whether a process that plugins have named as a worker is theirs: with CAP_KILL the supervisor would
     /// end any other for them.
-    pub(super) fn may_be_worker(&self, pid: i32, pidfd: &OwnedFd) -> bool {
+    pub(in crate::server) fn may_be_worker(&self, pid: i32, pidfd: &OwnedFd) -> bool {
         let user = self.worker.as_ref();
         user.is_none_or(|user| is_of(user.uid, pid, pidfd))
     }
@@ -286,7 +286,7 @@ pub(in crate::server) fn become_worker(name: &str) -> Result<(), String> {
 
 /// The same where that is who runs the service: what the program's file gives (setcap), each process that is
 /// started has anew.
-pub(super) fn remain_worker() -> Result<(), String> {
+pub(in crate::server) fn remain_worker() -> Result<(), String> {
     if geteuid().is_root() || capabilities(None).is_ok_and(|sets| sets.permitted.is_empty()) {
         return Ok(());
     }
