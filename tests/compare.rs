@@ -1,9 +1,10 @@
 //! The comparison suite: every dialogue with the original daemon and with Camelpost.
 //!
 //! Each file of `tests/dialogues` is one test here. It starts both daemons, one after the other,
-//! with the same config directory, and compares replies and delivered bytes. Differences that are
-//! meant are listed in `tests/known_differences.txt`. `COMPARE_ONLY=original` (or `camelpost`)
-//! runs one half and prints its transcripts; `COMPARE_TRANSCRIPTS=DIR` writes them to files.
+//! with the same config directory, Camelpost a second time without its fast paths (src/perl/fast), and
+//! compares replies and delivered bytes. Differences that are
+//! meant are listed in `tests/known_differences.txt`. `COMPARE_ONLY=original` (or `camelpost`, or `plain`)
+//! runs one part and prints its transcripts; `COMPARE_TRANSCRIPTS=DIR` writes them to files.
 
 #![forbid(unsafe_code)]
 

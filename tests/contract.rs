@@ -1,12 +1,14 @@
 //! docs/contract.md: every phrase of the plugin contract and the test that shows it; docs/security.md: every
 //! promise and the same. A row that names no existing test fails here, and so does a row of HOOKS' table that
-//! is not there.
+//! is not there. The same for the table of fast paths (src/perl/fast/mod.rs).
 
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use camelpost::perl::fast::TABLE;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -126,6 +128,37 @@ fn each_promise_of_security_names_tests_that_exist() {
     }
     assert!(wrong.is_empty(), "docs/security.md:\n{}", wrong.join("\n"));
     assert!(rows > 20, "{rows} rows");
+}
+
+#[test]
+fn each_fast_path_names_a_test_that_exists() {
+    let files = files();
+    let mut wrong = Vec::new();
+    for path in TABLE {
+        if let Err(problem) = exists(path.test, &files) {
+            wrong.push(format!("{}: {problem}", path.name));
+        }
+        if !root().join(path.place).exists() {
+            wrong.push(format!("{}: there is no {}", path.name, path.place));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "src/perl/fast/mod.rs:\n{}",
+        wrong.join("\n")
+    );
+}
+
+/// A file that asks for the switch belongs to a row.
+#[test]
+fn each_file_of_fast_paths_has_a_row() {
+    let dir = root().join("src/perl/fast");
+    for entry in fs::read_dir(dir).expect("src/perl/fast").flatten() {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let name = file.trim_end_matches(".rs");
+        let known = TABLE.iter().any(|path| path.name == name);
+        assert!(known || name == "mod", "src/perl/fast/{file} has no row");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@ package Camelpost::Header;
 # Mail::Header at less cost: reading a message's header, and looking fields up in
 # it, are a large part of what a message costs, and are done by XSUBs here as long
 # as a trial shows that they do what the class does. What is out of the ordinary
-# is left to the class.
+# is left to the class, and where fast paths are off, everything.
 
 use strict;
 use warnings;
@@ -65,6 +65,6 @@ sub _shape {
       map { ($_, map { $place{$_} // 'elsewhere' } @{$hash->{$_}}) } sort keys %$hash;
 }
 
-_hasten();
+_hasten() if Camelpost::is_fast();
 
 1;

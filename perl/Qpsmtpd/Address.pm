@@ -32,7 +32,7 @@ sub new {
     }
     $class = ref $class || $class;
     my $self;
-    if (_grammar_changed() && defined $user && $user =~ /^<.*>$/) {
+    if (_grammar_decides() && defined $user && $user =~ /^<.*>$/) {
         my @parts = _canonify_by_grammar($user);
         if (defined $parts[0]) {
             $self = $class->_new('', '');
@@ -56,13 +56,13 @@ sub canonify {
     my ($self, $path) = @_;
     _warn_of_undef('$path in pattern match (m//)') unless defined $path;
     return _explained($path) if Qpsmtpd::Base::_is_1_00();
-    return _grammar_changed() ? _canonify_by_grammar($path) : _canonify($path);
+    return _grammar_decides() ? _canonify_by_grammar($path) : _canonify($path);
 }
 
 # The same by the expressions above as they are now; the third value, where there is one, says how.
 sub _canonify_by_grammar {
     my ($user, $host, $rule) = _explained(shift);
-    return $user unless defined $user && length $user;
+    return $user unless defined $user && (length $user || defined $host);
     return ($user, $host);
 }
 

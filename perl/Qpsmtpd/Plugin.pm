@@ -410,8 +410,9 @@ sub adjust_karma {
 # Called some fifty times a message: the host does it where nothing is out of the ordinary.
 {
     no warnings 'once';
-    *log       = defined &Camelpost::plugin_log ? \&Camelpost::plugin_log : \&_log;
-    *is_immune = defined &Camelpost::is_immune  ? \&Camelpost::is_immune  : \&_is_immune;
+    my $is_fast = defined &Camelpost::is_fast && Camelpost::is_fast();
+    *log       = $is_fast ? \&Camelpost::plugin_log : \&_log;
+    *is_immune = $is_fast ? \&Camelpost::is_immune  : \&_is_immune;
 }
 
 1;

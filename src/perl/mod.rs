@@ -3,16 +3,17 @@
 //! asks of its session goes through `Port`.
 
 mod exchange;
+pub mod fast;
 pub mod ffi;
 pub mod host;
 mod xs;
 
 pub use exchange::turn;
 pub use exchange::{forget, stdio, take_ends};
+pub use fast::grammar;
 pub use ffi::value::{Dropped, PerlValue, Sv, any_dropped, release_dropped};
 pub use ffi::{call, interpreter, interrupt};
 pub use host::chain::{Chain, Progress};
 pub use host::load::{make, start};
 pub use host::methods::Values;
 pub use host::{log, port, scripted};
-pub use xs::grammar;

@@ -3,6 +3,7 @@
 use super::dialogue::ConfigSet;
 use super::ground::Ground;
 use super::port::Port;
+use camelpost::perl::fast::SWITCH;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -21,6 +22,8 @@ pub enum Which {
     /// Upstream's 1.00, of a checkout (`upstream`).
     Upstream,
     Camelpost,
+    /// The same without its fast paths (src/perl/fast).
+    Plain,
 }
 
 impl Which {
@@ -29,6 +32,7 @@ impl Which {
             Self::Original => "original",
             Self::Upstream => "upstream",
             Self::Camelpost => "camelpost",
+            Self::Plain => "plain",
         }
     }
 }
@@ -115,7 +119,7 @@ impl Daemon {
                 command.arg("-MCompareResolver").arg(program);
                 command
             }
-            Which::Camelpost => {
+            Which::Camelpost | Which::Plain => {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
                 // $0, which FindBin looks for: the service user may not get into the repository.
                 let name = root.join("bin/camelpost");
@@ -128,6 +132,9 @@ impl Daemon {
                 command.env("RES_NAMESERVERS", dns.ip().to_string());
                 command.env("RES_OPTIONS", format!("port:{}", dns.port()));
                 command.arg("--control").arg(&control);
+                if which == Which::Plain {
+                    command.env(SWITCH, "1");
+                }
                 command
             }
         };
@@ -191,7 +198,7 @@ impl Daemon {
                 let log = ground.root().join(format!("{}.stderr", which.name()));
                 let text = fs::read(&log).unwrap_or_default();
                 let text = String::from_utf8_lossy(&text);
-                Ok(text.lines().map(str::to_owned).collect())
+                Ok(lines_of(&text))
             }
         }
     }
@@ -253,7 +260,7 @@ impl Daemon {
                 });
             }
             // The supervisor counts a session until its worker has said that it is over.
-            Which::Camelpost => wait_until(|| self.open_sessions() == Some(0)),
+            Which::Camelpost | Which::Plain => wait_until(|| self.open_sessions() == Some(0)),
         }
         Ok(())
     }
@@ -275,10 +282,7 @@ impl Daemon {
         let text = fs::read(&self.stderr).unwrap_or_default();
         let new = text.get(self.read as usize..).unwrap_or_default();
         self.read = text.len() as u64;
-        String::from_utf8_lossy(new)
-            .lines()
-            .map(str::to_owned)
-            .collect()
+        lines_of(&String::from_utf8_lossy(new))
     }
 }
 
@@ -300,6 +304,12 @@ impl Drop for Daemon {
         kill_process_group(pid, Signal::KILL).ok();
         self.child.wait().ok();
     }
+}
+
+/// The lines of a log, without the one that says that fast paths are off.
+fn lines_of(text: &str) -> Vec<String> {
+    let lines = text.lines().filter(|line| !line.contains(SWITCH));
+    lines.map(str::to_owned).collect()
 }
 
 /// Waits for what comes soon, on a busy machine after a while.

@@ -1,4 +1,4 @@
-//! Plays a config set with both daemons and says in what they differ.
+//! Plays a config set with both daemons, ours with and without its fast paths, and says in what they differ.
 
 pub mod client;
 pub mod daemon;
@@ -45,15 +45,11 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     let mut halves = Vec::new();
     // The original with itself: what differs then is chance, and must not be compared.
     let itself = only == "original-with-itself";
-    let pair = [
-        Which::Original,
-        if itself {
-            Which::Original
-        } else {
-            Which::Camelpost
-        },
-    ];
-    for which in pair {
+    let all: &[Which] = match itself {
+        true => &[Which::Original, Which::Original],
+        false => &[Which::Original, Which::Camelpost, Which::Plain],
+    };
+    for &which in all {
         if only.is_empty() || itself || only == which.name() {
             let half = stage.half(which, halves.first())?;
             keep_transcripts(which, &stage.set, &half).map_err(|e| format!("{name}: {e}"))?;
@@ -63,10 +59,16 @@ pub fn play(name: &str, text: &str) -> Result<(), String> {
     let set = &stage.set;
     match &halves[..] {
         [first, second] if itself => report_of(compare(set, "", first, second, &Known::default())),
-        [original, camelpost] => {
-            let mut report = compare(set, "", original, camelpost, &Known::read(LIST)?);
-            for (who, half) in [("original", original), ("camelpost", camelpost)] {
-                report.push_str(&broken_expectations(set, who, half));
+        [original, camelpost, plain] => {
+            let known = Known::read(LIST)?;
+            let mut report = compare(set, "", original, camelpost, &known);
+            let without = compare(set, "", original, plain, &known);
+            if !without.is_empty() {
+                report.push_str("\nWithout fast paths (CAMELPOST_PLAIN=1):\n");
+                report.push_str(&without);
+            }
+            for (which, half) in all.iter().zip(&halves) {
+                report.push_str(&broken_expectations(set, which.name(), half));
             }
             report_of(report)
         }

@@ -8,6 +8,7 @@ mod arguments;
 mod body;
 mod bridge;
 mod contents;
+mod fast;
 mod fuzz;
 mod leaks;
 mod log;
@@ -20,6 +21,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
 
 use bridge::Bridge;
+use camelpost::perl::fast::SWITCH;
 
 /// A case and its name, which is its function's.
 pub type Case = (&'static str, fn(&Bridge));
@@ -31,19 +33,21 @@ macro_rules! cases {
     };
 }
 
-/// In a process that aborts where a long jump of perl's would pass over frames of Rust.
+/// In a process that aborts where a long jump of perl's would pass over frames of Rust; then in one without
+/// fast paths.
 fn main() -> ExitCode {
     const ABORT: &str = "CAMELPOST_ABORT_ON_JUMP";
     if std::env::var_os(ABORT).is_none() {
         let program = std::env::current_exe().unwrap();
-        let mut again = Command::new(program);
-        let status = again
-            .args(std::env::args().skip(1))
-            .env(ABORT, "1")
-            .status();
-        let status = status.unwrap();
-        println!("{status}");
-        return ExitCode::from(u8::from(!status.success()));
+        let passes = |plain: &str| {
+            let mut again = Command::new(&program);
+            again.args(std::env::args().skip(1));
+            let status = again.env(ABORT, "1").env(SWITCH, plain).status().unwrap();
+            println!("{SWITCH}={plain}: {status}");
+            status.success()
+        };
+        let passed = passes("0") & passes("1");
+        return ExitCode::from(u8::from(!passed));
     }
     let (mut wanted, mut skipped) = (Vec::new(), Vec::new());
     let mut words = std::env::args().skip(1);
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         arguments::CASES,
         unwinding::CASES,
         contents::CASES,
+        fast::CASES,
         process::CASES,
         leaks::CASES,
         log::CASES,

@@ -9,6 +9,7 @@ use crate::net::perl_side::once::Flag;
 use crate::net::perl_side::pump::Exited;
 use crate::net::perl_side::stage::Stage;
 use crate::net::session::{FLUSH_TIMEOUT, Place, Session};
+use crate::perl::fast;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::stdio;
@@ -173,7 +174,7 @@ impl Session {
         self: &Rc<Self>,
         work: impl FnOnce(&Host) -> T + 'static,
     ) -> Option<T> {
-        match self.is_on() {
+        match fast::are_on() && self.is_on() {
             true => self.perl_side.as_ref().map(|perl| work(&perl.host)),
             false => self.perl(move |host| Ok(work(host))).await,
         }

@@ -98,6 +98,12 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             crate::log::write_line(line(first, None, None, [text.as_bytes()]));
         }
     };
+    if host.is_some() && !perl::fast::are_on() {
+        say(
+            LOGWARN,
+            &format!("{}: fast paths are off", perl::fast::SWITCH),
+        );
+    }
     for line in &core.logging {
         load_perl(host, line)?;
         if core.compat.profile == Profile::V100 {

@@ -61,7 +61,7 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
                 to.done()
             }
             Step::GetHeader(name, to) => to.give(host.get_header(name)?),
-            Step::Canonify(path, to) => to.give(match grammar::is_changed() {
+            Step::Canonify(path, to) => to.give(match grammar::is_perls() {
                 false => Address::canonify(&path),
                 true => grammar::canonify(&path)?,
             }),

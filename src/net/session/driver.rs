@@ -100,7 +100,7 @@ pub async fn drive_on(
                 to.done()
             }
             Step::Canonify(path, to) => {
-                to.give(match session.perl_side.is_some() && grammar::is_changed() {
+                to.give(match session.perl_side.is_some() && grammar::is_perls() {
                     false => Address::canonify(&path),
                     true => {
                         let work = move |_: &Host| grammar::canonify(&path);

@@ -4,6 +4,7 @@
 use crate::chain::line;
 use crate::net::session::Session;
 use crate::perl::Sv;
+use crate::perl::fast::at_once;
 use crate::perl::ffi::call::Unwind;
 
 /// A line that waits for the session's next Perl work.
@@ -24,7 +25,7 @@ impl Session {
         text: Vec<u8>,
     ) {
         let perl = self.perl_side.as_ref();
-        if perl.is_some_and(|perl| !self.is_here() || perl.host.log_is_perl()) {
+        if perl.is_some_and(|perl| !self.is_here() || !at_once::log_is_ours(&perl.host)) {
             self.log.borrow_mut().push(LogLine {
                 level,
                 hook,

@@ -26,6 +26,7 @@ use crate::net::perl_side::stage::Stage;
 use crate::net::process::load::Loaded;
 use crate::net::session::log::LogLine;
 use crate::net::session::native_access::Access;
+use crate::perl::fast::at_once;
 use crate::perl::host::Host;
 use crate::perl::{Chain, Progress};
 use crate::session::State;
@@ -204,14 +205,14 @@ impl Session {
     /// Whether no plugin is registered for a hook, as far as that can be told at once.
     pub fn has_no_entries(&self, hook: Hook) -> bool {
         match &self.perl_side {
-            Some(perl) => self.is_here() && !perl.host.has_entries(hook),
+            Some(perl) => self.is_here() && at_once::declines(&perl.host, hook),
             None => !self.loaded.natives.has_entries(hook),
         }
     }
 
     /// A config value as `config()` gives it, where Perl code has no say in it.
     pub fn config_at_once(&self, name: &str) -> Option<Vec<Vec<u8>>> {
-        let asks = |perl: &PerlSide| !self.is_here() || perl.host.config_is_perl();
+        let asks = |perl: &PerlSide| !self.is_here() || !at_once::config_is_the_file_s(&perl.host);
         match self.perl_side.as_ref().is_some_and(asks) {
             true => None,
             false => Some(self.file_config(name)),

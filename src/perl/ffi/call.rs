@@ -5,7 +5,6 @@ use std::ffi::CString;
 
 use super::sys;
 use super::value::Sv;
-use crate::perl::host::owners::Owner;
 
 /// Why a call into Perl did not return.
 #[derive(Debug)]
@@ -44,7 +43,7 @@ pub enum Want {
 }
 
 impl Want {
-    fn raw(self) -> i32 {
+    pub(in crate::perl) fn raw(self) -> i32 {
         (match self {
             Want::Void => sys::CP_VOID,
             Want::Scalar => sys::CP_SCALAR,
@@ -53,7 +52,11 @@ impl Want {
     }
 }
 
-fn finish(outcome: i32, result: &mut sys::cp_result) -> Result<Vec<Sv>, Unwind> {
+/// The values of a call that the glue has made, or why it did not return.
+pub(in crate::perl) fn finish(
+    outcome: i32,
+    result: &mut sys::cp_result,
+) -> Result<Vec<Sv>, Unwind> {
     match outcome as u32 {
         sys::CP_OK => {
             // SAFETY: the glue filled `count` owned references, which pass to the vector.
@@ -72,7 +75,8 @@ fn finish(outcome: i32, result: &mut sys::cp_result) -> Result<Vec<Sv>, Unwind> 
     }
 }
 
-fn empty_result() -> sys::cp_result {
+/// Room for what a call gives.
+pub(in crate::perl) fn empty_result() -> sys::cp_result {
     sys::cp_result {
         error: std::ptr::null_mut(),
         few: [std::ptr::null_mut(); sys::CP_INLINE as usize],
@@ -101,65 +105,6 @@ fn call_by(by: Call, code: &Sv, args: &[Sv], want: Want) -> Result<Vec<Sv>, Unwi
     let (pointer, count) = (raw.as_mut_ptr(), raw.len());
     // SAFETY: live values; dying and exiting end in the outcome.
     let outcome = unsafe { by(code.raw(), pointer, count, want.raw(), &mut result) };
-    finish(outcome, &mut result)
-}
-
-/// Calls a hook: its plugin's method where that is known, else the code. The first argument is
-/// the qp object; the arguments are borrowed.
-pub(in crate::perl) fn call_hook(
-    code: &Sv,
-    owner: Option<&Owner>,
-    args: &mut [*mut sys::cp_sv],
-) -> Result<Vec<Sv>, Unwind> {
-    call_hook_raw(code, owner, args, None)
-}
-
-/// The same where only the code counts; `None` where the hook returned nothing or undef.
-pub(in crate::perl) fn call_hook_for_code(
-    code: &Sv,
-    owner: Option<&Owner>,
-    args: &mut [*mut sys::cp_sv],
-) -> Result<Option<i64>, Unwind> {
-    let mut number = -1;
-    call_hook_raw(code, owner, args, Some(&mut number))?;
-    Ok((number >= 0).then_some(number))
-}
-
-fn call_hook_raw(
-    code: &Sv,
-    owner: Option<&Owner>,
-    args: &mut [*mut sys::cp_sv],
-    number: Option<&mut i64>,
-) -> Result<Vec<Sv>, Unwind> {
-    let mut result = empty_result();
-    let (pointer, count) = (args.as_mut_ptr(), args.len());
-    // SAFETY: the caller owns the arguments for the time of the call, `number` outlives it; dying
-    // and exiting end in the outcome.
-    let outcome = unsafe {
-        match (owner, number) {
-            (
-                Some(Owner {
-                    plugin,
-                    method,
-                    hook,
-                    ..
-                }),
-                number,
-            ) => sys::cp_call_hook(
-                plugin.raw(),
-                method.raw(),
-                hook.raw(),
-                pointer,
-                count,
-                number.map_or(std::ptr::null_mut(), |number| number),
-                &mut result,
-            ),
-            (None, Some(number)) => {
-                sys::cp_call_for_code(code.raw(), pointer, count, number, &mut result)
-            }
-            (None, None) => sys::cp_call(code.raw(), pointer, count, Want::List.raw(), &mut result),
-        }
-    };
     finish(outcome, &mut result)
 }
 

@@ -76,13 +76,16 @@ pub fn run(words: Vec<OsString>) -> i32 {
     let mut argv: Vec<*mut c_char> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
     argv.push(std::ptr::null_mut());
     let count = i32::try_from(words.len()).unwrap_or(0);
+    crate::perl::fast::look_at_switch();
     // PERL_SIGNALS=unsafe would let a signal handler run inside any function of perl's or ours.
-    // The allocator has read its setting, which is not for the programs that plugins run.
+    // The allocator has read its setting, and the switch of the fast paths is looked at: neither is for the
+    // programs that plugins run.
     // SAFETY: called once, on the main thread, before any other thread exists; argv is
     // null-terminated and outlives the interpreter, as perl keeps pointers into it.
     let status = unsafe {
         std::env::remove_var("PERL_SIGNALS");
         std::env::remove_var("MIMALLOC_ALLOW_THP");
+        std::env::remove_var(crate::perl::fast::SWITCH);
         sys::cp_start(count, argv.as_mut_ptr())
     };
     std::mem::forget((words, argv));

@@ -8,6 +8,7 @@ use super::call::{Unwind, Want, call_function};
 use super::sys;
 use super::value::{PerlValue, Sv};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
+use crate::perl::fast;
 use crate::perl::host::scripted::OwnSession;
 use crate::perl::xs::{CONNECTION_FIELDS, notes, set_connection_part};
 use crate::smtp::Address;
@@ -176,8 +177,9 @@ pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
     if let Some(object) = known.flatten() {
         return object;
     }
-    let keys_wait =
-        T::KEYS_MAY_WAIT && crate::perl::host::current().is_ok_and(|h| h.owners.in_session());
+    let keys_wait = T::KEYS_MAY_WAIT
+        && fast::are_on()
+        && crate::perl::host::current().is_ok_and(|h| h.owners.in_session());
     let object = make(shown.data.clone(), None, keys_wait);
     shown.set_object(Box::new(PerlValue(Sv::copied(object.raw()))));
     object

@@ -1,13 +1,10 @@
 //! Log lines: to the Perl logging hooks where there are any, else to stderr by level. The
 //! line's form is qpsmtpd's: process id, (hook), plugin, text.
 
-use super::chain::end;
-use crate::chain::{Guard, line};
-use crate::hook::{Code, Hook, Method};
-use crate::perl::ffi::call::{
-    Unwind, Want, call_function, call_hook_for_code, call_method, stringify,
-};
-use crate::perl::ffi::object;
+use crate::chain::line;
+use crate::hook::{Hook, Method};
+use crate::perl::fast::loggers;
+use crate::perl::ffi::call::{Unwind, Want, call_function, call_method, stringify};
 use crate::perl::ffi::value::Sv;
 use crate::perl::host::Host;
 
@@ -87,8 +84,9 @@ impl Host {
         plugin: &Sv,
         texts: &[Sv],
     ) -> Result<bool, Unwind> {
-        if let Some(loggers) = self.loggers()
-            && self.with_pid_of_lines(|| self.tell(&loggers, [level, hook, plugin], texts))?
+        if let Some(list) = self.loggers()
+            && self
+                .with_pid_of_lines(|| loggers::tell(self, &list, [level, hook, plugin], texts))?
         {
             return Ok(false);
         }
@@ -114,61 +112,5 @@ impl Host {
     fn loggers(&self) -> Option<Sv> {
         self.hook_list(Hook::Logging)
             .filter(|list| list.array_len() > 0)
-    }
-
-    /// Calls the logging hooks: some fifty times a message, so this is the chain with all left
-    /// out that does not count here. True if the line was taken care of.
-    fn tell(&self, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<bool, Unwind> {
-        let transaction = object::of(&self.port().transaction());
-        let mut args = Vec::with_capacity(texts.len() + 5);
-        let object = self.object();
-        args.extend([object.raw(), transaction.raw()]);
-        args.extend(line.into_iter().map(Sv::raw));
-        let mut written_out = Vec::new();
-        for text in texts {
-            // What a client has sent may be in it, and logging plugins write it as it is.
-            match text.look_at_text(crate::log::shown).flatten() {
-                Some(shown) => {
-                    let shown = Sv::bytes(&shown);
-                    args.push(shown.raw());
-                    written_out.push(shown);
-                }
-                None => args.push(text.raw()),
-            }
-        }
-        let mut index = 0;
-        let mut last = Code::Declined;
-        while let Some(entry) = loggers.array_get(index) {
-            index += 1;
-            let Some(code) = entry.hash_find(&self.table.code) else {
-                continue;
-            };
-            let owner = self.owners.of(&code);
-            let name = || entry.hash_get("name").map(|name| name.to_bytes());
-            let guard = self.guard(owner.as_deref(), Hook::Logging, || {
-                name().unwrap_or_default()
-            });
-            if guard.as_deref().is_some_and(Guard::is_quarantined) {
-                continue;
-            }
-            let running = guard.as_deref().map(Guard::begin);
-            let outcome = call_hook_for_code(&code, owner.as_deref(), &mut args);
-            let unwound = outcome.as_ref().err();
-            end(running, unwound, Hook::Logging, || {
-                name().unwrap_or_default()
-            });
-            match outcome {
-                // What dies, or returns undef, is passed over; saying so would not end.
-                Ok(None) | Err(Unwind::Died(_)) => {}
-                Ok(Some(number)) => {
-                    last = Code::from_number(number);
-                    if last != Code::Declined {
-                        break;
-                    }
-                }
-                Err(exited) => return Err(exited),
-            }
-        }
-        Ok(matches!(last, Code::Declined | Code::Ok))
     }
 }

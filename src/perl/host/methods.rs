@@ -1,12 +1,12 @@
 //! Methods of session objects that Perl code has replaced: by a subclass, or at run time by an
-//! assignment to the glob. Which they are is found once per class and looked up again when a
-//! package changes.
+//! assignment to the glob. Which they are is looked up by their names; `fast/by_class.rs` keeps it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
 use super::answer::{to_code, to_sv, to_verdict};
 use crate::hook::{Arg, Method, MethodSet, Verdict};
+use crate::perl::fast::by_class::ByClass;
 use crate::perl::ffi::call::{Unwind, Want, call_method, stringify};
 use crate::perl::ffi::object;
 use crate::perl::ffi::sys;
@@ -18,9 +18,7 @@ use crate::perl::host::{Host, Said};
 pub struct Methods {
     /// The addresses of the host's own subs, which are kept alive.
     own: RefCell<HashMap<usize, Sv>>,
-    /// The class that was asked about last, its generation, and the set of its methods.
-    last: Cell<(usize, u64, MethodSet)>,
-    known: RefCell<HashMap<usize, (u64, MethodSet)>>,
+    by_class: ByClass,
 }
 
 impl Methods {
@@ -46,24 +44,7 @@ impl Methods {
 
     /// The methods for which that is so.
     pub fn replaced(&self, object: &Sv) -> MethodSet {
-        let mut class = 0;
-        // SAFETY: a live SV; looks at its class.
-        let generation = unsafe { sys::cp_class_generation(object.raw(), &mut class) };
-        let (last, of, set) = self.last.get();
-        if (last, of) == (class, generation) {
-            return set;
-        }
-        if class == 0 {
-            return MethodSet::default();
-        }
-        let known = self.known.borrow().get(&class).copied();
-        let set = match known {
-            Some((of, set)) if of == generation => set,
-            _ => self.look(object),
-        };
-        self.known.borrow_mut().insert(class, (generation, set));
-        self.last.set((class, generation, set));
-        set
+        self.by_class.of(object, || self.look(object))
     }
 
     fn look(&self, object: &Sv) -> MethodSet {

@@ -5,15 +5,15 @@ use std::rc::Rc;
 use super::connection::{access_notes, written};
 use super::{Body, Frame, Raise};
 use crate::mail::{EnvelopeAddress, Note};
+use crate::perl::fast::grammar;
 use crate::perl::ffi::object;
 use crate::perl::ffi::value::Sv;
-use crate::perl::xs::grammar;
 use crate::smtp::Address;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Address::_new", new),
     ("Qpsmtpd::Address::_canonify", canonify),
-    ("Qpsmtpd::Address::_grammar_changed", grammar_changed),
+    ("Qpsmtpd::Address::_grammar_decides", grammar_decides),
     ("Qpsmtpd::Address::_note_grammar", |_| {
         grammar::note();
         Ok(())
@@ -59,9 +59,9 @@ fn canonify(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-/// _grammar_changed: whether a site has put another expression into a package variable.
-fn grammar_changed(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    frame.ret_bool(grammar::is_changed());
+/// _grammar_decides: whether the expressions in the package variables are asked.
+fn grammar_decides(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    frame.ret_bool(grammar::is_perls());
     Ok(())
 }
 

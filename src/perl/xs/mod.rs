@@ -6,12 +6,9 @@ mod address;
 mod body;
 mod commands;
 mod connection;
-pub mod grammar;
-mod header;
 pub mod keys;
 mod misc;
 pub mod notes;
-mod plugin;
 mod qp;
 mod transaction;
 
@@ -28,6 +25,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use crate::mail::Note;
+use crate::perl::fast;
 use crate::perl::ffi::call::{Unwind, Want, stringify};
 use crate::perl::ffi::object::{self, Owned};
 use crate::perl::ffi::sys;
@@ -53,7 +51,7 @@ impl From<Unwind> for Raise {
     }
 }
 
-type Body = fn(&mut Frame<'_>) -> Result<(), Raise>;
+pub(in crate::perl) type Body = fn(&mut Frame<'_>) -> Result<(), Raise>;
 
 /// Indexes from here on are native plugins' entries in the table of hooks.
 pub const FIRST_NATIVE: i32 = 1 << 20;
@@ -68,10 +66,12 @@ fn table() -> &'static [(&'static str, Body)] {
             commands::RESPONDERS,
             commands::XSUBS,
             connection::XSUBS,
-            header::XSUBS,
+            fast::XSUBS,
+            fast::header::XSUBS,
+            fast::immune::XSUBS,
+            fast::plugin_log::XSUBS,
             misc::XSUBS,
             notes::XSUBS,
-            plugin::XSUBS,
             qp::XSUBS,
             transaction::XSUBS,
         ]

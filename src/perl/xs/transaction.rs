@@ -156,7 +156,7 @@ pub fn header_object(transaction: &Transaction) -> Result<Sv, Raise> {
     let Some(bytes) = native else {
         return Ok(Sv::undef());
     };
-    let object = super::header::of(&bytes)?;
+    let object = crate::perl::fast::header::of(&bytes)?;
     let slot = HeaderSlot::Foreign(Box::new(PerlValue(object.clone())));
     transaction.header.replace(slot);
     Ok(object)

@@ -1,16 +1,18 @@
 //! What Mail::Header does to every message, as that class itself does it: its own parser and its
 //! own accessor are a large part of what a message costs. Does not judge what is malformed: that
-//! is left to the class, and so is whatever is no plain text.
+//! is left to the class, and so is whatever is no plain text. Nothing of this is in force until the trial
+//! in perl/Camelpost/Header.pm, which the plain way leaves out.
 
 use std::cell::RefCell;
 use std::mem::ManuallyDrop;
 
 use rustc_hash::FxHashMap;
 
-use super::{Body, Frame, Raise};
+use crate::perl::fast::left_to;
 use crate::perl::ffi::call::{Want, call_function, stringify};
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
+use crate::perl::xs::{Body, Frame, Raise};
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::Header::_filled", filled),
@@ -115,18 +117,10 @@ fn with_taint(value: Sv, tainted: bool) -> Sv {
     if tainted { value.tainted() } else { value }
 }
 
-/// What the class itself does.
-fn by_class(frame: &mut Frame<'_>, name: &str) -> Result<(), Raise> {
-    for value in call_function(name, &frame.rest(0), frame.wants())? {
-        frame.ret(value);
-    }
-    Ok(())
-}
-
 /// get(TAG [, INDEX]): the texts of all fields of the name, or of the first.
 fn get(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let Some(texts) = texts(frame)? else {
-        return by_class(frame, "Camelpost::Header::own_get");
+        return left_to(frame, "Camelpost::Header::own_get");
     };
     for text in texts {
         frame.ret(text);
@@ -172,7 +166,7 @@ fn texts(frame: &Frame<'_>) -> Result<Option<Vec<Sv>>, Raise> {
 fn add(frame: &mut Frame<'_>) -> Result<(), Raise> {
     match added(frame)? {
         Some(text) => frame.ret(text),
-        None => return by_class(frame, "Camelpost::Header::own_add"),
+        None => return left_to(frame, "Camelpost::Header::own_add"),
     }
     Ok(())
 }
@@ -266,7 +260,7 @@ fn delete(frame: &mut Frame<'_>) -> Result<(), Raise> {
             }
             Ok(())
         }
-        _ => by_class(frame, "Camelpost::Header::own_delete"),
+        _ => left_to(frame, "Camelpost::Header::own_delete"),
     }
 }
 
@@ -291,7 +285,7 @@ fn spell(frame: &mut Frame<'_>) -> Result<(), Raise> {
     };
     match known {
         Some(tag) => frame.ret(Sv::copied(tag.key.raw())),
-        None => return by_class(frame, "Camelpost::Header::own_spell"),
+        None => return left_to(frame, "Camelpost::Header::own_spell"),
     }
     Ok(())
 }

@@ -1,5 +1,6 @@
-//! Whether the grammar of addresses in force is the default one: a site may put expressions of
-//! its own into package variables of Qpsmtpd::Address, and they decide then. Knows no grammar.
+//! Whether the grammar of addresses in force is the default one, which Rust knows: a site may put
+//! expressions of its own into package variables of Qpsmtpd::Address, and they decide then, as they always do
+//! in the plain way. Knows no grammar.
 
 use std::cell::Cell;
 
@@ -41,8 +42,12 @@ pub fn note() {
     NOTED.set(Box::leak(Box::new(noted)));
 }
 
-/// Reads the variables; no Perl code runs.
-pub fn is_changed() -> bool {
+/// Whether the expressions decide. Reads the variables; no Perl code runs.
+pub fn is_perls() -> bool {
+    !super::are_on() || is_changed()
+}
+
+fn is_changed() -> bool {
     NOTED.get().iter().any(|Noted { glob, default }| {
         let now = value_of(glob);
         match (now, default) {
