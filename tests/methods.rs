@@ -35,6 +35,8 @@ pub struct Run {
     pub original: Vec<Answers>,
     pub old: Vec<Answers>,
     pub new: Vec<Answers>,
+    /// Both profiles without fast paths (src/perl/fast).
+    pub plain: [Vec<Answers>; 2],
     /// Recorded, or just given where a checkout is named.
     pub upstream: Vec<Answers>,
 }
@@ -58,12 +60,14 @@ fn run() -> &'static Result<Run, String> {
         }
         rows.extend(table::introspection());
         let rows = &rows;
-        let [original, old, new, upstream] = std::thread::scope(|scope| {
+        let [original, old, new, upstream, plain, plain_new] = std::thread::scope(|scope| {
             [
                 (Which::Original, compare::facts::package()),
                 (Which::Camelpost, compare::facts::package()),
                 (Which::Camelpost, "1.00"),
                 (Which::Upstream, "1.00"),
+                (Which::Plain, compare::facts::package()),
+                (Which::Plain, "1.00"),
             ]
             .map(|(which, profile)| {
                 scope.spawn(move || match (which, upstream()) {
@@ -82,6 +86,7 @@ fn run() -> &'static Result<Run, String> {
             original: original?,
             old: old?,
             new: new?,
+            plain: [plain?, plain_new?],
             upstream: upstream?,
         };
         if upstream_is_recorded_now() {
@@ -191,6 +196,16 @@ fn each_expression_gives_what_upstream_gives_in_1_00() {
         }
     }
     fail_if(report);
+}
+
+#[test]
+fn each_expression_gives_the_same_without_fast_paths() {
+    let run = done();
+    let [plain, plain_new] = &run.plain;
+    for (name, fast, plain) in [("0.94", &run.old, plain), ("1.00", &run.new, plain_new)] {
+        let pair = [(name, &fast[..]), ("plain", &plain[..])];
+        fail_if(differences(pair, |_| None, |_, _| true));
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod abuse;
 mod contract;
 #[path = "sessions/endings.rs"]
 mod endings;
+#[path = "sessions/fast.rs"]
+mod fast;
 #[path = "sessions/hung_up.rs"]
 mod hung_up;
 #[path = "sessions/isolation.rs"]

@@ -189,7 +189,8 @@ impl Course {
         verdict: Verdict,
     ) -> Result<bool, A::Exit> {
         let hook = self.call.hook;
-        if verdict.code == Code::Yield {
+        // A logger decides nothing that could be put off: its line goes on to stderr.
+        if verdict.code == Code::Yield && hook != Hook::Logging {
             return self.refuse_yield(around, name);
         }
         if self.quiet {

@@ -39,14 +39,15 @@ fn main() -> ExitCode {
     const ABORT: &str = "CAMELPOST_ABORT_ON_JUMP";
     if std::env::var_os(ABORT).is_none() {
         let program = std::env::current_exe().unwrap();
-        let passes = |plain: &str| {
+        let passes = |plain: &str, skip: &[&str]| {
             let mut again = Command::new(&program);
-            again.args(std::env::args().skip(1));
+            again.args(std::env::args().skip(1)).args(skip);
             let status = again.env(ABORT, "1").env(SWITCH, plain).status().unwrap();
             println!("{SWITCH}={plain}: {status}");
             status.success()
         };
-        let passed = passes("0") & passes("1");
+        // What is left behind after thousands of rounds is counted once: the plain ways take a minute longer.
+        let passed = passes("0", &[]) & passes("1", &["--skip", "leave_nothing_behind"]);
         return ExitCode::from(u8::from(!passed));
     }
     let (mut wanted, mut skipped) = (Vec::new(), Vec::new());

@@ -18,26 +18,35 @@ pub(in crate::perl) fn tell(
     line: [&Sv; 3],
     texts: &[Sv],
 ) -> Result<bool, Unwind> {
-    // What a client has sent may be in it, and logging plugins write it as it is.
-    let shown = |text: &Sv| match text.look_at_text(crate::log::shown).flatten() {
-        Some(shown) => Sv::bytes(&shown),
-        None => text.clone(),
-    };
-    let texts = texts.iter().map(shown);
-    let args: Vec<Sv> = line.into_iter().cloned().chain(texts).collect();
     let last = match super::are_on() {
-        true => by_list(host, loggers, &args)?,
-        false => by_chain(host, &args)?,
+        true => by_list(host, loggers, line, texts)?,
+        false => by_chain(host, line, texts)?,
     };
     Ok(matches!(last, Code::Declined | Code::Ok))
 }
 
-fn by_list(host: &Host, loggers: &Sv, line: &[Sv]) -> Result<Code, Unwind> {
+/// A text in another form, as logging plugins write it as it is and what a client has sent may be in it.
+fn shown(text: &Sv) -> Option<Sv> {
+    let shown = text.look_at_text(crate::log::shown).flatten();
+    shown.map(|shown| Sv::bytes(&shown))
+}
+
+fn by_list(host: &Host, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<Code, Unwind> {
     let transaction = object::of(&host.port().transaction());
-    let mut args = Vec::with_capacity(line.len() + 2);
+    let mut args = Vec::with_capacity(texts.len() + 5);
     let object = host.object();
     args.extend([object.raw(), transaction.raw()]);
-    args.extend(line.iter().map(Sv::raw));
+    args.extend(line.into_iter().map(Sv::raw));
+    let mut written_out = Vec::new();
+    for text in texts {
+        match shown(text) {
+            Some(shown) => {
+                args.push(shown.raw());
+                written_out.push(shown);
+            }
+            None => args.push(text.raw()),
+        }
+    }
     let mut index = 0;
     let mut last = Code::Declined;
     while let Some(entry) = loggers.array_get(index) {
@@ -74,7 +83,11 @@ fn by_list(host: &Host, loggers: &Sv, line: &[Sv]) -> Result<Code, Unwind> {
     Ok(last)
 }
 
-fn by_chain(host: &Host, line: &[Sv]) -> Result<Code, Unwind> {
+fn by_chain(host: &Host, line: [&Sv; 3], texts: &[Sv]) -> Result<Code, Unwind> {
+    let texts = texts
+        .iter()
+        .map(|text| shown(text).unwrap_or_else(|| text.clone()));
+    let line: Vec<Sv> = line.into_iter().cloned().chain(texts).collect();
     let same = |value: &Sv| Arg::Foreign(Box::new(PerlValue(value.clone())));
     let call = HookCall::with(Hook::Logging, line.iter().map(same).collect());
     let mut progress = host.advance(Chain::quiet(call), None)?;

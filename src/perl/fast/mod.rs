@@ -1,7 +1,8 @@
 //! Fast paths: what the original does in Perl and is done here in another way for the sake of speed alone.
 //! Each stands in [`TABLE`] with the plain way that it must not be told from. With `CAMELPOST_PLAIN=1` in the
 //! environment all of them are off, and the dialogues of `tests/compare` are played that way, too. What has no
-//! other way (the session in Rust, objects whose state is Rust's, the exchange) is none.
+//! other way is none (the session in Rust, objects whose state is Rust's, the exchange), nor is what the original
+//! has no counterpart of (keys that perl shares, values that go at once, ends of sessions that nobody is woken for).
 
 pub mod at_once;
 pub(in crate::perl) mod by_class;
@@ -66,7 +67,7 @@ pub const TABLE: &[FastPath] = &[
         replaces: "the chain, for the hook logging",
         applies: "always",
         gain: "arguments, names and verdicts of a chain for each of some fifty lines a message",
-        test: "logging_hooks/what_a_logger_is_given",
+        test: "sessions/fast.rs: what_a_logger_does_not_take_is_written",
     },
     FastPath {
         name: "hook_call",
