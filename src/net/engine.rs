@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::load::{self, Found};
-use super::{inetd, native, worker};
+use super::{confined, inetd, native, worker};
 use crate::hook::Hook;
 use crate::log::LogPid;
 use crate::plugin::{Guards, Registry};
@@ -64,6 +64,17 @@ impl Engine for SmtpEngine {
 
     fn sharing(&self, loaded: &Found) -> Vec<Sharing> {
         guards(loaded).map_or_else(Vec::new, |guards| guards.sharing())
+    }
+
+    fn writable(&self, loaded: &Found) -> Result<Vec<PathBuf>, String> {
+        let (host, settings) = match loaded {
+            Found::Perl(loaded) => (&loaded.host.settings, &loaded.settings),
+            Found::Native(loaded) => (&loaded.plugins.host, &loaded.settings),
+        };
+        let mut writable =
+            confined::writable(&host.config).map_err(|problem| format!("camelpost: {problem}"))?;
+        writable.insert(0, settings.spool.dir.clone());
+        Ok(writable)
     }
 
     fn before_fork(&self, loaded: &mut Found) {

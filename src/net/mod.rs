@@ -6,6 +6,7 @@
 mod access;
 mod apart;
 mod bell;
+mod confined;
 mod driver;
 mod engine;
 mod flag;

@@ -27,6 +27,7 @@ mod privileges;
 mod process;
 mod progress;
 mod rate;
+mod sandbox;
 mod signals;
 mod start;
 mod supervisor;
@@ -52,6 +53,7 @@ pub use process::{
 };
 pub use progress::loading;
 pub use rate::Rate;
+pub use sandbox::{Sandbox, SandboxPart};
 pub use start::{
     ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
     serve,
@@ -100,6 +102,12 @@ pub trait Engine {
     /// How the sessions of a worker share each plugin, in the order of their names.
     fn sharing(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Sharing> {
         Vec::new()
+    }
+
+    /// What sessions write to, as far as the configuration says; asked where the service has a sandbox, in
+    /// the zygote. The error is one or more lines about what contradicts a sandbox.
+    fn writable(&self, _loaded: &Self::Loaded) -> Result<Vec<std::path::PathBuf>, String> {
+        Ok(Vec::new())
     }
 
     /// Called in the zygote before each fork: buffered output would be written twice.

@@ -15,6 +15,7 @@ use rustix::process::{
 
 use super::channel::{Channel, Received, Wait};
 use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
+use super::sandbox::{Confinement, Sandbox};
 use super::worker::WorkerLink;
 use super::{Engine, ledger, privileges, process, progress};
 
@@ -50,17 +51,18 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         }
     };
     process::catch_sigpipe();
-    match user_of(&control) {
-        Ok(user) => {
+    let sandbox = match begin(&control) {
+        Ok((user, sandbox)) => {
             // Before the next line: what is asked for there is forgotten when the user changes.
             if let Some(Err(message)) = user.map(|name| privileges::become_worker(&name)) {
                 let message = format!("camelpost: {message}");
                 let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
                 return 1;
             }
+            sandbox
         }
         Err(_gone) => return 1,
-    }
+    };
     // A supervisor that dies while plugins load is noticed by this, later by the control socket.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if control_closed(&control) {
@@ -81,6 +83,13 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
             "a plugin has started threads while it loaded; the workers will not have them"
         );
     }
+    let confinement = match confinement(engine, sandbox, &loaded) {
+        Ok(confinement) => confinement,
+        Err(message) => {
+            let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
+            return 1;
+        }
+    };
     let names = FromZygote::Names {
         names: engine.names(&loaded),
     };
@@ -112,7 +121,7 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         Left::Supervisor => 0,
         Left::Child(link) => {
             // The supervisor could not tell which of its sessions have begun.
-            let status = match link.attach_page() {
+            let status = match link.attach_page() && is_confined(confinement) {
                 true => engine.work(loaded, link),
                 false => 1,
             };
@@ -121,13 +130,38 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     }
 }
 
-/// As whom to run: the supervisor's first message.
-fn user_of(control: &Channel) -> io::Result<Option<String>> {
+/// What workers are to give up, tried out.
+fn confinement<E: Engine>(
+    engine: &E,
+    sandbox: Sandbox,
+    loaded: &E::Loaded,
+) -> Result<Confinement, String> {
+    let writable = match sandbox.is_none() {
+        true => Vec::new(),
+        false => engine.writable(loaded)?,
+    };
+    let prepared = sandbox.prepare(writable);
+    prepared.map_err(|problem| format!("camelpost: {problem}"))
+}
+
+/// In a worker, before anything of a plugin's runs: without its sandbox it serves nobody.
+fn is_confined(confinement: Confinement) -> bool {
+    match confinement.enter() {
+        Ok(_) => true,
+        Err(problem) => {
+            tracing::error!("a worker could not start: {problem}");
+            false
+        }
+    }
+}
+
+/// As whom to run, and what workers give up: the supervisor's first message.
+fn begin(control: &Channel) -> io::Result<(Option<String>, Sandbox)> {
     let mut buffer = [0; 1024];
     let unknown = || io::Error::other("the supervisor did not say as whom to run");
     match control.receive(&mut buffer, Wait::Yes)? {
         Received::Message { len, .. } => match ToZygote::decode(&buffer[..len]) {
-            Some(ToZygote::Begin { user }) => Ok(user),
+            Some(ToZygote::Begin { user, sandbox }) => Ok((user, sandbox)),
             _ => Err(unknown()),
         },
         Received::Closed => Err(unknown()),
