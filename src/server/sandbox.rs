@@ -74,20 +74,27 @@ impl Sandbox {
         if self.is_none() {
             return Ok(Confinement::default());
         }
-        let mut parts = Vec::new();
-        let mut confinement = Confinement::default();
+        let (mut confinement, mut beneath) = (Confinement::default(), String::new());
         if self.landlock {
             let (files, paths) = landlock::Files::beneath(writable)?;
             confinement.files = Some(files);
-            parts.push(format!("landlock (writing only beneath {paths})"));
+            beneath = paths;
         }
         if self.seccomp {
             confinement.calls = Some(seccomp::program()?);
-            parts.push("seccomp".to_owned());
         }
         let found = confinement.try_out()?;
+        let landlock = format!("landlock ({found}; writing only beneath {beneath})");
+        let parts = [
+            (self.landlock, landlock),
+            (self.seccomp, "seccomp".to_owned()),
+        ];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter_map(|(there, part)| there.then_some(part))
+            .collect();
         tracing::info!(
-            "Plugins run in a sandbox: {}; {found}no program gains rights by its file (--no-new-privs)",
+            "Plugins run in a sandbox: {}; no program gains rights by its file (as with --no-new-privs)",
             parts.join(", ")
         );
         Ok(confinement)

@@ -78,37 +78,43 @@ impl Files {
         self.0.try_clone().map(Files)
     }
 
-    /// Holds them back from now on. What was found is a text that goes on with something else.
+    /// Holds them back from now on. Gives what the kernel has of landlock.
     pub(super) fn enter(self) -> Result<String, String> {
         let status = self.0.restrict_self().map_err(|error| {
             format!("--sandbox landlock: {error}; leave it out, or start the service where that is allowed")
         })?;
-        let LandlockStatus::Available {
-            effective_abi,
-            kernel_abi,
-        } = status.landlock
-        else {
-            return Err(missing(&status.landlock));
-        };
-        let number = kernel_abi.unwrap_or(effective_abi as i32);
-        if effective_abi < NEEDED {
-            return Err(format!(
-                "--sandbox landlock: this kernel has ABI {number} of landlock, in which no file can be moved \
-                 to another directory, as queues and maildirs do; ABI 2 (Linux 5.19) is needed: leave \
-                 landlock out, or start a later kernel"
-            ));
-        }
-        if status.ruleset == RulesetStatus::NotEnforced {
-            return Err(format!(
-                "--sandbox landlock: this kernel has ABI {number} of landlock, but does not hold anything back"
-            ));
-        }
-        let lacks = match effective_abi < KNOWN {
-            true => ", which does not hold back truncate(2)",
-            false => "",
-        };
-        Ok(format!("landlock has ABI {number}{lacks}; "))
+        found(&status.landlock, &status.ruleset)
     }
+}
+
+/// What there is of landlock, as a few words, where that is enough.
+fn found(landlock: &LandlockStatus, ruleset: &RulesetStatus) -> Result<String, String> {
+    let &LandlockStatus::Available {
+        effective_abi,
+        kernel_abi,
+    } = landlock
+    else {
+        return Err(missing(landlock));
+    };
+    let number = kernel_abi.unwrap_or(effective_abi as i32);
+    if effective_abi < NEEDED {
+        return Err(format!(
+            "--sandbox landlock: this kernel has ABI {number} of landlock, in which no file can be moved to \
+             another directory, as queues and maildirs do; ABI 2 (Linux 5.19) is needed: leave landlock out, \
+             or start a later kernel"
+        ));
+    }
+    if *ruleset == RulesetStatus::NotEnforced {
+        return Err(format!(
+            "--sandbox landlock: this kernel has ABI {number} of landlock, but holds nothing back by it; leave \
+             landlock out to run without it"
+        ));
+    }
+    let lacks = match effective_abi < KNOWN {
+        true => ", which does not hold back truncate(2)",
+        false => "",
+    };
+    Ok(format!("ABI {number}{lacks}"))
 }
 
 fn missing(status: &LandlockStatus) -> String {
@@ -193,14 +199,42 @@ mod tests {
         );
     }
 
+    fn kernel(effective_abi: ABI, kernel_abi: Option<i32>) -> LandlockStatus {
+        LandlockStatus::Available {
+            effective_abi,
+            kernel_abi,
+        }
+    }
+
     #[test]
-    fn a_kernel_without_it_is_named_with_what_to_do() {
-        for status in [LandlockStatus::NotEnabled, LandlockStatus::NotImplemented] {
-            let problem = missing(&status);
+    fn a_kernel_without_what_is_needed_is_named_with_what_to_do() {
+        let whole = RulesetStatus::FullyEnforced;
+        for (status, says) in [
+            (LandlockStatus::NotEnabled, "lsm="),
+            (LandlockStatus::NotImplemented, "no landlock"),
+            (
+                kernel(ABI::V1, None),
+                "ABI 1 of landlock, in which no file can be moved",
+            ),
+        ] {
+            let problem = found(&status, &whole).unwrap_err();
             assert!(
-                problem.contains("landlock") && problem.contains("leave"),
+                problem.contains(says) && problem.contains("leave landlock out"),
                 "{problem}"
             );
         }
+        let nothing = RulesetStatus::NotEnforced;
+        assert!(found(&kernel(ABI::V3, None), &nothing).is_err());
+    }
+
+    #[test]
+    fn the_kernel_s_abi_is_told_and_what_it_cannot_hold_back() {
+        let told = |status| found(&status, &RulesetStatus::PartiallyEnforced).unwrap();
+        assert_eq!(
+            told(kernel(ABI::V2, None)),
+            "ABI 2, which does not hold back truncate(2)"
+        );
+        assert_eq!(told(kernel(ABI::V3, None)), "ABI 3");
+        assert_eq!(told(kernel(ABI::V6, Some(99))), "ABI 99");
     }
 }
