@@ -10,6 +10,16 @@
 #![forbid(unsafe_code)]
 
 mod landlock;
+#[cfg(all(
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+))]
+mod seccomp;
+#[cfg(not(all(
+    target_pointer_width = "64",
+    any(target_arch = "x86_64", target_arch = "aarch64")
+)))]
+#[path = "sandbox/no_seccomp.rs"]
 mod seccomp;
 
 use std::fs::File;

@@ -100,20 +100,18 @@ const FAMILIES: [i32; 4] = [
     libc::AF_NETLINK,
 ];
 
-/// Puts what a terminal's owner is to have typed into that terminal; the second one by the console's clipboard.
-const TYPING: [u64; 2] = [libc::TIOCSTI as u64, 0x541c];
+/// Requests of ioctl(2) that put into a terminal what its owner is to have typed: TIOCSTI, and TIOCLINUX by
+/// the console's clipboard. The same numbers everywhere.
+const TYPING: [u64; 2] = [0x5412, 0x541c];
 
 /// Asks personality(2) only what it is.
 const QUERY: u64 = 0xffff_ffff;
 
 /// This program's architecture, as the kernel tells it of each call (AUDIT_ARCH_*).
-const ARCHITECTURE: Option<u32> = if cfg!(target_arch = "x86_64") {
-    Some(0xc000_003e)
-} else if cfg!(target_arch = "aarch64") {
-    Some(0xc000_00b7)
-} else {
-    None
-};
+#[cfg(target_arch = "x86_64")]
+const ARCHITECTURE: u32 = 0xc000_003e;
+#[cfg(target_arch = "aarch64")]
+const ARCHITECTURE: u32 = 0xc000_00b7;
 
 /// Calls of x32 on x86_64 have this in their number. Elsewhere no number is that large.
 const X32: u32 = 0x4000_0000;
@@ -124,12 +122,6 @@ const ARCH: u32 = 4;
 
 /// The filter, ready for the kernel.
 pub(super) fn program() -> Result<Program, String> {
-    let Some(arch) = ARCHITECTURE else {
-        return Err(format!(
-            "--sandbox seccomp: there is no list of calls for {} (only for x86_64 and aarch64); leave seccomp out",
-            std::env::consts::ARCH
-        ));
-    };
     let refused = rules().and_then(|rules| {
         let target = std::env::consts::ARCH.try_into()?;
         let refuse = SeccompAction::Errno(libc::EPERM as u32);
@@ -141,7 +133,7 @@ pub(super) fn program() -> Result<Program, String> {
         )?)
     });
     let refused = refused.map_err(|error| format!("--sandbox seccomp: {error}"))?;
-    Ok(first(arch).into_iter().chain(refused).collect())
+    Ok(first().into_iter().chain(refused).collect())
 }
 
 /// Has these calls fail from now on, in this thread.
@@ -186,7 +178,7 @@ fn rules() -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError>
 
 /// What the crate has no words for, before its part: another architecture (which it would kill for), and
 /// clone3(2), whose flags are in memory that a filter cannot look at. ENOSYS has libc take clone(2).
-fn first(arch: u32) -> [sock_filter; 8] {
+fn first() -> [sock_filter; 8] {
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let at_least = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
@@ -195,7 +187,7 @@ fn first(arch: u32) -> [sock_filter; 8] {
     let error = |errno: i32| step(leave, libc::SECCOMP_RET_ERRNO | errno.cast_unsigned(), 0, 0);
     [
         step(load, ARCH, 0, 0),
-        step(equal, arch, 1, 0),
+        step(equal, ARCHITECTURE, 1, 0),
         error(libc::EPERM),
         step(load, NUMBER, 0, 0),
         step(at_least, X32, 0, 1),
@@ -214,6 +206,6 @@ mod tests {
         let program = program().unwrap();
         // BPF_MAXINSNS.
         assert!(program.len() < 4096, "{}", program.len());
-        assert_eq!(&program[..8], first(ARCHITECTURE.unwrap()));
+        assert_eq!(&program[..8], first());
     }
 }
