@@ -124,7 +124,7 @@ fn missing(status: &LandlockStatus) -> String {
         }
         _ => {
             "this kernel has no landlock (CONFIG_SECURITY_LANDLOCK, Linux 5.13), or whoever started the service \
-             lets nobody use it (systemd: SystemCallFilter=@sandbox does)"
+             lets nobody use it (systemd's SystemCallFilter=: see docs/service.md)"
         }
     };
     format!("--sandbox landlock: {what}; leave landlock out to run without it")

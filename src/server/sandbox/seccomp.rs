@@ -141,7 +141,7 @@ pub(super) fn enter(program: &Program) -> Result<(), String> {
     apply_filter(program).map_err(|error| {
         format!(
             "--sandbox seccomp: {error}: this kernel has no filters of system calls (CONFIG_SECCOMP_FILTER), or \
-             whoever started the service lets nobody set one; leave seccomp out to run without it"
+             whoever started the service lets nobody set one (systemd's SystemCallFilter=: see docs/service.md); leave seccomp out to run without it"
         )
     })
 }
