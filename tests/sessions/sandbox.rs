@@ -294,6 +294,25 @@ fn what_another_user_s_plugins_run_in_is_a_sandbox_too() {
 }
 
 #[test]
+fn in_landlock_a_plugin_does_not_look_into_the_process_that_has_loaded_it() {
+    if !has_landlock() {
+        return;
+    }
+    let ground = Ground::new();
+    let server = ground.start(&[RUNNER], &["--sandbox", "landlock"], &[]);
+    let mut client = server.connect();
+    let zygote = server.zygote();
+    // (What root may read all the same, as it may watch every process: environ, maps.)
+    for mode in ["<", "+<"] {
+        let memory = outcome(&format!("open(my $f, '{mode}', '/proc/{zygote}/mem')"));
+        let found = client.run(&memory);
+        assert!([EACCES, EPERM].contains(&found.as_str()), "{found}");
+    }
+    let itself = outcome("open(my $f, '<', '/proc/self/maps')");
+    assert_eq!(client.run(&itself), "done");
+}
+
+#[test]
 fn a_log_that_was_opened_while_plugins_loaded_is_written_on() {
     if !has_landlock() {
         return;
