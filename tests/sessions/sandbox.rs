@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::server::{RUNNER, Server, TAKER, uid, until};
+use crate::server::{RUNNER, Server, TAKER, line, uid, until};
 
 const BOTH: [&str; 2] = ["--sandbox", "landlock,seccomp"];
 
@@ -310,6 +310,23 @@ fn in_landlock_a_plugin_does_not_look_into_the_process_that_has_loaded_it() {
     }
     let itself = outcome("open(my $f, '<', '/proc/self/maps')");
     assert_eq!(client.run(&itself), "done");
+}
+
+#[test]
+fn without_an_interpreter_workers_are_in_it_too() {
+    if !has_landlock() {
+        return;
+    }
+    let ground = Ground::new();
+    let server = ground.start(&[line("native/count_recipients")], &BOTH, &[]);
+    server.connect().expect("QUIT", "221");
+    let zygote = server.zygote();
+    let children = fs::read_to_string(format!("/proc/{zygote}/task/{zygote}/children")).unwrap();
+    assert!(!children.is_empty());
+    for worker in children.split_whitespace() {
+        let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+        assert!(status.contains("Seccomp:\t2"), "{status}");
+    }
 }
 
 #[test]
