@@ -6,37 +6,37 @@ use std::path::PathBuf;
 use std::process::{Command, exit};
 
 const SOURCES: [&str; 24] = [
-    "src/perl/glue.c",
-    "src/perl/glue_check.c",
-    "src/perl/glue_cycles.c",
-    "src/perl/glue_handles.c",
-    "src/perl/glue_interrupt.c",
-    "src/perl/glue_keys.c",
-    "src/perl/glue_local.c",
-    "src/perl/glue_ends.c",
-    "src/perl/glue_exchange.c",
-    "src/perl/glue_find.c",
-    "src/perl/glue_names.c",
-    "src/perl/glue_note.c",
-    "src/perl/glue_site.c",
-    "src/perl/glue_stored.c",
-    "src/perl/glue_turns.c",
-    "src/perl/glue_watch.c",
-    "src/perl/glue_watch_ops.c",
-    "src/perl/glue_number.c",
-    "src/perl/glue_require.c",
-    "src/perl/glue_values.c",
-    "src/perl/glue_objects.c",
-    "src/perl/glue_plugin.c",
-    "src/perl/glue_stdio.c",
-    "src/perl/glue_state.c",
+    "src/perl/c/glue.c",
+    "src/perl/c/glue_check.c",
+    "src/perl/c/glue_cycles.c",
+    "src/perl/c/glue_handles.c",
+    "src/perl/c/glue_interrupt.c",
+    "src/perl/c/glue_keys.c",
+    "src/perl/c/glue_local.c",
+    "src/perl/c/glue_ends.c",
+    "src/perl/c/glue_exchange.c",
+    "src/perl/c/glue_find.c",
+    "src/perl/c/glue_names.c",
+    "src/perl/c/glue_note.c",
+    "src/perl/c/glue_site.c",
+    "src/perl/c/glue_stored.c",
+    "src/perl/c/glue_turns.c",
+    "src/perl/c/glue_watch.c",
+    "src/perl/c/glue_watch_ops.c",
+    "src/perl/c/glue_number.c",
+    "src/perl/c/glue_require.c",
+    "src/perl/c/glue_values.c",
+    "src/perl/c/glue_objects.c",
+    "src/perl/c/glue_plugin.c",
+    "src/perl/c/glue_stdio.c",
+    "src/perl/c/glue_state.c",
 ];
 
 fn main() {
     for file in SOURCES.iter().chain(&[
-        "src/perl/glue.h",
-        "src/perl/glue_exchange.h",
-        "src/perl/glue_perl.h",
+        "src/perl/c/glue.h",
+        "src/perl/c/glue_exchange.h",
+        "src/perl/c/glue_perl.h",
     ]) {
         println!("cargo::rerun-if-changed={file}");
     }
@@ -68,7 +68,7 @@ fn main() {
 const TRIED: [(u32, u32); 2] = [(5, 36), (5, 40)];
 
 /// Older ones lack what the C side needs. A newer one may have changed what it takes for granted of
-/// perl's insides: src/perl/glue_check.c tries that at each start.
+/// perl's insides: src/perl/c/glue_check.c tries that at each start.
 fn check_version() {
     let text = perl("printf '%vd', $^V").concat();
     let mut numbers = text.split('.').map(|number| number.parse().unwrap_or(0));
@@ -208,7 +208,7 @@ fn bindings() {
     let include = Command::new("cc").arg("-print-file-name=include").output();
     let include = include.map(|out| String::from_utf8_lossy(&out.stdout).trim().to_owned());
     let bindings = bindgen::Builder::default()
-        .header("src/perl/glue.h")
+        .header("src/perl/c/glue.h")
         .clang_args(include.iter().flat_map(|dir| ["-isystem", dir]))
         .allowlist_function("cp_.*")
         .allowlist_type("cp_.*")

@@ -1,6 +1,8 @@
 //! Camelpost: an SMTP server that runs qpsmtpd's Perl plugins unchanged, with native Rust
 //! plugins in the same chain. See ARCHITECTURE.md for the layers.
 
+pub mod base;
+pub mod chain;
 pub mod cli;
 pub mod config;
 #[doc(hidden)]

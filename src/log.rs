@@ -13,8 +13,17 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-/// LOGWARN: what is logged where the config has no loglevel.
-pub const DEFAULT_LEVEL: u8 = 4;
+// The levels of `Qpsmtpd::Constants`.
+pub const LOGALERT: u8 = 1;
+pub const LOGCRIT: u8 = 2;
+pub const LOGERROR: u8 = 3;
+pub const LOGWARN: u8 = 4;
+pub const LOGNOTICE: u8 = 5;
+pub const LOGINFO: u8 = 6;
+pub const LOGDEBUG: u8 = 7;
+
+/// What is logged where the config has no loglevel.
+pub const DEFAULT_LEVEL: u8 = LOGWARN;
 
 /// The target that makes an INFO event one of LOGNOTICE, for which tracing has no level.
 pub const NOTICE: &str = "camelpost::notice";

@@ -18,6 +18,10 @@ mod stub;
 use calls::{Fault, Talk};
 use places::{Place, maildir};
 
+const BUFFERED: &str = "print $out $text";
+/// As File::Copy writes, past the handle's buffer.
+const UNBUFFERED: &str = "syswrite $out, $text";
+
 /// No call that fails may lose what was acknowledged.
 fn nothing_is_lost(place: &Place) {
     let talk = Talk::with(place, None);
@@ -73,13 +77,15 @@ fn the_maildir_that_ships_loses_nothing() {
 
 #[test]
 fn a_plugin_that_looks_at_no_result_loses_nothing() {
-    nothing_is_lost(&places::careless());
+    for write in [BUFFERED, UNBUFFERED] {
+        nothing_is_lost(&places::careless(write));
+    }
 }
 
 /// That the faults are such as lose mail.
 #[test]
 fn without_queue_sync_a_plugin_that_looks_at_no_result_loses_messages() {
-    let mut place = places::careless();
+    let mut place = places::careless(BUFFERED);
     place.queue_sync = Some("0\n");
     let calls = Talk::with(&place, None).calls();
     let mut talks = calls::faults(&calls)
@@ -123,7 +129,12 @@ fn a_small_disk_loses_nothing() {
     }
     places::unmount(probe.path());
     let plugins = "/usr/share/qpsmtpd/plugins";
-    let mut place = maildir("queue/maildir @ROOT@/store/Maildir", plugins);
+    on_disks_of_all_sizes(maildir("queue/maildir @ROOT@/store/Maildir", plugins));
+    // All at once: the disk takes a part of it.
+    on_disks_of_all_sizes(places::careless(UNBUFFERED));
+}
+
+fn on_disks_of_all_sizes(mut place: Place) {
     let mut taken = Vec::new();
     for size in [4, 8, 12, 16, 20, 24, 28, 32, 48, 256] {
         place.disk = Some(size);

@@ -10,7 +10,7 @@ use std::time::Instant;
 use camelpost::config::{ConfigDir, Profile};
 use camelpost::hook::{Arg, Hook, HookCall};
 use camelpost::mail::Spool;
-use camelpost::perl::call::{Want, call, eval};
+use camelpost::perl::ffi::call::{Want, call, eval};
 use camelpost::perl::host::{Host, HostSettings};
 use camelpost::perl::{Chain, Progress, Sv, release_dropped};
 
@@ -99,7 +99,7 @@ fn host(dir: &std::path::Path) -> Result<Rc<Host>, Box<dyn std::error::Error>> {
         search: None,
         trace_level: 4,
         profile: Profile::V094,
-        defaults: Vec::new(),
+        defaults: Default::default(),
         version: "0".to_owned(),
         plugin_dirs: vec![dir.as_os_str().as_encoded_bytes().to_vec()],
         module_dirs: Vec::new(),
@@ -148,6 +148,6 @@ fn best(
     Ok(least)
 }
 
-fn text_of(error: &camelpost::perl::call::Unwind) -> String {
+fn text_of(error: &camelpost::perl::ffi::call::Unwind) -> String {
     String::from_utf8_lossy(&error.message()).into_owned()
 }

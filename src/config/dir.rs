@@ -13,8 +13,8 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::cache::{Directories, Watched};
 use super::error::ConfigError;
-use super::host::program_dir;
 use super::read::{Entry, Loaded, read};
+use crate::base::program_dir;
 
 /// The lines of a config file that count. Cheap to clone.
 pub type Lines = Rc<[Vec<u8>]>;

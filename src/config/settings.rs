@@ -9,13 +9,13 @@ use std::time::Duration;
 use super::compat::Compat;
 use super::dir::ConfigDir;
 use super::error::ConfigError;
-use super::host::{home, hostname, program_dir};
 use super::limits::Limits;
 use super::plugin_line::PluginLine;
 use super::read::Entry;
 use super::spool::SpoolDir;
 use super::strictness::Strictness;
 use super::value::{first, level, mode, number, refused, switch};
+use crate::base::{home, hostname, program_dir};
 
 /// What even the slowest modem exceeds, in bytes per second.
 const DATA_MIN_RATE: u64 = 100;

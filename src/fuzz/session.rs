@@ -2,16 +2,15 @@
 //! are the same however the client's bytes arrive. Every recipient is taken, and every message.
 
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::wire::replies;
 use super::{choice, chunks};
-use crate::config::{Limits, Strictness, UnauthPipelining, Zone};
+use crate::base::Zone;
+use crate::config::{Limits, Strictness, UnauthPipelining};
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Spool};
-use crate::session::{
-    Answer, Listed, PRODUCT, Profile, ReadEvent, Settings, State, Step, conversation,
-};
+use crate::session::{PRODUCT, Profile, ReadEvent, Settings, State, Step, conversation};
 use crate::smtp::{Address, MAX_COMMAND_LINE};
 
 /// The first byte chooses profile, limits and cuts.
@@ -80,42 +79,36 @@ fn talk(seed: u8, said: &[&[u8]]) -> Vec<u8> {
         Rc::new(settings(seed)),
         Connection::default(),
         None,
+        SystemTime::UNIX_EPOCH,
     ));
     let mut machine = conversation(state.clone());
     let mut said = said.iter();
     let mut wire = Vec::new();
     let mut step = machine.start();
     loop {
-        let answer = match step {
+        let answered = match step {
             Step::Finished(_) => return wire,
-            Step::Read { .. } => {
+            Step::Read { to, .. } => {
                 let kept = state.input.borrow().len();
                 assert!(kept <= MAX_COMMAND_LINE + 2, "{kept} bytes are kept");
                 match said.next() {
                     Some(bytes) => {
                         state.input.borrow_mut().push(bytes);
-                        Answer::Read(ReadEvent::Bytes)
+                        to.give(ReadEvent::Bytes)
                     }
-                    None => Answer::Read(ReadEvent::Eof),
+                    None => to.give(ReadEvent::Eof),
                 }
             }
-            Step::Reply(reply) => {
+            Step::Reply(reply, to) => {
                 reply.encode(&mut wire);
-                Answer::Done
+                to.done()
             }
-            Step::Config(name) => Answer::Config(match name {
-                "databytes" => vec![b"2000".to_vec()],
-                _ => Vec::new(),
-            }),
-            Step::Hook(call) => Answer::Verdict(decide(&call)),
-            Step::Canonify(path) => {
-                let parts = Address::canonify(&path).map(|(user, host)| vec![Some(user), host]);
-                Answer::Values(parts.unwrap_or_default())
-            }
-            Step::Verb(_) => Answer::Listed(Listed::NoTable),
-            _ => Answer::Done,
+            Step::Config("databytes", to) => to.give(vec![b"2000".to_vec()]),
+            Step::Hook(call, to) => to.give(decide(&call)),
+            Step::Canonify(path, to) => to.give(Address::canonify(&path)),
+            step => step.unaided(),
         };
-        step = machine.resume(answer);
+        step = machine.resume(answered);
     }
 }
 

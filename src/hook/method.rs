@@ -102,10 +102,23 @@ impl Method {
             _ => return None,
         })
     }
+}
 
-    /// Its place in a set of methods.
-    pub const fn bit(self) -> u64 {
-        1 << self as u32
+/// A set of methods.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct MethodSet(u64);
+
+impl MethodSet {
+    /// Whether a method is in the set.
+    pub const fn has(self, method: Method) -> bool {
+        self.0 & (1 << method as u32) != 0
+    }
+}
+
+impl FromIterator<Method> for MethodSet {
+    fn from_iter<I: IntoIterator<Item = Method>>(methods: I) -> MethodSet {
+        let bits = methods.into_iter().map(|method| 1 << method as u32);
+        MethodSet(bits.fold(0, |set, bit: u64| set | bit))
     }
 }
 

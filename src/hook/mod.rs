@@ -8,7 +8,7 @@ mod method;
 mod verdict;
 
 pub use call::{Arg, HookCall};
-pub use method::Method;
+pub use method::{Method, MethodSet};
 pub use verdict::{Code, Verdict};
 
 /// Every hook of qpsmtpd 0.94 and 1.00, with the names under which plugins register.

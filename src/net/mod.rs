@@ -3,28 +3,11 @@
 
 #![forbid(unsafe_code)]
 
-mod access;
-mod apart;
-mod bell;
-mod confined;
-mod driver;
-mod engine;
-mod flag;
-mod inetd;
-mod load;
-mod log;
-mod native;
-mod own;
-mod patience;
-mod port;
-mod pump;
-mod rdns;
+mod client;
+mod perl_side;
+mod process;
 mod scripted;
 mod session;
-mod stage;
-mod stream;
-mod transport;
-mod worker;
 
-pub use engine::SmtpEngine;
+pub use process::engine::SmtpEngine;
 pub use scripted::{prove, run as run_perl};

@@ -5,11 +5,9 @@
 #![forbid(unsafe_code)]
 
 mod context;
-mod guard;
 mod registry;
 
 pub use context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
-pub use guard::{Guard, Guards, Unanswered, lateness, quarantined};
 pub use registry::{Handler, Hooks, Loaded, PluginArgs, PluginError, Registry};
 
 use crate::config::ConfigDir;

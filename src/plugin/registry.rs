@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::Plugin;
 use super::context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
+use crate::chain::Guards;
 use crate::config::ConfigDir;
 use crate::hook::{Hook, HookCall, Verdict};
 
@@ -191,13 +192,34 @@ fn load<P: Plugin>(
 #[derive(Clone, Default)]
 pub struct Loaded {
     handlers: Vec<Handler>,
+    by_hook: BTreeMap<Hook, Vec<i32>>,
 }
 
 impl Loaded {
     /// Adds a hook and gives its id.
     pub fn add(&mut self, handler: Handler) -> i32 {
+        let id = i32::try_from(self.handlers.len()).unwrap_or(i32::MAX);
+        self.by_hook.entry(handler.hook).or_default().push(id);
         self.handlers.push(handler);
-        i32::try_from(self.handlers.len() - 1).unwrap_or(i32::MAX)
+        id
+    }
+
+    /// The ids of a hook's handlers, in the order of their lines.
+    pub fn of(&self, hook: Hook) -> &[i32] {
+        self.by_hook.get(&hook).map_or(&[], Vec::as_slice)
+    }
+
+    /// Lets the guards know which plugin is called in which hooks.
+    pub fn note_hooks(&self, guards: &Guards) {
+        for handler in &self.handlers {
+            let name = handler.plugin.as_bytes().to_vec();
+            guards.note_hook(handler.hook, std::iter::once(name));
+        }
+    }
+
+    /// Whether any plugin is registered for a hook.
+    pub fn has_entries(&self, hook: Hook) -> bool {
+        self.by_hook.contains_key(&hook)
     }
 
     pub fn get(&self, id: i32) -> Option<Handler> {

@@ -17,15 +17,15 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
 use super::Names;
-use super::bounded::Bounded;
-use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
-use super::message::{FromZygote, ToWorker, ToZygote};
-use super::process;
-use super::process::SharedPage;
-use super::progress::LONG;
 use super::sandbox::Sandbox;
-use super::start::ZygoteCommand;
 use super::supervisor::Event;
+use crate::server::ipc::bounded::Bounded;
+use crate::server::ipc::channel::{Channel, MAX_MESSAGE, Received, Wait};
+use crate::server::ipc::message::{FromZygote, ToWorker, ToZygote};
+use crate::server::ipc::process;
+use crate::server::ipc::process::SharedPage;
+use crate::server::service::progress::LONG;
+use crate::server::service::start::ZygoteCommand;
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);

@@ -7,59 +7,42 @@
 
 #![deny(unsafe_code)]
 
-mod activation;
-mod bounded;
-mod channel;
-mod clients;
 mod control;
-mod detach;
-mod environment;
-mod fuzzed;
+mod front;
 mod generation;
+mod ipc;
 mod ledger;
-mod listen;
-mod message;
 mod metrics;
-mod notify;
 mod number;
-mod pid_file;
-mod privileges;
-mod process;
-mod progress;
-mod rate;
 mod sandbox;
-mod signals;
-mod start;
+mod service;
 mod supervisor;
-mod upgrade;
-mod wire;
-mod worker;
 mod workers;
 mod zygote;
 
-pub use clients::has_hung_up;
 pub use control::{
     CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
     QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState,
     WorkerStatus, ask, control_path,
 };
+pub use front::clients::has_hung_up;
+pub use front::listen::ListenAddress;
+pub use front::rate::Rate;
 #[doc(hidden)]
-pub use fuzzed::{fuzz_control, fuzz_words};
-pub use listen::ListenAddress;
-pub use metrics::MetricsAddress;
-pub use process::{
+pub use ipc::fuzzed::{fuzz_control, fuzz_words};
+pub use ipc::link::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
+pub use ipc::process::{
     OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, readiness,
     wake_by_interrupt,
 };
-pub use progress::loading;
-pub use rate::Rate;
+pub use metrics::MetricsAddress;
 pub use sandbox::{Sandbox, SandboxPart};
-pub use start::{
+pub use service::progress::loading;
+pub use service::start::{
     ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
     serve,
 };
 pub use supervisor::{MemoryLimits, STOPPING};
-pub use worker::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
 pub use zygote::run_zygote;
 
 /// What the loaded plugins mean for the supervisor.

@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, waitpid};
 
-use super::process;
+use super::ipc::process;
 
 /// A part of the sandbox, as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

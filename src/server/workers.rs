@@ -15,12 +15,12 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::Names;
-use super::bounded::Bounded;
-use super::channel::{Channel, Received, Wait};
 use super::generation::Starting;
-use super::message::{Assignment, FromWorker, ToWorker};
-use super::process::{self, SharedPage};
 use super::supervisor::Event;
+use crate::server::ipc::bounded::Bounded;
+use crate::server::ipc::channel::{Channel, Received, Wait};
+use crate::server::ipc::message::{Assignment, FromWorker, ToWorker};
+use crate::server::ipc::process::{self, SharedPage};
 use crate::watch::{Page, now};
 
 /// Perl code that has run for longer than this makes a session's clients wait.

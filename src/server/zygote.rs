@@ -13,11 +13,14 @@ use rustix::process::{
     waitpid,
 };
 
-use super::channel::{Channel, Received, Wait};
-use super::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
 use super::sandbox::{Confinement, Sandbox};
-use super::worker::WorkerLink;
-use super::{Engine, ledger, privileges, process, progress};
+use super::{Engine, ledger};
+use crate::server::ipc::channel::{Channel, Received, Wait};
+use crate::server::ipc::link::WorkerLink;
+use crate::server::ipc::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
+use crate::server::ipc::process;
+use crate::server::service::privileges;
+use crate::server::service::progress;
 
 struct Child {
     worker: u64,
@@ -54,7 +57,11 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     let sandbox = match begin(&control) {
         Ok((user, sandbox)) => {
             // Before the next line: what is asked for there is forgotten when the user changes.
-            if let Some(Err(message)) = user.map(|name| privileges::become_worker(&name)) {
+            let became = match user {
+                Some(name) => privileges::become_worker(&name),
+                None => privileges::remain_worker(),
+            };
+            if let Err(message) = became {
                 let message = format!("camelpost: {message}");
                 let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
                 return 1;

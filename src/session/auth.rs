@@ -5,9 +5,9 @@ use std::net::IpAddr;
 
 use super::core::{Ended, Flow, Input, LOGDEBUG, Session};
 use super::envelope::{accepted, first_bytes};
-use super::machine::Step;
 use super::sasl;
 use super::state::Profile;
+use super::step::Step;
 use crate::config::BareLineEnds;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::smtp::split_arguments;
@@ -37,7 +37,7 @@ impl Session {
             return None;
         }
         self.state.auth_offered.set(true);
-        self.give(Step::AddVerb("auth")).await;
+        self.ask(|to| Step::AddVerb("auth", to)).await;
         Some(mechanisms.join(" ").into_bytes())
     }
 
@@ -164,7 +164,7 @@ impl Session {
     }
 
     async fn ask_cram_md5(&self) -> Result<Option<Credentials>, Ended> {
-        let ticket = sasl::ticket(&self.me().await);
+        let ticket = sasl::ticket(&self.me().await, self.now().await);
         self.state.auth_ticket.replace(Some(ticket.clone()));
         let challenge = sasl::encode(&ticket);
         let Some(response) = self.challenge(challenge.as_bytes()).await? else {

@@ -2,8 +2,8 @@
 //! post-connection in the order that each occasion has. Says nothing to the client.
 
 use super::core::{Ended, LOGINFO, Session};
-use super::machine::Step;
 use super::state::Profile;
+use super::step::Step;
 use crate::hook::{Hook, Method};
 use crate::mail::Note;
 
@@ -20,9 +20,9 @@ impl Session {
     pub async fn reset_own_transaction(&self) {
         self.hook(Hook::ResetTransaction, Vec::new()).await;
         self.state.utf8_replies.set(false);
-        let old = self.state.replace_transaction();
+        let old = self.state.replace_transaction(self.now().await);
         drop(old);
-        self.give(Step::TransactionEnded).await;
+        self.ask(Step::TransactionEnded).await;
     }
 
     /// The server ends the session: after QUIT, after a verdict that says so, and from plugins.

@@ -6,7 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use super::core::{Flow, Input, LOGDEBUG, LOGERROR, LOGINFO, Session};
-use super::machine::{Answer, Listed, Step};
+use super::step::{Listed, Step};
 use crate::hook::{Arg, Hook, Method, Verdict};
 use crate::mail::Note;
 use crate::smtp::split_command;
@@ -70,7 +70,10 @@ impl Session {
                     self.say(500, "Line too long").await;
                     self.count(b"").await?;
                 }
-                Input::Bare(bare) => self.refuse_line(bare).await?,
+                Input::Bare(bare) => {
+                    self.refuse_line(bare).await?;
+                    self.count(b"").await?;
+                }
                 Input::Eof => return Err(self.hang_up().await),
             }
         }
@@ -106,10 +109,7 @@ impl Session {
             self.say(538, text).await;
             return Ok(());
         }
-        let listed = match self.give(Step::Verb(verb.to_vec())).await {
-            Answer::Listed(listed) => listed,
-            _ => Listed::NoTable,
-        };
+        let listed = self.ask(|to| Step::Verb(verb.to_vec(), to)).await;
         match (Method::of_verb(verb), listed) {
             // AUTH does not exist before EHLO has offered it.
             (Some(Method::Auth), Listed::NoTable) if !self.state.auth_offered.get() => {}
@@ -139,11 +139,12 @@ impl Session {
     /// A verb of a plugin's. That its method gave nothing means, as in the original, that it
     /// failed, whatever it has said to the client.
     async fn obey_plugin(&self, verb: &[u8], rest: Option<&[u8]>) {
-        let step = Step::Obey {
+        let obey = |to| Step::Obey {
             verb: verb.to_vec(),
             rest: rest.map(<[u8]>::to_vec),
+            to,
         };
-        if matches!(self.give(step).await, Answer::Values(values) if values.is_empty()) {
+        if !self.ask(obey).await {
             let verb = String::from_utf8_lossy(verb);
             let failure = format!("command '{verb}' failed unexpectedly");
             self.log(LOGERROR, format!("fault: {failure}")).await;

@@ -3,22 +3,17 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::machine::{Answer, ReadEvent, Step, Steps};
+use super::machine::Steps;
 use super::state::State;
+use super::step::{Answer, ReadEvent, Step, To};
 use crate::config::BareLineEnds;
 use crate::hook::{Arg, Method, Verdict};
 use crate::mail::{Connection, Shown, Transaction};
 use crate::smtp::{BareByte, CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
 
-/// The log levels of `Qpsmtpd::Constants` that the core uses.
-pub(super) const LOGALERT: u8 = 1;
-pub(super) const LOGERROR: u8 = 3;
-pub(super) const LOGWARN: u8 = 4;
-pub(super) const LOGNOTICE: u8 = 5;
-pub(super) const LOGINFO: u8 = 6;
-pub(super) const LOGDEBUG: u8 = 7;
+pub(super) use crate::log::{LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN};
 
 /// The session is over: its last hooks have run, and nothing of it may go on.
 #[derive(Debug)]
@@ -61,19 +56,9 @@ impl Session {
         self.state.transaction.borrow().clone()
     }
 
-    pub async fn give(&self, step: Step) -> Answer {
-        match self.at_once(step) {
-            Ok(answer) => answer,
-            Err(step) => self.steps.give(step).await,
-        }
-    }
-
-    /// Most steps have their answer at once: then the session goes straight on.
-    fn at_once(&self, step: Step) -> Result<Answer, Step> {
-        match &*self.state.at_once.borrow() {
-            Some(answers) => answers.answer(step),
-            None => Err(step),
-        }
+    /// Gives a step and waits for its answer.
+    pub async fn ask<T: Answer>(&self, step: impl FnOnce(To<T>) -> Step) -> T {
+        self.steps.ask(step).await
     }
 
     /// A reply with one line.
@@ -95,7 +80,7 @@ impl Session {
         for line in reply.written() {
             self.log(LOGINFO, line).await;
         }
-        self.give(Step::Reply(reply)).await;
+        self.ask(|to| Step::Reply(reply, to)).await;
     }
 
     /// A reply with a verdict's texts. Where there is none, or the first is not true in Perl's
@@ -107,7 +92,7 @@ impl Session {
 
     pub async fn log(&self, level: u8, text: impl Into<Vec<u8>>) {
         let text = text.into();
-        self.give(Step::Log { level, text }).await;
+        self.ask(|to| Step::Log { level, text, to }).await;
     }
 
     /// The first value of a config file, where it is true in Perl's sense.
@@ -118,10 +103,12 @@ impl Session {
 
     /// All values of a config file.
     pub async fn config_lines(&self, name: &'static str) -> Vec<Vec<u8>> {
-        match self.give(Step::Config(name)).await {
-            Answer::Config(values) => values,
-            _ => Vec::new(),
-        }
+        self.ask(|to| Step::Config(name, to)).await
+    }
+
+    /// The present time.
+    pub async fn now(&self) -> SystemTime {
+        self.ask(Step::Now).await
     }
 
     /// `me` as the configuration has it now.
@@ -141,13 +128,12 @@ impl Session {
     /// Waits for bytes from the client; a client that takes too long ends the session.
     pub async fn read(&self) -> Result<ReadEvent, Ended> {
         let timeout = self.timeout().await;
-        match self.give(Step::Read { timeout }).await {
-            Answer::Read(ReadEvent::TimedOut) => {
+        match self.ask(|to| Step::Read { timeout, to }).await {
+            ReadEvent::TimedOut => {
                 self.say(421, "Connection Timed Out").await;
                 Err(self.hang_up().await)
             }
-            Answer::Read(event) => Ok(event),
-            _ => Ok(ReadEvent::Eof),
+            event => Ok(event),
         }
     }
 

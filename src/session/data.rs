@@ -3,8 +3,8 @@
 
 use super::core::{Ended, Flow, LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, Session};
 use super::header_lines::header_of;
-use super::machine::ReadEvent;
 use super::state::Profile;
+use super::step::ReadEvent;
 use crate::hook::{Code, Hook, Verdict};
 use crate::mail::{BodyError, Header, HeaderSlot};
 use crate::smtp::{BareByte, DataDecoder, DataEvent};

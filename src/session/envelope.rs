@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::core::{Flow, LOGDEBUG, LOGINFO, Session, is_true, verdict_lines};
-use super::machine::{Answer, Step};
+use super::step::Step;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{EnvelopeAddress, Note, Shown};
 use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
@@ -234,12 +234,9 @@ impl Session {
 
     /// The address; there must be `<>` around it.
     async fn forward_path(&self, text: Option<&[u8]>) -> Option<Address> {
-        let Answer::Values(parts) = self.give(Step::Canonify(text?.to_vec())).await else {
-            return None;
-        };
-        let mut parts = parts.into_iter();
-        let user = parts.next().flatten()?;
-        Some(Address::from_parts(Some(user), parts.next().flatten()))
+        let path = text?.to_vec();
+        let (user, host) = self.ask(|to| Step::Canonify(path, to)).await?;
+        Some(Address::from_parts(Some(user), host))
     }
 
     async fn log_path(&self, direction: &str, path: &Option<Vec<u8>>) {

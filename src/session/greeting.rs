@@ -2,8 +2,8 @@
 //! EHLO with what the server offers.
 
 use super::core::{Ended, Flow, LOGNOTICE, Session, verdict_lines};
-use super::machine::{Answer, Step};
 use super::state::Settings;
+use super::step::Step;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{HELLO_HOST, Note};
 use crate::smtp::{Reply, split_arguments};
@@ -15,7 +15,7 @@ impl Session {
     /// A whole session.
     pub async fn converse(&self) -> Flow {
         self.pre_connection().await?;
-        self.give(Step::LookUpClient).await;
+        self.ask(Step::LookUpClient).await;
         let flow = self.connect().await;
         if flow.is_err() && self.state.disconnected.get() {
             return flow;
@@ -55,7 +55,7 @@ impl Session {
         // disconnect nor post-connection run.
         let lines = verdict_lines(&verdict, default.as_bytes());
         let reply = Reply::lines(code, lines).in_form(self.state.reply_form());
-        self.give(Step::Reply(reply)).await;
+        self.ask(|to| Step::Reply(reply, to)).await;
         self.state.disconnected.set(true);
         Err(Ended)
     }
@@ -153,15 +153,15 @@ impl Session {
         verb: &str,
         rest: Option<&[u8]>,
     ) -> Option<Vec<Arg>> {
-        let step = Step::Parse {
-            parser: verdict.parser.as_ref()?.share(),
-            verb: verb.as_bytes().to_vec(),
-            rest: rest?.to_vec(),
+        let parser = verdict.parser.as_ref()?.share();
+        let (verb, rest) = (verb.as_bytes().to_vec(), rest?.to_vec());
+        let step = |to| Step::Parse {
+            parser,
+            verb,
+            rest,
+            to,
         };
-        match self.give(step).await {
-            Answer::Parsed(values) => Some(values),
-            _ => Some(Vec::new()),
-        }
+        Some(self.ask(step).await)
     }
 
     pub async fn helo_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
@@ -253,10 +253,7 @@ impl Session {
     /// The lines that plugins add to the reply to EHLO.
     async fn capabilities(&self) -> Vec<Vec<u8>> {
         match self.transaction().notes.get(b"capabilities") {
-            Some(Note::Foreign(_)) => match self.give(Step::Capabilities).await {
-                Answer::Values(lines) => lines.into_iter().flatten().collect(),
-                _ => Vec::new(),
-            },
+            Some(Note::Foreign(_)) => self.ask(Step::Capabilities).await,
             // A native plugin leaves its lines in one note.
             Some(note) => {
                 let text = note.bytes().unwrap_or_default();

@@ -21,6 +21,7 @@ mod received;
 mod replaced;
 mod sasl;
 mod state;
+mod step;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -31,11 +32,11 @@ use self::core::{Flow, Session};
 use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
 pub use greeting::PRODUCT;
-pub use machine::{
-    Answer, AtOnce, Called, Listed, Machine, MethodCall, Outcome, ReadEvent, Returned, Step,
-};
-pub use replaced::Replaced;
+pub use machine::Machine;
 pub use state::{Neighbours, Profile, Settings, State};
+pub use step::{
+    Answered, Called, Listed, MethodCall, Outcome, Path, ReadEvent, Returned, Step, To,
+};
 
 /// A whole session, from pre-connection to post-connection.
 pub fn conversation(state: Rc<State>) -> Machine {

@@ -1,8 +1,9 @@
 //! Queueing: queue_pre, queue and queue_post, with the transaction's end before the reply.
 
 use super::core::{Flow, LOGERROR, Session, verdict_lines};
+use super::step::Step;
 use crate::hook::{Code, Hook, Method, Verdict};
-use crate::watch::{QueueOutcome, count_queue_outcome};
+use crate::watch::QueueOutcome;
 
 impl Session {
     pub async fn queue(&self) -> Flow {
@@ -24,11 +25,11 @@ impl Session {
                 true => self.refuse_damaged().await,
             },
             Code::Done => {
-                count_queue_outcome(QueueOutcome::Done);
+                self.ask(|to| Step::Queued(QueueOutcome::Done, to)).await;
                 Ok(())
             }
             _ => {
-                count_queue_outcome(outcome(&verdict.code));
+                self.count_outcome(verdict).await;
                 self.reset_transaction().await;
                 self.reply_queued(verdict).await;
                 Ok(())
@@ -52,7 +53,8 @@ impl Session {
     }
 
     async fn refuse_damaged(&self) -> Flow {
-        count_queue_outcome(QueueOutcome::Deferred);
+        self.ask(|to| Step::Queued(QueueOutcome::Deferred, to))
+            .await;
         self.reset_transaction().await;
         self.say(451, "Cannot store the message; try again later")
             .await;
@@ -63,7 +65,7 @@ impl Session {
         if verdict.code == Code::Ok && self.damage().await {
             return self.refuse_damaged().await;
         }
-        count_queue_outcome(outcome(&verdict.code));
+        self.count_outcome(verdict).await;
         // The message is there until queue_post has run, as some plugins expect of its files.
         let message = self.transaction();
         self.reset_transaction().await;
@@ -74,6 +76,11 @@ impl Session {
         let flow = self.run_hooks(Hook::QueuePost, Vec::new()).await;
         drop(message);
         flow
+    }
+
+    async fn count_outcome(&self, verdict: &Verdict) {
+        let outcome = outcome(&verdict.code);
+        self.ask(|to| Step::Queued(outcome, to)).await;
     }
 
     async fn reply_queued(&self, verdict: &Verdict) {

@@ -3,9 +3,10 @@
 
 use super::core::{LOGDEBUG, Session, is_true};
 use super::header_lines::{field_values, move_fields};
-use super::machine::{Answer, Step};
 use super::state::{Profile, Settings, seconds_since_1970};
-use crate::config::{BareLineEnds, civil_date};
+use super::step::Step;
+use crate::base::civil_date;
+use crate::config::BareLineEnds;
 use crate::hook::{Arg, Code, Hook, Method};
 use crate::mail::HeaderSlot;
 
@@ -134,20 +135,14 @@ impl Session {
             }
             return;
         }
-        let signatures = match self.give(Step::GetHeader("DKIM-Signature")).await {
-            Answer::Values(values) => values,
-            _ => Vec::new(),
-        };
-        if !signatures
-            .iter()
-            .flatten()
-            .any(|value| signs_results(value))
-        {
-            let step = Step::RenameHeader {
-                from: AUTH_RESULTS,
-                to: ORIGINAL_RESULTS,
+        let signatures = self.ask(|to| Step::GetHeader("DKIM-Signature", to)).await;
+        if !signatures.iter().any(|value| signs_results(value)) {
+            let rename = |to| Step::RenameHeader {
+                old: AUTH_RESULTS,
+                new: ORIGINAL_RESULTS,
+                to,
             };
-            self.give(step).await;
+            self.ask(rename).await;
             self.log(LOGDEBUG, MOVED).await;
         }
     }
@@ -217,7 +212,7 @@ impl Session {
         let Settings {
             product, version, ..
         } = &*self.state.settings;
-        let now = seconds_since_1970();
+        let now = seconds_since_1970(self.now().await);
         // 1.00 has the cipher behind the protocol, where its readers look for it.
         let with = match self.state.settings.profile {
             Profile::V094 => [cipher, smtp.as_bytes()].concat(),
@@ -246,12 +241,9 @@ impl Session {
             Profile::V094 => b" encrypted) ",
             Profile::V100 => b" encrypted)",
         };
-        match self.give(Step::Cipher).await {
-            Answer::Values(values) => match values.into_iter().flatten().next() {
-                Some(name) => [b"(", &name[..], end].concat(),
-                None => Vec::new(),
-            },
-            _ => Vec::new(),
+        match self.ask(Step::Cipher).await {
+            Some(name) => [b"(", &name[..], end].concat(),
+            None => Vec::new(),
         }
     }
 
@@ -278,7 +270,7 @@ impl Session {
             header.add_on_top(name.as_bytes(), &value);
             return;
         }
-        self.give(Step::AddHeader { name, value }).await;
+        self.ask(|to| Step::AddHeader { name, value, to }).await;
     }
 }
 

@@ -2,34 +2,25 @@
 //! place of the session's: each is asked for here, and the session goes straight on where none is.
 
 use super::core::{Ended, Flow, LOGERROR, Session, is_true};
-use super::machine::{Answer, Called, MethodCall, Returned, Step};
+use super::step::{Called, MethodCall, Returned, Step};
 use crate::hook::{Arg, Hook, HookCall, Method, Verdict};
-
-/// Knows which methods of a session's object were replaced.
-pub trait Replaced {
-    fn is_replaced(&self, method: Method) -> bool;
-}
 
 impl Session {
     pub fn is_replaced(&self, method: Method) -> bool {
-        match &*self.state.replaced.borrow() {
-            Some(replaced) => replaced.is_replaced(method),
-            None => false,
-        }
+        self.state.replaced.get().has(method)
     }
 
     /// Calls a method that was replaced. One that dies has its error in the log, and the
     /// command that led to it fails.
     pub async fn call(&self, method: Method, args: Vec<Arg>) -> Result<Returned, Ended> {
         let call = MethodCall { method, args };
-        match self.give(Step::Call(call)).await {
-            Answer::Called(Called::Returned(returned)) => Ok(returned),
-            Answer::Called(Called::Died(error)) => {
+        match self.ask(|to| Step::Call(call, to)).await {
+            Called::Returned(returned) => Ok(returned),
+            Called::Died(error) => {
                 self.log(LOGERROR, [b"XX: ", &error[..]].concat()).await;
                 self.state.command_failed.set(true);
                 Err(Ended)
             }
-            _ => Ok(Returned::default()),
         }
     }
 
@@ -56,10 +47,8 @@ impl Session {
 
     /// A hook's chain, as the session's own `run_hooks` has it.
     pub async fn chain(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
-        match self.give(Step::Hook(HookCall::with(hook, args))).await {
-            Answer::Verdict(verdict) => verdict,
-            _ => Verdict::declined(),
-        }
+        let call = HookCall::with(hook, args);
+        self.ask(|to| Step::Hook(call, to)).await
     }
 
     /// A hook's chain, and what the session does with its verdict.

@@ -72,8 +72,8 @@ pub(super) fn cram_md5(response: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 }
 
 /// A challenge for CRAM-MD5 that nobody can foresee and that does not come twice.
-pub(super) fn ticket(me: &[u8]) -> Vec<u8> {
-    let now = SystemTime::now()
+pub(super) fn ticket(me: &[u8], now: SystemTime) -> Vec<u8> {
+    let now = now
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
     // The key of the hasher is random; time and process keep forked workers apart.
@@ -129,7 +129,9 @@ mod tests {
 
     #[test]
     fn tickets_differ() {
-        let tickets: Vec<_> = (0..100).map(|_| ticket(b"mx.example")).collect();
+        let tickets: Vec<_> = (0..100)
+            .map(|_| ticket(b"mx.example", SystemTime::now()))
+            .collect();
         assert!(tickets[0].ends_with(b"@mx.example>") && tickets[0].starts_with(b"<"));
         for (n, ticket) in tickets.iter().enumerate() {
             assert!(!tickets[..n].contains(ticket));

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::counts::Counts;
-use super::machine::AtOnce;
-use super::replaced::Replaced;
+use crate::base::Zone;
 pub use crate::config::Profile;
-use crate::config::{Limits, ReplyText, Strictness, Zone};
+use crate::config::{Limits, ReplyText, Strictness};
+use crate::hook::MethodSet;
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::smtp::{InputBuffer, ReplyForm};
 
@@ -95,22 +95,21 @@ pub struct State {
     pub disconnected: Cell<bool>,
     /// A method that a subclass has put in place of the session's has died: the command fails.
     pub command_failed: Cell<bool>,
-    /// Which methods a subclass has replaced; `None` where nothing can be.
-    pub replaced: RefCell<Option<Rc<dyn Replaced>>>,
-    /// Carries out steps at once; `None`: all of them are given by the machine.
-    pub at_once: RefCell<Option<Rc<dyn AtOnce>>>,
+    /// Which methods a subclass has replaced, as far as the step that was answered last has left them.
+    pub replaced: Cell<MethodSet>,
     /// A script drives the session: its end is not that of a process.
     pub is_scripted: bool,
 }
 
 impl State {
-    /// The state of a session that has not begun.
+    /// The state of a session that begins now.
     pub fn new(
         settings: Rc<Settings>,
         connection: Connection,
         neighbours: Option<Neighbours>,
+        now: SystemTime,
     ) -> State {
-        let transaction = new_transaction(&settings);
+        let transaction = new_transaction(&settings, now);
         State {
             auth_mechanisms: RefCell::new(settings.auth_mechanisms.clone()),
             settings,
@@ -132,15 +131,14 @@ impl State {
             counts: Counts::default(),
             disconnected: Cell::default(),
             command_failed: Cell::default(),
-            replaced: RefCell::default(),
-            at_once: RefCell::default(),
+            replaced: Cell::default(),
             is_scripted: false,
         }
     }
 
     /// Puts a new transaction in the place of the present one, which is given back.
-    pub fn replace_transaction(&self) -> Rc<Shown<Transaction>> {
-        let new = Rc::new(Shown::new(new_transaction(&self.settings)));
+    pub fn replace_transaction(&self, now: SystemTime) -> Rc<Shown<Transaction>> {
+        let new = Rc::new(Shown::new(new_transaction(&self.settings, now)));
         self.transaction.replace(new)
     }
 
@@ -160,16 +158,15 @@ impl State {
     }
 }
 
-fn new_transaction(settings: &Settings) -> Transaction {
+fn new_transaction(settings: &Settings, now: SystemTime) -> Transaction {
     let transaction = Transaction::default();
     transaction.body.replace(Body::new(settings.spool.clone()));
-    transaction.start_time.set(seconds_since_1970());
+    transaction.start_time.set(seconds_since_1970(now));
     transaction
 }
 
-/// The present time.
-pub(super) fn seconds_since_1970() -> i64 {
-    SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
+/// A time as Perl's `time` has it.
+pub(super) fn seconds_since_1970(now: SystemTime) -> i64 {
+    now.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0, |elapsed| elapsed.as_secs() as i64)
 }

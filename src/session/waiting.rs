@@ -3,7 +3,7 @@
 //! itself; what was sent behind STARTTLS is dropped where TLS begins.
 
 use super::core::{Flow, LOGWARN, Session};
-use super::machine::{Answer, Step};
+use super::step::Step;
 use crate::config::UnauthPipelining;
 
 /// What has to wait for its reply. Behind other verbs of plugins' it is theirs to say whether more may
@@ -55,7 +55,7 @@ impl Session {
         if !self.state.input.borrow().is_empty() {
             return true;
         }
-        matches!(self.give(Step::Waiting).await, Answer::Waiting(true))
+        self.ask(Step::Waiting).await
     }
 
     async fn does_not_wait(&self, what: &[u8]) -> Flow {

@@ -40,6 +40,8 @@ pub struct Daemon {
     pub port: u16,
     _port: Port,
     stderr: PathBuf,
+    /// Where Camelpost tells of its sessions.
+    control: PathBuf,
     read: u64,
 }
 
@@ -86,6 +88,7 @@ impl Daemon {
         dns: SocketAddr,
     ) -> Result<Self, String> {
         let root = ground.root();
+        let control = root.join("camelpost.control");
         let mut command = match which {
             Which::Original | Which::Upstream => {
                 let shim = write_shim(ground, dns).map_err(|e| format!("resolver shim: {e}"))?;
@@ -124,6 +127,7 @@ impl Daemon {
                 lend_modules(ground, dns).map_err(|e| format!("resolver shim: {e}"))?;
                 command.env("RES_NAMESERVERS", dns.ip().to_string());
                 command.env("RES_OPTIONS", format!("port:{}", dns.port()));
+                command.arg("--control").arg(&control);
                 command
             }
         };
@@ -166,6 +170,7 @@ impl Daemon {
             port: port.number,
             _port: port,
             stderr,
+            control,
             read: 0,
         };
         daemon.wait_until_ready()?;
@@ -242,18 +247,27 @@ impl Daemon {
             Which::Original | Which::Upstream => {
                 let pid = self.child.id();
                 let children = format!("/proc/{pid}/task/{pid}/children");
-                let until = Instant::now() + Duration::from_secs(3);
-                while Instant::now() < until {
+                wait_until(|| {
                     let list = fs::read_to_string(&children).unwrap_or_default();
-                    if list.split_whitespace().all(has_ended) {
-                        break;
-                    }
-                    std::thread::sleep(Duration::from_millis(5));
-                }
+                    list.split_whitespace().all(has_ended)
+                });
             }
-            Which::Camelpost => std::thread::sleep(Duration::from_millis(60)),
+            // The supervisor counts a session until its worker has said that it is over.
+            Which::Camelpost => wait_until(|| self.open_sessions() == Some(0)),
         }
         Ok(())
+    }
+
+    fn open_sessions(&self) -> Option<u64> {
+        let mut status = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+        status
+            .args(["status", "--json", "--control"])
+            .arg(&self.control);
+        let said = status.stderr(Stdio::null()).output().ok()?.stdout;
+        let said = String::from_utf8(said).ok()?;
+        let (_, rest) = said.split_once("\"open_sessions\":")?;
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        rest[..digits].parse().ok()
     }
 
     /// What the daemon has written on standard error since the last call.
@@ -285,6 +299,14 @@ impl Drop for Daemon {
         // Its own process group, so that nothing of it stays behind when a test fails.
         kill_process_group(pid, Signal::KILL).ok();
         self.child.wait().ok();
+    }
+}
+
+/// Waits for what comes soon, on a busy machine after a while.
+fn wait_until(mut is_so: impl FnMut() -> bool) {
+    let until = Instant::now() + Duration::from_secs(20);
+    while !is_so() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

@@ -2,7 +2,7 @@
 //! daemon after the other in it.
 
 use super::daemon::{Daemon, Which};
-use super::dialogue::{ConfigSet, Step};
+use super::dialogue::ConfigSet;
 use super::ground::Ground;
 use super::normal::Normal;
 use super::qmqp::{self, Qmqp};
@@ -10,9 +10,6 @@ use super::service::Services;
 use super::sink::Sink;
 use super::{client, dns};
 use std::time::Duration;
-
-/// How long the last hooks of a client that has vanished may take.
-const VANISHED: Duration = Duration::from_millis(600);
 
 /// How long the text may take that ends a dialogue, where it is known to come, and where it is not.
 const LIKELY: Duration = Duration::from_secs(20);
@@ -97,14 +94,6 @@ impl Stage {
             daemon
                 .settle()
                 .map_err(|e| format!("{}/{}: {e}", set.name, dialogue.name))?;
-            // Nothing tells when the last hooks of a session without a client have run.
-            if dialogue
-                .steps
-                .iter()
-                .any(|step| matches!(step, Step::Vanish))
-            {
-                std::thread::sleep(VANISHED);
-            }
             if let Some(text) = &set.until {
                 // It comes here, too, where it has come from the other.
                 let comes = other.iter().any(|line| line.contains(text));

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use camelpost::config::{ConfigDir, Profile};
 use camelpost::hook::{Hook, HookCall, Verdict};
 use camelpost::mail::Spool;
-use camelpost::perl::call::{Unwind, Want, call, eval};
+use camelpost::perl::ffi::call::{Unwind, Want, call, eval};
 use camelpost::perl::host::{Host, HostSettings};
 use camelpost::perl::{Chain, Progress, Sv, release_dropped};
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl Bridge {
             search: None,
             trace_level: 4,
             profile: Profile::V094,
-            defaults: vec![("me", b"test.example".to_vec())],
+            defaults: Rc::new(vec![("me", b"test.example".to_vec())]),
             version: "0".to_owned(),
             plugin_dirs: vec![plugins.to_str().unwrap().as_bytes().to_vec()],
             module_dirs: Vec::new(),

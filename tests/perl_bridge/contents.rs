@@ -1,7 +1,7 @@
 //! What a plugin keeps, in its object and elsewhere, is a session's own: how the exchange treats values.
 
 use camelpost::hook::Hook;
-use camelpost::perl::interpreter::count_values;
+use camelpost::perl::ffi::interpreter::count_values;
 
 use crate::bridge::Bridge;
 use crate::cases;

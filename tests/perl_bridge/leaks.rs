@@ -1,7 +1,7 @@
 //! What is used often leaves nothing behind: neither Perl values nor memory.
 
 use camelpost::hook::Hook;
-use camelpost::perl::interpreter::count_values;
+use camelpost::perl::ffi::interpreter::count_values;
 use camelpost::perl::release_dropped;
 
 use crate::bridge::Bridge;

@@ -1,7 +1,7 @@
 //! The state of the process that a session's plugins may change, and children that they fork.
 
 use camelpost::hook::Hook;
-use camelpost::perl::interpreter::count_values;
+use camelpost::perl::ffi::interpreter::count_values;
 
 use crate::bridge::Bridge;
 use crate::cases;

@@ -45,7 +45,7 @@ pub fn line(text: &str) -> (&str, &str) {
 
 pub struct Server {
     child: Child,
-    port: u16,
+    pub port: u16,
     log: Arc<Mutex<Vec<String>>>,
     pub dir: TempDir,
 }
@@ -93,6 +93,16 @@ impl Server {
         more: &[(&str, &str)],
     ) -> Server {
         Server::start_there(plugins, args, &[], more, |_| {}, Some(users))
+    }
+
+    /// The same with something done in the directory before.
+    pub fn start_as_prepared(
+        users: [&str; 2],
+        plugins: &[(&str, &str)],
+        args: &[&str],
+        prepare: impl FnOnce(&Path),
+    ) -> Server {
+        Server::start_there(plugins, args, &[], &[], prepare, Some(users))
     }
 
     fn start_there(

@@ -21,6 +21,46 @@ const STUCK: (&str, &str) = (
     "#,
 );
 
+/// When it is loaded, leaves a process that answers in the zygote's place: it names as the new worker the process
+/// whose number is in the file `victim`.
+const IMPOSTOR: (&str, &str) = (
+    "impostor",
+    r#"
+    sub register {
+        my $zygote = $$;
+        open my $file, '<', 'victim' or die $!;
+        my ($victim) = <$file> =~ /([0-9]+)/;
+        return if fork;
+        # Until the zygote waits for what it is told.
+        sleep 3;
+        kill 'STOP', $zygote;
+        my ($told, $dup);
+        for my $number (3 .. 30) {
+            open $dup, '+<&=', $number or next;
+            push our(@kept), $dup;
+            my $type = getsockopt($dup, 1, 3);
+            $told ||= $dup if $type && unpack('i', $type) == 5;
+            undef $dup;
+        }
+        my $address = sub { unpack 'Q', pack 'P', $_[0] };
+        my $word;
+        while (recv($told, $word, 4096, 0), length $word) {
+            my ($tag, $worker) = unpack 'C Q<', $word;
+            next if $tag != 1;
+            my $pidfd = syscall(434, $victim + 0, 0);
+            my $forked = pack 'C Q< l<', 3, $worker, $victim;
+            my $part = pack 'Q Q', $address->($forked), length $forked;
+            my $rights = pack 'Q i i i x4', 20, 1, 1, $pidfd;
+            my $message = pack 'Q L x4 Q Q Q Q i x4', 0, 0, $address->($part), 1,
+                $address->($rights), length $rights, 0;
+            syscall(46, fileno $told, $message, 0);
+        }
+        require POSIX;
+        POSIX::_exit(0);
+    }
+    "#,
+);
+
 fn start() -> Option<Server> {
     if !rustix::process::geteuid().is_root() {
         println!("needs root");
@@ -150,4 +190,107 @@ fn a_reload_and_an_upgrade_keep_both_users_and_the_end_is_in_order() {
             !fs::exists(format!("/proc/{pid}")).unwrap()
         });
     }
+}
+
+/// It has the right to signal any process, and does not for a plugin.
+#[test]
+#[cfg(target_arch = "x86_64")] // The numbers of system calls.
+fn a_plugin_cannot_have_the_supervisor_kill_somebody_else_s_process() {
+    if !rustix::process::geteuid().is_root() {
+        println!("needs root");
+        return;
+    }
+    let mut victim = std::process::Command::new("sleep")
+        .arg("60")
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let number = victim.id().to_string();
+    let lines = [IMPOSTOR, TAKER];
+    let args = ["--drain-timeout", "0", "--spare-workers", "0"];
+    let mut server = Server::start_as_prepared(USERS, &lines, &args, |dir| {
+        fs::write(dir.join("victim"), number).unwrap();
+    });
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    let clients =
+        [(); 3].map(|()| std::net::TcpStream::connect(("127.0.0.1", server.port)).unwrap());
+    server.wait_for("was named as a worker, which it is not");
+    drop(clients);
+    kill_process(server.pid(), Signal::TERM).unwrap();
+    server.ended();
+    let ended = victim.try_wait().unwrap();
+    victim.kill().unwrap();
+    victim.wait().unwrap();
+    assert_eq!(ended, None);
+}
+
+/// A program with the supervisor's rights would be a plugin's way to them; others are for the port.
+#[test]
+fn capabilities_of_the_program_s_file_are_no_plugin_s() {
+    if !rustix::process::geteuid().is_root() {
+        println!("needs root");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    fs::set_permissions(
+        dir.path(),
+        std::os::unix::fs::PermissionsExt::from_mode(0o755),
+    )
+    .unwrap();
+    let program = dir.path().join("camelpost");
+    fs::copy(env!("CARGO_BIN_EXE_camelpost"), &program).unwrap();
+    let run = |name: &str, args: &[&str]| {
+        std::process::Command::new(name)
+            .args(args)
+            .output()
+            .unwrap()
+    };
+    let program = program.to_str().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let shows =
+        "sub register { open my $f, '<', '/proc/self/status'; die grep { /^CapPrm/ } <$f> }";
+    for (name, text) in [
+        ("plugins", "shows\n"),
+        ("plugin_dirs", dir.path().to_str().unwrap()),
+        ("me", "mx.example\n"),
+        ("spool_dir", "/tmp\n"),
+    ] {
+        fs::create_dir_all(path("config")).unwrap();
+        fs::write(path("config").join(name), text).unwrap();
+    }
+    fs::write(path("shows"), shows).unwrap();
+    let start = |capabilities: &str, more: &[&str]| {
+        let set = run("/usr/sbin/setcap", &[capabilities, program]);
+        let config = path("config");
+        let serve = [
+            "--reuid=8",
+            "--regid=8",
+            "--clear-groups",
+            program,
+            "serve",
+            "--config",
+            config.to_str().unwrap(),
+            "--listen-address",
+            "127.0.0.1:0",
+            "--control",
+            "none",
+        ];
+        let ended = run("setpriv", &[&serve, more].concat());
+        let said = String::from_utf8(ended.stderr).unwrap();
+        set.status.success().then_some(said)
+    };
+    let Some(said) = start(
+        "cap_setuid,cap_setgid,cap_kill=ep",
+        &["--worker-user", "nobody"],
+    ) else {
+        println!("needs a file system with capabilities");
+        return;
+    };
+    assert!(
+        said.contains("the program's file has capabilities (setcap)"),
+        "{said}"
+    );
+    let said = start("cap_net_bind_service=ep", &[]).unwrap();
+    assert!(said.contains("CapPrm:\t0000000000000000"), "{said}");
 }

@@ -2,92 +2,89 @@
 //! done at once, and what the client would do is done by the script's methods.
 
 use std::rc::Rc;
+use std::time::SystemTime;
 
+use crate::chain::Given;
 use crate::hook::{Hook, HookCall, Method, Verdict};
-use crate::net::own;
-use crate::perl::call::Unwind;
+use crate::log::{LOGINFO, LOGWARN};
+use crate::net::session::reentry;
+use crate::perl::ffi::call::Unwind;
 use crate::perl::grammar;
 use crate::perl::host::{Host, Said};
-use crate::perl::log::{LOGINFO, LOGWARN};
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped};
-use crate::session::{Answer, Machine, Outcome, ReadEvent, State, Step};
+use crate::session::{Machine, Outcome, ReadEvent, State, Step};
 use crate::smtp::{Address, Reply};
 
 /// Runs a machine to its end.
 pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result<Outcome, Unwind> {
+    state.replaced.set(host.replaced());
     let mut step = machine.start();
     loop {
-        let answer = match step {
-            Step::Read { timeout } => {
-                let line = host.read_line(timeout)?;
-                match line {
-                    Some(line) if !line.is_empty() => {
-                        state.input.borrow_mut().push(&line);
-                        Answer::Read(ReadEvent::Bytes)
-                    }
-                    _ => Answer::Read(ReadEvent::Eof),
+        let answered = match step {
+            Step::Read { timeout, to } => match host.read_line(timeout)? {
+                Some(line) if !line.is_empty() => {
+                    state.input.borrow_mut().push(&line);
+                    to.give(ReadEvent::Bytes)
                 }
-            }
-            Step::Reply(reply) => {
+                _ => to.give(ReadEvent::Eof),
+            },
+            Step::Reply(reply, to) => {
                 print(host, &reply)?;
-                Answer::Done
+                to.done()
             }
-            Step::Config(name) => Answer::Config(host.config(name.as_bytes())?),
-            Step::Hook(call) => Answer::Verdict(chain(host, call)?),
-            Step::Parse { parser, verb, rest } => {
-                Answer::Parsed(host.call_parser(parser.as_ref(), &verb, &rest)?)
-            }
-            Step::Verb(verb) => Answer::Listed(own::listed(host, &verb)),
-            Step::AddVerb(verb) => {
+            Step::Config(name, to) => to.give(host.config(name.as_bytes())?),
+            Step::Hook(call, to) => to.give(chain(host, call)?),
+            Step::Parse {
+                parser,
+                verb,
+                rest,
+                to,
+            } => to.give(host.call_parser(parser.as_ref(), &verb, &rest)?),
+            Step::Verb(verb, to) => to.give(reentry::listed(host, &verb)),
+            Step::AddVerb(verb, to) => {
                 host.add_verb(verb);
-                Answer::Done
+                to.done()
             }
-            Step::Obey { verb, rest } => {
-                let gave = host.obey(&verb, rest.as_deref())?;
-                Answer::Values(gave.then_some(None).into_iter().collect())
-            }
-            Step::Call(call) => Answer::Called(own::call(host, &call)?),
-            Step::Capabilities => values(host.capabilities()),
-            Step::Log { level, text } => {
+            Step::Obey { verb, rest, to } => to.give(host.obey(&verb, rest.as_deref())?),
+            Step::Call(call, to) => to.give(reentry::call(host, &call)?),
+            Step::Capabilities(to) => to.give(host.capabilities()),
+            Step::Log { level, text, to } => {
                 host.log(level, None, None, &[Sv::bytes(&text)])?;
-                Answer::Done
+                to.done()
             }
-            Step::AddHeader { name, value } => {
+            Step::AddHeader { name, value, to } => {
                 host.add_header(name, &value)?;
-                Answer::Done
+                to.done()
             }
-            Step::RenameHeader { from, to } => {
-                host.rename_header(from, to)?;
-                Answer::Done
+            Step::RenameHeader { old, new, to } => {
+                host.rename_header(old, new)?;
+                to.done()
             }
-            Step::GetHeader(name) => values(host.get_header(name)?),
-            Step::Canonify(path) => {
-                let parts = match grammar::is_changed() {
-                    false => Address::canonify(&path),
-                    true => grammar::canonify(&path)?,
-                };
-                Answer::Values(parts.map_or_else(Vec::new, |(user, host)| vec![Some(user), host]))
-            }
-            Step::Cipher => values(host.cipher()?),
-            Step::Waiting => Answer::Waiting(false),
-            Step::LookUpClient => Answer::Done,
-            Step::TransactionEnded => {
+            Step::GetHeader(name, to) => to.give(host.get_header(name)?),
+            Step::Canonify(path, to) => to.give(match grammar::is_changed() {
+                false => Address::canonify(&path),
+                true => grammar::canonify(&path)?,
+            }),
+            Step::Cipher(to) => to.give(host.cipher()?),
+            Step::Waiting(to) => to.give(false),
+            Step::LookUpClient(to) => to.done(),
+            Step::TransactionEnded(to) => {
                 if any_dropped() {
                     release_dropped()?;
                 }
-                Answer::Done
+                to.done()
             }
+            // There are no sums of a script's messages.
+            Step::Queued(_, to) => to.done(),
+            Step::Now(to) => to.give(SystemTime::now()),
             Step::Finished(outcome) => return Ok(outcome),
         };
         if let Some(text) = state.settings.spool.take_complaint() {
             host.log(LOGWARN, None, None, &[Sv::text(&text)])?;
         }
-        step = machine.resume(answer);
+        state.replaced.set(host.replaced());
+        step = machine.resume(answered);
     }
-}
-
-fn values(values: impl IntoIterator<Item = Vec<u8>>) -> Answer {
-    Answer::Values(values.into_iter().map(Some).collect())
 }
 
 /// A reply of a session whose class has no `respond` of its own.
@@ -110,7 +107,7 @@ fn chain(host: &Rc<Host>, call: HookCall) -> Result<Verdict, Unwind> {
         match progress {
             Progress::Finished(verdict) => return Ok(verdict),
             Progress::Native { chain, .. } => {
-                progress = host.advance(chain, Some(Verdict::declined()))?;
+                progress = host.advance(chain, Some(Given::Nothing))?;
             }
         }
     }

@@ -14,14 +14,15 @@ use std::time::Duration;
 pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
-use crate::config::{
-    Compat, ConfigDir, Limits, Profile, SpoolDir, Strictness, Zone, compared_version, hostname,
-};
+use crate::base::{Zone, hostname};
+use crate::config::{Compat, ConfigDir, Limits, Profile, SpoolDir, Strictness, compared_version};
 use crate::mail::{Readiness, Spool};
 use crate::perl;
+use crate::perl::Sv;
+use crate::perl::ffi::interpreter;
+use crate::perl::host::port::Port;
+use crate::perl::host::scripted;
 use crate::perl::host::{Host, HostSettings};
-use crate::perl::port::Port;
-use crate::perl::{Sv, interpreter, scripted};
 use crate::session::Settings;
 
 /// Runs a perl program: the words of perl's command line after its name. The result is the exit
@@ -43,7 +44,7 @@ fn prepare() -> Result<(), String> {
         search: Some(search),
         trace_level: crate::log::DEFAULT_LEVEL,
         profile: Profile::V100,
-        defaults: vec![("me", hostname()), ("timeout", b"1200".to_vec())],
+        defaults: Rc::new(vec![("me", hostname()), ("timeout", b"1200".to_vec())]),
         version: compared_version(Profile::V100).to_owned(),
         plugin_dirs: Vec::new(),
         module_dirs: Vec::new(),
@@ -115,7 +116,7 @@ fn first(host: &Host, name: &str) -> Option<Vec<u8>> {
 fn spool(host: &Host) -> Spool {
     let first = |name: &str| first(host, name);
     let default = Spool::default();
-    let home = || crate::config::home().map(|home| home.join("tmp"));
+    let home = || crate::base::home().map(|home| home.join("tmp"));
     let threshold = first("size_threshold");
     let threshold = threshold.and_then(|size| String::from_utf8(size).ok()?.trim().parse().ok());
     let perms = first("spool_perms").and_then(|perms| String::from_utf8(perms).ok());

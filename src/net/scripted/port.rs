@@ -2,15 +2,16 @@
 
 use std::cell::OnceCell;
 use std::rc::{Rc, Weak};
+use std::time::SystemTime;
 
 use super::driver::{drive, print};
 use crate::hook::{Arg, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
-use crate::net::own::{self, InPerl};
+use crate::net::session::reentry;
 use crate::perl::Sv;
-use crate::perl::call::Unwind;
+use crate::perl::ffi::call::Unwind;
 use crate::perl::host::Host;
-use crate::perl::port::{AuthFact, Own, Port};
+use crate::perl::host::port::{AuthFact, Own, Port};
 use crate::session::{self, Machine, Outcome, Settings, State};
 use crate::smtp::{Reply, ReplyForm};
 
@@ -55,11 +56,13 @@ impl ScriptPort {
     }
 
     fn make(&self, settings: Settings) -> Rc<State> {
-        let mut state = State::new(Rc::new(settings), Connection::default(), None);
+        let mut state = State::new(
+            Rc::new(settings),
+            Connection::default(),
+            None,
+            SystemTime::now(),
+        );
         state.is_scripted = !self.ends_process;
-        if let Some(host) = self.host.upgrade() {
-            state.replaced.replace(Some(Rc::new(InPerl(host))));
-        }
         Rc::new(state)
     }
 
@@ -99,11 +102,11 @@ impl Port for ScriptPort {
     }
 
     fn auth(&self, what: AuthFact) -> Option<Vec<u8>> {
-        own::auth_fact(&self.state(), what).borrow().clone()
+        reentry::auth_fact(&self.state(), what).borrow().clone()
     }
 
     fn set_auth(&self, what: AuthFact, value: Option<Vec<u8>>) {
-        own::auth_fact(&self.state(), what).replace(value);
+        reentry::auth_fact(&self.state(), what).replace(value);
     }
 
     fn authenticated(&self) -> Option<i64> {
@@ -159,8 +162,8 @@ impl Port for ScriptPort {
     }
 
     fn run_own(&self, own: Own) -> Result<Option<Vec<u8>>, Unwind> {
-        match self.run(|state| own::machine(state, own))? {
-            Outcome::Returned(verdict) => Ok(own::text_of(verdict)),
+        match self.run(|state| reentry::machine(state, own))? {
+            Outcome::Returned(verdict) => Ok(reentry::text_of(verdict)),
             Outcome::Closed | Outcome::Disconnected => Ok(None),
         }
     }

@@ -52,6 +52,6 @@ pub fn run(words: Vec<OsString>) -> i32 {
     let mut all: Vec<OsString> = ["camelpost", "-e", PROGRAM, "--"].map(Into::into).to_vec();
     all.push(program.into());
     all.extend(words);
-    crate::perl::interpreter::run(all);
-    crate::perl::interpreter::stop()
+    crate::perl::ffi::interpreter::run(all);
+    crate::perl::ffi::interpreter::stop()
 }

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use super::connection::{access_notes, written};
 use super::{Body, Frame, Raise};
 use crate::mail::{EnvelopeAddress, Note};
-use crate::perl::value::Sv;
-use crate::perl::{grammar, object};
+use crate::perl::ffi::object;
+use crate::perl::ffi::value::Sv;
+use crate::perl::xs::grammar;
 use crate::smtp::Address;
 
 pub const XSUBS: &[(&str, Body)] = &[

@@ -5,13 +5,13 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::{Body, Frame, Raise};
 use crate::config::Profile;
+use crate::log::LOGWARN;
 use crate::mail::{BodyError, Transaction};
-use crate::perl::call::{Want, call_function};
+use crate::perl::ffi::call::{Want, call_function};
+use crate::perl::ffi::object;
+use crate::perl::ffi::sys;
+use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host;
-use crate::perl::log::LOGWARN;
-use crate::perl::object;
-use crate::perl::sys;
-use crate::perl::value::{PerlValue, Sv};
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::body_write", body_write),

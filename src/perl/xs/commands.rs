@@ -4,11 +4,11 @@
 use super::qp::within;
 use super::{Body, Frame, Raise};
 use crate::hook::{Arg, Code, Hook, Verdict};
-use crate::perl::answer::{to_arg, to_code};
-use crate::perl::call::{Want, call_function, stringify};
+use crate::perl::ffi::call::{Want, call_function, stringify};
+use crate::perl::ffi::value::{PerlValue, Sv};
+use crate::perl::host::answer::{to_arg, to_code};
+use crate::perl::host::port::{Own, Port};
 use crate::perl::host::{self, Said};
-use crate::perl::port::{Own, Port};
-use crate::perl::value::{PerlValue, Sv};
 
 macro_rules! commands {
     ($($verb:literal)*) => {

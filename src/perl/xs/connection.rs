@@ -8,9 +8,9 @@ use crate::mail::{
     Connection, HELLO_HOST, LOCAL_IP, LOCAL_PORT, Note, Notes, REMOTE_HOST, REMOTE_INFO, REMOTE_IP,
     REMOTE_PORT,
 };
-use crate::perl::call::{Unwind, stringify};
-use crate::perl::object;
-use crate::perl::value::Sv;
+use crate::perl::ffi::call::{Unwind, stringify};
+use crate::perl::ffi::object;
+use crate::perl::ffi::value::Sv;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Connection::_new", new),

@@ -8,9 +8,9 @@ use std::mem::ManuallyDrop;
 use rustc_hash::FxHashMap;
 
 use super::{Body, Frame, Raise};
-use crate::perl::call::{Want, call_function, stringify};
-use crate::perl::sys;
-use crate::perl::value::Sv;
+use crate::perl::ffi::call::{Want, call_function, stringify};
+use crate::perl::ffi::sys;
+use crate::perl::ffi::value::Sv;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::Header::_filled", filled),

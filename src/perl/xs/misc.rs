@@ -2,8 +2,11 @@
 
 use super::{Body, Frame, Raise};
 use crate::config::Profile;
-use crate::perl::value::Sv;
-use crate::perl::{host, interpreter, scripted, sys};
+use crate::perl::ffi::interpreter;
+use crate::perl::ffi::sys;
+use crate::perl::ffi::value::Sv;
+use crate::perl::host;
+use crate::perl::host::scripted;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),

@@ -6,7 +6,9 @@ mod address;
 mod body;
 mod commands;
 mod connection;
+pub mod grammar;
 mod header;
+pub mod keys;
 mod misc;
 pub mod notes;
 mod plugin;
@@ -25,11 +27,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
-use super::call::{Unwind, Want, stringify};
-use super::object::{self, Owned};
-use super::sys;
-use super::value::{self, Sv};
 use crate::mail::Note;
+use crate::perl::ffi::call::{Unwind, Want, stringify};
+use crate::perl::ffi::object::{self, Owned};
+use crate::perl::ffi::sys;
+use crate::perl::ffi::value::{self, Sv};
 
 /// How a body leaves other than by returning.
 #[derive(Debug)]
@@ -84,7 +86,7 @@ extern "C" fn camelpost_boot() {
 }
 
 fn define_all() {
-    super::object::add_keys();
+    crate::perl::ffi::object::add_keys();
     for (index, (name, _)) in table().iter().enumerate() {
         let name = CString::new(*name).unwrap_or_default();
         // SAFETY: the interpreter runs; the name ends in NUL.
@@ -181,7 +183,7 @@ impl Frame<'_> {
 
     /// warn; perl adds the caller's file and line.
     pub fn warn(&self, text: &str) -> Result<(), Raise> {
-        Ok(super::call::warn(text)?)
+        Ok(crate::perl::ffi::call::warn(text)?)
     }
 
     pub fn ret(&mut self, value: Sv) {
@@ -216,7 +218,7 @@ extern "C" fn camelpost_xs(index: i32, frame: *mut sys::cp_frame) -> i32 {
     };
     let ran = catch_unwind(AssertUnwindSafe(|| {
         if index >= FIRST_NATIVE {
-            return super::chain::call_native_entry(index - FIRST_NATIVE, &mut frame);
+            return crate::perl::host::chain::call_native_entry(index - FIRST_NATIVE, &mut frame);
         }
         match table().get(index as usize) {
             Some((_, body)) => body(&mut frame),

@@ -4,9 +4,9 @@ use std::rc::Rc;
 
 use super::{Body, Frame, Raise};
 use crate::mail::{Note, Notes};
-use crate::perl::call::{Want, call_function};
-use crate::perl::object::{self, Owned};
-use crate::perl::value::Sv;
+use crate::perl::ffi::call::{Want, call_function};
+use crate::perl::ffi::object::{self, Owned};
+use crate::perl::ffi::value::Sv;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::Notes::FETCH", fetch),

@@ -5,11 +5,11 @@ use std::ffi::CStr;
 
 use super::{Body, Frame, Raise};
 use crate::mail::{Connection, Notes, Transaction};
-use crate::perl::call::call_function;
+use crate::perl::ffi::call::call_function;
+use crate::perl::ffi::object;
+use crate::perl::ffi::sys;
+use crate::perl::ffi::value::Sv;
 use crate::perl::host;
-use crate::perl::object;
-use crate::perl::sys;
-use crate::perl::value::Sv;
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::plugin_log", log),

@@ -8,14 +8,14 @@ use std::rc::Rc;
 use super::commands::answering;
 use super::{Body, Frame, Raise};
 use crate::hook::{Hook, HookCall, Method, Verdict};
+use crate::log::LOGWARN;
 use crate::mail::{Connection, Transaction};
-use crate::perl::answer::{code_sv, to_arg, values_of};
-use crate::perl::call::{Want, call_function};
+use crate::perl::ffi::call::{Want, call_function};
+use crate::perl::ffi::object;
+use crate::perl::ffi::value::Sv;
 use crate::perl::host;
-use crate::perl::log::LOGWARN;
-use crate::perl::object;
-use crate::perl::port::{AuthFact, Port};
-use crate::perl::value::Sv;
+use crate::perl::host::answer::{code_sv, to_arg, values_of};
+use crate::perl::host::port::{AuthFact, Port};
 use crate::smtp::Reply;
 
 pub const XSUBS: &[(&str, Body)] = &[

@@ -6,10 +6,10 @@ use std::rc::Rc;
 use super::connection::access_notes;
 use super::{Body, Frame, Raise};
 use crate::mail::{self, EnvelopeAddress, HeaderSlot, Shown, Transaction};
-use crate::perl::call::Want;
+use crate::perl::ffi::call::Want;
+use crate::perl::ffi::object;
+use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host;
-use crate::perl::object;
-use crate::perl::value::{PerlValue, Sv};
 
 pub const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::new", new),

@@ -15,13 +15,13 @@ use super::super::control::{
     self, Asked, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
     PluginStatus, SessionState, SessionStatus, Status, WorkerState, WorkerStatus,
 };
-use super::super::message::ProcessEnd;
 use super::super::metrics;
 use super::super::number;
 use super::super::workers::Worker;
 use super::Supervisor;
 use super::upgrading::Succession;
 use super::watching::{RunningCall, Sums};
+use crate::server::ipc::message::ProcessEnd;
 use crate::watch::{VERDICTS, upper_bound};
 
 /// How long the process stays for its callers to take their answer.

@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use super::super::clients::{linger, refuse};
-use super::super::listen::Connection;
-use super::super::message::{FromWorker, ProcessEnd};
 use super::super::workers::{Word, Worker};
 use super::upgrading::Succession;
 use super::{Client, Event, Session, Supervisor, watching};
+use crate::server::front::clients::{linger, refuse};
+use crate::server::front::listen::Connection;
+use crate::server::ipc::message::{FromWorker, ProcessEnd};
 
 /// A worker that dies younger than this without a session died at once.
 const AT_ONCE: Duration = Duration::from_secs(1);

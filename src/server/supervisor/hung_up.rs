@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::clients::has_hung_up;
 use super::{Client, Supervisor};
+use crate::server::front::clients::has_hung_up;
 
 /// How often those that wait further behind are looked at: each keeps a place of the connections that
 /// may be open.

@@ -9,12 +9,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use super::super::channel::{Channel, Wait};
 use super::super::generation::Starting;
-use super::super::message::ToWorker;
-use super::super::process::SharedPage;
 use super::super::workers::Worker;
 use super::Supervisor;
+use crate::server::ipc::channel::{Channel, Wait};
+use crate::server::ipc::message::ToWorker;
+use crate::server::ipc::process::SharedPage;
 
 /// See the module's description.
 #[derive(Default)]
@@ -178,7 +178,8 @@ impl Supervisor<'_> {
         let Some(parent) = self.workers.get_mut(number) else {
             return;
         };
-        if !is_child(pid, parent.pid) {
+        let may = |pidfd| self.user.may_be_worker(pid, pidfd);
+        if !is_child(pid, parent.pid) || !pidfd.as_ref().is_none_or(may) {
             let worker = parent.pid;
             return tracing::error!("worker {worker} says that it forked {pid}, which it did not");
         }

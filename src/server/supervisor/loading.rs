@@ -9,13 +9,13 @@ use std::process::ExitStatus;
 use std::rc::Rc;
 
 use super::super::LoadFacts;
-use super::super::environment;
 use super::super::generation::Generation;
-use super::super::message::{FromZygote, PROTOCOL, ToWorker};
-use super::super::start::ServeError;
 use super::super::workers::Worker;
 use super::upgrading::Succession;
 use super::{Event, Supervisor};
+use crate::server::ipc::message::{FromZygote, PROTOCOL, ToWorker};
+use crate::server::service::environment;
+use crate::server::service::start::ServeError;
 
 impl Supervisor<'_> {
     /// A generation that is no more current ends with its last worker.
@@ -120,6 +120,14 @@ impl Supervisor<'_> {
                 let Some(pidfd) = descriptor else {
                     return Ok(());
                 };
+                if !self.user.may_be_worker(pid, &pidfd) {
+                    self.counters.forks_failed += 1;
+                    let wait = self.forks.failed();
+                    tracing::error!(
+                        "process {pid} was named as a worker, which it is not; next try in {wait:?}"
+                    );
+                    return Ok(());
+                }
                 let events = self.for_worker();
                 match Worker::new(worker, number, pid, pidfd, starting, names, events) {
                     Ok(new) => {

@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::super::message::ToWorker;
 use super::super::workers::LONG;
 use super::Supervisor;
+use crate::server::ipc::message::ToWorker;
 use crate::watch::{Place, Sum};
 
 /// How often the sums are looked at.

@@ -13,10 +13,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::super::process::INTERRUPT;
 use super::Supervisor;
 use super::quarantine::culprit;
 use super::watching::named;
+use crate::server::ipc::process::INTERRUPT;
 use crate::watch::Reason;
 
 /// How often all workers are looked at, and how often those in which a plugin runs.

@@ -30,20 +30,20 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use super::LoadFacts;
-use super::bounded::{Bounded, Room};
-use super::clients::{Counted, Networks};
 use super::control::{Asked, Counters};
-use super::detach::Detached;
 use super::generation::Generation;
-use super::listen::{Bound, Connection, Listener, Places};
-use super::message::{FromZygote, ProcessEnd};
-use super::notify::Notify;
-use super::pid_file::PidFile;
-use super::privileges::ServiceUser;
-use super::rate::Rates;
-use super::start::{Begun, ServeError, Settings, ZygoteCommand};
-use super::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use super::workers::{Damper, Word, Workers};
+use crate::server::front::clients::{Counted, Networks};
+use crate::server::front::listen::{Bound, Connection, Listener, Places};
+use crate::server::front::rate::Rates;
+use crate::server::ipc::bounded::{Bounded, Room};
+use crate::server::ipc::message::{FromZygote, ProcessEnd};
+use crate::server::service::detach::Detached;
+use crate::server::service::notify::Notify;
+use crate::server::service::pid_file::PidFile;
+use crate::server::service::privileges::ServiceUser;
+use crate::server::service::start::{Begun, ServeError, Settings, ZygoteCommand};
+use crate::server::service::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
 use leaving::Leaving;
 use memory::Memory;
 use quarantine::Quarantines;
@@ -242,10 +242,10 @@ impl<'a> Supervisor<'a> {
         mut self,
         mut receiver: UnboundedReceiver<Event>,
     ) -> Result<(), ServeError> {
-        super::signals::watch(self.events.clone())
+        crate::server::service::signals::watch(self.events.clone())
             .map_err(|error| ServeError::Start(format!("cannot handle signals: {error}")))?;
         if let Some(time) = self.notify.watchdog {
-            super::signals::tick(time, self.events.clone());
+            crate::server::service::signals::tick(time, self.events.clone());
         }
         self.notify.status("Loading the plugins");
         self.start_generation().map_err(|error| {

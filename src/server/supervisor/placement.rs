@@ -6,16 +6,16 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use super::super::clients::refuse;
 use super::super::generation::Generation;
-use super::super::listen::Connection;
-use super::super::message::{Assignment, FromWorker, MAX_CHILD_ADDRS};
 use super::super::workers::{LONG, Word};
 use super::leaving::PATIENCE;
 use super::stopping::STOPPING;
 use super::upgrading::Succession;
 use super::{Client, Session, Supervisor};
 use crate::hook::Hook;
+use crate::server::front::clients::refuse;
+use crate::server::front::listen::Connection;
+use crate::server::ipc::message::{Assignment, FromWorker, MAX_CHILD_ADDRS};
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;

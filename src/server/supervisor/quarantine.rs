@@ -12,11 +12,11 @@ use std::time::{Duration, Instant};
 use super::super::Names;
 use super::super::control::QuarantineStatus;
 use super::super::generation::Generation;
-use super::super::process::SharedLedger;
 use super::super::workers::{Worker, Workers};
 use super::Supervisor;
 use super::sharing::Marks;
 use super::watching::named;
+use crate::server::ipc::process::SharedLedger;
 use crate::watch::{Running, now};
 
 /// The ledgers by generation, with what the log has told of each.

@@ -5,11 +5,11 @@
 
 use std::time::{Duration, Instant};
 
-use super::super::clients::refuse;
-use super::super::listen::BACKLOG;
 use super::super::workers::Workers;
 use super::Supervisor;
 use super::upgrading::Succession;
+use crate::server::front::clients::refuse;
+use crate::server::front::listen::BACKLOG;
 
 /// How long sessions that were told to end may take for it.
 const LAST_WORDS: Duration = Duration::from_secs(1);

@@ -7,10 +7,11 @@ use std::os::fd::AsFd;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::start::ServeError;
-use super::super::upgrade::{FromPredecessor, FromSuccessor, Successor};
-use super::super::{environment, number};
+use super::super::number;
 use super::{Event, Supervisor};
+use crate::server::service::environment;
+use crate::server::service::start::ServeError;
+use crate::server::service::upgrade::{FromPredecessor, FromSuccessor, Successor};
 
 /// Where an upgrade stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +45,7 @@ impl Supervisor<'_> {
     /// Starts the program that is on disk now; it has what it needs to serve beside this one.
     pub(super) fn upgrade(&mut self) -> Result<(), String> {
         self.may_upgrade()?;
-        let program = crate::config::program_path();
+        let program = crate::base::program_path();
         tracing::info!("upgrading: starting {}", program.display());
         self.notify.reloading("Upgrading");
         let sockets: Vec<_> = self

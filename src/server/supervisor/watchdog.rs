@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use super::super::process::INTERRUPT;
 use super::Supervisor;
 use super::watching::named;
+use crate::server::ipc::process::INTERRUPT;
 use crate::watch::{Reason, Running, now};
 
 /// How often the pages are looked at. An interrupt is repeated as often: a signal that comes just

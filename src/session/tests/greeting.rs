@@ -24,7 +24,7 @@ fn a_session_begins_with_pre_connection_connect_and_the_greeting() {
 fn pre_connection_runs_only_where_there_is_a_daemon() {
     let server = server();
     let settings = Rc::new(server.settings.clone());
-    let state = Rc::new(State::new(settings, Connection::default(), None));
+    let state = Rc::new(State::new(settings, Connection::default(), None, NOW));
     let seen = server.run::<&str>(&state, conversation(state.clone()), &[]);
     assert_eq!(seen.count("pre-connection"), 0);
     assert_eq!(seen.count("connect"), 1);

@@ -22,6 +22,7 @@ fn the_last_error_that_a_client_may_make_has_its_reply_and_a_421() {
         "FOO\r\n",
         "MAIL FROM:<>\r\n",
         "HELO\r\n",
+        "NO\0OP\r\n",
         &"x".repeat(20_000),
     ] {
         let limits = Limits {

@@ -18,12 +18,17 @@ mod strictness;
 use std::any::Any;
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::config::Strictness;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Foreign, Spool};
+use crate::smtp::Address;
+use crate::watch::QueueOutcome;
+
+/// When all of it happens.
+const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 
 /// What a plugin does at a hook; `None` is no answer, as of a plugin without that hook.
 type Plugin = Box<dyn FnMut(&HookCall, &State) -> Option<Verdict>>;
@@ -63,6 +68,7 @@ struct Seen {
     /// Whether each read was one within a message.
     in_message: Vec<bool>,
     timeouts: Vec<Duration>,
+    queued: Vec<QueueOutcome>,
     outcome: Outcome,
 }
 
@@ -195,11 +201,10 @@ impl Server {
             child_addrs: vec![vec![127, 0, 0, 1]],
         };
         let settings = Rc::new(self.settings.clone());
-        let state = State::new(settings, connection, Some(neighbours));
-        let names = self.methods.keys().copied().collect();
-        state
-            .replaced
-            .replace(Some(Rc::new(replaced::Named(names))));
+        let state = State::new(settings, connection, Some(neighbours), NOW);
+        let replaced = |method: &&Method| self.methods.contains_key(method.name());
+        let replaced = Method::ALL.iter().filter(replaced).copied();
+        state.replaced.set(replaced.collect());
         Rc::new(state)
     }
 
@@ -229,29 +234,30 @@ impl Server {
             asked: Vec::new(),
             in_message: Vec::new(),
             timeouts: Vec::new(),
+            queued: Vec::new(),
             outcome: Outcome::Closed,
         };
         let mut step = machine.start();
         loop {
-            let answer = match step {
+            let answered = match step {
                 Step::Finished(outcome) => {
                     seen.outcome = outcome;
                     return seen;
                 }
-                Step::Read { timeout } => {
+                Step::Read { timeout, to } => {
                     seen.timeouts.push(timeout);
                     seen.in_message.push(state.in_message.get());
                     match next() {
                         Some(bytes) => {
                             seen.replies.push(Vec::new());
                             state.input.borrow_mut().push(&bytes);
-                            Answer::Read(ReadEvent::Bytes)
+                            to.give(ReadEvent::Bytes)
                         }
-                        None if self.after == End::Closes => Answer::Read(ReadEvent::Eof),
-                        None => Answer::Read(ReadEvent::TimedOut),
+                        None if self.after == End::Closes => to.give(ReadEvent::Eof),
+                        None => to.give(ReadEvent::TimedOut),
                     }
                 }
-                Step::Reply(reply) => {
+                Step::Reply(reply, to) => {
                     let mut wire = Vec::new();
                     reply.encode(&mut wire);
                     let wire = String::from_utf8_lossy(&wire).into_owned();
@@ -261,71 +267,74 @@ impl Server {
                     if let Some(replies) = seen.replies.last_mut() {
                         replies.extend(lines.map(str::to_string));
                     }
-                    Answer::Done
+                    to.done()
                 }
-                Step::Config(name) => {
+                Step::Config(name, to) => {
                     seen.asked.push(name);
                     let value = self.config.get(name);
-                    Answer::Config(value.iter().map(|v| v.as_bytes().to_vec()).collect())
+                    to.give(value.iter().map(|v| v.as_bytes().to_vec()).collect())
                 }
-                Step::Hook(call) => {
+                Step::Hook(call, to) => {
                     seen.events.push(show(&call));
-                    Answer::Verdict(self.decide(&call, state))
+                    to.give(self.decide(&call, state))
                 }
-                Step::Parse { verb, rest, .. } => {
+                Step::Parse { verb, rest, to, .. } => {
                     let text = [&b"parser "[..], &verb, b" ", &rest].concat();
                     seen.events.push(String::from_utf8_lossy(&text).into());
                     let values = self.parsed.iter().cloned();
-                    Answer::Parsed(values.map(|v| v.map_or(Arg::Undef, Arg::Bytes)).collect())
+                    to.give(values.map(|v| v.map_or(Arg::Undef, Arg::Bytes)).collect())
                 }
-                Step::Call(call) => {
+                Step::Call(call, to) => {
                     let args: Vec<_> = call.args.iter().map(show_arg).collect();
                     let name = call.method.name();
                     seen.events.push(format!("${name}({})", args.join(", ")));
-                    Answer::Called(self.called(&call))
+                    to.give(self.called(&call))
                 }
-                Step::Log { level, text } => {
+                Step::Log { level, text, to } => {
                     let text = String::from_utf8_lossy(&text).into_owned();
                     seen.log.push((level, text));
-                    Answer::Done
+                    to.done()
                 }
-                Step::AddHeader { name, value } => {
+                Step::AddHeader { name, value, to } => {
                     let value = String::from_utf8_lossy(&value).into_owned();
                     self.header.insert(0, format!("{name}: {value}"));
                     seen.events.push(format!("add {name}"));
-                    Answer::Done
+                    to.done()
                 }
-                Step::RenameHeader { from, to } => {
-                    seen.events.push(format!("rename {from} {to}"));
-                    Answer::Done
+                Step::RenameHeader { old, new, to } => {
+                    seen.events.push(format!("rename {old} {new}"));
+                    to.done()
                 }
-                Step::GetHeader(name) => {
+                Step::GetHeader(name, to) => {
                     let start = format!("{name}:");
                     let values = self.header.iter();
                     let values = values.filter_map(|field| field.strip_prefix(&start));
-                    Answer::Values(values.map(|v| Some(v.as_bytes().to_vec())).collect())
+                    to.give(values.map(|v| v.as_bytes().to_vec()).collect())
                 }
-                Step::Capabilities => {
+                Step::Capabilities(to) => {
                     let lines = self.capabilities.iter();
-                    Answer::Values(lines.map(|line| Some(line.clone().into_bytes())).collect())
+                    to.give(lines.map(|line| line.clone().into_bytes()).collect())
                 }
-                Step::Canonify(path) => canonify(&path),
-                Step::Cipher => {
-                    let name = self.cipher.iter();
-                    Answer::Values(name.map(|name| Some(name.clone().into_bytes())).collect())
-                }
-                Step::LookUpClient => {
+                Step::Canonify(path, to) => to.give(Address::canonify(&path)),
+                Step::Cipher(to) => to.give(self.cipher.clone().map(String::into_bytes)),
+                Step::LookUpClient(to) => {
                     let connection = state.connection.borrow();
                     connection.remote_host.replace(Some(b"Unknown".to_vec()));
                     connection.remote_info.replace(Some(b"Unknown".to_vec()));
-                    Answer::Done
+                    to.done()
                 }
-                Step::Verb(_) => Answer::Listed(Listed::NoTable),
-                Step::Waiting => Answer::Waiting(false),
-                Step::Obey { .. } => Answer::Values(Vec::new()),
-                Step::TransactionEnded | Step::AddVerb(_) => Answer::Done,
+                Step::Queued(outcome, to) => {
+                    seen.queued.push(outcome);
+                    to.done()
+                }
+                Step::Now(to) => to.give(NOW),
+                step @ (Step::Verb(..)
+                | Step::Waiting(_)
+                | Step::Obey { .. }
+                | Step::TransactionEnded(_)
+                | Step::AddVerb(..)) => step.unaided(),
             };
-            step = machine.resume(answer);
+            step = machine.resume(answered);
         }
     }
 
@@ -462,11 +471,4 @@ const EVERY: [Code; 8] = [
 /// An unknown code.
 fn other() -> Code {
     Code::Other(b"77".to_vec())
-}
-
-/// The answer to `Step::Canonify` by the default grammar.
-fn canonify(path: &[u8]) -> Answer {
-    let parts = crate::smtp::Address::canonify(path);
-    let parts = parts.map(|(user, host)| vec![Some(user), host]);
-    Answer::Values(parts.unwrap_or_default())
 }

@@ -14,21 +14,20 @@ fn at(mut server: Server, sends: &[&str]) -> Point {
     let mut machine = conversation(state.clone());
     let mut step = machine.start();
     loop {
-        let answer = match step {
-            Step::Read { .. } => match sends.next() {
+        let answered = match step {
+            Step::Read { to, .. } => match sends.next() {
                 Some(line) => {
                     state.input.borrow_mut().push(line.as_bytes());
-                    Answer::Read(ReadEvent::Bytes)
+                    to.give(ReadEvent::Bytes)
                 }
                 None => return Point { server, state },
             },
-            Step::Hook(call) => Answer::Verdict(server.decide(&call, &state)),
-            Step::Config(_) => Answer::Config(Vec::new()),
-            Step::Canonify(path) => canonify(&path),
+            Step::Hook(call, to) => to.give(server.decide(&call, &state)),
+            Step::Canonify(path, to) => to.give(Address::canonify(&path)),
             Step::Finished(_) => panic!("the session is over"),
-            _ => Answer::Done,
+            step => step.unaided(),
         };
-        step = machine.resume(answer);
+        step = machine.resume(answered);
     }
 }
 

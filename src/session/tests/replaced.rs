@@ -1,14 +1,4 @@
 use super::*;
-use crate::hook::Method;
-
-/// The methods with these names are replaced.
-pub struct Named(pub Vec<&'static str>);
-
-impl Replaced for Named {
-    fn is_replaced(&self, method: Method) -> bool {
-        self.0.contains(&method.name())
-    }
-}
 
 impl Server {
     fn method(mut self, name: &'static str, own: impl FnMut(&[Arg]) -> Called + 'static) -> Server {

@@ -1,0 +1,16 @@
+//! What a hook's chain of plugins comes to: qpsmtpd's run_hooks for plugins of both kinds. The order,
+//! the weighing of verdicts, quiet hooks, the hooks `ok` and `deny`, YIELD, the texts for the log, the
+//! guard around each call, the form of a log line and the look-up of a config value are here, once.
+//! Does not know who calls a plugin, nor what a session makes of a verdict.
+
+#![forbid(unsafe_code)]
+
+mod course;
+mod guard;
+mod line;
+mod lookup;
+
+pub use course::{Around, Called, Course, Given, Plugins, advance};
+pub use guard::{Guard, Guards};
+pub use line::line;
+pub use lookup::{Defaults, look_up};

@@ -1,0 +1,318 @@
+//! The client's stream as the session uses it: reads into the session's input, queues replies
+//! and sends them. Knows that a client can be gone, and not what is said.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::Interest;
+
+use super::patience::{Awaited, Patience};
+use super::stream::End;
+use crate::perl::Sv;
+use crate::perl::stdio;
+use crate::server::{AsyncLink, STOPPING, has_hung_up};
+use crate::session::ReadEvent;
+use crate::smtp::{InputBuffer, Reply};
+use crate::watch;
+
+/// Bytes asked of the socket at once: few for a command, many once a message fills what is
+/// asked for.
+const SMALL_BLOCK: usize = 4 * 1024;
+const LARGE_BLOCK: usize = 128 * 1024;
+/// Bytes of replies for which a client keeps its room.
+const SMALL_OUT: usize = 256;
+/// How long a client may take for the last reply.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// How long a reply that Perl code sends may wait for a client that does not read.
+const SEND_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// See the module's description.
+pub struct Transport {
+    input: Rc<End>,
+    output: Rc<End>,
+    out: RefCell<Vec<u8>>,
+    /// The client is gone: nothing more is read or written.
+    gone: Cell<bool>,
+    block: Cell<usize>,
+    /// How long the client may take; also where it is read through a handle of Perl's.
+    pub patience: Patience,
+    /// The worker's link: where it is lost, the client is told to go.
+    link: RefCell<Option<Rc<AsyncLink>>>,
+}
+
+impl Transport {
+    /// A client on a socket. Must be called inside the runtime.
+    pub fn new(socket: OwnedFd) -> io::Result<Transport> {
+        let end = Rc::new(End::new(socket, Interest::READABLE | Interest::WRITABLE)?);
+        Ok(Transport::of(end.clone(), end))
+    }
+
+    /// A client that is read from one descriptor and written to through another. Must be called
+    /// inside the runtime.
+    pub fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<Transport> {
+        let input = Rc::new(End::new(input, Interest::READABLE)?);
+        let output = Rc::new(End::new(output, Interest::WRITABLE)?);
+        Ok(Transport::of(input, output))
+    }
+
+    fn of(input: Rc<End>, output: Rc<End>) -> Transport {
+        if output.is_socket() {
+            use rustix::net::sockopt::{Timeout, set_socket_timeout};
+            // For what blocks: replies from Perl code, and what plugins print themselves.
+            let _ = set_socket_timeout(output.descriptor(), Timeout::Send, Some(SEND_TIMEOUT));
+            // A reply is written whole; waiting for more would only delay it. A socket that is
+            // no TCP socket has no such option.
+            let _ = rustix::net::sockopt::set_tcp_nodelay(output.descriptor(), true);
+        }
+        Transport {
+            input,
+            output,
+            out: RefCell::default(),
+            gone: Cell::new(false),
+            block: Cell::new(SMALL_BLOCK),
+            patience: Patience::default(),
+            link: RefCell::default(),
+        }
+    }
+
+    /// Lasts no longer than the link.
+    pub fn depend_on(&self, link: Rc<AsyncLink>) {
+        self.link.replace(Some(link));
+    }
+
+    /// Whether the client is to go.
+    pub fn is_lost(&self) -> bool {
+        self.link
+            .borrow()
+            .as_ref()
+            .is_some_and(|link| link.is_lost())
+    }
+
+    /// Returns when the client is to go.
+    async fn lost(&self) {
+        let link = self.link.borrow().clone();
+        match link {
+            Some(link) => link.lost().await,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Whether the client has closed its side and said nothing.
+    pub fn has_hung_up(&self) -> bool {
+        self.input.is_socket() && has_hung_up(self.input.descriptor())
+    }
+
+    /// The client is on descriptors 0 and 1 from now on.
+    pub fn take_stdio(&self) -> io::Result<()> {
+        rustix::stdio::dup2_stdin(self.input.descriptor())?;
+        rustix::stdio::dup2_stdout(self.output.descriptor())?;
+        Ok(())
+    }
+
+    /// Another descriptor of the client's socket.
+    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+        Ok(rustix::io::fcntl_dupfd_cloexec(self.input.descriptor(), 3)?)
+    }
+
+    /// The descriptors by number, for a process that was forked from this one and is to close
+    /// them.
+    pub fn descriptors(&self) -> Vec<RawFd> {
+        let ends = [&self.input, &self.output];
+        let mut all = ends.map(|end| end.descriptor().as_raw_fd()).to_vec();
+        all.dedup();
+        all
+    }
+
+    /// Appends what the client sends to `input`. Within a message, what has come is acknowledged at once,
+    /// for a client that waits for that before it sends the next small piece (Nagle's algorithm): else
+    /// the kernel waits for a reply to send it with, 40 ms, and nobody replies within a message.
+    pub async fn read(&self, input: &RefCell<InputBuffer>, awaited: Awaited) -> ReadEvent {
+        if self.gone.get() {
+            return ReadEvent::Eof;
+        }
+        let left = self.patience.left(awaited, Instant::now());
+        // Whoever goes on sending is not asked whether there is more.
+        if left.is_zero() {
+            return ReadEvent::TimedOut;
+        }
+        let received = tokio::time::timeout(left, self.receive(input, awaited.in_message));
+        let received = tokio::select! {
+            biased;
+            () = self.lost() => {
+                self.queue_bytes(STOPPING.as_bytes());
+                self.flush(LAST_WORDS).await;
+                self.set_gone();
+                return ReadEvent::Eof;
+            }
+            received = received => received,
+        };
+        match received {
+            Ok(Ok(0) | Err(_)) => {
+                // The client may have closed its side only: replies still reach it.
+                ReadEvent::Eof
+            }
+            Ok(Ok(_)) => ReadEvent::Bytes,
+            Err(_) => ReadEvent::TimedOut,
+        }
+    }
+
+    /// Whether something has come that was not read yet.
+    pub fn has_input(&self) -> bool {
+        !self.gone.get() && self.input.has_input()
+    }
+
+    async fn receive(&self, input: &RefCell<InputBuffer>, promptly: bool) -> io::Result<usize> {
+        let attempt = |end: &End| {
+            if promptly {
+                end.acknowledge();
+            }
+            let mut input = input.borrow_mut();
+            let tail = input.tail();
+            let asked = self.block.get();
+            let before = tail.len();
+            tail.reserve(asked);
+            let got = end.read_into(tail).inspect_err(|_| {
+                // A client that is waited for costs no room.
+                if tail.is_empty() {
+                    *tail = Vec::new();
+                } else if tail.capacity() > tail.len() + 2 * SMALL_BLOCK {
+                    // Nor does one that has sent a part of a line.
+                    tail.shrink_to_fit();
+                }
+            })?;
+            self.patience.received(&tail[before..]);
+            self.block.set(if got >= asked {
+                LARGE_BLOCK
+            } else {
+                SMALL_BLOCK
+            });
+            Ok(got)
+        };
+        self.input.when(Interest::READABLE, attempt).await
+    }
+
+    /// Nothing reaches the client any more.
+    pub fn set_gone(&self) {
+        self.gone.set(true);
+    }
+
+    /// Takes what is queued, to be sent another way.
+    pub fn take_queued(&self) -> Vec<u8> {
+        self.out.take()
+    }
+
+    /// Queues what another process has not sent.
+    pub fn queue_bytes(&self, bytes: &[u8]) {
+        self.out.borrow_mut().extend_from_slice(bytes);
+    }
+
+    /// Queues a reply.
+    pub fn queue(&self, reply: &Reply) {
+        if !self.gone.get() {
+            reply.encode(&mut self.out.borrow_mut());
+        }
+    }
+
+    /// Sends what is queued. A client that takes nothing for the time is gone.
+    pub async fn flush(&self, timeout: Duration) {
+        if self.out.borrow().is_empty() {
+            return;
+        }
+        let mut out = self.out.take();
+        // Most often there is room, and nothing to wait for.
+        let sent = match self.send_some(&out) {
+            Ok(sent) if sent == out.len() => Ok(()),
+            Ok(sent) => tokio::time::timeout(timeout, self.send_rest(&out[sent..]))
+                .await
+                .unwrap_or_else(|elapsed| Err(elapsed.into())),
+            Err(error) => Err(error),
+        };
+        if sent.is_err() {
+            self.gone.set(true);
+        }
+        // The buffer's room serves the next replies, unless they were long.
+        if out.capacity() <= SMALL_OUT {
+            out.clear();
+            self.out.replace(out);
+        }
+    }
+
+    /// Sends what there is room for at once.
+    fn send_some(&self, out: &[u8]) -> io::Result<usize> {
+        loop {
+            match self.output.write_now(out) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
+                outcome => return outcome,
+            }
+        }
+    }
+
+    async fn send_rest(&self, mut out: &[u8]) -> io::Result<()> {
+        while !out.is_empty() {
+            let attempt = |end: &End| end.write_now(out);
+            let sent = self.output.when(Interest::WRITABLE, attempt).await?;
+            out = &out[sent..];
+        }
+        Ok(())
+    }
+
+    /// Sends what is queued without the runtime, for Perl code that waits. False if the client
+    /// is gone.
+    pub fn flush_blocking(&self) -> bool {
+        if self.out.borrow().is_empty() {
+            return !self.gone.get();
+        }
+        let out = self.out.take();
+        let mut rest = match self.send_some(&out) {
+            Ok(sent) => &out[sent..],
+            Err(_) => {
+                self.gone.set(true);
+                return false;
+            }
+        };
+        while !rest.is_empty() && !self.gone.get() {
+            match self.output.write_blocking(rest, SEND_TIMEOUT) {
+                Ok(sent) => rest = &rest[sent..],
+                // Not where the plugin that waits for its client here has taken too long.
+                Err(error)
+                    if error.kind() == io::ErrorKind::Interrupted && !watch::is_interrupted() => {}
+                Err(_) => self.gone.set(true),
+            }
+        }
+        !self.gone.get()
+    }
+
+    /// A handle of Perl's on the client.
+    pub fn handle(&self) -> Option<Sv> {
+        stdio::client_handle(self.input.descriptor())
+    }
+
+    /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.
+    pub fn shutdown(&self) {
+        self.input.shutdown();
+        if !Rc::ptr_eq(&self.input, &self.output) {
+            self.output.shutdown();
+        }
+    }
+}
+
+/// Descriptors 0 and 1 are nobody's client any more.
+pub fn release_stdio(null: &OwnedFd) -> io::Result<()> {
+    rustix::stdio::dup2_stdin(null)?;
+    rustix::stdio::dup2_stdout(null)?;
+    Ok(())
+}
+
+/// What takes the client's place on descriptors 0 and 1.
+pub fn open_null() -> io::Result<OwnedFd> {
+    use rustix::fs::{Mode, OFlags};
+    Ok(rustix::fs::open(
+        "/dev/null",
+        OFlags::RDWR | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?)
+}

@@ -1,0 +1,99 @@
+//! What the processes run: loads config and plugins in the zygote, and is a worker's life.
+
+use std::path::PathBuf;
+
+use super::load::{self, Loaded};
+use crate::hook::Hook;
+use crate::log::LogPid;
+use crate::net::process::confined;
+use crate::net::process::one_session;
+use crate::net::process::worker;
+use crate::plugin::Registry;
+use crate::server::{Engine, LoadFacts, Names, OneSessionError, WorkerLink};
+use crate::watch::{Rule, Sharing};
+
+/// The SMTP service.
+pub struct SmtpEngine {
+    /// `--config`, else the search of the original.
+    pub config: Option<PathBuf>,
+    /// Look up the clients' names.
+    pub rdns: bool,
+    /// What the lines of sessions begin with.
+    pub log_pid: LogPid,
+    /// The native plugins that config/plugins may name.
+    pub registry: Registry,
+}
+
+impl Engine for SmtpEngine {
+    type Loaded = Loaded;
+
+    fn load(&self) -> Result<Loaded, String> {
+        crate::log::set_log_pid(self.log_pid);
+        let loaded = load::load(self.config.clone(), &self.registry)?;
+        if let Some(host) = &loaded.host {
+            host.take_unfit();
+        }
+        Ok(loaded)
+    }
+
+    fn facts(&self, loaded: &Loaded) -> LoadFacts {
+        LoadFacts {
+            hooks_pre_connection: loaded.has_entries(Hook::PreConnection),
+            log_level: loaded.log_level,
+        }
+    }
+
+    fn names(&self, loaded: &Loaded) -> Names {
+        Names {
+            plugins: loaded.guards.names().to_vec(),
+            hooks: Hook::ALL
+                .iter()
+                .map(|hook| hook.name().to_owned())
+                .collect(),
+        }
+    }
+
+    fn quarantine_rules(&self, loaded: &Loaded) -> Vec<Rule> {
+        loaded.guards.rules()
+    }
+
+    fn sharing(&self, loaded: &Loaded) -> Vec<Sharing> {
+        loaded.guards.sharing()
+    }
+
+    fn writable(&self, loaded: &Loaded) -> Result<Vec<PathBuf>, String> {
+        let mut writable = confined::writable(&loaded.config)
+            .map_err(|problem| format!("camelpost: {problem}"))?;
+        writable.insert(0, loaded.settings.spool.dir.clone());
+        Ok(writable)
+    }
+
+    fn before_fork(&self, loaded: &mut Loaded) {
+        if loaded.host.is_some() {
+            crate::perl::stdio::flush();
+        }
+    }
+
+    fn after_worker(&self, loaded: &mut Loaded, pid: u32) {
+        let spool = &loaded.settings.spool.dir;
+        match crate::mail::remove_left_by(spool, pid) {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(
+                "removed {count} files of worker {pid} from {}",
+                spool.display()
+            ),
+            Err(error) => tracing::warn!(
+                "cannot remove the files of worker {pid} from {}: {error}",
+                spool.display()
+            ),
+        }
+    }
+
+    fn work(&self, loaded: Loaded, link: WorkerLink) -> i32 {
+        worker::work(loaded, link, self.rdns)
+    }
+
+    fn one_session(&self) -> Result<i32, OneSessionError> {
+        one_session::serve(self)
+    }
+}

@@ -1,0 +1,293 @@
+//! Loads the configuration and the plugins, in the zygote. Every error is one line that names
+//! the file and line, what was found, and what to do.
+
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::chain::{Defaults, Guards, line};
+use crate::config::{
+    ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
+};
+use crate::hook::Hook;
+use crate::log::{LOGINFO, LOGWARN};
+use crate::mail::Spool;
+use crate::perl;
+use crate::perl::host::{Host, HostSettings};
+use crate::plugin::{Handler, Loaded as Natives, PluginArgs, Registry};
+use crate::session::{PRODUCT, Settings};
+
+/// What a worker starts with.
+#[derive(Clone)]
+pub struct Loaded {
+    /// The Perl plugins' host; none where no Perl plugin is named, and so no interpreter is needed.
+    pub host: Option<Rc<Host>>,
+    pub natives: Rc<Natives>,
+    pub settings: Rc<Settings>,
+    pub config: Rc<ConfigDir>,
+    pub defaults: Rc<Defaults>,
+    /// What holds for the plugins' calls.
+    pub guards: Rc<Guards>,
+    /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
+    pub log_level: u8,
+}
+
+impl Loaded {
+    /// Whether any plugin is registered for a hook.
+    pub fn has_entries(&self, hook: Hook) -> bool {
+        match &self.host {
+            Some(host) => host.has_entries(hook),
+            None => self.natives.has_entries(hook),
+        }
+    }
+}
+
+/// Reads the config directory and loads the lines of `logging` and `plugins`; starts perl where
+/// one of them is a Perl plugin.
+pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+    load_all(config, registry).map_err(|error| format!("camelpost: {error}"))
+}
+
+fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+    let named = config.as_deref().map(absolute);
+    let config = ConfigDir::locate(config).map_err(|error| error.to_string())?;
+    let config = Rc::new(config);
+    let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
+    let warning = core.spool.prepare().map_err(|error| error.to_string())?;
+    config.always_check(core.compat.profile == Profile::V100);
+
+    let lines = || core.logging.iter().chain(&core.plugins);
+    let guarded = PluginSettings::load(&config, lines()).map_err(|error| error.to_string())?;
+    let names: Vec<Vec<u8>> = lines().map(|line| table_name(&line.name)).collect();
+
+    let spool = Rc::new(Spool {
+        dir: core.spool.path.clone(),
+        threshold: core.size_threshold,
+        ..Spool::default()
+    });
+    let log_level = core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL);
+    let defaults = vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())];
+    let defaults = Rc::new(defaults);
+    let host = match needs_perl(&core) {
+        false => None,
+        true => Some(perl::start(
+            HostSettings {
+                config: config.clone(),
+                search: None,
+                trace_level: log_level,
+                profile: core.compat.profile,
+                defaults: defaults.clone(),
+                version: compared_version(core.compat.profile).to_owned(),
+                plugin_dirs: plugin_dirs(&config, &core),
+                module_dirs: module_dirs(&config, &core),
+                taint: core.taint,
+                named_config: named,
+                size_threshold: core.size_threshold,
+                queue_sync: core.queue_sync,
+            },
+            spool.clone(),
+        )?),
+    };
+    let host = host.as_ref();
+    let say = |level: u8, text: &str| {
+        if let Some(host) = host {
+            // An error means that a logging plugin called exit: nothing more can be said.
+            let _ = host.log(level, None, None, &[perl::Sv::bytes(text.as_bytes())]);
+        } else if level <= log_level {
+            let first = crate::log::first_word(None);
+            crate::log::write_line(line(first, None, None, [text.as_bytes()]));
+        }
+    };
+    for line in &core.logging {
+        load_perl(host, line)?;
+        if core.compat.profile == Profile::V100 {
+            say(
+                LOGINFO,
+                &format!("Loaded {}", String::from_utf8_lossy(&line.text)),
+            );
+        }
+    }
+    if let Some(warning) = warning {
+        say(LOGWARN, &warning);
+    }
+    if let Some(text) = host.and_then(|_| about_taint(&config, &core)) {
+        say(LOGWARN, &text);
+    }
+    let mut natives = Natives::default();
+    for line in &core.plugins {
+        match line.name.strip_prefix(b"native/") {
+            Some(_) => load_native(host, &mut natives, registry, &config, line)?,
+            None => load_perl(host, line)?,
+        }
+    }
+    let has_queue = host.map_or(natives.has_entries(Hook::Queue), |host| {
+        host.has_entries(Hook::Queue)
+    });
+    if let Some(text) = nothing_delivers(&config, &core, has_queue) {
+        say(LOGWARN, &text);
+    }
+    // Only now: what happens while plugins load has no time of its own.
+    let of_table = host.map_or_else(Vec::new, |host| host.entry_names());
+    let guards = Rc::new(Guards::new(guarded, names.into_iter().chain(of_table)));
+    match host {
+        Some(host) => {
+            let _ = host.guards.set(guards.clone());
+            host.note_hooks();
+            host.note_site();
+        }
+        None => natives.note_hooks(&guards),
+    }
+    let mechanisms = host.map_or_else(Vec::new, |host| host.auth_mechanisms());
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(Loaded {
+        host: host.cloned(),
+        natives: Rc::new(natives),
+        settings: Rc::new(session_settings(core, version, spool, mechanisms)),
+        config,
+        defaults,
+        guards,
+        log_level,
+    })
+}
+
+/// Whether a configuration names a Perl plugin.
+fn needs_perl(core: &CoreSettings) -> bool {
+    let is_native = |line: &PluginLine| line.name.starts_with(b"native/");
+    !core.logging.is_empty() || !core.plugins.iter().all(is_native)
+}
+
+/// What an administrator should know of taint mode: that it is off, or what it keeps perl from.
+fn about_taint(config: &ConfigDir, core: &CoreSettings) -> Option<String> {
+    if !core.taint {
+        let file = config.path("taint");
+        return Some(format!(
+            "{}: taint mode is off: nothing keeps a plugin from handing what a client says to a shell",
+            file.display()
+        ));
+    }
+    let name = ["PERL5LIB", "PERLLIB", "PERL5OPT"]
+        .into_iter()
+        .find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))?;
+    Some(format!(
+        "{name} counts for nothing in taint mode: name directories of modules in {}",
+        config.path("module_dirs").display()
+    ))
+}
+
+/// What an administrator should know of a configuration that does not deliver.
+fn nothing_delivers(config: &ConfigDir, core: &CoreSettings, queues: bool) -> Option<String> {
+    if core.plugins.is_empty() {
+        let file = config.path("plugins");
+        let file = file.display();
+        return Some(format!(
+            "{file}: no plugin is named, so no mail is accepted"
+        ));
+    }
+    let text = "no plugin hooks queue, so messages are answered with 451: \
+                add one to config/plugins, such as queue/maildir DIRECTORY";
+    (!queues).then(|| text.to_owned())
+}
+
+fn session_settings(
+    core: CoreSettings,
+    version: String,
+    spool: Rc<Spool>,
+    auth_mechanisms: Vec<&'static str>,
+) -> Settings {
+    Settings {
+        profile: core.compat.profile,
+        keeps_received: core.compat.keeps_received,
+        me: core.me,
+        product: PRODUCT,
+        version,
+        spool,
+        auth_mechanisms,
+        timeout: core.timeout,
+        zone: crate::base::Zone::local(),
+        data_min_rate: core.data_min_rate,
+        forbidden_commands: core.forbidden_commands.clone(),
+        limits: core.limits,
+        recipient_limit: usize::try_from(core.recipient_limit).unwrap_or(0),
+        strictness: core.strictness,
+    }
+}
+
+/// `plugin_dirs`, and after them plugins/ beside the config directory (the plugin document's
+/// fallback).
+fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
+    let beside = config.dirs().first().and_then(|dir| {
+        let parent = dir.canonicalize().ok()?.parent()?.join("plugins");
+        parent.is_dir().then_some(parent)
+    });
+    let mut dirs: Vec<PathBuf> = core.plugin_dirs.clone();
+    dirs.extend(beside.filter(|beside| !core.plugin_dirs.contains(beside)));
+    dirs.into_iter()
+        .map(|dir| dir.as_os_str().as_bytes().to_vec())
+        .collect()
+}
+
+/// `module_dirs`, then lib/ of the working directory, where the original's programs look first, and
+/// lib/ beside the config directory.
+fn module_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
+    let working = std::env::current_dir().ok();
+    let beside = config.dirs().first().and_then(|dir| {
+        let dir = dir.canonicalize().ok()?;
+        Some(dir.parent()?.to_path_buf())
+    });
+    let mut dirs: Vec<PathBuf> = core.module_dirs.clone();
+    for parent in working.into_iter().chain(beside) {
+        let dir = parent.join("lib");
+        // That of the root directory has no modules of anybody's.
+        if parent.parent().is_some() && dir.is_dir() && !dirs.contains(&dir) {
+            dirs.push(dir);
+        }
+    }
+    dirs.into_iter()
+        .map(|dir| dir.into_os_string().into_vec())
+        .collect()
+}
+
+/// A path that still holds where the working directory is another.
+fn absolute(path: &Path) -> Vec<u8> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    absolute.into_os_string().into_vec()
+}
+
+fn load_perl(host: Option<&Rc<Host>>, line: &PluginLine) -> Result<(), String> {
+    // There is one where a line wants it.
+    let Some(host) = host else { return Ok(()) };
+    let name = String::from_utf8_lossy(&line.name);
+    crate::server::loading(&format!("{}: plugin {name}", line.place));
+    host.load_plugin(&line.text)
+        .map_err(|error| format!("{}: {error}", line.place))
+}
+
+fn load_native(
+    host: Option<&Rc<Host>>,
+    natives: &mut Natives,
+    registry: &Registry,
+    config: &ConfigDir,
+    line: &PluginLine,
+) -> Result<(), String> {
+    for handler in handlers(registry, config, line)? {
+        let (plugin, hook) = (handler.plugin.clone(), handler.hook);
+        let id = natives.add(handler);
+        if let Some(host) = host {
+            host.add_native(&plugin, hook, id);
+        }
+    }
+    Ok(())
+}
+
+fn handlers(
+    registry: &Registry,
+    config: &ConfigDir,
+    line: &PluginLine,
+) -> Result<Vec<Handler>, String> {
+    let name = line.name.strip_prefix(b"native/").unwrap_or(&line.name);
+    let name = String::from_utf8_lossy(name);
+    let args = PluginArgs(line.args.clone());
+    registry
+        .load(&name, &args, config)
+        .map_err(|error| format!("{}: native/{name}: {error}", line.place))
+}

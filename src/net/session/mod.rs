@@ -1,0 +1,246 @@
+//! A session in a worker: its state, its socket, its log, and the chain of plugins that a step may
+//! run. What it has of Perl, where there is an interpreter, is its Perl side.
+
+pub mod driver;
+pub mod log;
+pub mod native_access;
+mod natives;
+pub mod rdns;
+pub mod reentry;
+mod traffic;
+
+use std::cell::{Cell, RefCell};
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use crate::chain::{self, Course, Given};
+use crate::hook::{Hook, HookCall, Verdict};
+use crate::log::{LOGERROR, LOGINFO};
+use crate::mail::{REMOTE_HOST, REMOTE_INFO, Shown};
+use crate::net::client::transport::Transport;
+use crate::net::perl_side::pump::Pump;
+use crate::net::perl_side::session::PerlSide;
+use crate::net::perl_side::stage::Stage;
+use crate::net::process::load::Loaded;
+use crate::net::session::log::LogLine;
+use crate::net::session::native_access::Access;
+use crate::perl::host::Host;
+use crate::perl::{Chain, Progress};
+use crate::session::State;
+use crate::watch;
+
+/// How long replies may wait for a client that does not read them before a plugin runs.
+pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// What is still to be done for a client that has just come.
+pub struct Arrival {
+    /// The client's address, if its name is to be looked up.
+    pub look_up: Option<IpAddr>,
+    /// The daemon's log line of a new connection, to which the client's name is added.
+    pub accepted: Option<String>,
+}
+
+/// Where a session runs.
+pub struct Place {
+    /// What the session is known by; none where it is known by its process.
+    pub number: Option<u32>,
+    pub stage: Option<Rc<Stage>>,
+    /// Called when a plugin has put handles of its own in the place of STDIN and STDOUT.
+    pub on_taken: Box<dyn Fn()>,
+    /// What plugins find in %ENV.
+    pub environment: Vec<(&'static str, Vec<u8>)>,
+}
+
+/// See the module's description.
+pub struct Session {
+    pub id: u64,
+    pub number: Option<u32>,
+    pub state: Rc<State>,
+    pub transport: Transport,
+    pub loaded: Loaded,
+    pub pump: Rc<Pump>,
+    pub arrival: Arrival,
+    /// Where there is an interpreter.
+    pub perl_side: Option<PerlSide>,
+    pub(super) log: RefCell<Vec<LogLine>>,
+    /// The process serves no other session as long as this one lasts.
+    pub(super) alone: Cell<bool>,
+}
+
+impl Session {
+    pub fn new(
+        id: u64,
+        state: Rc<State>,
+        transport: Transport,
+        loaded: &Loaded,
+        pump: &Rc<Pump>,
+        arrival: Arrival,
+        place: Place,
+    ) -> Rc<Session> {
+        let number = place.number;
+        let host = loaded.host.clone();
+        Rc::new(Session {
+            id,
+            number,
+            state,
+            transport,
+            loaded: loaded.clone(),
+            pump: pump.clone(),
+            arrival,
+            perl_side: host.map(|host| PerlSide::new(host, place)),
+            log: RefCell::default(),
+            alone: Cell::new(false),
+        })
+    }
+
+    /// The same session in a process that was forked from this one, where it goes on.
+    pub fn moved(
+        &self,
+        transport: Transport,
+        loaded: &Loaded,
+        pump: &Rc<Pump>,
+        place: Place,
+    ) -> Rc<Session> {
+        let arrival = Arrival {
+            look_up: self.arrival.look_up,
+            accepted: self.arrival.accepted.clone(),
+        };
+        let state = self.state.clone();
+        let session = Session::new(self.id, state, transport, loaded, pump, arrival, place);
+        session.transport.queue_bytes(&self.transport.take_queued());
+        session.log.swap(&self.log);
+        if let (Some(new), Some(old)) = (&session.perl_side, &self.perl_side) {
+            new.take_over(old);
+        }
+        session.alone.set(true);
+        session
+    }
+
+    /// Finds the client's name, unless names are not looked up, and tells of the connection.
+    pub async fn look_up_client(self: &Rc<Self>) {
+        let found = match self.arrival.look_up {
+            Some(address) => rdns::name_of(address).await,
+            None => None,
+        };
+        let connection = self.state.connection.borrow().clone();
+        if let Some(name) = &found {
+            connection.tell(REMOTE_INFO, &connection.remote_info, name.clone());
+            connection.tell(REMOTE_HOST, &connection.remote_host, name.clone());
+        }
+        // Of a client that did not come by the daemon, others have told.
+        let Some(accepted) = &self.arrival.accepted else {
+            return;
+        };
+        if let Some(name) = found {
+            self.tell_perl_of_client(name).await;
+        }
+        let mut accepted = accepted.clone().into_bytes();
+        let host = connection.remote_host.borrow().clone();
+        accepted.extend_from_slice(&host.unwrap_or_default());
+        self.log(LOGINFO, None, None, accepted);
+    }
+
+    /// The session is over: what plugins have tied to its transaction and connection ends while
+    /// it can still be asked for, and not in the next client's session.
+    pub fn let_go(&self) {
+        let transaction = self.state.replace_transaction(SystemTime::now());
+        let rest = self.state.connection.borrow().without_notes();
+        let connection = self.state.connection.replace(Rc::new(Shown::new(rest)));
+        drop((transaction, connection));
+    }
+
+    /// Runs a hook's chain: Perl plugins in one go, native ones in between.
+    pub async fn chain(self: &Rc<Self>, call: HookCall) -> Verdict {
+        match self.perl_side {
+            Some(_) => self.chain_in_table(call).await,
+            None => self.native_chain(call).await,
+        }
+    }
+
+    async fn chain_in_table(self: &Rc<Self>, call: HookCall) -> Verdict {
+        let mut chain = Chain::new(call);
+        let mut given = None;
+        loop {
+            let advance = self.perl(move |host| host.advance(chain, given)).await;
+            match advance {
+                None => return Verdict::declined(),
+                Some(Progress::Finished(verdict)) => return verdict,
+                Some(Progress::Native { chain: rest, id }) => {
+                    given = Some(self.call_native(id, rest.call()).await);
+                    chain = rest;
+                }
+            }
+        }
+    }
+
+    async fn native_chain(self: &Rc<Self>, call: HookCall) -> Verdict {
+        // As before a Perl plugin: the replies do not wait for what it does.
+        self.transport.flush(FLUSH_TIMEOUT).await;
+        let mut course = Course::new(call);
+        let mut given = None;
+        loop {
+            let Ok(next) = chain::advance(&mut course, &mut natives::InOrder(self), given);
+            match next {
+                None => return course.verdict(),
+                Some(id) => given = Some(self.call_native(id, &course.call).await),
+            }
+        }
+    }
+
+    /// Calls a native plugin for a chain.
+    pub async fn call_native(self: &Rc<Self>, id: i32, call: &HookCall) -> Given {
+        let Some(handler) = self.loaded.natives.get(id) else {
+            return Given::Nothing;
+        };
+        let access = Access(self.clone());
+        watch::set_session(self.id);
+        let plugin = handler.plugin.as_bytes();
+        let guard = self.loaded.guards.of(plugin, handler.hook, true);
+        guard.run(handler.call(&access, call)).await
+    }
+
+    /// Whether no plugin is registered for a hook, as far as that can be told at once.
+    pub fn has_no_entries(&self, hook: Hook) -> bool {
+        match &self.perl_side {
+            Some(perl) => self.is_here() && !perl.host.has_entries(hook),
+            None => !self.loaded.natives.has_entries(hook),
+        }
+    }
+
+    /// A config value as `config()` gives it, where Perl code has no say in it.
+    pub fn config_at_once(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+        let asks = |perl: &PerlSide| !self.is_here() || perl.host.config_is_perl();
+        match self.perl_side.as_ref().is_some_and(asks) {
+            true => None,
+            false => Some(self.file_config(name)),
+        }
+    }
+
+    /// A config value as `config()` gives it.
+    pub async fn config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
+        if let Some(values) = self.config_at_once(name) {
+            return values;
+        }
+        let name = name.to_owned();
+        let work = move |host: &Host| host.config(name.as_bytes());
+        self.perl(work).await.unwrap_or_default()
+    }
+
+    fn file_config(&self, name: &str) -> Vec<Vec<u8>> {
+        let problem = |text: String| {
+            self.log(LOGERROR, None, None, text.into_bytes());
+            Ok::<(), Infallible>(())
+        };
+        let Ok(lines) = chain::look_up(&self.loaded.config, name, None, problem);
+        match lines {
+            Some(lines) => lines.to_vec(),
+            None => {
+                let mut defaults = self.loaded.defaults.iter();
+                let default = defaults.find(|(known, _)| *known == name);
+                default.map_or_else(Vec::new, |(_, value)| vec![value.clone()])
+            }
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The way to libperl: its functions as the glue in C has them, values, calls, objects of ours, the
+//! interpreter, and the signal that interrupts a call.
+
+pub mod call;
+pub mod interpreter;
+pub mod interrupt;
+pub(crate) mod object;
+#[rustfmt::skip]
+pub(crate) mod sys;
+pub mod value;

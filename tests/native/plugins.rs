@@ -1,0 +1,110 @@
+//! A native plugin that does what its client asks for: a word of the command (`deny` in
+//! `RCPT TO:<deny@x>`) is its verdict in that hook, or what it does there.
+
+use std::time::Duration;
+
+use camelpost::config::ConfigDir;
+use camelpost::hook::{Arg, Code, Verdict};
+use camelpost::mail::Note;
+use camelpost::plugin::{Context, Hooks, Plugin, PluginArgs, PluginError};
+
+pub struct Tester;
+
+impl Plugin for Tester {
+    const NAME: &'static str = "tester";
+
+    fn load(_: &PluginArgs, _: &ConfigDir) -> Result<Tester, PluginError> {
+        Ok(Tester)
+    }
+
+    fn register(hooks: &mut Hooks<Tester>) {
+        hooks.on_connect(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "connect"));
+        hooks.on_helo(async |_: &Tester, cx| obey(cx).await);
+        hooks.on_ehlo(async |_: &Tester, cx| obey(cx).await);
+        hooks.on_mail(async |_: &Tester, cx| obey(cx).await);
+        hooks.on_rcpt(async |_: &Tester, cx| obey(cx).await);
+        hooks.on_data(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "data"));
+        hooks.on_data_post(async |_: &Tester, cx| in_header(cx).await);
+        hooks.on_queue_pre(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "queue_pre"));
+        hooks.on_queue(async |_: &Tester, _| Verdict::with_text(Code::Ok, "taken"));
+        hooks.on_queue_post(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "queue_post"));
+        hooks.on_reset_transaction(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "reset"));
+        hooks.on_unrecognized_command(async |_: &Tester, cx| obey(cx).await);
+        hooks.on_noop(async |_: &Tester, cx| obey(cx).await);
+        hooks.on_help(async |_: &Tester, cx| obey(cx).await);
+        hooks.on_vrfy(async |_: &Tester, _| {
+            Verdict::with_text(Code::Ok, std::process::id().to_string())
+        });
+        hooks.on_quit(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "quit"));
+        hooks.on_disconnect(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "disconnect"));
+        hooks.on_post_connection(async |_: &Tester, cx: &mut Context<'_>| quietly(cx, "post"));
+    }
+}
+
+fn quietly(cx: &Context<'_>, hook: &str) -> Verdict {
+    cx.log(6, &format!("seen in {hook}"));
+    Verdict::declined()
+}
+
+/// Does what the first of its words says that means anything, in the hook's arguments.
+async fn obey(cx: &Context<'_>) -> Verdict {
+    let said: Vec<String> = cx.args().iter().map(text).collect();
+    let said = said.join(" ");
+    let count = match cx.connection().notes.get(b"count") {
+        Some(Note::Int(count)) => count + 1,
+        _ => 1,
+    };
+    cx.connection().notes.set(b"count", Note::Int(count));
+    cx.log(6, &format!("call {count}"));
+    for word in said.split(|c: char| !c.is_ascii_alphanumeric()) {
+        let code = match word {
+            "ok" => Code::Ok,
+            "deny" => Code::Deny,
+            "denysoft" => Code::DenySoft,
+            "denydisconnect" => Code::DenyDisconnect,
+            "denysoftdisconnect" => Code::DenySoftDisconnect,
+            "done" => Code::Done,
+            "yield" => Code::Yield,
+            "odd" => Code::Other(b"17".to_vec()),
+            "panics" => panic!("as {} was told", "it"),
+            "waits" => {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+                Code::Declined
+            }
+            _ => continue,
+        };
+        return Verdict::with_text(code, "as you say\nin two lines");
+    }
+    Verdict::with_text(Code::Declined, "not mine")
+}
+
+/// The same with a message's Subject; what sleeps here keeps its session waiting and no other.
+async fn in_header(cx: &Context<'_>) -> Verdict {
+    let header = String::from_utf8_lossy(&cx.header().await).into_owned();
+    let fields: Vec<&str> = header
+        .lines()
+        .filter_map(|line| line.split(':').next())
+        .collect();
+    cx.log(6, &format!("fields {}", fields.join(" ")));
+    if header.contains("Subject: sleeps") {
+        tokio::time::sleep(Duration::from_secs(600)).await;
+    }
+    if header.contains("Subject: panics") {
+        panic!("in the middle of a message");
+    }
+    let me = cx.config("me").await;
+    cx.log(
+        6,
+        &format!("me {}", String::from_utf8_lossy(&me.join(&b' '))),
+    );
+    Verdict::declined()
+}
+
+fn text(arg: &Arg) -> String {
+    match arg {
+        Arg::Address(address) => {
+            String::from_utf8_lossy(&address.address.borrow().format()).into_owned()
+        }
+        arg => String::from_utf8_lossy(arg.text().unwrap_or_default()).into_owned(),
+    }
+}

@@ -1,0 +1,154 @@
+//! What a native plugin does wrong, and what the other sessions of its worker notice of it: nothing.
+
+use std::process::{Child, Stdio};
+
+use super::site::{Client, Site, free_port, me, stop, wait_for};
+
+pub const TESTS: &[super::Test] = &[
+    ("a_panic_is_that_session_s_alone", panic_is_alone),
+    ("on_error_says_what_a_panic_means", on_error),
+    (
+        "an_isolated_plugin_has_a_process_for_each_session",
+        isolated,
+    ),
+    (
+        "a_plugin_that_never_answers_is_given_up_after_its_time",
+        late,
+    ),
+];
+
+/// What stands beside the tester.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// Nothing: there is no interpreter.
+    Alone,
+    /// A Perl plugin that has no hook.
+    BesidePerl,
+}
+
+impl Kind {
+    pub fn plugins(self) -> &'static str {
+        match self {
+            Kind::Alone => "native/tester\n",
+            Kind::BesidePerl => "native/tester\nidle\n",
+        }
+    }
+}
+
+/// The daemon with one worker for all sessions.
+pub struct Daemon {
+    child: Child,
+    port: u16,
+}
+
+impl Daemon {
+    pub fn start(site: &Site) -> Daemon {
+        site.put("plugins/idle", "sub idle { }\n");
+        let port = free_port();
+        let mut command = site.command(std::env::current_exe().unwrap());
+        let args = format!(
+            "serve -H -l 127.0.0.1 -p {port} -u {} --workers 1 --spare-workers 0",
+            me()
+        );
+        command.args(args.split(' ')).args(["--control", "none"]);
+        let log = std::fs::File::create(site.path("run/log")).unwrap();
+        command.stdin(Stdio::null()).stderr(log);
+        let child = command.spawn().unwrap();
+        let daemon = Daemon { child, port };
+        // The worker has plugins then.
+        assert!(daemon.connect().reply().starts_with("220 "));
+        daemon
+    }
+
+    pub fn connect(&self) -> Client {
+        Client::connect(self.port)
+    }
+
+    pub fn stop(mut self) {
+        assert!(stop(&mut self.child).success());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        stop(&mut self.child);
+    }
+}
+
+fn both_ways(settings: &str, test: impl Fn(&Site, &Daemon)) {
+    for kind in [Kind::Alone, Kind::BesidePerl] {
+        let site = Site::new(kind.plugins());
+        site.put("config/plugin_settings", settings);
+        let daemon = Daemon::start(&site);
+        test(&site, &daemon);
+        daemon.stop();
+    }
+}
+
+fn greeted(daemon: &Daemon) -> Client {
+    let mut client = daemon.connect();
+    assert!(client.reply().starts_with("220 "));
+    assert!(client.say("HELO x").starts_with("250 "));
+    client
+}
+
+fn panic_is_alone() {
+    both_ways("", |site, daemon| {
+        let (mut bad, mut good) = (greeted(daemon), greeted(daemon));
+        let worker = good.say("VRFY x");
+        assert_eq!(bad.say("VRFY x"), worker, "one worker has both");
+        assert!(good.say("MAIL FROM:<a@example.net>").starts_with("250 "));
+        assert!(bad.say("FOO panics").starts_with("5"));
+        assert!(
+            bad.say("MAIL FROM:<panics@example.net>")
+                .starts_with("250 ")
+        );
+        // Both go on, in the same worker.
+        assert!(good.say("RCPT TO:<ok@example.com>").starts_with("250 "));
+        assert!(bad.say("RCPT TO:<ok@example.com>").starts_with("250 "));
+        assert_eq!(good.say("VRFY x"), worker);
+        assert_eq!(bad.say("VRFY x"), worker);
+        let log = site.read("run/log");
+        let told = "FATAL PLUGIN ERROR [native/tester]:  panicked: as it was told";
+        assert_eq!(log.matches(told).count(), 2, "{log}");
+    });
+}
+
+fn on_error() {
+    both_ways("native/tester on_error deny\n", |_, daemon| {
+        let mut client = greeted(daemon);
+        assert!(
+            client
+                .say("MAIL FROM:<panics@example.net>")
+                .starts_with("550 ")
+        );
+        assert!(client.say("MAIL FROM:<a@example.net>").starts_with("250 "));
+    });
+}
+
+fn isolated() {
+    both_ways("native/tester isolate\n", |_, daemon| {
+        let (mut one, mut other) = (greeted(daemon), greeted(daemon));
+        let (first, second) = (one.say("VRFY x"), other.say("VRFY x"));
+        assert_ne!(first, second);
+        assert_eq!(one.say("VRFY x"), first);
+    });
+}
+
+fn late() {
+    both_ways("native/tester timeout 1\n", |site, daemon| {
+        let (mut bad, mut good) = (greeted(daemon), greeted(daemon));
+        bad.say("MAIL FROM:<a@example.net>");
+        bad.say("RCPT TO:<ok@example.com>");
+        assert!(bad.say("DATA").starts_with("354 "));
+        bad.send("Subject: sleeps\r\n\r\nbody\r\n.");
+        assert!(good.say("NOOP").starts_with("250 "), "it does not wait");
+        assert!(bad.reply().starts_with("452 "));
+        assert!(bad.say("NOOP").starts_with("250 "));
+        wait_for("the line", || {
+            let log = site.read("run/log");
+            log.contains("plugin native/tester running the data_post hook was not done after 1 s")
+                .then_some(())
+        });
+    });
+}
