@@ -77,30 +77,8 @@ impl Method {
     }
 
     /// What does with a hook's verdict what its place in the session asks for.
-    pub const fn responder(hook: Hook) -> Option<Method> {
-        Some(match hook {
-            Hook::Connect => Method::ConnectRespond,
-            Hook::Helo => Method::HeloRespond,
-            Hook::Ehlo => Method::EhloRespond,
-            Hook::AuthParse => Method::AuthParseRespond,
-            Hook::MailParse => Method::MailParseRespond,
-            Hook::MailPre => Method::MailPreRespond,
-            Hook::RcptParse => Method::RcptParseRespond,
-            Hook::RcptPre => Method::RcptPreRespond,
-            Hook::Mail => Method::MailRespond,
-            Hook::Rcpt => Method::RcptRespond,
-            Hook::Data => Method::DataRespond,
-            Hook::DataPost => Method::DataPostRespond,
-            Hook::QueuePre => Method::QueuePreRespond,
-            Hook::Queue => Method::QueueRespond,
-            Hook::QueuePost => Method::QueuePostRespond,
-            Hook::Vrfy => Method::VrfyRespond,
-            Hook::Noop => Method::NoopRespond,
-            Hook::Help => Method::HelpRespond,
-            Hook::Quit => Method::QuitRespond,
-            Hook::UnrecognizedCommand => Method::UnrecognizedCommandRespond,
-            _ => return None,
-        })
+    pub fn responder(hook: Hook) -> Option<Method> {
+        hook.facts().responder
     }
 }
 
