@@ -34,6 +34,8 @@ mod profile100;
 mod quarantine;
 #[path = "sessions/queue_outcomes.rs"]
 mod queue_outcomes;
+#[path = "sessions/sandbox.rs"]
+mod sandbox;
 #[path = "sessions/settings.rs"]
 mod settings;
 #[path = "sessions/sharing.rs"]

@@ -1,6 +1,6 @@
 //! The package's `tls` plugin, unchanged: STARTTLS takes STDIN and STDOUT over, the session goes on
 //! through the plugin's handle. The client is a Perl script with IO::Socket::SSL.
-
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![forbid(unsafe_code)]
 
 use std::fs;
@@ -84,15 +84,6 @@ fn started(command: impl Fn(&Path, &str) -> Command) -> Daemon {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     let name = root.display();
-    run(Command::new("openssl")
-        .args([
-            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
-        ])
-        .args(["-subj", "/CN=mx.example"])
-        .arg("-keyout")
-        .arg(root.join("key.pem"))
-        .arg("-out")
-        .arg(root.join("cert.pem")));
     let plugins = format!(
         "tls {name}/cert.pem {name}/key.pem {name}/cert.pem\nnoted\nrcpt_ok\nqueue/maildir {name}/Maildir\n"
     );
@@ -103,6 +94,21 @@ fn started(command: impl Fn(&Path, &str) -> Command) -> Daemon {
     put(root, "config/rcpthosts", "example.com\n");
     put(root, "config/me", "mx.example\n");
     put(root, "config/spool_dir", &format!("{name}/spool\n"));
+    begun(dir, command)
+}
+
+/// With what is in its directory.
+fn begun(dir: tempfile::TempDir, command: impl Fn(&Path, &str) -> Command) -> Daemon {
+    let root = dir.path();
+    run(Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
+        ])
+        .args(["-subj", "/CN=mx.example"])
+        .arg("-keyout")
+        .arg(root.join("key.pem"))
+        .arg("-out")
+        .arg(root.join("cert.pem")));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     drop(listener);
@@ -223,4 +229,126 @@ fn sessions_in_clear_go_on_after_one_with_tls() {
             "{said}"
         );
     }
+}
+
+/// Tells the process, and whether system calls are filtered in it.
+const WHERE: &str = r#"
+    sub hook_help {
+        open(my $status, '<', '/proc/self/status') or die $!;
+        my ($filtered) = grep { /^Seccomp:/ } <$status>;
+        return (OK, 'process', readlink('/proc/self'), $filtered =~ /(\d+)/);
+    }
+"#;
+
+/// The config directory that ships, with `tls` before its plugins, all beneath a directory that is no temporary
+/// one.
+fn in_a_sandbox() -> Daemon {
+    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
+    let root = dir.path();
+    let name = root.display();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in fs::read_dir(repository.join("config")).unwrap().flatten() {
+        let text = fs::read_to_string(file.path()).unwrap();
+        put(
+            root,
+            &format!("config/{}", file.file_name().display()),
+            &text,
+        );
+    }
+    let shipped = fs::read_to_string(repository.join("config/plugins")).unwrap();
+    let maildir = format!("queue/maildir {name}/Maildir");
+    assert!(shipped.contains("queue/maildir Maildir"));
+    let plugins = format!(
+        "tls {name}/cert.pem {name}/key.pem {name}/cert.pem\nwhere\n{}",
+        shipped.replace("queue/maildir Maildir", &maildir)
+    );
+    put(root, "config/plugins", &plugins);
+    let shipped = repository.join("compat-plugins");
+    let dirs = format!(
+        "{name}/own\n{}\n/usr/share/qpsmtpd/plugins\n",
+        shipped.display()
+    );
+    put(root, "config/plugin_dirs", &dirs);
+    put(root, "own/where", WHERE);
+    put(root, "config/spool_dir", &format!("{name}/spool\n"));
+    put(root, "config/sandbox_write", &format!("{name}/Maildir\n"));
+    fs::create_dir(root.join("Maildir")).unwrap();
+    begun(dir, |root, port| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+        command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
+        command.args(["--sandbox", "landlock,seccomp"]);
+        // One worker, which a session with TLS leaves for a process of its own.
+        command.args(["--workers", "1", "--spare-workers", "0"]);
+        command
+            .args(["--port", port, "--config"])
+            .arg(root.join("config"));
+        if rustix::process::getuid().is_root() {
+            command.args(["--user", "root"]);
+        }
+        command
+    })
+}
+
+#[test]
+fn in_a_sandbox_the_plugins_that_ship_deliver_a_message_in_clear_and_over_starttls() {
+    let probe = format!(
+        "exit(syscall({}, 0, 0, 1) >= 2 ? 0 : 1)",
+        libc::SYS_landlock_create_ruleset
+    );
+    if !Command::new("perl")
+        .args(["-e", &probe])
+        .status()
+        .unwrap()
+        .success()
+    {
+        println!("needs landlock (ABI 2)");
+        return;
+    }
+    let daemon = in_a_sandbox();
+    let message = |text: &str| {
+        format!(
+            "MAIL FROM:<a@b.example>|RCPT TO:<test@localhost>|DATA|Subject: x\r\n\r\n{text}\r\n.|HELP|QUIT"
+        )
+    };
+    let mut client = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
+    client
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let lines = format!("EHLO c|{}|", message("in clear")).replace('|', "\r\n");
+    client.write_all(lines.as_bytes()).unwrap();
+    let mut plain = String::new();
+    client.read_to_string(&mut plain).unwrap();
+    // Where `HELP` says that it ran.
+    let process = |said: &str| -> String {
+        let lines: Vec<&str> = said.lines().collect();
+        let at = lines
+            .iter()
+            .position(|line| line.starts_with("214-process"));
+        let at = at.unwrap_or_else(|| panic!("{said}"));
+        assert_eq!(&lines[at + 2][4..], "2", "{said}");
+        lines[at + 1][4..].to_owned()
+    };
+    // Somebody else is in the worker.
+    let mut other = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
+    other.read_exact(&mut [0; 4]).unwrap();
+    let encrypted = conversation(
+        &daemon,
+        "STARTTLS\\r\\n",
+        &format!("EHLO c|{}", message("encrypted").replace("\r\n", "\\r\\n")),
+    );
+    for said in [&plain, &encrypted] {
+        assert!(
+            said.contains("250 Queued!") && said.contains("221 "),
+            "{said}"
+        );
+    }
+    assert_ne!(process(&plain), process(&encrypted));
+    let new = fs::read_dir(daemon.dir.path().join("Maildir/new")).unwrap();
+    let mut delivered: Vec<String> = new
+        .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    delivered.sort_by_key(|message| message.contains("encrypted"));
+    assert_eq!(delivered.len(), 2, "{delivered:?}");
+    assert!(delivered[0].contains("in clear"), "{delivered:?}");
+    assert!(delivered[1].contains("with ESMTPS ("), "{delivered:?}");
 }

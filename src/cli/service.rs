@@ -9,7 +9,7 @@ use clap::{ArgMatches, Args};
 use super::Serve;
 use super::size::Size;
 use crate::log::LogPid;
-use crate::server::{MemoryLimits, Rate, ServiceSettings};
+use crate::server::{MemoryLimits, Rate, Sandbox, SandboxPart, ServiceSettings};
 
 const UPGRADE: u32 = 120;
 
@@ -36,6 +36,14 @@ pub struct ServiceArgs {
     /// NoNewPrivileges= does the same.
     #[arg(long)]
     no_new_privs: bool,
+
+    /// Let each process that runs sessions give something up before its first client, and with it the
+    /// programs that plugins start; implies --no-new-privs. landlock: files are written to beneath
+    /// spool_dir, /tmp, $TMPDIR and what the config file sandbox_write lists only (Linux 5.19). seccomp:
+    /// system calls that no mail plugin needs fail. Both: landlock,seccomp. The start fails where the
+    /// kernel lacks one of them. Default: none.
+    #[arg(long, value_enum, value_name = "LIST", value_delimiter = ',')]
+    sandbox: Vec<SandboxPart>,
 
     /// Run the plugins, and so all sessions, as this user: they can then neither signal nor look into the
     /// process that accepts the connections, nor use the control socket. Needs root, or CAP_SETUID,
@@ -80,6 +88,7 @@ impl ServiceArgs {
             max_rate: self.max_rate,
             log_pid: self.log_pid,
             no_new_privs: self.no_new_privs,
+            sandbox: self.sandbox.iter().copied().collect(),
             worker_user: self.worker_user.clone(),
             ports_named: given.has("port"),
         }
@@ -112,6 +121,7 @@ pub fn classic(ports_named: bool) -> ServiceSettings {
         max_rate: None,
         log_pid: LogPid::Session,
         no_new_privs: false,
+        sandbox: Sandbox::default(),
         worker_user: None,
         ports_named,
     }

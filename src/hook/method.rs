@@ -8,9 +8,10 @@ macro_rules! methods {
     ($($variant:ident $name:literal,)*) => {
         /// A method of the session's object.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Method { $($variant,)* }
+        pub enum Method { $(#[doc = concat!("`", $name, "`.")] $variant,)* }
 
         impl Method {
+            /// All methods.
             pub const ALL: &'static [Method] = &[$(Method::$variant,)*];
 
             /// The name that the scripting language knows it by.
@@ -77,30 +78,8 @@ impl Method {
     }
 
     /// What does with a hook's verdict what its place in the session asks for.
-    pub const fn responder(hook: Hook) -> Option<Method> {
-        Some(match hook {
-            Hook::Connect => Method::ConnectRespond,
-            Hook::Helo => Method::HeloRespond,
-            Hook::Ehlo => Method::EhloRespond,
-            Hook::AuthParse => Method::AuthParseRespond,
-            Hook::MailParse => Method::MailParseRespond,
-            Hook::MailPre => Method::MailPreRespond,
-            Hook::RcptParse => Method::RcptParseRespond,
-            Hook::RcptPre => Method::RcptPreRespond,
-            Hook::Mail => Method::MailRespond,
-            Hook::Rcpt => Method::RcptRespond,
-            Hook::Data => Method::DataRespond,
-            Hook::DataPost => Method::DataPostRespond,
-            Hook::QueuePre => Method::QueuePreRespond,
-            Hook::Queue => Method::QueueRespond,
-            Hook::QueuePost => Method::QueuePostRespond,
-            Hook::Vrfy => Method::VrfyRespond,
-            Hook::Noop => Method::NoopRespond,
-            Hook::Help => Method::HelpRespond,
-            Hook::Quit => Method::QuitRespond,
-            Hook::UnrecognizedCommand => Method::UnrecognizedCommandRespond,
-            _ => return None,
-        })
+    pub fn responder(hook: Hook) -> Option<Method> {
+        hook.facts().responder
     }
 }
 

@@ -2,22 +2,29 @@
 //! arguments. Does not know who handles a hook, nor what a session does with the verdict.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod call;
 mod method;
+mod table;
 mod verdict;
 
 pub use call::{Arg, HookCall};
 pub use method::{Method, MethodSet};
+pub use table::{Facts, Kind};
 pub use verdict::{Code, Verdict};
 
-/// Every hook of qpsmtpd 0.94 and 1.00, with the names under which plugins register.
 macro_rules! hooks {
-    ($($variant:ident $name:literal,)*) => {
-        /// A hook. `name` is what `register_hook` takes (`pre-connection`), `method` the
-        /// suffix of the Perl method (`hook_pre_connection`).
+    ($($variant:ident {
+        $name:literal, $when:literal,
+        args [$(($arg:literal, $kind:ident)),*],
+        verdicts [$($verdict:ident),*], default $default:literal,
+        responder [$($responder:ident)?], native [$($on:ident $context:ident)?]
+    })*) => {
+        /// A hook of qpsmtpd 0.94 or 1.00. `name` is what `register_hook` takes (`pre-connection`),
+        /// and `hook_` with underscores for all else is the Perl method's (`hook_pre_connection`).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Hook { $($variant,)* }
+        pub enum Hook { $(#[doc = $when] $variant,)* }
 
         impl Hook {
             /// All hooks, in the order in which a plugin's `hook_*` methods are registered.
@@ -27,51 +34,35 @@ macro_rules! hooks {
             pub const fn name(self) -> &'static str {
                 match self { $(Hook::$variant => $name,)* }
             }
+
+            /// What the table says of it.
+            pub fn facts(self) -> &'static Facts {
+                match self { $(Hook::$variant => {
+                    static FACTS: Facts = Facts {
+                        name: $name,
+                        when: $when,
+                        args: &[$(($arg, Kind::$kind)),*],
+                        verdicts: &[$(Code::$verdict),*],
+                        default: $default,
+                        responder: responder!($($responder)?),
+                    };
+                    &FACTS
+                })* }
+            }
         }
     };
 }
 
-hooks! {
-    Config "config",
-    UserConfig "user_config",
-    PostFork "post-fork",
-    Queue "queue",
-    QueuePre "queue_pre",
-    QueuePost "queue_post",
-    Data "data",
-    DataHeadersEnd "data_headers_end",
-    DataPostHeaders "data_post_headers",
-    DataPost "data_post",
-    Quit "quit",
-    Rcpt "rcpt",
-    RcptPre "rcpt_pre",
-    RcptParse "rcpt_parse",
-    Mail "mail",
-    MailPre "mail_pre",
-    MailParse "mail_parse",
-    Ehlo "ehlo",
-    EhloParse "ehlo_parse",
-    Helo "helo",
-    HeloParse "helo_parse",
-    AuthParse "auth_parse",
-    Auth "auth",
-    AuthPlain "auth-plain",
-    AuthLogin "auth-login",
-    AuthCramMd5 "auth-cram-md5",
-    Connect "connect",
-    PreConnection "pre-connection",
-    PostConnection "post-connection",
-    ResetTransaction "reset_transaction",
-    UnrecognizedCommand "unrecognized_command",
-    Disconnect "disconnect",
-    Deny "deny",
-    Ok "ok",
-    ReceivedLine "received_line",
-    Help "help",
-    Noop "noop",
-    Vrfy "vrfy",
-    Logging "logging",
+macro_rules! responder {
+    () => {
+        None
+    };
+    ($method:ident) => {
+        Some(Method::$method)
+    };
 }
+
+crate::with_hooks!(hooks);
 
 impl Hook {
     /// The hook with this name; `pre_connection` finds `pre-connection` as well.

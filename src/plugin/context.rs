@@ -10,7 +10,9 @@ use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 
 /// A session as native plugins reach it; the network driver implements it.
 pub trait SessionAccess {
+    /// The connection.
     fn connection(&self) -> Rc<Shown<Connection>>;
+    /// The present transaction.
     fn transaction(&self) -> Rc<Shown<Transaction>>;
     /// All values of a config name: a config hook's, else the file's lines, else the default.
     fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>>;
@@ -28,6 +30,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// The surroundings of one call.
     pub fn new(session: &'a dyn SessionAccess, call: &'a HookCall, plugin: &'a str) -> Context<'a> {
         Context {
             session,
@@ -36,6 +39,7 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The connection: who the client is, and notes.
     pub fn connection(&self) -> Rc<Shown<Connection>> {
         self.session.connection()
     }
@@ -66,13 +70,21 @@ impl<'a> Context<'a> {
         &self.call.args
     }
 
-    fn bytes(&self, index: usize) -> &[u8] {
-        let text = self.call.args.get(index).and_then(Arg::text);
+    /// The argument that the table of hooks calls so, and those behind it.
+    fn from(&self, name: &str) -> &[Arg] {
+        let mut known = self.call.hook.facts().args.iter();
+        let at = known.position(|(known, _)| *known == name);
+        at.and_then(|at| self.call.args.get(at..))
+            .unwrap_or_default()
+    }
+
+    fn bytes(&self, name: &str) -> &[u8] {
+        let text = self.from(name).first().and_then(Arg::text);
         text.unwrap_or(b"")
     }
 
-    fn address(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
-        match self.call.args.first() {
+    fn address(&self, name: &str) -> Option<Rc<Shown<EnvelopeAddress>>> {
+        match self.from(name).first() {
             Some(Arg::Address(address)) => Some(address.clone()),
             _ => None,
         }
@@ -80,7 +92,7 @@ impl<'a> Context<'a> {
 
     /// The value of a parameter of MAIL or RCPT (`SIZE=1000`); the name in any case.
     fn parameter(&self, name: &str) -> Option<&[u8]> {
-        let pairs = self.call.args.get(1..)?.chunks_exact(2);
+        let pairs = self.from("parameters").chunks_exact(2);
         let mut found = pairs.filter_map(|pair| match pair {
             [key, value] if key.text()?.eq_ignore_ascii_case(name.as_bytes()) => value.text(),
             _ => None,
@@ -111,14 +123,14 @@ contexts! {
     HelloContext {
         /// The name in the client's greeting.
         pub fn host(&self) -> &[u8] {
-            self.bytes(0)
+            self.bytes("host")
         }
     }
     /// MAIL.
     MailContext {
         /// The reverse-path.
         pub fn sender(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
-            self.address()
+            self.address("sender")
         }
 
         /// The value of a parameter, such as SIZE (bytes).
@@ -130,7 +142,7 @@ contexts! {
     RcptContext {
         /// The forward-path.
         pub fn recipient(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
-            self.address()
+            self.address("recipient")
         }
 
         /// The value of a parameter.

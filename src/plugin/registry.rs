@@ -45,12 +45,15 @@ type HookFn = dyn for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Hooked<'a>;
 /// A native plugin's hook, ready to be called.
 #[derive(Clone)]
 pub struct Handler {
+    /// The plugin's name in the chain, `native/NAME`.
     pub plugin: Rc<str>,
+    /// The hook.
     pub hook: Hook,
     run: Rc<HookFn>,
 }
 
 impl Handler {
+    /// Calls it in a session.
     pub async fn call(&self, session: &dyn SessionAccess, call: &HookCall) -> Verdict {
         (self.run)(session, call).await
     }
@@ -63,23 +66,32 @@ pub struct Hooks<P> {
     handlers: Vec<Handler>,
 }
 
+/// An `on_*` method for each hook that the table gives to native plugins.
 macro_rules! hook_methods {
-    ($($method:ident $hook:ident $context:ident,)*) => { $(
-        #[doc = concat!("The hook `", stringify!($hook), "`.")]
-        pub fn $method(
-            &mut self,
-            handler: impl AsyncFn(&P, &mut $context<'_>) -> Verdict + Clone + 'static,
-        ) {
-            self.on(Hook::$hook, move |plugin: Rc<P>, name: Rc<str>, session, call| {
-                let handler = handler.clone();
-                Box::pin(async move {
-                    let mut context = $context::from(Context::new(session, call, &name));
-                    handler(&plugin, &mut context).await
-                })
-            });
-        }
-    )* };
+    ($($hook:ident {
+        $name:literal, $when:literal,
+        args $args:tt, verdicts $verdicts:tt, default $default:literal,
+        responder $responder:tt, native [$($method:ident $context:ident)?]
+    })*) => {
+        impl<P: 'static> Hooks<P> { $($(
+            #[doc = concat!("The hook `", $name, "`. ", $when)]
+            pub fn $method(
+                &mut self,
+                handler: impl AsyncFn(&P, &mut $context<'_>) -> Verdict + Clone + 'static,
+            ) {
+                self.on(Hook::$hook, move |plugin: Rc<P>, name: Rc<str>, session, call| {
+                    let handler = handler.clone();
+                    Box::pin(async move {
+                        let mut context = $context::from(Context::new(session, call, &name));
+                        handler(&plugin, &mut context).await
+                    })
+                });
+            }
+        )?)* }
+    };
 }
+
+crate::with_hooks!(hook_methods);
 
 impl<'a> From<Context<'a>> for HelloContext<'a> {
     fn from(context: Context<'a>) -> Self {
@@ -110,27 +122,6 @@ impl<P: 'static> Hooks<P> {
             hook,
             run: Rc::new(move |session, call| run(plugin.clone(), name.clone(), session, call)),
         });
-    }
-
-    hook_methods! {
-        on_connect Connect Context,
-        on_helo Helo HelloContext,
-        on_ehlo Ehlo HelloContext,
-        on_mail Mail MailContext,
-        on_rcpt Rcpt RcptContext,
-        on_data Data Context,
-        on_data_post DataPost Context,
-        on_queue_pre QueuePre Context,
-        on_queue Queue Context,
-        on_queue_post QueuePost Context,
-        on_reset_transaction ResetTransaction Context,
-        on_unrecognized_command UnrecognizedCommand Context,
-        on_noop Noop Context,
-        on_help Help Context,
-        on_vrfy Vrfy Context,
-        on_quit Quit Context,
-        on_disconnect Disconnect Context,
-        on_post_connection PostConnection Context,
     }
 }
 
@@ -222,6 +213,7 @@ impl Loaded {
         self.by_hook.contains_key(&hook)
     }
 
+    /// The hook with this id.
     pub fn get(&self, id: i32) -> Option<Handler> {
         usize::try_from(id)
             .ok()

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
 use super::Names;
+use super::sandbox::Sandbox;
 use super::supervisor::Event;
 use crate::server::ipc::bounded::Bounded;
 use crate::server::ipc::channel::{Channel, MAX_MESSAGE, Received, Wait};
@@ -54,11 +55,11 @@ pub(super) struct Generation {
 }
 
 impl Generation {
-    /// Starts a zygote, which begins to load at once, as `user` if that is not who runs this process.
-    /// What it says comes as events. `prepare` sees to its environment.
+    /// Starts a zygote, which begins to load at once, as the user if that is not who runs this process; its
+    /// workers enter the sandbox. What it says comes as events. `prepare` sees to its environment.
     pub(super) fn start(
         number: u64,
-        user: Option<&str>,
+        (user, sandbox): (Option<&str>, Sandbox),
         command: &ZygoteCommand,
         prepare: impl FnOnce(&mut std::process::Command),
         events: UnboundedSender<Event>,
@@ -66,6 +67,7 @@ impl Generation {
         let (ours, theirs) = Channel::pair()?;
         let begin = ToZygote::Begin {
             user: user.map(str::to_owned),
+            sandbox,
         };
         ours.send(&begin.encode(), None, Wait::No)?;
         let mut process = Command::new(&command.program);

@@ -14,6 +14,7 @@ mod ipc;
 mod ledger;
 mod metrics;
 mod number;
+mod sandbox;
 mod service;
 mod supervisor;
 mod workers;
@@ -35,6 +36,7 @@ pub use ipc::process::{
     wake_by_interrupt,
 };
 pub use metrics::MetricsAddress;
+pub use sandbox::{Sandbox, SandboxPart};
 pub use service::progress::loading;
 pub use service::start::{
     ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
@@ -83,6 +85,12 @@ pub trait Engine {
     /// How the sessions of a worker share each plugin, in the order of their names.
     fn sharing(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Sharing> {
         Vec::new()
+    }
+
+    /// What sessions write to, as far as the configuration says; asked where the service has a sandbox, in
+    /// the zygote. The error is one or more lines about what contradicts a sandbox.
+    fn writable(&self, _loaded: &Self::Loaded) -> Result<Vec<std::path::PathBuf>, String> {
+        Ok(Vec::new())
     }
 
     /// Called in the zygote before each fork: buffered output would be written twice.

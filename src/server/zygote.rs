@@ -13,6 +13,7 @@ use rustix::process::{
     waitpid,
 };
 
+use super::sandbox::{Confinement, Sandbox};
 use super::{Engine, ledger};
 use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::link::WorkerLink;
@@ -53,8 +54,8 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         }
     };
     process::catch_sigpipe();
-    match user_of(&control) {
-        Ok(user) => {
+    let sandbox = match begin(&control) {
+        Ok((user, sandbox)) => {
             // Before the next line: what is asked for there is forgotten when the user changes.
             let became = match user {
                 Some(name) => privileges::become_worker(&name),
@@ -65,9 +66,10 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
                 let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
                 return 1;
             }
+            sandbox
         }
         Err(_gone) => return 1,
-    }
+    };
     // A supervisor that dies while plugins load is noticed by this, later by the control socket.
     let _ = set_parent_process_death_signal(Some(Signal::TERM));
     if control_closed(&control) {
@@ -88,6 +90,13 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
             "a plugin has started threads while it loaded; the workers will not have them"
         );
     }
+    let confinement = match confinement(engine, sandbox, &loaded) {
+        Ok(confinement) => confinement,
+        Err(message) => {
+            let _ = control.send(&FromZygote::Failed { message }.encode(), None, Wait::Yes);
+            return 1;
+        }
+    };
     let names = FromZygote::Names {
         names: engine.names(&loaded),
     };
@@ -119,7 +128,7 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         Left::Supervisor => 0,
         Left::Child(link) => {
             // The supervisor could not tell which of its sessions have begun.
-            let status = match link.attach_page() {
+            let status = match link.attach_page() && is_confined(confinement) {
                 true => engine.work(loaded, link),
                 false => 1,
             };
@@ -128,13 +137,38 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     }
 }
 
-/// As whom to run: the supervisor's first message.
-fn user_of(control: &Channel) -> io::Result<Option<String>> {
+/// What workers are to give up, tried out.
+fn confinement<E: Engine>(
+    engine: &E,
+    sandbox: Sandbox,
+    loaded: &E::Loaded,
+) -> Result<Confinement, String> {
+    let writable = match sandbox.is_none() {
+        true => Vec::new(),
+        false => engine.writable(loaded)?,
+    };
+    let prepared = sandbox.prepare(writable);
+    prepared.map_err(|problem| format!("camelpost: {problem}"))
+}
+
+/// In a worker, before anything of a plugin's runs: without its sandbox it serves nobody.
+fn is_confined(confinement: Confinement) -> bool {
+    match confinement.enter() {
+        Ok(_) => true,
+        Err(problem) => {
+            tracing::error!("a worker could not start: {problem}");
+            false
+        }
+    }
+}
+
+/// As whom to run, and what workers give up: the supervisor's first message.
+fn begin(control: &Channel) -> io::Result<(Option<String>, Sandbox)> {
     let mut buffer = [0; 1024];
     let unknown = || io::Error::other("the supervisor did not say as whom to run");
     match control.receive(&mut buffer, Wait::Yes)? {
         Received::Message { len, .. } => match ToZygote::decode(&buffer[..len]) {
-            Some(ToZygote::Begin { user }) => Ok(user),
+            Some(ToZygote::Begin { user, sandbox }) => Ok((user, sandbox)),
             _ => Err(unknown()),
         },
         Received::Closed => Err(unknown()),

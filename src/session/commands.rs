@@ -165,31 +165,40 @@ impl Session {
     }
 
     async fn own_response(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
-        match hook {
-            Hook::Connect => self.connect_respond(verdict).await,
-            Hook::Helo => self.helo_respond(verdict, args).await,
-            Hook::Ehlo => self.ehlo_respond(verdict, args).await,
-            Hook::AuthParse => self.auth_parse_respond(verdict, args).await,
-            Hook::MailParse => self.mail_parse_respond(verdict, args).await,
-            Hook::MailPre => self.mail_pre_respond(verdict, args).await,
-            Hook::RcptParse => self.rcpt_parse_respond(verdict, args).await,
-            Hook::RcptPre => self.rcpt_pre_respond(verdict, args).await,
-            Hook::Mail => self.mail_respond(verdict, args).await,
-            Hook::Rcpt => self.rcpt_respond(verdict, args).await,
-            Hook::Data => self.data_respond(verdict).await,
-            Hook::DataHeadersEnd => self.data_headers_end_respond(verdict).await,
-            Hook::DataPost => self.data_post_respond(verdict).await,
-            Hook::QueuePre => self.queue_pre_respond(verdict).await,
-            Hook::Queue => self.queue_respond(verdict).await,
-            Hook::QueuePost => {
+        let responder = match Method::responder(hook) {
+            Some(responder) => responder,
+            // The one that has no method of its own.
+            None if hook == Hook::DataHeadersEnd => {
+                return self.data_headers_end_respond(verdict).await;
+            }
+            None => return Ok(()),
+        };
+        match responder {
+            Method::ConnectRespond => self.connect_respond(verdict).await,
+            Method::HeloRespond => self.helo_respond(verdict, args).await,
+            Method::EhloRespond => self.ehlo_respond(verdict, args).await,
+            Method::AuthParseRespond => self.auth_parse_respond(verdict, args).await,
+            Method::MailParseRespond => self.mail_parse_respond(verdict, args).await,
+            Method::MailPreRespond => self.mail_pre_respond(verdict, args).await,
+            Method::RcptParseRespond => self.rcpt_parse_respond(verdict, args).await,
+            Method::RcptPreRespond => self.rcpt_pre_respond(verdict, args).await,
+            Method::MailRespond => self.mail_respond(verdict, args).await,
+            Method::RcptRespond => self.rcpt_respond(verdict, args).await,
+            Method::DataRespond => self.data_respond(verdict).await,
+            Method::DataPostRespond => self.data_post_respond(verdict).await,
+            Method::QueuePreRespond => self.queue_pre_respond(verdict).await,
+            Method::QueueRespond => self.queue_respond(verdict).await,
+            Method::QueuePostRespond => {
                 self.queue_post_respond(verdict).await;
                 Ok(())
             }
-            Hook::Vrfy => self.vrfy_respond(verdict).await,
-            Hook::Noop => self.noop_respond(verdict).await,
-            Hook::Help => self.help_respond(verdict).await,
-            Hook::Quit => self.quit_respond(verdict).await,
-            Hook::UnrecognizedCommand => self.unrecognized_command_respond(verdict, args).await,
+            Method::VrfyRespond => self.vrfy_respond(verdict).await,
+            Method::NoopRespond => self.noop_respond(verdict).await,
+            Method::HelpRespond => self.help_respond(verdict).await,
+            Method::QuitRespond => self.quit_respond(verdict).await,
+            Method::UnrecognizedCommandRespond => {
+                self.unrecognized_command_respond(verdict, args).await
+            }
             _ => Ok(()),
         }
     }

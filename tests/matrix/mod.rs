@@ -7,6 +7,7 @@
 mod cells;
 mod complaints;
 mod differences;
+mod facts;
 mod fork;
 mod play;
 mod recorded;
@@ -125,6 +126,7 @@ fn check() -> Result<(), String> {
     let entries = differences::read()?;
     report.push_str(&unlisted_and_stale(&all, &entries));
     report.push_str(&changed_by_logging(&all));
+    report.push_str(&facts::report(&all));
     if !report.is_empty() {
         return Err(report);
     }

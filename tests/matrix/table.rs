@@ -135,8 +135,9 @@ fn write_hooks(page: &mut String, groups: &[Group<'_>]) {
             last = group.hook;
             let _ = writeln!(
                 page,
-                "\n### {last}\n\n{}\n\n| verdict | reply | session | hooks |\n|---|---|---|---|",
-                occasion(last)
+                "\n### {last}\n\n{}\n\n{}\n\n| verdict | reply | session | hooks |\n|---|---|---|---|",
+                occasion(last),
+                super::facts::row(last)
             );
         }
         let verdicts = group.verdicts.join(", ");

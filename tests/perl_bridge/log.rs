@@ -1,4 +1,5 @@
-//! What a log line costs: nothing of Perl's where nobody wants to see it.
+//! What a log line costs: nothing of Perl's where nobody wants to see it. And Perl's list of hooks, which
+//! is the table's.
 
 use camelpost::hook::Hook;
 
@@ -8,6 +9,7 @@ use crate::cases;
 cases![
     a_line_below_loglevel_runs_no_perl_code_without_a_logging_hook,
     every_line_reaches_a_logging_hook,
+    perl_registers_the_hooks_of_the_table_in_its_order,
 ];
 
 /// An object that logs as a plugin does.
@@ -43,4 +45,10 @@ fn every_line_reaches_a_logging_hook(bridge: &Bridge) {
         $plugin->log(LOGDEBUG, 'below'); $plugin->log(LOGCRIT, 'above');
         "@log""#;
     assert_eq!(bridge.perl(&format!("{PLUGIN}{text}")), "below above");
+}
+
+fn perl_registers_the_hooks_of_the_table_in_its_order(bridge: &Bridge) {
+    let table: Vec<&str> = Hook::ALL.iter().map(|hook| hook.name()).collect();
+    let listed = bridge.perl(r#"join " ", @Qpsmtpd::Plugin::hooks"#);
+    assert_eq!(listed.split(' ').collect::<Vec<_>>(), table);
 }

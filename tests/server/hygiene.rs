@@ -210,7 +210,12 @@ fn no_new_privileges_is_a_setting() {
         line.unwrap().trim().to_owned()
     };
     let own = value(rustix::process::getpid());
-    for (args, expected) in [(&[][..], own.as_str()), (&["--no-new-privs"], "1")] {
+    let settings = [
+        (&[][..], own.as_str()),
+        (&["--no-new-privs"], "1"),
+        (&["--sandbox", "seccomp"], "1"),
+    ];
+    for (args, expected) in settings {
         let mut daemon = started(config(&[]), "", args, &[]);
         let first = daemon.pid();
         assert_eq!(of_plugins(&daemon, first).map(value), [expected, expected]);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::load::{self, Loaded};
 use crate::hook::Hook;
 use crate::log::LogPid;
+use crate::net::process::confined;
 use crate::net::process::one_session;
 use crate::net::process::worker;
 use crate::plugin::Registry;
@@ -58,6 +59,13 @@ impl Engine for SmtpEngine {
 
     fn sharing(&self, loaded: &Loaded) -> Vec<Sharing> {
         loaded.guards.sharing()
+    }
+
+    fn writable(&self, loaded: &Loaded) -> Result<Vec<PathBuf>, String> {
+        let mut writable = confined::writable(&loaded.config)
+            .map_err(|problem| format!("camelpost: {problem}"))?;
+        writable.insert(0, loaded.settings.spool.dir.clone());
+        Ok(writable)
     }
 
     fn before_fork(&self, loaded: &mut Loaded) {

@@ -7,10 +7,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::wire::{Reader, Writer};
+use crate::server::sandbox::Sandbox;
 use crate::server::{LoadFacts, Names};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub const PROTOCOL: u32 = 5;
+pub const PROTOCOL: u32 = 6;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(in crate::server) const MAX_CHILD_ADDRS: usize = 1800;
@@ -19,8 +20,11 @@ pub(in crate::server) const MAX_CHILD_ADDRS: usize = 1800;
 #[derive(Debug, PartialEq, Eq)]
 pub(in crate::server) enum ToZygote {
     /// The first message, before anything is loaded: as whom to run, where that is not who has started
-    /// it.
-    Begin { user: Option<String> },
+    /// it, and what its workers give up.
+    Begin {
+        user: Option<String>,
+        sandbox: Sandbox,
+    },
     /// Fork a worker; its end of the link comes as the descriptor.
     Fork { worker: u64 },
     /// Detach: send stdout and stderr to /dev/null.
@@ -121,8 +125,10 @@ impl ToZygote {
             ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
             ToZygote::Silence => Writer::new(2).0,
             ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
-            ToZygote::Begin { user: None } => Writer::new(4).0,
-            ToZygote::Begin { user: Some(name) } => Writer::new(5).text(name),
+            ToZygote::Begin { user, sandbox } => match user {
+                None => Writer::new(4).u8(sandbox.bits()).0,
+                Some(name) => Writer::new(5).u8(sandbox.bits()).text(name),
+            },
         }
     }
 
@@ -134,8 +140,12 @@ impl ToZygote {
             }),
             2 => Some(ToZygote::Silence),
             3 => Some(ToZygote::CleanUp { pid: reader.i32()? }),
-            4 => Some(ToZygote::Begin { user: None }),
+            4 => Some(ToZygote::Begin {
+                user: None,
+                sandbox: Sandbox::from_bits(reader.u8()?)?,
+            }),
             5 => Some(ToZygote::Begin {
+                sandbox: Sandbox::from_bits(reader.u8()?)?,
                 user: Some(String::from_utf8(reader.0.to_vec()).ok()?),
             }),
             _ => None,
@@ -342,9 +352,16 @@ mod tests {
             ToZygote::Fork { worker: u64::MAX },
             ToZygote::Silence,
             ToZygote::CleanUp { pid: 77 },
-            ToZygote::Begin { user: None },
+            ToZygote::Begin {
+                user: None,
+                sandbox: Sandbox::default(),
+            },
             ToZygote::Begin {
                 user: Some("nobody".into()),
+                sandbox: Sandbox {
+                    landlock: true,
+                    seccomp: true,
+                },
             },
         ] {
             assert_eq!(ToZygote::decode(&message.encode()), Some(message));

@@ -24,6 +24,7 @@ use crate::server::front::listen::{Bound, ListenAddress, bind_all};
 use crate::server::front::rate::Rate;
 use crate::server::ipc::process;
 use crate::server::metrics::{self, MetricsAddress};
+use crate::server::sandbox::Sandbox;
 use crate::server::service::detach;
 use crate::server::service::privileges;
 use crate::server::service::upgrade;
@@ -79,6 +80,8 @@ pub struct ServiceSettings {
     pub log_pid: LogPid,
     /// Programs that plugins start gain nothing by a file's set-user-ID bit or capabilities.
     pub no_new_privs: bool,
+    /// What workers give up before their first session; programs gain no rights then either.
+    pub sandbox: Sandbox,
     /// Who runs the plugins; none: who runs the service.
     pub worker_user: Option<String>,
     /// Whether `ports` were asked for and are not just the default: only then must sockets that a
@@ -220,7 +223,7 @@ fn serve_after(
     user.drop_capabilities().map_err(ServeError::Start)?;
     // What a change of the user makes of this is a setting of the machine's.
     privileges::be_opaque().map_err(ServeError::Start)?;
-    if settings.service.no_new_privs {
+    if settings.service.no_new_privs || !settings.service.sandbox.is_none() {
         privileges::gain_none().map_err(ServeError::Start)?;
     }
     let control = prepared.and_then(|()| control::open(&settings.control, predecessor.is_some()));

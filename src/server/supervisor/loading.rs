@@ -34,8 +34,9 @@ impl Supervisor<'_> {
         let number = self.next_generation;
         self.next_generation += 1;
         let prepare = |command: &mut _| environment::for_plugins(command, self.user);
-        let (user, events) = (self.user.worker(), self.events.clone());
-        let generation = Generation::start(number, user, self.command, prepare, events)?;
+        let plugins = (self.user.worker(), self.settings.service.sandbox);
+        let events = self.events.clone();
+        let generation = Generation::start(number, plugins, self.command, prepare, events)?;
         self.generations.insert(number, generation);
         Ok(())
     }
