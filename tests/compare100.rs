@@ -18,12 +18,12 @@ mod recorded;
 use compare::daemon::{Which, upstream};
 use compare::dialogue::ConfigSet;
 use compare::ground::PACKAGE_PLUGINS;
+use compare::keyless;
 use compare::known::{Known, LIST_100, matches, without_mark};
 use compare::normal::Normal;
 use compare::sets::SETS;
 use compare::stage::{Half, Stage};
 use recorded::{OWN, PACKAGE, Recorded};
-use regex::Regex;
 
 macro_rules! compared {
     ($($name:ident)*) => {$(
@@ -93,15 +93,6 @@ fn record(name: &str, text: &str, own: &str) -> Result<(), String> {
         },
     };
     recorded.write(&set(name, text, own)?)
-}
-
-/// Without what a set's own DKIM key has made, as each directory has another.
-fn keyless(half: Half) -> Half {
-    let signature = Regex::new(r"(DKIM-Signature: .* b=)[0-9A-Za-z+/=]+");
-    let signature = signature.expect("the pattern is right");
-    let line = |line: String| signature.replace(&line, "${1}SIGNATURE").into_owned();
-    let lines = |lines: Vec<String>| lines.into_iter().map(line).collect();
-    half.into_iter().map(lines).collect()
 }
 
 /// Why a daemon has not started, in its own last words.
