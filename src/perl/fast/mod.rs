@@ -29,7 +29,7 @@ pub struct FastPath {
     pub place: &'static str,
     /// The plain way.
     pub replaces: &'static str,
-    /// Where it does not, the plain way is gone.
+    /// Where that does not hold, the plain way is taken.
     pub applies: &'static str,
     pub gain: &'static str,
     /// What holds it to the plain way, besides the dialogues: as docs/contract.md names tests.
