@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use regex::Regex;
 
-use super::compare::daemon::{Daemon, Which, upstream};
-use super::compare::dialogue::ConfigSet;
-use super::compare::dns;
-use super::compare::ground::Ground;
 use super::read::Row;
+use camelpost_oracle::daemon::{Daemon, Which, upstream};
+use camelpost_oracle::dialogue::ConfigSet;
+use camelpost_oracle::ground::Ground;
+use camelpost_support::dns;
 
 const HEAD: &str = include_str!("config");
 

@@ -2,9 +2,6 @@
 //! plugins of its own. What a session says and logs is the same both ways; what a plugin does wrong is
 //! that session's alone.
 
-#[path = "../flavours/site.rs"]
-mod site;
-
 mod both_ways;
 mod plugins;
 mod wrong;
