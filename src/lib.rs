@@ -1,23 +1,75 @@
 //! Camelpost: an SMTP server that runs qpsmtpd's Perl plugins unchanged, with native Rust
-//! plugins in the same chain. See ARCHITECTURE.md for the layers.
+//! plugins in the same chain of the same `config/plugins`.
+//!
+//! The program is `camelpost`. This library is for authors of native plugins: a plugin is a type that
+//! implements [`plugin::Plugin`], and a program with it is [`builder`] and two calls.
+//!
+//! ```no_run
+//! use camelpost::config::ConfigDir;
+//! use camelpost::hook::{Code, Verdict};
+//! use camelpost::plugin::{Hooks, Plugin, PluginArgs, PluginError, RcptContext};
+//!
+//! /// `native/no_one`: refuses mail for local parts that are empty.
+//! struct NoOne;
+//!
+//! impl Plugin for NoOne {
+//!     const NAME: &'static str = "no_one";
+//!
+//!     fn load(_: &PluginArgs, _: &ConfigDir) -> Result<NoOne, PluginError> {
+//!         Ok(NoOne)
+//!     }
+//!
+//!     fn register(hooks: &mut Hooks<NoOne>) {
+//!         hooks.on_rcpt(NoOne::rcpt);
+//!     }
+//! }
+//!
+//! impl NoOne {
+//!     async fn rcpt(&self, cx: &mut RcptContext<'_>) -> Verdict {
+//!         let recipient = cx.recipient();
+//!         match recipient.is_some_and(|to| to.data.address.borrow().user() == Some(b"")) {
+//!             true => Verdict::with_text(Code::Deny, "whom do you mean?"),
+//!             false => Verdict::declined(),
+//!         }
+//!     }
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     camelpost::builder().plugin::<NoOne>().run()
+//! }
+//! ```
+//!
+//! A plugin that panics has died for that call alone (`on_error` of plugin_settings says what that
+//! means), and one that takes too long is given up. What is hidden here is the program's own: it
+//! changes without notice. See ARCHITECTURE.md for the layers.
 
-pub mod base;
-pub mod chain;
-pub mod cli;
 pub mod config;
+pub mod hook;
+pub mod mail;
+pub mod plugin;
+pub mod smtp;
+
+#[doc(hidden)]
+pub mod cli;
 #[doc(hidden)]
 pub mod fuzz;
-pub mod hook;
+#[doc(hidden)]
 pub mod log;
-pub mod mail;
+#[doc(hidden)]
 pub mod net;
+#[doc(hidden)]
 pub mod perl;
-pub mod plugin;
+#[doc(hidden)]
 pub mod plugins;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod session;
-pub mod smtp;
+#[doc(hidden)]
 pub mod watch;
+
+mod base;
+mod chain;
 
 use plugin::{Plugin, Registry};
 

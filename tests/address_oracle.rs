@@ -1,5 +1,6 @@
 //! Compares the address parser with the original's (Debian package `qpsmtpd`), which is run by
 //! perl: fixed inputs, and many made of the characters that matter to the grammar.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::io::Write;
 use std::process::{Command, Stdio};

@@ -1,6 +1,6 @@
 //! `camelpost perl` and `camelpost prove`: programs run as perl runs them, and the test scripts of
 //! tests/harness, which drive sessions without a socket, pass with them and with the original.
-
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![forbid(unsafe_code)]
 
 use std::io::Write;

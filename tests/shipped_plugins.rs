@@ -1,6 +1,7 @@
 //! The Perl plugins and the config directory that ship: their documentation is
 //! complete, and the one names only what the other has. What the plugins do is
 //! for the dialogues; nothing is run here.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -8,10 +8,13 @@ use crate::mail::{EnvelopeAddress, Foreign, Shown};
 /// An argument of a hook, after `$self` and `$transaction`.
 #[derive(Debug)]
 pub enum Arg {
+    /// Perl's undef.
     Undef,
+    /// A text.
     Bytes(Vec<u8>),
     /// Bytes that are the client's: Perl's taint mode goes by that.
     Client(Vec<u8>),
+    /// A number.
     Int(i64),
     /// A `Qpsmtpd::Address`.
     Address(Rc<Shown<EnvelopeAddress>>),
@@ -80,11 +83,14 @@ impl From<Vec<u8>> for Arg {
 /// A hook to run, with its arguments. The transaction is the session's present one.
 #[derive(Debug, Clone)]
 pub struct HookCall {
+    /// Which hook.
     pub hook: Hook,
+    /// After the plugin and the transaction.
     pub args: Vec<Arg>,
 }
 
 impl HookCall {
+    /// A call without arguments.
     pub fn new(hook: Hook) -> HookCall {
         HookCall {
             hook,
@@ -92,6 +98,7 @@ impl HookCall {
         }
     }
 
+    /// A call with these arguments.
     pub fn with(hook: Hook, args: Vec<Arg>) -> HookCall {
         HookCall { hook, args }
     }

@@ -8,9 +8,10 @@ macro_rules! methods {
     ($($variant:ident $name:literal,)*) => {
         /// A method of the session's object.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum Method { $($variant,)* }
+        pub enum Method { $(#[doc = concat!("`", $name, "`.")] $variant,)* }
 
         impl Method {
+            /// All methods.
             pub const ALL: &'static [Method] = &[$(Method::$variant,)*];
 
             /// The name that the scripting language knows it by.

@@ -2,6 +2,7 @@
 //! arguments. Does not know who handles a hook, nor what a session does with the verdict.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod call;
 mod method;
@@ -23,7 +24,7 @@ macro_rules! hooks {
         /// A hook of qpsmtpd 0.94 or 1.00. `name` is what `register_hook` takes (`pre-connection`),
         /// and `hook_` with underscores for all else is the Perl method's (`hook_pre_connection`).
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        pub enum Hook { $($variant,)* }
+        pub enum Hook { $(#[doc = $when] $variant,)* }
 
         impl Hook {
             /// All hooks, in the order in which a plugin's `hook_*` methods are registered.

@@ -15,6 +15,7 @@ pub enum Kind {
     Text,
     /// Bytes that the client has chosen: tainted for Perl.
     Client,
+    /// A number.
     Int,
     /// A `Qpsmtpd::Address`.
     Address,

@@ -6,13 +6,19 @@ use crate::mail::Foreign;
 /// A return code of `Qpsmtpd::Constants`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Code {
+    /// The plugin has done it, or allows it.
     Ok,
+    /// Refused for good: a 5xx reply.
     Deny,
+    /// Refused for now: a 4xx reply.
     DenySoft,
     /// Also `DENYHARD`.
     DenyDisconnect,
+    /// The same, and the client is sent away.
     DenySoftDisconnect,
+    /// The plugin has nothing to say: the next one is asked.
     Declined,
+    /// The plugin has seen to everything, the reply too.
     Done,
     /// Also `CONTINUATION`; only plugins/async use it.
     Yield,
@@ -120,6 +126,7 @@ impl Code {
 /// What a chain of plugins decided: the code and the values that came with it.
 #[derive(Debug)]
 pub struct Verdict {
+    /// The code.
     pub code: Code,
     /// The values after the code. Texts hold no line feed: the chain has split them.
     /// An undefined value is `None`.
@@ -135,6 +142,7 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// A code without texts.
     pub fn new(code: Code) -> Verdict {
         Verdict {
             code,

@@ -9,13 +9,16 @@ use crate::smtp::Address;
 /// `host` may change, and notes.
 #[derive(Debug, Default)]
 pub struct EnvelopeAddress {
+    /// The parsed address.
     pub address: RefCell<Address>,
+    /// What plugins keep with it.
     pub notes: Notes,
     /// Parts that plugins wrote in a form of their own.
     pub faces: Faces,
 }
 
 impl EnvelopeAddress {
+    /// An address without notes.
     pub fn new(address: Address) -> EnvelopeAddress {
         EnvelopeAddress {
             address: RefCell::new(address),

@@ -32,6 +32,7 @@ pub struct Spool {
     pub dir: PathBuf,
     /// `size_threshold` in bytes: a body that reaches it is spooled.
     pub threshold: u64,
+    /// Whether the directory is there.
     pub readiness: RefCell<Readiness>,
 }
 
@@ -42,6 +43,7 @@ pub enum Readiness {
     Unseen(SpoolDir),
     /// That was done, and the log has not been told of this yet.
     Complaint(String),
+    /// It is there.
     Ready,
 }
 
@@ -119,6 +121,7 @@ impl Drop for SpoolFile {
 }
 
 impl Body {
+    /// An empty body, which is spooled there once it is large.
     pub fn new(spool: Rc<Spool>) -> Body {
         Body {
             spool,

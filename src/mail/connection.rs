@@ -7,11 +7,17 @@ use super::{Faces, Note, Notes};
 /// The names of fields that somebody else tells: the client, its name server, whoever started an inetd
 /// service. For `tell`.
 pub const REMOTE_IP: &str = "remote_ip";
+/// The key of `remote_host`, as plugins' objects have it.
 pub const REMOTE_HOST: &str = "remote_host";
+/// The key of `remote_info`.
 pub const REMOTE_INFO: &str = "remote_info";
+/// The key of `remote_port`.
 pub const REMOTE_PORT: &str = "remote_port";
+/// The key of `local_ip`.
 pub const LOCAL_IP: &str = "local_ip";
+/// The key of `local_port`.
 pub const LOCAL_PORT: &str = "local_port";
+/// The key of `hello_host`.
 pub const HELLO_HOST: &str = "hello_host";
 /// `remote_host` and `remote_info` of a client whose name nobody knows.
 pub const UNKNOWN: &[u8] = b"Unknown";
@@ -20,13 +26,17 @@ pub const UNKNOWN: &[u8] = b"Unknown";
 /// changed by a plugin.
 #[derive(Debug, Default)]
 pub struct Connection {
+    /// The client's address as text.
     pub remote_ip: RefCell<Option<Vec<u8>>>,
     /// The PTR name, or `Unknown`.
     pub remote_host: RefCell<Option<Vec<u8>>>,
     /// `TCPREMOTEINFO`, or the same text as remote_host.
     pub remote_info: RefCell<Option<Vec<u8>>>,
+    /// The client's port.
     pub remote_port: Cell<Option<i64>>,
+    /// The address as text that the client has come to.
     pub local_ip: RefCell<Option<Vec<u8>>>,
+    /// The port that the client has come to.
     pub local_port: Cell<Option<i64>>,
     /// `helo` or `ehlo` once the client has greeted.
     pub hello: RefCell<Option<Vec<u8>>>,
@@ -37,6 +47,7 @@ pub struct Connection {
     /// Whether a plugin has said so or the opposite: a permission that nobody spoke of is
     /// undefined to plugins, a refused one is 0.
     pub relay_client_said: Cell<bool>,
+    /// What plugins keep until the connection ends.
     pub notes: Notes,
     /// Values that plugins wrote in a form of their own.
     pub faces: Faces,
@@ -117,10 +128,12 @@ impl Connection {
         }
     }
 
+    /// Whether HELO or EHLO was accepted.
     pub fn has_greeted(&self) -> bool {
         self.hello.borrow().is_some()
     }
 
+    /// Whether it was EHLO.
     pub fn said_ehlo(&self) -> bool {
         self.hello.borrow().as_deref() == Some(b"ehlo")
     }

@@ -49,10 +49,12 @@ impl Faces {
         (face.bytes.as_deref() == bytes).then(|| face.written.share())
     }
 
+    /// Changes what is kept here for what is kept there.
     pub fn swap(&self, other: &Faces) {
         self.0.swap(&other.0);
     }
 
+    /// The same once more.
     pub fn share(&self) -> Faces {
         let faces = self.0.borrow();
         let faces = faces.iter().map(|face| Face {

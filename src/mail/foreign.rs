@@ -9,6 +9,7 @@ use std::rc::Rc;
 /// only keeps and drops it; a drop may happen anywhere, so an implementation must defer what
 /// could run foreign code.
 pub trait Foreign: std::fmt::Debug {
+    /// For who knows its type.
     fn as_any(&self) -> &dyn Any;
     /// Another owner of the same value.
     fn share(&self) -> Box<dyn Foreign>;
@@ -21,15 +22,18 @@ pub trait Foreign: std::fmt::Debug {
 /// private keys that plugins put into it) for as long as the pair lives.
 #[derive(Debug)]
 pub struct Shown<T> {
+    /// What is shown.
     pub data: Rc<T>,
     object: RefCell<Option<Box<dyn Foreign>>>,
 }
 
 impl<T> Shown<T> {
+    /// Shows this; no object stands for it yet.
     pub fn new(data: T) -> Shown<T> {
         Shown::of(Rc::new(data))
     }
 
+    /// The same for what others hold, too.
     pub fn of(data: Rc<T>) -> Shown<T> {
         Shown {
             data,
@@ -50,10 +54,12 @@ impl<T> Shown<T> {
         self.object.borrow().as_deref().map(at)
     }
 
+    /// Whether an object stands for it.
     pub fn has_object(&self) -> bool {
         self.object.borrow().is_some()
     }
 
+    /// From now on this object stands for it.
     pub fn set_object(&self, object: Box<dyn Foreign>) {
         let old = self.object.replace(Some(object));
         if let Some(old) = old {

@@ -7,10 +7,12 @@ use super::Foreign;
 /// A header in native form: complete lines, each with its line feed, folded lines as received.
 #[derive(Debug, Default, Clone)]
 pub struct Header {
+    /// All fields as they came, lines ending in LF.
     pub bytes: Vec<u8>,
 }
 
 impl Header {
+    /// A header of these fields.
     pub fn new(bytes: Vec<u8>) -> Header {
         Header { bytes }
     }
@@ -31,7 +33,10 @@ impl Header {
 #[derive(Debug, Default)]
 pub enum HeaderSlot {
     #[default]
+    /// There is none before DATA.
     None,
+    /// As it came, with what the server has put on top.
     Native(Header),
+    /// An object of the scripting language, which has touched it.
     Foreign(Box<dyn Foreign>),
 }

@@ -2,6 +2,7 @@
 //! and the notes that plugins share. Knows neither Perl nor I/O other than its spool file.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod address;
 mod body;

@@ -11,8 +11,11 @@ use super::Foreign;
 /// The value of a note.
 #[derive(Debug)]
 pub enum Note {
+    /// Perl's undef.
     Undef,
+    /// A whole number.
     Int(i64),
+    /// Any other number.
     Num(f64),
     /// A byte string.
     Bytes(Vec<u8>),
@@ -26,6 +29,7 @@ pub enum Note {
 }
 
 impl Note {
+    /// The same once more; what is foreign is shared.
     pub fn share(&self) -> Note {
         match self {
             Note::Undef => Note::Undef,
@@ -115,16 +119,19 @@ impl Notes {
         self.map.borrow_mut().get_or_insert_default().clone()
     }
 
+    /// A note; none under a key that was not set.
     pub fn get(&self, key: &[u8]) -> Option<Note> {
         self.look(|map| map.get(key).map(Note::share)).flatten()
     }
 
+    /// Sets a note.
     pub fn set(&self, key: &[u8], value: Note) {
         let map = self.shared();
         let old = map.borrow_mut().insert(key.to_vec(), value);
         drop(old);
     }
 
+    /// Takes a note away, and gives it.
     pub fn remove(&self, key: &[u8]) -> Option<Note> {
         let map = self.map.borrow().clone()?;
         let mut map = map.borrow_mut();
@@ -138,11 +145,13 @@ impl Notes {
         }
     }
 
+    /// Whether a note is true in Perl's sense.
     pub fn is_true(&self, key: &[u8]) -> bool {
         self.look(|map| map.get(key).is_some_and(Note::is_true))
             .unwrap_or(false)
     }
 
+    /// A note as a text, where it has one.
     pub fn bytes(&self, key: &[u8]) -> Option<Vec<u8>> {
         self.look(|map| map.get(key).and_then(Note::bytes))
             .flatten()
@@ -166,6 +175,7 @@ impl Notes {
         }
     }
 
+    /// Changes all notes for those there.
     pub fn swap(&self, other: &Notes) {
         self.map.swap(&other.map);
     }

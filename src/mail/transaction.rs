@@ -8,14 +8,19 @@ use super::{Body, EnvelopeAddress, Foreign, HeaderSlot, Notes, Shown};
 /// One mail transaction. A session always has one, also before MAIL.
 #[derive(Debug, Default)]
 pub struct Transaction {
+    /// The reverse-path, once MAIL was accepted.
     pub sender: RefCell<Option<Rc<Shown<EnvelopeAddress>>>>,
+    /// The forward-paths that were accepted, in order.
     pub recipients: RefCell<Vec<Rc<Shown<EnvelopeAddress>>>>,
     /// A plugin has added, set or removed some: none then counts as 0, and not as undefined.
     pub had_recipients: Cell<bool>,
     /// Bytes of the forward-paths that the client has given and that were taken.
     pub forward_bytes: Cell<usize>,
+    /// The message's header.
     pub header: RefCell<HeaderSlot>,
+    /// The message's body.
     pub body: RefCell<Body>,
+    /// What plugins keep until the transaction ends.
     pub notes: Notes,
     /// The handle on the spool file that a scripting language was given.
     pub body_handle: RefCell<Option<Box<dyn Foreign>>>,

@@ -10,7 +10,9 @@ use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 
 /// A session as native plugins reach it; the network driver implements it.
 pub trait SessionAccess {
+    /// The connection.
     fn connection(&self) -> Rc<Shown<Connection>>;
+    /// The present transaction.
     fn transaction(&self) -> Rc<Shown<Transaction>>;
     /// All values of a config name: a config hook's, else the file's lines, else the default.
     fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>>;
@@ -28,6 +30,7 @@ pub struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
+    /// The surroundings of one call.
     pub fn new(session: &'a dyn SessionAccess, call: &'a HookCall, plugin: &'a str) -> Context<'a> {
         Context {
             session,
@@ -36,6 +39,7 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// The connection: who the client is, and notes.
     pub fn connection(&self) -> Rc<Shown<Connection>> {
         self.session.connection()
     }

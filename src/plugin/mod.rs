@@ -3,6 +3,7 @@
 //! plugin's place in the chain is its line's.
 
 #![forbid(unsafe_code)]
+#![warn(missing_docs)]
 
 mod context;
 mod registry;

@@ -45,12 +45,15 @@ type HookFn = dyn for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Hooked<'a>;
 /// A native plugin's hook, ready to be called.
 #[derive(Clone)]
 pub struct Handler {
+    /// The plugin's name in the chain, `native/NAME`.
     pub plugin: Rc<str>,
+    /// The hook.
     pub hook: Hook,
     run: Rc<HookFn>,
 }
 
 impl Handler {
+    /// Calls it in a session.
     pub async fn call(&self, session: &dyn SessionAccess, call: &HookCall) -> Verdict {
         (self.run)(session, call).await
     }
@@ -210,6 +213,7 @@ impl Loaded {
         self.by_hook.contains_key(&hook)
     }
 
+    /// The hook with this id.
     pub fn get(&self, id: i32) -> Option<Handler> {
         usize::try_from(id)
             .ok()

@@ -59,18 +59,22 @@ impl Address {
         }
     }
 
+    /// The local part.
     pub fn user(&self) -> Option<&[u8]> {
         self.user.as_deref()
     }
 
+    /// The domain.
     pub fn host(&self) -> Option<&[u8]> {
         self.host.as_deref()
     }
 
+    /// Puts another local part in its place.
     pub fn set_user(&mut self, user: Vec<u8>) {
         self.user = Some(user);
     }
 
+    /// Puts another domain in its place.
     pub fn set_host(&mut self, host: Vec<u8>) {
         self.host = Some(host);
     }

@@ -6,7 +6,7 @@
 //! UPDATE_EXPECTED=1, its daemon is asked anew (`make record-100`); with COMPARE_ONLY=upstream, its
 //! daemon is compared with what was recorded: what differs then is chance. Differences that are meant are
 //! listed in `tests/known_differences_100.txt`.
-
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 #![forbid(unsafe_code)]
 
 mod recorded;

@@ -1,6 +1,7 @@
 //! Native plugins with an interpreter and without: this program is also the daemon that it tests, with
 //! plugins of its own. What a session says and logs is the same both ways; what a plugin does wrong is
 //! that session's alone.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod both_ways;
 mod plugins;

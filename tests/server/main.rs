@@ -1,5 +1,6 @@
 //! The processes, seen from outside: this program is also the daemon it tests, with an engine
 //! that speaks no SMTP (engine.rs).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod control;
 mod daemon;

@@ -1,6 +1,7 @@
 //! What ships, under Camelpost: the config directory as `make run` starts it, and each example
 //! plugin at its work. And the layout of Debian's /etc/qpsmtpd with the package's plugins.
 //! Replies beside the original's are for the dialogues.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod qmqp;
 mod site;

@@ -1,6 +1,7 @@
 //! What a mail administrator reads when the service cannot start: one line that says where,
 //! what was found and what to do, and an exit status that is not 0. What a start looks like
 //! that succeeds is for tests/shipped.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod directories;
 

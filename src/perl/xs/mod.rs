@@ -213,9 +213,8 @@ impl Frame<'_> {
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_xs(index: i32, frame: *mut sys::cp_frame) -> i32 {
     // SAFETY: the trampoline passes its own frame, which outlives this call.
-    let mut frame = Frame {
-        raw: unsafe { &mut *frame },
-    };
+    let raw = unsafe { &mut *frame };
+    let mut frame = Frame { raw };
     let ran = catch_unwind(AssertUnwindSafe(|| {
         if index >= FIRST_NATIVE {
             return crate::perl::host::chain::call_native_entry(index - FIRST_NATIVE, &mut frame);
