@@ -3,7 +3,7 @@
 
 use std::process::Stdio;
 
-use camelpost_support::{Client, Daemon, Site, dns, free_port, me, stop, wait_for};
+use camelpost_support::{Client, Daemon, Site, dns, free_port, me, wait_for};
 
 use super::programs::{Flavour, Service, Who, finish, program};
 use super::site::{CAMELPOST, new_site};
@@ -149,7 +149,8 @@ fn prefork_takes_the_last_port_and_renices_only_the_process_that_accepts() {
         me(),
         site.path("run/pid").display()
     );
-    let mut child = command.args(args.split_whitespace()).spawn().unwrap();
+    command.args(args.split_whitespace());
+    let mut daemon = Daemon::logging_to(&site, command);
     let mut client = Client::when_ready(port);
     assert!(client.reply().starts_with("220"));
     // The fields of /proc/PID/stat behind the name, which may have blanks.
@@ -161,7 +162,7 @@ fn prefork_takes_the_last_port_and_renices_only_the_process_that_accepts() {
     };
     let mine = field("self", 19);
     let supervisor = site.read("run/pid").trim().to_owned();
-    assert_eq!(supervisor, child.id().to_string());
+    assert_eq!(supervisor, daemon.child.id().to_string());
     let lowered = match rustix::process::geteuid().is_root() {
         true => (mine - 3).max(-20),
         false => mine,
@@ -171,7 +172,7 @@ fn prefork_takes_the_last_port_and_renices_only_the_process_that_accepts() {
     let zygote = std::fs::read_to_string(children).unwrap();
     assert_eq!(field(zygote.split_whitespace().next().unwrap(), 19), mine);
     assert!(client.say("QUIT").starts_with("221"));
-    assert!(stop(&mut child).success());
+    assert!(daemon.stop().success());
 }
 
 /// HUP loads plugins anew, INT and TERM stop, in both daemons.

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use camelpost_support::process::as_root;
 use tempfile::TempDir;
 
 use crate::server::{CAMELPOST, RUNNER, Server, TAKER, line, uid, until};
@@ -417,9 +418,7 @@ fn refused_start(blocked: Option<i64>, sandbox: &str, files: &[(&str, &str)]) ->
         .args(["--control", "none", "--sandbox", sandbox, "--config"])
         .arg(config)
         .stdin(Stdio::null());
-    if rustix::process::geteuid().is_root() {
-        command.args(["--user", "root"]);
-    }
+    as_root(&mut command);
     let output = command.output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();
