@@ -1,10 +1,10 @@
 //! A chain on its way through a hook's plugins, and what each plugin's answer means for it.
 
+use super::given::Given;
 use super::guard::{Guard, Guards, lateness, quarantined};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
-use crate::watch::Reason;
 
 /// A chain on its way.
 pub struct Course {
@@ -13,23 +13,6 @@ pub struct Course {
     /// run_hooks_no_respond: no log lines, no ok or deny hooks, texts as they are.
     quiet: bool,
     verdict: Verdict,
-}
-
-/// What a plugin's call came to.
-pub enum Given {
-    Verdict(Verdict),
-    /// It returned undef.
-    Undef,
-    /// It died, or panicked, with this text.
-    Died(Vec<u8>),
-    /// It was interrupted.
-    TooLate(Reason),
-    /// It has failed too often in a row, and was not called.
-    Quarantined,
-    /// It said OK, and what it has stored could be lost, for this reason.
-    Unsafe(String),
-    /// What runs around the call is to end: the plugin counts as one that was not asked.
-    Nothing,
 }
 
 /// How far the call of an entry has come.

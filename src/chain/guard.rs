@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use super::course::Given;
+use super::given::Given;
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
 use crate::watch::{self, Call, End, Place, Reason, Rule, Sharing, Spot};

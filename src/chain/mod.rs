@@ -6,11 +6,13 @@
 #![forbid(unsafe_code)]
 
 mod course;
+mod given;
 mod guard;
 mod line;
 mod lookup;
 
-pub use course::{Around, Called, Course, Given, Plugins, advance};
+pub use course::{Around, Called, Course, Plugins, advance};
+pub use given::Given;
 pub use guard::{Guard, Guards};
 pub use line::line;
 pub use lookup::{Defaults, look_up};

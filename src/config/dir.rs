@@ -19,7 +19,7 @@ use crate::base::program_dir;
 /// The lines of a config file that count. Cheap to clone.
 pub type Lines = Rc<[Vec<u8>]>;
 
-/// See the module's description. Several directories: for each name, the first one counts in
+/// The config directories of a site, with what was read of them. Several directories: for each name, the first one counts in
 /// which a file of that name exists.
 ///
 /// What was read is kept. `begin_session` makes each name be looked at again when it is next

@@ -17,7 +17,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// See the module's description.
+/// What is wrong with a config file: where, what was found, what is allowed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     #[error("config directory {}: {reason}; --config takes the directory that has the files plugins, me and so on", path.display())]

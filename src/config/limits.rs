@@ -11,7 +11,7 @@ const NUMBER: &str = "a number, 0 for any";
 const BYTES: &str = "a number of bytes, 0 for any";
 const SECONDS: &str = "a number of seconds, 0 for any time";
 
-/// See the module's description. `None` is no limit.
+/// What one client may have of a session. `None` is no limit.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Limits {
     /// `error_limit`, 20: commands that were refused since the last message that was taken.

@@ -53,7 +53,7 @@ pub struct Quarantine {
     pub seconds: u32,
 }
 
-/// See the module's description.
+/// The lines of `plugin_settings`, by plugin.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct PluginSettings {
     all: Given,

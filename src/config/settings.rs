@@ -26,7 +26,7 @@ const FORBIDDEN_COMMANDS: [&[u8]; 3] = [b"connect", b"get", b"post"];
 /// RFC 5321 4.5.3.1.8 asks for 100 at least; that of other servers.
 const RECIPIENT_LIMIT: u64 = 1000;
 
-/// See the module's description.
+/// The core's settings, read and checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CoreSettings {
     pub compat: Compat,

@@ -44,7 +44,7 @@ pub enum ReplyText {
     Original,
 }
 
-/// See the module's description.
+/// How strictly SMTP's wire form is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Strictness {
     pub bare_line_ends: BareLineEnds,

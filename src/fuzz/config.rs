@@ -23,7 +23,7 @@ const FILES: [&str; 12] = [
     "forbidden_commands",
 ];
 
-/// See the module's description.
+/// A config file of any bytes: read without a panic, and what it gives is well-formed.
 pub fn config(bytes: &[u8]) {
     let (name, text) = super::choice(bytes);
     let file: std::rc::Rc<Path> = Path::new("plugins").into();

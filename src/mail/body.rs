@@ -83,7 +83,7 @@ impl Spool {
     }
 }
 
-/// See the module's description.
+/// A message's body, in memory or in a file of the spool directory.
 #[derive(Debug, Default)]
 pub struct Body {
     spool: Rc<Spool>,

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use super::Note;
 
-/// See the module's description. A field is known by its name.
+/// The fields that plugins have written in a form of their own. A field is known by its name.
 #[derive(Debug, Default)]
 pub struct Faces(RefCell<Vec<Face>>);
 

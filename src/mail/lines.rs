@@ -1,6 +1,6 @@
 //! Lines in memory: a run of bytes that is read by the numbers of its lines. Knows no files.
 
-/// See the module's description.
+/// Where the lines of a body begin.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     pub bytes: Vec<u8>,

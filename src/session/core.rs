@@ -31,7 +31,7 @@ pub(super) enum Input {
     Eof,
 }
 
-/// See the module's description.
+/// The session's hands: its state, and the way to whoever carries its steps out.
 pub(super) struct Session {
     pub state: Rc<State>,
     steps: Steps,

@@ -14,7 +14,7 @@ const JUNK: [&[u8]; 6] = [b"helo", b"ehlo", b"rset", b"noop", b"vrfy", b"help"];
 /// them again.
 const OVERSHOOT: u64 = 1000;
 
-/// See the module's description.
+/// What the client has had of each thing that is limited.
 #[derive(Debug, Default)]
 pub struct Counts {
     /// The present command has had a reply that refuses it.

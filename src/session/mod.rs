@@ -73,14 +73,6 @@ pub fn respond_to(state: Rc<State>, hook: Hook, verdict: Verdict, args: Vec<Arg>
     })
 }
 
-/// `$qp->respond($code, @lines)`.
-pub fn respond(state: Rc<State>, code: u16, lines: Vec<Vec<u8>>) -> Machine {
-    Machine::new(move |steps| async move {
-        Session::new(state, steps).reply(code, lines).await;
-        returned(Ok(()))
-    })
-}
-
 /// `$qp->reset_transaction`.
 pub fn reset_transaction(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {

@@ -56,7 +56,7 @@ pub struct Neighbours {
     pub child_addrs: Vec<Vec<u8>>,
 }
 
-/// See the module's description.
+/// What a session knows.
 pub struct State {
     pub settings: Rc<Settings>,
     pub connection: RefCell<Rc<Shown<Connection>>>,

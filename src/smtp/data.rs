@@ -52,11 +52,6 @@ impl DataDecoder {
         }
     }
 
-    /// Whether the last line is incomplete (only between blocks; never after `End`).
-    pub fn inside_line(&self) -> bool {
-        !matches!(self.at, At::LineStart { .. })
-    }
-
     /// What the message has in it and must not, where it is to be refused for that.
     pub fn bare(&self) -> Option<BareByte> {
         self.bare

@@ -1,7 +1,7 @@
 //! Bytes received and not consumed yet. Consuming moves an offset, so that taking many short
 //! lines out of one large block costs no copying. Does no I/O and knows no lines.
 
-/// See the module's description.
+/// What the client has sent and nobody has taken yet.
 #[derive(Debug, Default, Clone)]
 pub struct InputBuffer {
     bytes: Vec<u8>,

@@ -38,7 +38,7 @@ struct Entry {
     mark: Mark,
 }
 
-/// See the module's description. Zeroed memory is a ledger without rules.
+/// Counts of failures in a row, and marks, plugin by plugin: for all workers of a load. Zeroed memory is a ledger without rules.
 #[repr(C)]
 pub struct Ledger {
     /// How often a plugin was put out.

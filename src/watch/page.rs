@@ -82,7 +82,7 @@ pub(super) struct Row {
     pub verdicts: [AtomicU32; VERDICTS.len()],
 }
 
-/// See the module's description. Zeroed memory is a page on which nothing has happened.
+/// What one worker tells of its calls and sessions. Zeroed memory is a page on which nothing has happened.
 #[repr(C)]
 pub struct Page {
     /// The serial of the call that the supervisor wants to end; 0: none.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use super::*;
 use crate::config::PluginSettings;
+use crate::watch::Reason;
 
 /// An entry of the table.
 enum Entry {

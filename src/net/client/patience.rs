@@ -39,7 +39,7 @@ impl Awaited {
     }
 }
 
-/// See the module's description.
+/// How long one client may still take, for each of the things that it is waited for.
 #[derive(Debug, Default)]
 pub struct Patience {
     /// When the line must be complete.

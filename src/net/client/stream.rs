@@ -20,7 +20,7 @@ use crate::server::readiness;
 /// What a pipe takes without waiting once it says that it is ready (PIPE_BUF).
 const PIPE_BLOCK: usize = 4096;
 
-/// See the module's description.
+/// One end of the client's stream: to read from, to write to, or both.
 pub struct End {
     ready: Ready,
     is_socket: bool,

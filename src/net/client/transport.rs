@@ -29,7 +29,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// How long a reply that Perl code sends may wait for a client that does not read.
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// See the module's description.
+/// The client's socket with the replies that wait to be sent.
 pub struct Transport {
     input: Rc<End>,
     output: Rc<End>,

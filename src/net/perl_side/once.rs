@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-/// See the module's description.
+/// Set once, and waited for.
 #[derive(Default)]
 pub struct Flag {
     set: Cell<bool>,

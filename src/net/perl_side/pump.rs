@@ -48,7 +48,7 @@ struct Request {
     work: Box<dyn FnOnce() -> After>,
 }
 
-/// See the module's description. One per worker.
+/// The worker's loop: a runtime that is left for each piece of Perl work. One per worker.
 pub struct Pump {
     runtime: Runtime,
     local: LocalSet,

@@ -16,7 +16,7 @@ use crate::perl::turn::Belongings;
 use crate::perl::{Dropped, Sv, any_dropped, release_dropped};
 use crate::watch;
 
-/// See the module's description.
+/// A session's Perl: its host, its turn, and what it has put aside.
 pub struct PerlSide {
     pub host: Rc<Host>,
     /// Where sessions take turns; none where this is the process's only one.

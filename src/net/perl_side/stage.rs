@@ -15,7 +15,7 @@ use crate::perl::host::port::Port;
 use crate::perl::stdio;
 use crate::perl::turn::Belongings;
 
-/// See the module's description. One per worker.
+/// Where the sessions of a worker take turns with their Perl code. One per worker.
 pub struct Stage {
     host: Rc<Host>,
     /// What Perl code sees where no session has its turn.

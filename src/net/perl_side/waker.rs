@@ -39,7 +39,7 @@ impl Wake for Rope {
     }
 }
 
-/// See the module's description.
+/// What wakes the pump, and knows whether it is at work.
 pub struct Bell {
     rope: Arc<Rope>,
     waker: Waker,

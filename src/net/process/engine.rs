@@ -94,6 +94,7 @@ impl Engine for SmtpEngine {
     }
 
     fn one_session(&self) -> Result<i32, OneSessionError> {
-        one_session::serve(self)
+        let load = || load::load(self.config.clone(), &self.registry);
+        one_session::serve(self.rdns, load)
     }
 }

@@ -12,8 +12,7 @@ use std::time::SystemTime;
 use rustix::fs::FileType;
 use rustix::stdio;
 
-use super::engine::SmtpEngine;
-use super::load::{self, Loaded};
+use super::load::Loaded;
 use crate::mail::{
     Connection, LOCAL_IP, LOCAL_PORT, REMOTE_HOST, REMOTE_INFO, REMOTE_IP, REMOTE_PORT,
 };
@@ -25,28 +24,32 @@ use crate::net::session::{Arrival, Place, Session};
 use crate::perl::ffi::interpreter;
 use crate::perl::host::port::Port;
 use crate::perl::release_dropped;
-use crate::server::{Engine, OneSessionError, catch_sigpipe};
+use crate::server::{OneSessionError, catch_sigpipe};
 use crate::session::{self, State};
 
 /// For a client that came before the configuration could be loaded.
 const NOT_LOADED: &str = "421 4.3.0 Service not available, closing connection\r\n";
 
-/// Runs the session; the result is the process's exit status.
-pub fn serve(engine: &SmtpEngine) -> Result<i32, OneSessionError> {
+/// Runs the session of what `load` loads; `rdns` is whether the client's name is looked up. The result is the
+/// process's exit status.
+pub fn serve(
+    rdns: bool,
+    load: impl FnOnce() -> Result<Loaded, String>,
+) -> Result<i32, OneSessionError> {
     let refused = |message: String| OneSessionError {
         message: format!("camelpost: {message}"),
         status: 1,
     };
-    let (connection, look_up) = client(engine.rdns)?;
+    let (connection, look_up) = client(rdns)?;
     take_log_from_client().map_err(|error| refused(format!("cannot set up the log: {error}")))?;
     catch_sigpipe();
     // Not as the engine does it: nothing is said of what sessions cannot share.
-    let loaded = load::load(engine.config.clone(), &engine.registry).map_err(|message| {
+    let loaded = load().map_err(|message| {
         // A client that is told comes again later. One that is gone is told nothing.
         let _ = std::io::stdout().write_all(NOT_LOADED.as_bytes());
         OneSessionError { message, status: 1 }
     })?;
-    crate::log::set_level(engine.facts(&loaded).log_level);
+    crate::log::set_level(loaded.log_level);
 
     let arrival = Arrival {
         look_up,

@@ -15,7 +15,7 @@ use crate::perl::host::port::{AuthFact, Own, Port};
 use crate::session::{self, Machine, Outcome, Settings, State};
 use crate::smtp::{Reply, ReplyForm};
 
-/// See the module's description.
+/// The session of one object that a script has made.
 pub struct ScriptPort {
     host: Weak<Host>,
     /// Made when it is first needed, from the configuration as it is then.

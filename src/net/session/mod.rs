@@ -53,7 +53,7 @@ pub struct Place {
     pub environment: Vec<(&'static str, Vec<u8>)>,
 }
 
-/// See the module's description.
+/// One client's session, from its socket to its end, in this worker.
 pub struct Session {
     pub id: u64,
     pub number: Option<u32>,

@@ -9,7 +9,7 @@ use crate::net::session::Session;
 use crate::perl::host::Host;
 use crate::plugin::SessionAccess;
 
-/// See the module's description.
+/// A session in a native plugin's hands.
 pub struct Access(pub Rc<Session>);
 
 impl SessionAccess for Access {

@@ -144,8 +144,7 @@ cp_sv *cp_new_bytes(const char *bytes, size_t length, int utf8);
 cp_sv *cp_new_int(int64_t n);
 cp_sv *cp_new_num(double n);
 cp_sv *cp_copy(cp_sv *value);
-/* Whether perl runs in taint mode; marks a value as tainted, if it does; whether one is. */
-int cp_taints(void);
+/* Marks a value as tainted, if perl runs in taint mode; whether one is. */
 void cp_taint(cp_sv *value);
 int cp_is_tainted(cp_sv *value);
 cp_sv *cp_share(cp_sv *value); /* increments the count */

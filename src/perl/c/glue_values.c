@@ -42,12 +42,6 @@ cp_sv *cp_copy(cp_sv *value) {
     return CP(cp_copy_value(aTHX_ SV(value)));
 }
 
-int cp_taints(void) {
-    dTHXa(cp_perl);
-    PERL_UNUSED_CONTEXT;
-    return TAINTING_get ? 1 : 0;
-}
-
 void cp_taint(cp_sv *value) {
     dTHXa(cp_perl);
     if (TAINTING_get)

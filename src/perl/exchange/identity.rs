@@ -54,7 +54,7 @@ impl Identity {
     }
 }
 
-/// See the module's description.
+/// Who the process was, and what it might, before the first session.
 #[derive(Default)]
 pub(in crate::perl) struct Noted(OnceCell<Identity>);
 

@@ -10,7 +10,7 @@ use crate::perl::ffi::interpreter;
 use crate::perl::ffi::sys;
 use crate::perl::host::Host;
 
-/// See the module's description.
+/// The session's number as Perl has it, `$$`.
 #[derive(Default)]
 pub struct Number {
     session: Cell<Option<u32>>,

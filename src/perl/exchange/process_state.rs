@@ -40,7 +40,7 @@ impl Changes {
     }
 }
 
-/// See the module's description.
+/// The process's state as it was before the first session, and who has changed it.
 #[derive(Default)]
 pub struct ProcessState {
     noted: OnceCell<Noted>,

@@ -26,7 +26,7 @@ const OWN_PACKAGES: [&CStr; 9] = [
     c"Qpsmtpd::Utils",
 ];
 
-/// See the module's description.
+/// The site's variables: which they are, and whose.
 #[derive(Default)]
 pub struct Site {
     /// The plugins' names in the table of hooks, by their numbers; the first stands for none.

@@ -9,7 +9,7 @@ struct Stderr {
     identity: (u64, u64),
 }
 
-/// See the module's description.
+/// What descriptor 2 was before the first session.
 #[derive(Default)]
 pub(in crate::perl) struct Noted(OnceCell<Option<Stderr>>);
 

@@ -11,7 +11,7 @@ use crate::perl::ffi::value::Sv;
 use crate::perl::host;
 use crate::smtp::Reply;
 
-/// See the module's description.
+/// The session that Perl code sees where there is none.
 pub struct Idle {
     spool: Rc<Spool>,
     connection: RefCell<Rc<Shown<Connection>>>,

@@ -13,7 +13,7 @@ use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host::{Host, Said};
 
-/// See the module's description.
+/// The sets of methods that classes have of their own.
 #[derive(Default)]
 pub struct Methods {
     /// The addresses of the host's own subs, which are kept alive.

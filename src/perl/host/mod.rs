@@ -112,7 +112,7 @@ pub enum Said {
     Ended,
 }
 
-/// See the module's description.
+/// The Perl plugins' host.
 pub struct Host {
     pub qp: Sv,
     /// The object of the session that Perl code runs in, where that is not `qp` but one that a

@@ -9,7 +9,7 @@ use rustc_hash::FxHashMap;
 use crate::chain::Guard;
 use crate::perl::ffi::value::Sv;
 
-/// See the module's description.
+/// The plugins that code references belong to.
 #[derive(Default)]
 pub struct Owners {
     /// By the code's address.

@@ -31,7 +31,7 @@ const DEVICES: [&str; 6] = [
     "/dev/urandom",
 ];
 
-/// See the module's description.
+/// The rules of the file system, made once and entered by each worker.
 #[derive(Debug)]
 pub(super) struct Files(RulesetCreated);
 

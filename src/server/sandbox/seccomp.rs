@@ -13,7 +13,7 @@ use seccompiler::{
     SeccompRule, apply_filter, sock_filter,
 };
 
-/// See the module's description.
+/// The filter of system calls, compiled.
 pub(super) type Program = BpfProgram;
 
 /// Fail whatever their arguments are.

@@ -16,7 +16,7 @@ use crate::server::ipc::channel::{Channel, Wait};
 use crate::server::ipc::message::ToWorker;
 use crate::server::ipc::process::SharedPage;
 
-/// See the module's description.
+/// Who has asked to leave its worker, and the processes that sessions have left for.
 #[derive(Default)]
 pub(super) struct Leaving {
     /// By their sessions: the processes that are being forked, and by which worker.
