@@ -50,8 +50,8 @@ valgrind: test-deps
 	$(CARGO) test --locked --test perl_bridge -- --skip leave_nothing_behind
 
 lint:
-	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 
 bench: test-deps
 	$(CARGO) bench --locked --bench chain

@@ -4,31 +4,19 @@
 #![forbid(unsafe_code)]
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Output};
+
+use camelpost_support::process::as_root;
+use camelpost_support::{Client, Site, free_port};
+
+const CAMELPOST: &str = env!("CARGO_BIN_EXE_camelpost");
 
 /// A running Camelpost, stopped when dropped.
 struct Daemon {
-    child: Child,
+    _daemon: camelpost_support::Daemon,
     port: u16,
-    dir: tempfile::TempDir,
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
-        let _ = self.child.wait();
-    }
-}
-
-fn put(root: &Path, name: &str, text: &str) {
-    let path = root.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(path, text).unwrap();
+    site: Site,
 }
 
 fn run(command: &mut Command) -> Output {
@@ -55,14 +43,12 @@ const NOTED: &str = r#"
 
 fn daemon() -> Daemon {
     started(|root, port| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+        let mut command = Command::new(CAMELPOST);
         command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
         command
             .args(["--port", port, "--config"])
             .arg(root.join("config"));
-        if rustix::process::getuid().is_root() {
-            command.args(["--user", "root"]);
-        }
+        as_root(&mut command);
         command
     })
 }
@@ -73,7 +59,7 @@ fn under_tcpserver() -> Daemon {
         let mut command = Command::new("tcpserver");
         command.args(["-H", "-R", "-l", "mx.example", "127.0.0.1", port]);
         command
-            .arg(env!("CARGO_BIN_EXE_camelpost"))
+            .arg(CAMELPOST)
             .args(["inetd", "--config"])
             .arg(root.join("config"));
         command
@@ -81,25 +67,25 @@ fn under_tcpserver() -> Daemon {
 }
 
 fn started(command: impl Fn(&Path, &str) -> Command) -> Daemon {
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path();
-    let name = root.display();
-    let plugins = format!(
-        "tls {name}/cert.pem {name}/key.pem {name}/cert.pem\nnoted\nrcpt_ok\nqueue/maildir {name}/Maildir\n"
-    );
-    put(root, "config/plugins", &plugins);
-    let dirs = format!("{name}/own\n/usr/share/qpsmtpd/plugins\n");
-    put(root, "config/plugin_dirs", &dirs);
-    put(root, "own/noted", NOTED);
-    put(root, "config/rcpthosts", "example.com\n");
-    put(root, "config/me", "mx.example\n");
-    put(root, "config/spool_dir", &format!("{name}/spool\n"));
-    begun(dir, command)
+    let site = Site::empty();
+    site.config(
+        "plugins",
+        "tls @ROOT@/cert.pem @ROOT@/key.pem @ROOT@/cert.pem\nnoted\nrcpt_ok\nqueue/maildir @ROOT@/Maildir\n",
+    )
+    .config(
+        "plugin_dirs",
+        "@ROOT@/plugins\n/usr/share/qpsmtpd/plugins\n",
+    )
+    .config("rcpthosts", "example.com\n")
+    .config("me", "mx.example\n")
+    .config("spool_dir", "@ROOT@/spool\n");
+    site.put("plugins/noted", NOTED);
+    begun(site, command)
 }
 
 /// With what is in its directory.
-fn begun(dir: tempfile::TempDir, command: impl Fn(&Path, &str) -> Command) -> Daemon {
-    let root = dir.path();
+fn begun(site: Site, command: impl Fn(&Path, &str) -> Command) -> Daemon {
+    let root = site.root();
     run(Command::new("openssl")
         .args([
             "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2",
@@ -109,18 +95,15 @@ fn begun(dir: tempfile::TempDir, command: impl Fn(&Path, &str) -> Command) -> Da
         .arg(root.join("key.pem"))
         .arg("-out")
         .arg(root.join("cert.pem")));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    drop(listener);
-    let mut command = command(root, &port.to_string());
-    let child = command.stderr(Stdio::null()).spawn().unwrap();
-    let daemon = Daemon { child, port, dir };
-    let end = Instant::now() + Duration::from_secs(20);
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(Instant::now() < end, "camelpost does not listen");
-        std::thread::sleep(Duration::from_millis(20));
+    let port = free_port();
+    let daemon = camelpost_support::Daemon::spawn(command(root, &port.to_string()));
+    // Reads as far as the greeting, so that it listens.
+    assert!(Client::when_ready(port).reply().starts_with("220 "));
+    Daemon {
+        _daemon: daemon,
+        port,
+        site,
     }
-    daemon
 }
 
 /// What the client prints when it sends `starttls` before the handshake and `commands` after it.
@@ -181,7 +164,7 @@ fn a_message_is_delivered(daemon: &Daemon) {
         said.contains("250 Queued!") && said.contains("221 "),
         "{said}"
     );
-    let new = daemon.dir.path().join("Maildir/new");
+    let new = daemon.site.path("Maildir/new");
     let message = fs::read_dir(new).unwrap().next().unwrap().unwrap().path();
     let message = fs::read_to_string(message).unwrap();
     assert!(
@@ -217,13 +200,9 @@ fn sessions_in_clear_go_on_after_one_with_tls() {
     for _ in 0..3 {
         let said = conversation(&daemon, "STARTTLS\\r\\n", "NOOP|QUIT");
         assert!(said.contains("250 OK"), "{said}");
-        let mut client = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
-        client
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        client.write_all(b"NOOP\r\nQUIT\r\n").unwrap();
-        let mut said = String::new();
-        client.read_to_string(&mut said).unwrap();
+        let mut client = Client::when_ready(daemon.port);
+        client.send("NOOP\r\nQUIT\r\n");
+        let said = client.try_rest().unwrap();
         assert!(
             said.contains("220 ") && said.contains("250 OK") && said.contains("221 "),
             "{said}"
@@ -243,38 +222,32 @@ const WHERE: &str = r#"
 /// The config directory that ships, with `tls` before its plugins, all beneath a directory that is no temporary
 /// one.
 fn in_a_sandbox() -> Daemon {
-    let dir = tempfile::tempdir_in("/var/tmp").unwrap();
-    let root = dir.path();
-    let name = root.display();
+    let site = Site::empty_in(Path::new("/var/tmp"));
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in fs::read_dir(repository.join("config")).unwrap().flatten() {
-        let text = fs::read_to_string(file.path()).unwrap();
-        put(
-            root,
-            &format!("config/{}", file.file_name().display()),
-            &text,
-        );
+        let text = fs::read(file.path()).unwrap();
+        site.config(&file.file_name().display().to_string(), text);
     }
     let shipped = fs::read_to_string(repository.join("config/plugins")).unwrap();
-    let maildir = format!("queue/maildir {name}/Maildir");
+    let maildir = "queue/maildir @ROOT@/Maildir";
     assert!(shipped.contains("queue/maildir Maildir"));
     let plugins = format!(
-        "tls {name}/cert.pem {name}/key.pem {name}/cert.pem\nwhere\n{}",
-        shipped.replace("queue/maildir Maildir", &maildir)
+        "tls @ROOT@/cert.pem @ROOT@/key.pem @ROOT@/cert.pem\nwhere\n{}",
+        shipped.replace("queue/maildir Maildir", maildir)
     );
-    put(root, "config/plugins", &plugins);
     let shipped = repository.join("compat-plugins");
     let dirs = format!(
-        "{name}/own\n{}\n/usr/share/qpsmtpd/plugins\n",
+        "@ROOT@/plugins\n{}\n/usr/share/qpsmtpd/plugins\n",
         shipped.display()
     );
-    put(root, "config/plugin_dirs", &dirs);
-    put(root, "own/where", WHERE);
-    put(root, "config/spool_dir", &format!("{name}/spool\n"));
-    put(root, "config/sandbox_write", &format!("{name}/Maildir\n"));
-    fs::create_dir(root.join("Maildir")).unwrap();
-    begun(dir, |root, port| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+    site.config("plugins", plugins)
+        .config("plugin_dirs", dirs)
+        .config("spool_dir", "@ROOT@/spool\n")
+        .config("sandbox_write", "@ROOT@/Maildir\n");
+    site.put("plugins/where", WHERE);
+    fs::create_dir(site.path("Maildir")).unwrap();
+    begun(site, |root, port| {
+        let mut command = Command::new(CAMELPOST);
         command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
         command.args(["--sandbox", "landlock,seccomp"]);
         // One worker, which a session with TLS leaves for a process of its own.
@@ -282,9 +255,7 @@ fn in_a_sandbox() -> Daemon {
         command
             .args(["--port", port, "--config"])
             .arg(root.join("config"));
-        if rustix::process::getuid().is_root() {
-            command.args(["--user", "root"]);
-        }
+        as_root(&mut command);
         command
     })
 }
@@ -310,14 +281,10 @@ fn in_a_sandbox_the_plugins_that_ship_deliver_a_message_in_clear_and_over_startt
             "MAIL FROM:<a@b.example>|RCPT TO:<test@localhost>|DATA|Subject: x\r\n\r\n{text}\r\n.|HELP|QUIT"
         )
     };
-    let mut client = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
-    client
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
+    let mut client = Client::when_ready(daemon.port);
     let lines = format!("EHLO c|{}|", message("in clear")).replace('|', "\r\n");
-    client.write_all(lines.as_bytes()).unwrap();
-    let mut plain = String::new();
-    client.read_to_string(&mut plain).unwrap();
+    client.send(lines);
+    let plain = client.try_rest().unwrap();
     // Where `HELP` says that it ran.
     let process = |said: &str| -> String {
         let lines: Vec<&str> = said.lines().collect();
@@ -329,8 +296,8 @@ fn in_a_sandbox_the_plugins_that_ship_deliver_a_message_in_clear_and_over_startt
         lines[at + 1][4..].to_owned()
     };
     // Somebody else is in the worker.
-    let mut other = TcpStream::connect(("127.0.0.1", daemon.port)).unwrap();
-    other.read_exact(&mut [0; 4]).unwrap();
+    let mut other = Client::when_ready(daemon.port);
+    other.bytes(4);
     let encrypted = conversation(
         &daemon,
         "STARTTLS\\r\\n",
@@ -343,7 +310,7 @@ fn in_a_sandbox_the_plugins_that_ship_deliver_a_message_in_clear_and_over_startt
         );
     }
     assert_ne!(process(&plain), process(&encrypted));
-    let new = fs::read_dir(daemon.dir.path().join("Maildir/new")).unwrap();
+    let new = fs::read_dir(daemon.site.path("Maildir/new")).unwrap();
     let mut delivered: Vec<String> = new
         .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())
         .collect();

@@ -68,7 +68,7 @@ pub fn section(site: &Site, kinds: &[Kind], options: &Options) -> Result<String>
          connected before the first sends its message, and none quits before the last has sent it.\n"
     );
     for daemon in servers {
-        daemon.stop();
+        drop(daemon);
     }
     Ok(text)
 }

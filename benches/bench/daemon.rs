@@ -3,23 +3,15 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Display;
-use std::fs::{self, File};
-use std::net::TcpListener;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
+use camelpost_support::Port;
 
 use crate::Result;
 use crate::cpu::Tree;
 use crate::options::Options;
 use crate::site::Site;
-
-const START_DEADLINE: Duration = Duration::from_secs(60);
-const STOP_DEADLINE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -164,52 +156,35 @@ impl Setup {
 
 pub struct Daemon {
     kind: Kind,
-    child: Child,
+    daemon: camelpost_support::Daemon,
     pub port: u16,
+    _port: Port,
     tree: RefCell<Tree>,
-    output: PathBuf,
 }
 
 impl Daemon {
     pub fn start(kind: Kind, site: &Site, config: &Path, setup: &Setup) -> Result<Self> {
-        let port = free_port()?;
-        let output = site.root.path().join(format!("{}-{port}.out", kind.name()));
-        let file = File::create(&output)?;
-        let child = kind
-            .command(site, config, port, setup)
-            .stdin(Stdio::null())
-            .stdout(file.try_clone()?)
-            .stderr(file)
-            .process_group(0)
-            .spawn()
+        let port = Port::free()?;
+        let number = port.number;
+        let output = format!("{}-{number}.out", kind.name());
+        let mut command = kind.command(site, config, number, setup);
+        let started =
+            camelpost_support::Daemon::logging_to_file(site.root.path().join(output), &mut command);
+        let mut daemon = started
             .map_err(|error| format!("cannot start {}: {error}", kind.program().display()))?;
-        let tree = RefCell::new(Tree::of(child.id()));
-        let mut daemon = Self {
+        let tree = RefCell::new(Tree::of(daemon.child.id()));
+        // A refusing server answers too, and then closes.
+        let listens = || std::net::TcpStream::connect(("127.0.0.1", number)).is_ok();
+        daemon
+            .wait_until(listens)
+            .map_err(|error| format!("{}: {error}", kind.name()))?;
+        Ok(Self {
             kind,
-            child,
-            port,
+            daemon,
+            port: number,
+            _port: port,
             tree,
-            output,
-        };
-        daemon.wait_until_ready()?;
-        Ok(daemon)
-    }
-
-    fn wait_until_ready(&mut self) -> Result<()> {
-        let deadline = Instant::now() + START_DEADLINE;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Err(self.explain(format!("ended at its start ({status})")));
-            }
-            // A refusing server answers too, and then closes.
-            if std::net::TcpStream::connect(("127.0.0.1", self.port)).is_ok() {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(self.explain("not listening after 60 seconds"));
-            }
-            sleep(Duration::from_millis(50));
-        }
+        })
     }
 
     /// CPU time used so far, in nanoseconds, when it has come to rest.
@@ -218,7 +193,7 @@ impl Daemon {
     }
 
     pub fn pid(&self) -> u32 {
-        self.child.id()
+        self.daemon.child.id()
     }
 
     pub fn kind(&self) -> Kind {
@@ -240,51 +215,8 @@ impl Daemon {
 
     /// An error together with the last of what the server wrote.
     pub fn explain(&self, error: impl Display) -> Box<dyn Error> {
-        let text = fs::read(&self.output).unwrap_or_default();
-        let text = String::from_utf8_lossy(&text);
-        let lines: Vec<&str> = text.lines().collect();
+        let lines = self.daemon.lines();
         let last = lines[lines.len().saturating_sub(10)..].join("\n  ");
         format!("{}: {error}; its last output:\n  {last}", self.kind.name()).into()
     }
-
-    pub fn stop(mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
-        if matches!(self.child.try_wait(), Ok(Some(_))) {
-            return;
-        }
-        let pids = self.tree.borrow_mut().pids().unwrap_or_default();
-        signal(self.child.id(), Signal::TERM);
-        let deadline = Instant::now() + STOP_DEADLINE;
-        while Instant::now() < deadline {
-            if matches!(self.child.try_wait(), Ok(Some(_))) {
-                return;
-            }
-            sleep(Duration::from_millis(20));
-        }
-        for pid in pids {
-            signal(pid, Signal::KILL);
-        }
-        // Nothing is left to do if even that fails.
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        self.end();
-    }
-}
-
-fn signal(pid: u32, signal: Signal) {
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        // It may have ended by itself.
-        let _ = kill_process(pid, signal);
-    }
-}
-
-fn free_port() -> Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }

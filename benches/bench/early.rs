@@ -136,7 +136,7 @@ fn measure(site: &Site, kind: Kind, rate: usize, seconds: usize) -> Result<Seen>
     let most = most.map_err(|_| "the thread that counts processes broke off")?;
     thread::sleep(AFTERWARDS);
     let afterwards = Footprint::of(&mut tree)?;
-    daemon.stop();
+    drop(daemon);
     Ok(Seen {
         greeted,
         took,

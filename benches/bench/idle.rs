@@ -116,7 +116,7 @@ fn hold(site: &Site, kind: Kind, connections: usize, tries: usize) -> Result<Idl
         })
     });
     let seen = seen.map_err(|error| daemon.explain(error))?;
-    daemon.stop();
+    drop(daemon);
     Ok(seen)
 }
 

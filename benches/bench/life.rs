@@ -45,7 +45,7 @@ pub fn section(site: &Site, options: &Options) -> Result<String> {
     }
     text += "\nOne client after the other, each with one 2 KiB message; the worker's replacement is \
              off.\n";
-    daemon.stop();
+    drop(daemon);
     Ok(text)
 }
 

@@ -48,7 +48,7 @@ impl Contestant {
     /// Ends its servers.
     pub fn stop(self) -> (Kind, Samples) {
         for daemon in [self.open, self.refusing, self.refusing_in_hook] {
-            daemon.stop();
+            drop(daemon);
         }
         (self.kind, self.samples)
     }
@@ -170,7 +170,7 @@ pub fn worker_memory(site: &Site, work: &Work, messages: usize) -> Result<u64> {
     }
     daemon.cpu_nanos()?;
     let kib = daemon.worker_private_kib()?;
-    daemon.stop();
+    drop(daemon);
     Ok(kib)
 }
 

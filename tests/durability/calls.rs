@@ -1,13 +1,14 @@
 //! A session of `camelpost inetd` in which a call to the disk fails.
 
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::OnceLock;
 
+use camelpost_support::process::on_socket;
+use camelpost_support::{Client, Site, wait};
+
 use super::places::{LAST_LINE, Place, RECIPIENTS};
-use super::site::{CAMELPOST, Client, Site, wait};
 
 /// The call `nth` fails, and if `stays` all that write after it.
 pub struct Fault {
@@ -83,7 +84,7 @@ impl Talk {
             stays: false,
         };
         let fault = fault.unwrap_or(none);
-        let mut command = site.command(CAMELPOST);
+        let mut command = site.command(env!("CARGO_BIN_EXE_camelpost"));
         command
             .arg("inetd")
             .env("TCPREMOTEIP", "192.0.2.7")
@@ -96,15 +97,8 @@ impl Talk {
         if fault.stays {
             command.env("FAULT_STAYS", "1");
         }
-        let log = std::fs::File::create(site.path("run/log")).unwrap();
-        let out: OwnedFd = socket.try_clone().unwrap().into();
-        let mut child = command
-            .stdin(Stdio::from(OwnedFd::from(socket)))
-            .stdout(Stdio::from(out))
-            .stderr(Stdio::from(log))
-            .spawn()
-            .unwrap();
-        drop(command);
+        command.stderr(site.log_file());
+        let mut child = on_socket(command, socket);
         let reply = send(&mut Client::new(client));
         wait(&mut child);
         let log = site.read("run/log");
@@ -174,7 +168,7 @@ fn send(client: &mut Client) -> String {
         return reply;
     }
     let body = "a line of some text\r\n".repeat(600);
-    client.send(&format!(
+    client.send_line(&format!(
         "Subject: x\r\nMessage-Id: <1@example.net>\r\n\r\n{body}{LAST_LINE}"
     ));
     let reply = client.say(".");

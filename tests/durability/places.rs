@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::site::Site;
-use super::stub::Stub;
+use camelpost_support::stub::Stub;
+use camelpost_support::{Site, wait_for};
 
 pub const RECIPIENTS: [&str; 2] = ["b@example.com", "c@example.com"];
 
@@ -225,7 +225,7 @@ fn taken(line: String, heard: Heard) -> Place {
     let arrange = move |_: &Site| forget.lock().unwrap().clear();
     // The client's session has ended after the server has answered.
     let found = move |_: &Site| {
-        super::site::wait_for("what the server has taken", || {
+        wait_for("what the server has taken", || {
             let heard = heard.lock().unwrap();
             (!heard.is_empty()).then(|| heard.clone())
         })

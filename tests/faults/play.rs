@@ -1,14 +1,13 @@
 //! Commits the faults in a running server, one after the other, each beside a session that is in the
 //! middle of a message, and looks at what the next client finds.
 
-use std::process::Command;
-
+use camelpost_support::process::status;
+use camelpost_support::{Client, Server, Setup, until};
 use regex::Regex;
 use serde_json::Value;
 
 use crate::list::{FAULTY, Fault, GROUPS, PATIENT};
 use crate::log;
-use crate::server::{Client, Server, until};
 
 /// How the server is run.
 pub struct Setting {
@@ -144,12 +143,14 @@ impl Ground {
         let args = [&common, setting.args, &["--control", &control]].concat();
         let faulty = plugin(FAULTY) + BESIDES;
         let patient = plugin(PATIENT);
-        let server = Server::start_configured(
-            &[(FAULTY, &faulty), (PATIENT, &patient)],
-            &args,
-            &[("RUST_BACKTRACE", "0")],
-            &[("plugin_settings", SETTINGS)],
-        );
+        let setup = Setup {
+            plugins: &[(FAULTY, &faulty), (PATIENT, &patient)],
+            args: &args,
+            environment: &[("RUST_BACKTRACE", "0")],
+            config: &[("plugin_settings", SETTINGS)],
+            users: None,
+        };
+        let server = Server::start(env!("CARGO_BIN_EXE_camelpost"), &setup);
         let [state, other] = look(&server);
         assert_eq!(state, other);
         Ground {
@@ -232,24 +233,20 @@ impl Ground {
     }
 
     fn status(&self) -> Value {
-        let output = Command::new(env!("CARGO_BIN_EXE_camelpost"))
-            .args(["status", "--json", "--control", &self.control])
-            .output()
-            .unwrap();
-        assert!(output.status.success(), "{output:?}");
-        serde_json::from_slice(&output.stdout).unwrap()
+        let status = status(env!("CARGO_BIN_EXE_camelpost"), self.control.as_ref());
+        status.unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Children that plugins have left behind would live for some seconds more.
     fn end_children(&self) {
-        let list = std::fs::read_to_string(self.server.dir.path().join("children"));
+        let list = std::fs::read_to_string(self.server.site.root().join("children"));
         for pid in list.unwrap_or_default().lines() {
             let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
             let Some(pid) = pid else { continue };
             // The number may be another process's by now: those are no children of this test's.
             let words = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
             let words = std::fs::read(words).unwrap_or_default();
-            let config = self.server.dir.path().display().to_string();
+            let config = self.server.site.root().display().to_string();
             if String::from_utf8_lossy(&words).contains(&config) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }

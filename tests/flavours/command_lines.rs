@@ -3,9 +3,10 @@
 
 use std::process::Stdio;
 
-use super::dns;
+use camelpost_support::{Client, Daemon, Site, dns, free_port, me, wait_for};
+
 use super::programs::{Flavour, Service, Who, finish, program};
-use super::site::{CAMELPOST, Client, Site, free_port, me, stop};
+use super::site::{CAMELPOST, new_site};
 
 /// What a program says before its usage, and its exit status.
 fn said(site: &Site, words: &[String], args: &str) -> (Vec<String>, String, i32) {
@@ -45,7 +46,7 @@ const REFUSED: &[(Flavour, &str)] = &[
 
 #[test]
 fn wrong_command_lines_are_refused_in_the_original_s_words() {
-    let (site, dns) = (Site::new("taker\n"), dns::start().unwrap());
+    let (site, dns) = (new_site("taker\n"), dns::start().unwrap());
     for (flavour, args) in REFUSED {
         let [original, camelpost] = [Who::Original, Who::Camelpost]
             .map(|who| said(&site, &program(who, *flavour, &site, dns), args));
@@ -71,7 +72,7 @@ const REFUSED_WITHOUT_A_WORD: &[(Flavour, &str, &str)] = &[
 
 #[test]
 fn what_the_original_refuses_without_a_word_is_explained() {
-    let (site, dns) = (Site::new("taker\n"), dns::start().unwrap());
+    let (site, dns) = (new_site("taker\n"), dns::start().unwrap());
     for (flavour, args, explained) in REFUSED_WITHOUT_A_WORD {
         let [original, camelpost] = [Who::Original, Who::Camelpost]
             .map(|who| said(&site, &program(who, *flavour, &site, dns), args));
@@ -84,7 +85,7 @@ fn what_the_original_refuses_without_a_word_is_explained() {
 
 #[test]
 fn help_is_shown_and_is_no_error() {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     let link = |name: &str| vec![site.path("bin").join(name).display().to_string()];
     let sub = |name: &str| vec![CAMELPOST.to_owned(), name.to_owned()];
     for (words, args, shown) in [
@@ -104,7 +105,7 @@ fn help_is_shown_and_is_no_error() {
 
 #[test]
 fn a_program_that_there_is_not_says_what_to_use() {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     let path = site.path("bin/qpsmtpd-async");
     std::os::unix::fs::symlink(CAMELPOST, &path).unwrap();
     let (_, text, status) = said(&site, &[path.display().to_string()], "");
@@ -117,7 +118,7 @@ fn a_program_that_there_is_not_says_what_to_use() {
 fn repeated_listen_addresses_and_ports_are_all_served() {
     let dns = dns::start().unwrap();
     for who in [Who::Original, Who::Camelpost] {
-        let site = Site::new("taker\n");
+        let site = new_site("taker\n");
         let words = program(who, Flavour::Forkserver, &site, dns);
         let (one, two, three) = (free_port(), free_port(), free_port());
         let args = format!(
@@ -125,26 +126,21 @@ fn repeated_listen_addresses_and_ports_are_all_served() {
             me()
         );
         let mut command = site.command(&words[0]);
-        let log = std::fs::File::create(site.path("run/log")).unwrap();
-        let mut child = command
-            .args(&words[1..])
-            .args(args.split_whitespace())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        command.args(&words[1..]).args(args.split_whitespace());
+        let mut daemon = Daemon::logging_to(&site, command);
         for (ip, port) in [("127.0.0.1", one), ("127.0.0.1", two), ("127.0.0.2", three)] {
             let connect = || std::net::TcpStream::connect((ip, port)).ok();
-            let mut client = Client::new(super::site::wait_for("a listener", connect));
+            let mut client = Client::new(wait_for("a listener", connect));
             assert!(client.reply().starts_with("220"), "{who:?} {ip}:{port}");
             assert!(client.say("QUIT").starts_with("221"), "{who:?} {ip}:{port}");
         }
-        assert!(stop(&mut child).success(), "{who:?}");
+        assert!(daemon.stop().success(), "{who:?}");
     }
 }
 
 #[test]
 fn prefork_takes_the_last_port_and_renices_only_the_process_that_accepts() {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     let port = free_port();
     let mut command = site.command(site.path("bin/qpsmtpd-prefork"));
     let args = format!(
@@ -153,8 +149,9 @@ fn prefork_takes_the_last_port_and_renices_only_the_process_that_accepts() {
         me(),
         site.path("run/pid").display()
     );
-    let mut child = command.args(args.split_whitespace()).spawn().unwrap();
-    let mut client = Client::connect(port);
+    command.args(args.split_whitespace());
+    let mut daemon = Daemon::logging_to(&site, command);
+    let mut client = Client::when_ready(port);
     assert!(client.reply().starts_with("220"));
     // The fields of /proc/PID/stat behind the name, which may have blanks.
     let field = |pid: &str, number: usize| {
@@ -165,7 +162,7 @@ fn prefork_takes_the_last_port_and_renices_only_the_process_that_accepts() {
     };
     let mine = field("self", 19);
     let supervisor = site.read("run/pid").trim().to_owned();
-    assert_eq!(supervisor, child.id().to_string());
+    assert_eq!(supervisor, daemon.child.id().to_string());
     let lowered = match rustix::process::geteuid().is_root() {
         true => (mine - 3).max(-20),
         false => mine,
@@ -175,7 +172,7 @@ fn prefork_takes_the_last_port_and_renices_only_the_process_that_accepts() {
     let zygote = std::fs::read_to_string(children).unwrap();
     assert_eq!(field(zygote.split_whitespace().next().unwrap(), 19), mine);
     assert!(client.say("QUIT").starts_with("221"));
-    assert!(stop(&mut child).success());
+    assert!(daemon.stop().success());
 }
 
 /// HUP loads plugins anew, INT and TERM stop, in both daemons.
@@ -185,7 +182,7 @@ fn signals_reload_and_stop_under_the_original_s_names() {
     let dns = dns::start().unwrap();
     for flavour in [Flavour::Forkserver, Flavour::Prefork] {
         for end in [Signal::INT, Signal::TERM] {
-            let site = Site::new("taker\n");
+            let site = new_site("taker\n");
             let mut service = Service::start(Who::Camelpost, flavour, &site, dns);
             let greet = || {
                 let (mut client, process) = service.connect(&site);
@@ -198,7 +195,7 @@ fn signals_reload_and_stop_under_the_original_s_names() {
             assert!(greet().starts_with("250 127.0.0.1"), "{flavour:?}");
             site.put("plugins/taker", "sub hook_vrfy { return (OK, 'anew') }");
             kill_process(service.pid(), Signal::HUP).unwrap();
-            super::site::wait_for("the new plugin", || (greet() == "250 anew").then_some(()));
+            wait_for("the new plugin", || (greet() == "250 anew").then_some(()));
             kill_process(service.pid(), end).unwrap();
             assert!(
                 service.ended().is_some_and(|status| status.success()),

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 
 use base64::Engine;
 use camelpost::hook::Hook;
+use camelpost_support::{Client, wait_for};
 
 use super::programs::{Flavour, Service, Who, finish};
-use super::site::{Client, Site, wait_for};
+use super::site::new_site;
 
 /// What was seen under one flavour of one program.
 #[derive(Debug, Default)]
@@ -84,7 +85,7 @@ pub fn observe(who: Who, flavour: Flavour, dns: SocketAddr) -> Seen {
         "probe @ROOT@/run/trace @ROOT@/run/refuse {}\n",
         hooks.join(" ")
     );
-    let site = Site::new(&line);
+    let site = new_site(&line);
     let service = Service::start(who, flavour, &site, dns);
     let mut seen = Seen::default();
     let mut read = 0;

@@ -1,22 +1,20 @@
 //! A configuration that names native plugins only builds no interpreter. The proof: perl is told
 //! by PERL5OPT to load a module that does not exist, so that none could start.
 
-use std::process::{Command, Stdio};
+use camelpost_support::{Client, Daemon, Site, free_port, me};
 
-use super::site::{CAMELPOST, Client, Site, free_port, me, stop, wait};
+use super::site::{CAMELPOST, new_site};
 
 const NO_PERL: (&str, &str) = ("PERL5OPT", "-MNo::Such::Module");
 const NATIVE: &str = "native/count_recipients max 1\n";
 
-fn daemon(site: &Site, port: u16) -> Command {
+fn daemon(site: &Site, port: u16) -> Daemon {
     // In taint mode the variable would count for nothing.
     site.put("config/taint", "off\n");
     let mut command = site.command(CAMELPOST);
     let args = format!("serve -H -l 127.0.0.1 -p {port} -u {}", me());
     command.args(args.split(' ')).env(NO_PERL.0, NO_PERL.1);
-    let log = std::fs::File::create(site.path("run/log")).unwrap();
-    command.stdin(Stdio::null()).stderr(log);
-    command
+    Daemon::logging_to(site, command)
 }
 
 /// What a session without any Perl plugin says.
@@ -39,20 +37,20 @@ fn converse(client: &mut Client) {
 
 #[test]
 fn native_plugins_alone_are_served_without_an_interpreter() {
-    let site = Site::new(NATIVE);
+    let site = new_site(NATIVE);
     site.put("config/loglevel", "7\n");
     let port = free_port();
-    let mut child = daemon(&site, port).spawn().unwrap();
+    let mut daemon = daemon(&site, port);
     // One after the other and two at a time.
     for _ in 0..3 {
-        let (mut one, mut other) = (Client::connect(port), Client::connect(port));
+        let (mut one, mut other) = (Client::when_ready(port), Client::when_ready(port));
         assert!(one.reply().starts_with("220 mx.example.org ESMTP"));
         assert!(other.reply().starts_with("220 mx.example.org ESMTP"));
         converse(&mut other);
         converse(&mut one);
         assert_eq!(one.rest(), "");
     }
-    assert!(stop(&mut child).success());
+    assert!(daemon.stop().success());
     let log = site.read("run/log");
     for line in [
         "Accepted connection 1/6400 from 127.0.0.1 / Unknown",
@@ -67,7 +65,7 @@ fn native_plugins_alone_are_served_without_an_interpreter() {
 
 #[test]
 fn one_session_of_native_plugins_needs_no_interpreter() {
-    let site = Site::new(NATIVE);
+    let site = new_site(NATIVE);
     site.put("run/in", "HELO x\r\nNOOP\r\nQUIT\r\n");
     site.put("config/taint", "off\n");
     let output = site
@@ -91,10 +89,10 @@ fn one_perl_plugin_more_needs_an_interpreter() {
         ("native/count_recipients\ntaker\n", ""),
         (NATIVE, "taker\n"),
     ] {
-        let site = Site::new(plugins);
+        let site = new_site(plugins);
         site.put("config/logging", logging);
-        let mut child = daemon(&site, free_port()).spawn().unwrap();
-        assert_eq!(wait(&mut child).code(), Some(1));
+        let mut daemon = daemon(&site, free_port());
+        assert_eq!(daemon.wait().code(), Some(1));
         let log = site.read("run/log");
         assert!(log.contains("perl did not start"), "{log}");
     }

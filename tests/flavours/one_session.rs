@@ -7,9 +7,10 @@ use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
-use super::dns;
+use camelpost_support::{Client, Site, dns, wait};
+
 use super::programs::{Flavour, Who, on_socket, program};
-use super::site::{CAMELPOST, Client, Site, wait};
+use super::site::{CAMELPOST, new_site};
 
 /// A connected pair: the client's side, and the one for the process.
 fn connection() -> (Client, TcpStream) {
@@ -40,7 +41,7 @@ const VARIABLES: &[(&str, &str)] = &[
 #[test]
 fn the_client_is_who_the_environment_says() {
     let dns = dns::start().unwrap();
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     for count in [1, 2, 3, VARIABLES.len()] {
         let [original, camelpost] = [Who::Original, Who::Camelpost].map(|who| {
             let (mut client, socket) = connection();
@@ -64,7 +65,7 @@ fn the_client_is_who_the_environment_says() {
 /// No session shares the process: it is what `$$` says, and what the log's lines begin with.
 #[test]
 fn the_number_of_the_session_is_that_of_the_process() {
-    let site = Site::new("numbered\n");
+    let site = new_site("numbered\n");
     site.put("plugins/numbered", "sub hook_vrfy { return (OK, $$) }\n");
     site.put("config/loglevel", "6\n");
     for program in [vec![CAMELPOST, "inetd"], vec!["bin/qpsmtpd"]] {
@@ -84,7 +85,7 @@ fn the_number_of_the_session_is_that_of_the_process() {
 #[test]
 fn the_exit_status_is_the_original_s() {
     let dns = dns::start().unwrap();
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     type Act = fn(&mut Client);
     let how: &[(&str, Act)] = &[
         ("after QUIT", |client| {
@@ -114,7 +115,7 @@ fn the_exit_status_is_the_original_s() {
 #[test]
 fn without_a_client_nothing_is_loaded_and_the_status_is_the_original_s() {
     let dns = dns::start().unwrap();
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     let [original, camelpost] = [Who::Original, Who::Camelpost].map(|who| {
         let mut command = entry(who, &site, dns);
         command.stdin(Stdio::null()).output().unwrap()
@@ -129,7 +130,7 @@ fn without_a_client_nothing_is_loaded_and_the_status_is_the_original_s() {
 /// The original takes nothing but a socket; sslserver and stunnel may give pipes.
 #[test]
 fn a_pair_of_pipes_is_served() {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     site.put("config/junk_command_limit", "0\n");
     site.put("config/command_limit", "0\n");
     let mut child = site
@@ -159,7 +160,7 @@ fn a_pair_of_pipes_is_served() {
 
 #[test]
 fn a_client_that_closes_its_pipes_is_gone() {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     let mut child = site
         .command(CAMELPOST)
         .arg("inetd")
@@ -175,7 +176,7 @@ fn a_client_that_closes_its_pipes_is_gone() {
 
 #[test]
 fn a_dialogue_in_a_file_is_played() {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     site.put("run/in", "HELO x\r\nVRFY x\r\nQUIT\r\n");
     let status = site
         .command(CAMELPOST)
@@ -195,7 +196,7 @@ fn a_dialogue_in_a_file_is_played() {
 /// inetd puts the client on standard error, too.
 #[test]
 fn the_log_never_goes_to_the_client() {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     site.put("config/loglevel", "7\n");
     let (mut client, socket) = connection();
     let mut child = site
@@ -214,7 +215,7 @@ fn the_log_never_goes_to_the_client() {
 
 #[test]
 fn a_client_is_told_when_the_configuration_does_not_load() {
-    let site = Site::new("no_such_plugin\n");
+    let site = new_site("no_such_plugin\n");
     let (mut client, socket) = connection();
     let mut command = site.command(CAMELPOST);
     command.arg("inetd");

@@ -1,14 +1,10 @@
 //! The programs under test, the original's and Camelpost's, started as each flavour is started.
 
-use std::fs::File;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, kill_process_group};
-
-use super::site::{Client, Site, free_port, me, stop, wait};
+use camelpost_support::{Client, Daemon, Site, dns, free_port, me, process, wait};
+use rustix::process::Pid;
 
 const TCPSERVER: &str = "/usr/bin/tcpserver";
 const ENTRY: &str = concat!(
@@ -69,14 +65,8 @@ pub fn program(who: Who, flavour: Flavour, site: &Site, dns: SocketAddr) -> Vec<
     let is_there = std::path::Path::new(&script).exists();
     assert!(is_there, "{script} is missing: packaging/install-deps test");
     // After a first new(), which reads the machine's own settings over anything set before.
-    let shim = format!(
-        "package FlavourResolver;\nINIT {{\n    require Net::DNS::Resolver;\n    \
-         Net::DNS::Resolver->new;\n    Net::DNS::Resolver->nameservers('{}');\n    \
-         Net::DNS::Resolver->port({});\n}}\n1;\n",
-        dns.ip(),
-        dns.port()
-    );
-    site.put("run/FlavourResolver.pm", &shim);
+    let module = dns::perl_module("FlavourResolver", dns);
+    site.put("run/FlavourResolver.pm", &module);
     let directory = site.path("run").display().to_string();
     let words = [
         "perl",
@@ -89,17 +79,10 @@ pub fn program(who: Who, flavour: Flavour, site: &Site, dns: SocketAddr) -> Vec<
     words.map(str::to_owned).to_vec()
 }
 
-/// Camelpost's lookups go to the suite's resolver, too.
-fn with_resolver(mut command: Command, dns: SocketAddr) -> Command {
-    command.env("RES_NAMESERVERS", dns.ip().to_string());
-    command.env("RES_OPTIONS", format!("port:{}", dns.port()));
-    command
-}
-
 /// A service that takes clients.
 pub enum Service {
     Daemon {
-        child: Child,
+        daemon: Daemon,
         port: u16,
     },
     /// As inetd does it: for each client a process with its socket.
@@ -144,18 +127,17 @@ impl Service {
         let mut command = site.command(first);
         // perl takes nothing from the environment under -T.
         if who == Who::Camelpost {
-            command = with_resolver(command, dns);
+            command.envs(dns::environment(dns));
         }
-        command.args(args).stdin(Stdio::null()).process_group(0);
-        log_to(&mut command, site);
-        let child = command.spawn().unwrap();
-        Service::Daemon { child, port }
+        command.args(args);
+        let daemon = Daemon::logging_to(site, command);
+        Service::Daemon { daemon, port }
     }
 
     /// A client, and the process that serves it where there is one for it alone.
     pub fn connect(&self, site: &Site) -> (Client, Option<Child>) {
         match self {
-            Service::Daemon { port, .. } => (Client::connect(*port), None),
+            Service::Daemon { port, .. } => (Client::when_ready(*port), None),
             Service::Inetd { listener, words } => {
                 let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
                 let (socket, _) = listener.accept().unwrap();
@@ -171,7 +153,7 @@ impl Service {
 impl Service {
     pub fn pid(&self) -> Pid {
         match self {
-            Service::Daemon { child, .. } => Pid::from_child(child),
+            Service::Daemon { daemon, .. } => daemon.pid(),
             Service::Inetd { .. } => rustix::process::getpid(),
         }
     }
@@ -179,41 +161,16 @@ impl Service {
     /// Waits for the daemon's end.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         match self {
-            Service::Daemon { child, .. } => Some(wait(child)),
+            Service::Daemon { daemon, .. } => Some(daemon.wait()),
             Service::Inetd { .. } => None,
         }
     }
 }
 
-impl Drop for Service {
-    fn drop(&mut self) {
-        if let Service::Daemon { child, .. } = self {
-            stop(child);
-            // Its own process group, so that no child of it is left.
-            let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-        }
-    }
-}
-
-/// Starts a command with a socket as its standard input and output. The command is dropped, for it
-/// holds the socket, too, and the client would not see its end.
+/// Starts a command with a socket as its standard input and output, with the site's log.
 pub fn on_socket(mut command: Command, site: &Site, socket: TcpStream) -> Child {
-    let copy = socket.try_clone().unwrap();
-    command
-        .stdin(Stdio::from(OwnedFd::from(socket)))
-        .stdout(Stdio::from(OwnedFd::from(copy)));
-    command.stderr(log_file(site));
-    command.spawn().unwrap()
-}
-
-fn log_to(command: &mut Command, site: &Site) {
-    command.stdout(log_file(site)).stderr(log_file(site));
-}
-
-fn log_file(site: &Site) -> File {
-    let mut options = File::options();
-    options.append(true).create(true);
-    options.open(site.path("run/log")).unwrap()
+    command.stderr(site.log_file());
+    process::on_socket(command, socket)
 }
 
 /// Waits for the end of a session that has a process of its own.

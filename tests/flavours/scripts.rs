@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::site::{CAMELPOST, Client, Site, free_port, me, stop, wait_for};
+use camelpost_support::{Client, Daemon, Site, free_port, me, wait, wait_for};
+
+use super::site::{CAMELPOST, new_site};
 
 const INIT_SCRIPT: &str = "/etc/init.d/qpsmtpd";
 const WRAPPER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/qpsmtpd-by-perl");
@@ -14,7 +15,7 @@ const WRAPPER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/qpsmtpd-by
 /// A directory as an installation from the source has it: the programs, config and plugins in
 /// one place, and a run script. No variable names the config directory.
 fn run_script(script: &str, put: impl Fn(&Site)) {
-    let site = Site::new("taker\n");
+    let site = new_site("taker\n");
     // The defaults of both: config and plugins beside the program.
     fs::remove_file(site.path("config/plugin_dirs")).unwrap();
     put(&site);
@@ -25,12 +26,9 @@ fn run_script(script: &str, put: impl Fn(&Site)) {
     let mut command = site.command(site.path("run/run"));
     command
         .env_remove("QPSMTPD_CONFIG")
-        .env("CAMELPOST", CAMELPOST)
-        .stdin(Stdio::null())
-        .stdout(fs::File::create(site.path("run/log")).unwrap())
-        .process_group(0);
-    let mut child = command.spawn().unwrap();
-    let mut client = Client::connect(port);
+        .env("CAMELPOST", CAMELPOST);
+    let mut daemon = Daemon::logging_to(&site, command);
+    let mut client = Client::when_ready(port);
     let greeting = client.reply();
     let log = site.read("run/log");
     assert!(
@@ -39,7 +37,7 @@ fn run_script(script: &str, put: impl Fn(&Site)) {
     );
     assert!(client.say("VRFY x").starts_with("250 127.0.0.1"), "{log}");
     assert!(client.say("QUIT").starts_with("221"));
-    stop(&mut child);
+    daemon.stop();
 }
 
 fn link(site: &Site, name: &str) {
@@ -87,7 +85,7 @@ fn debian_s_init_script_starts_and_stops_the_service() {
         panic!("{INIT_SCRIPT}: {error}: packaging/install-deps test installs the package")
     });
     for server in ["forkserver", "prefork"] {
-        let site = Site::new("taker\n");
+        let site = new_site("taker\n");
         // start-stop-daemon knows a service by its file, which other tests run, too.
         let program = site.path("bin").join(format!("qpsmtpd-{server}"));
         fs::remove_file(&program).unwrap();
@@ -113,7 +111,7 @@ fn debian_s_init_script_starts_and_stops_the_service() {
         assert_eq!(init("start"), 0, "{server}: {}", site.read("run/said"));
         let pid = site.read("run/qpsmtpd.pid").trim().to_owned();
         assert_eq!(init("status"), 0, "{server}: {}", site.read("run/said"));
-        let mut client = Client::connect(port);
+        let mut client = Client::when_ready(port);
         assert!(client.reply().starts_with("220"), "{server}");
         assert!(client.say("QUIT").starts_with("221"), "{server}");
         drop(client);
@@ -134,13 +132,13 @@ fn finished(command: &mut Command, said: &Path) -> i32 {
         .stderr(file)
         .spawn()
         .unwrap();
-    super::site::wait(&mut child).code().unwrap_or(-1)
+    wait(&mut child).code().unwrap_or(-1)
 }
 
 /// mod_perl has a perl of its own; whoever loads its handler into Camelpost's learns what to do.
 #[test]
 fn the_handler_for_apache_is_refused_with_the_reason() {
-    let site = Site::new("apache\n");
+    let site = new_site("apache\n");
     site.put("plugins/apache", "use Apache::Qpsmtpd;\n");
     let mut command = site.command(CAMELPOST);
     command.arg("inetd").env("TCPREMOTEIP", "192.0.2.7");

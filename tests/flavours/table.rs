@@ -5,8 +5,8 @@ use std::fmt::Write;
 use std::thread;
 
 use camelpost::hook::Hook;
+use camelpost_support::dns;
 
-use super::dns;
 use super::hooks::{SESSIONS, Seen, observe};
 use super::programs::{Flavour, Who};
 

@@ -19,7 +19,7 @@ pub type AllWrong = BTreeMap<String, Vec<Wrong>>;
 /// The places and what they say in a reply to KEEP.
 pub fn places(reply: &str) -> BTreeMap<String, String> {
     let mut found = BTreeMap::new();
-    for line in reply.split('|') {
+    for line in reply.lines() {
         let text = line.get(4..).unwrap_or_default();
         if let Some((place, said)) = text.split_once('=') {
             let before = found.insert(place.to_owned(), said.to_owned());
@@ -40,7 +40,7 @@ pub fn wrong(transcript: &Transcript) -> AllWrong {
                 continue;
             };
             assert!(
-                reply.ends_with("|250 end"),
+                reply.ends_with("\n250 end"),
                 "client {client}: {line}: {reply:?}"
             );
             let tags: Vec<String> = (1..=n).map(|n| tag(*client, n)).collect();

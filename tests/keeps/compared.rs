@@ -15,7 +15,7 @@ fn lines(reply: &str) -> Vec<&str> {
         let place = line.get(4..).and_then(|text| text.split_once('='));
         place.is_some_and(|(place, _)| KNOWN.iter().any(|(known, _)| *known == place))
     };
-    reply.split('|').filter(|line| !known(line)).collect()
+    reply.lines().filter(|line| !known(line)).collect()
 }
 
 /// Each reply of the one is the other's.
@@ -153,7 +153,7 @@ fn all_plugins_are_asked() {
 
 #[test]
 fn what_is_right_is_told_from_what_is_not() {
-    let reply = "250-a.b=2|250-a.c=2 client7-1 client7-2|250-a.d=3|250 end";
+    let reply = "250-a.b=2\n250-a.c=2 client7-1 client7-2\n250-a.d=3\n250 end";
     let mut transcript = Transcript::new();
     let entry = ("KEEP 2 client7-2".to_owned(), reply.to_owned());
     transcript.insert(7, vec![entry]);

@@ -3,22 +3,18 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::process::CommandExt;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Child;
 use std::sync::OnceLock;
-use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-
-use crate::dns;
-use crate::site::{CAMELPOST, Client, PATIENCE, Site, free_port, me, wait_for};
+use camelpost_support::client::greeting;
+use camelpost_support::process::on_socket;
+use camelpost_support::{Client, ORIGINAL, Site, dns, free_port, me};
 
 /// Where the plugins and modules are.
 const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keeps");
-const ORIGINAL: &str = "/usr/bin/qpsmtpd-forkserver";
+const CAMELPOST: &str = env!("CARGO_BIN_EXE_camelpost");
 
 /// All that answer KEEP and whose sessions share workers.
 pub const SHARED: &str = "object\nlexicals\nglobals\nstructures\nclasses\nin_place\ncode\nmodules\n\
@@ -73,7 +69,7 @@ pub struct Daemon {
 
 enum Serves {
     Process {
-        child: Child,
+        daemon: camelpost_support::Daemon,
         port: u16,
     },
     /// A listener of the test's, and what it has started.
@@ -85,7 +81,7 @@ enum Serves {
 
 /// A site with these lines in config/plugins.
 pub fn site(plugins: &str) -> Site {
-    let site = Site::new(plugins);
+    let site = Site::with_programs(CAMELPOST, plugins);
     for name in ["var", "var/run"] {
         fs::create_dir(site.path(name)).unwrap();
     }
@@ -134,9 +130,7 @@ impl Daemon {
             }
             Who::Named(name, args) => {
                 let mut command = site.command(site.path("bin").join(name));
-                let dns = resolver();
-                command.env("RES_NAMESERVERS", dns.ip().to_string());
-                command.env("RES_OPTIONS", format!("port:{}", dns.port()));
+                command.envs(dns::environment(resolver()));
                 command.args(args);
                 command
             }
@@ -149,69 +143,27 @@ impl Daemon {
         };
         command.args(["--listen-address", "127.0.0.1", "--user", &me()]);
         command.args(["--port", &port.to_string()]);
-        let log = fs::File::create(site.path("run/log")).unwrap();
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .process_group(0)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{command:?}: {error}; packaging/install-deps test"));
-        let serves = Serves::Process { child, port };
-        let mut daemon = Daemon { serves, site };
-        daemon.wait_until_it_greets();
-        daemon
-    }
-
-    fn wait_until_it_greets(&mut self) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(mut client) = self.try_connect() {
-                // The original listens before it has loaded its plugins.
-                if client.reply().starts_with("220") {
-                    client.say("QUIT");
-                    client.rest();
-                    return;
-                }
-            }
-            let ended = match &mut self.serves {
-                Serves::Process { child, .. } => child.try_wait().unwrap(),
-                Serves::Inetd { .. } => None,
-            };
-            assert!(
-                ended.is_none() && Instant::now() < end,
-                "{ended:?}: {}",
-                self.log()
-            );
-            std::thread::sleep(Duration::from_millis(15));
-        }
-    }
-
-    fn try_connect(&self) -> Option<Client> {
-        let stream = match &self.serves {
-            Serves::Process { port, .. } => TcpStream::connect(("127.0.0.1", *port)).ok()?,
-            Serves::Inetd { listener, children } => {
-                let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-                let socket = OwnedFd::from(listener.accept().unwrap().0);
-                // The command is dropped, for it holds the socket, too.
-                let mut command = self.site.command(self.site.path("bin/qpsmtpd"));
-                command.stdin(Stdio::from(socket.try_clone().unwrap()));
-                command.stdout(Stdio::from(socket));
-                let mut options = fs::File::options();
-                options.append(true).create(true);
-                let log = options.open(self.site.path("run/log")).unwrap();
-                let child = command.stderr(log).spawn().unwrap();
-                children.borrow_mut().push(child);
-                stream
-            }
-        };
-        stream.set_nodelay(true).unwrap();
-        Some(Client::new(stream))
+        let mut daemon = camelpost_support::Daemon::logging_to(&site, command);
+        // The original listens before it has loaded its plugins.
+        let greets = daemon.wait_until(|| greeting(port).starts_with("220"));
+        greets.unwrap_or_else(|error| panic!("{who:?} {error}"));
+        let serves = Serves::Process { daemon, port };
+        Daemon { serves, site }
     }
 
     /// Connects and does not wait for the greeting.
     pub fn connect_silently(&self) -> Client {
-        self.try_connect().unwrap()
+        match &self.serves {
+            Serves::Process { port, .. } => Client::connect((Ipv4Addr::LOCALHOST, *port)),
+            Serves::Inetd { listener, children } => {
+                let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let socket = listener.accept().unwrap().0;
+                let mut command = self.site.command(self.site.path("bin/qpsmtpd"));
+                command.stderr(self.site.log_file());
+                children.borrow_mut().push(on_socket(command, socket));
+                Client::new(stream)
+            }
+        }
     }
 
     pub fn connect(&self) -> Client {
@@ -223,13 +175,10 @@ impl Daemon {
 
     /// Asks for a reload and waits until it is done; the log level has to be 6.
     pub fn reload(&self) {
-        let Serves::Process { child, .. } = &self.serves else {
-            panic!("nothing to reload");
-        };
-        let count = || self.log().matches("reloaded").count();
-        let before = count();
-        kill_process(Pid::from_child(child), Signal::HUP).unwrap();
-        wait_for("a reload", || (count() > before).then_some(()));
+        match &self.serves {
+            Serves::Process { daemon, .. } => daemon.reload(),
+            Serves::Inetd { .. } => panic!("nothing to reload"),
+        }
     }
 
     pub fn log(&self) -> String {
@@ -237,34 +186,15 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
+impl Drop for Serves {
     fn drop(&mut self) {
-        if std::thread::panicking() {
-            let log = self.log();
-            let lines: Vec<&str> = log.lines().rev().take(30).collect();
-            eprintln!("the log's end, last line first:\n{}", lines.join("\n"));
-        }
-        match &mut self.serves {
-            Serves::Process { child, .. } => end(child),
-            Serves::Inetd { children, .. } => children.get_mut().iter_mut().for_each(|child| {
+        if let Serves::Inetd { children, .. } = self {
+            children.get_mut().iter_mut().for_each(|child| {
                 let _ = child.kill();
                 let _ = child.wait();
-            }),
+            });
         }
     }
-}
-
-/// Tells a daemon to end; what is left of its process group then is killed.
-fn end(child: &mut Child) {
-    let pid = Pid::from_child(child);
-    // Not at once: the original's children are told by it.
-    let _ = kill_process(pid, Signal::TERM);
-    let end = Instant::now() + Duration::from_secs(5);
-    while matches!(child.try_wait(), Ok(None)) && Instant::now() < end {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    let _ = kill_process_group(pid, Signal::KILL);
-    let _ = child.wait();
 }
 
 /// The suite's resolver, which knows no names.
@@ -273,17 +203,9 @@ fn resolver() -> SocketAddr {
     *RESOLVER.get_or_init(|| dns::start().unwrap())
 }
 
-/// A directory with a module that sends the original's lookups to the suite's resolver; after a first
-/// new(), which reads the machine's own settings over anything set before.
+/// A directory with a module that sends the original's lookups to the suite's resolver.
 fn with_resolver(site: &Site) -> String {
-    let dns = resolver();
-    let text = format!(
-        "package KeepsResolver;\nINIT {{\n    require Net::DNS::Resolver;\n    \
-         Net::DNS::Resolver->new;\n    Net::DNS::Resolver->nameservers('{}');\n    \
-         Net::DNS::Resolver->port({});\n}}\n1;\n",
-        dns.ip(),
-        dns.port()
-    );
-    site.put("run/KeepsResolver.pm", &text);
+    let module = dns::perl_module("KeepsResolver", resolver());
+    site.put("run/KeepsResolver.pm", &module);
     site.path("run").display().to_string()
 }

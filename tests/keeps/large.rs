@@ -71,7 +71,7 @@ fn script(ways: &[String]) -> Script {
 
 /// The lines of a reply about containers, without the codes.
 fn lines(reply: &str) -> BTreeSet<&str> {
-    reply.split('|').filter_map(|line| line.get(4..)).collect()
+    reply.lines().filter_map(|line| line.get(4..)).collect()
 }
 
 /// What the first session has seen first.

@@ -2,9 +2,10 @@
 
 use std::fs;
 
+use camelpost_support::wait_for;
+
 use crate::daemon::{Daemon, ONE_WORKER, site};
 use crate::play::{one_by_one, play};
-use crate::site::wait_for;
 
 /// Those whose sessions make much of what has to go again: containers, objects, closures, subs, modules.
 const PLUGINS: &str =

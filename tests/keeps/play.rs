@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use camelpost_support::Client;
+use camelpost_support::random::Random;
+
 use crate::daemon::Daemon;
-use crate::random::Random;
-use crate::site::Client;
 
 /// What one client does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -123,8 +124,8 @@ pub fn play(daemon: &Daemon, script: &Script) -> Transcript {
                 Act::Connect => {
                     clients.insert(*number, daemon.connect_silently());
                 }
-                Act::Say(line) => client(&mut clients, *number).send(line),
-                Act::Quit => client(&mut clients, *number).send("QUIT"),
+                Act::Say(line) => client(&mut clients, *number).send_line(line),
+                Act::Quit => client(&mut clients, *number).send_line("QUIT"),
                 Act::HangUp => {
                     clients.remove(number);
                 }

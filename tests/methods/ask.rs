@@ -1,19 +1,20 @@
 //! Asks a running daemon: one session a row, the answers read from the probe plugin's file.
 
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use regex::Regex;
 
-use super::compare::daemon::{Daemon, Which, upstream};
-use super::compare::dialogue::ConfigSet;
-use super::compare::dns;
-use super::compare::ground::Ground;
 use super::read::Row;
+use camelpost_oracle::daemon::{Daemon, Which, upstream};
+use camelpost_oracle::dialogue::ConfigSet;
+use camelpost_oracle::ground::Ground;
+use camelpost_support::connection::Connection;
+use camelpost_support::dns;
 
 const HEAD: &str = include_str!("config");
 
@@ -128,25 +129,16 @@ fn session(rows: &[Row]) -> String {
 }
 
 fn converse(port: u16, text: &str) -> std::io::Result<Vec<u8>> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut socket = TcpStream::connect_timeout(&address, Duration::from_secs(5))?;
-    socket.set_read_timeout(Some(Duration::from_secs(8)))?;
-    socket.set_write_timeout(Some(Duration::from_secs(20)))?;
-    socket.write_all(text.as_bytes())?;
-    let mut bytes = Vec::new();
-    let mut chunk = [0; 4096];
-    loop {
-        match socket.read(&mut chunk) {
-            Ok(0) => break,
-            Ok(got) => bytes.extend_from_slice(&chunk[..got]),
-            // What was written behind QUIT is not read by the server.
-            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => break,
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
-                bytes.extend_from_slice(b"(the session does not end)\n");
-                break;
-            }
-            Err(error) => return Err(error),
-        }
+    let mut connection = Connection::from(Ipv4Addr::LOCALHOST, port)?;
+    let longest = Some(Duration::from_secs(20));
+    connection.socket.set_write_timeout(longest)?;
+    connection.send(text.as_bytes())?;
+    let (mut bytes, end) = connection.rest(Duration::from_secs(8));
+    match end.map_err(|error| error.kind()) {
+        // What was written behind QUIT is not read by the server.
+        Ok(()) | Err(ErrorKind::ConnectionReset) => {}
+        Err(ErrorKind::TimedOut) => bytes.extend_from_slice(b"(the session does not end)\n"),
+        Err(kind) => return Err(kind.into()),
     }
     Ok(bytes)
 }

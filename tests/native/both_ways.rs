@@ -1,7 +1,8 @@
 //! The same dialogues with native plugins alone, where no interpreter is built, and with a Perl plugin
 //! beside them that does nothing: what is said and what is logged is the same.
 
-use super::site::Site;
+use camelpost_support::Site;
+
 use super::wrong::{Daemon, Kind};
 
 pub const TESTS: &[super::Test] = &[
@@ -41,7 +42,7 @@ fn play(kind: Kind, profile: &str, lines: &[String]) -> Vec<String> {
         }
         seen.push(reply);
     }
-    client.send("QUIT");
+    client.send_line("QUIT");
     seen.push(client.rest());
     daemon.stop();
     let log = site.read("run/log");

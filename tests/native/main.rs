@@ -3,9 +3,6 @@
 //! that session's alone.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "../flavours/site.rs"]
-mod site;
-
 mod both_ways;
 mod plugins;
 mod wrong;

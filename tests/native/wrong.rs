@@ -1,8 +1,6 @@
 //! What a native plugin does wrong, and what the other sessions of its worker notice of it: nothing.
 
-use std::process::{Child, Stdio};
-
-use super::site::{Client, Site, free_port, me, stop, wait_for};
+use camelpost_support::{Client, Site, free_port, me, wait_for};
 
 pub const TESTS: &[super::Test] = &[
     ("a_panic_is_that_session_s_alone", panic_is_alone),
@@ -37,7 +35,7 @@ impl Kind {
 
 /// The daemon with one worker for all sessions.
 pub struct Daemon {
-    child: Child,
+    daemon: camelpost_support::Daemon,
     port: u16,
 }
 
@@ -51,27 +49,19 @@ impl Daemon {
             me()
         );
         command.args(args.split(' ')).args(["--control", "none"]);
-        let log = std::fs::File::create(site.path("run/log")).unwrap();
-        command.stdin(Stdio::null()).stderr(log);
-        let child = command.spawn().unwrap();
-        let daemon = Daemon { child, port };
+        let daemon = camelpost_support::Daemon::logging_to(site, command);
+        let daemon = Daemon { daemon, port };
         // The worker has plugins then.
         assert!(daemon.connect().reply().starts_with("220 "));
         daemon
     }
 
     pub fn connect(&self) -> Client {
-        Client::connect(self.port)
+        Client::when_ready(self.port)
     }
 
     pub fn stop(mut self) {
-        assert!(stop(&mut self.child).success());
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        stop(&mut self.child);
+        assert!(self.daemon.stop().success());
     }
 }
 
@@ -141,7 +131,7 @@ fn late() {
         bad.say("MAIL FROM:<a@example.net>");
         bad.say("RCPT TO:<ok@example.com>");
         assert!(bad.say("DATA").starts_with("354 "));
-        bad.send("Subject: sleeps\r\n\r\nbody\r\n.");
+        bad.send_line("Subject: sleeps\r\n\r\nbody\r\n.");
         assert!(good.say("NOOP").starts_with("250 "), "it does not wait");
         assert!(bad.reply().starts_with("452 "));
         assert!(bad.say("NOOP").starts_with("250 "));

@@ -142,7 +142,7 @@ fn status_for_people_says_the_same() {
 fn status_lists_sessions_where_asked() {
     let daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
-    client.say("TLS");
+    client.send_line("TLS");
     assert_eq!(client.line(), "220 go\r\n");
     let other = daemon.connect();
     until("the session's TLS is known", || {
@@ -168,7 +168,7 @@ fn status_shows_what_plugins_do_and_did() {
     let daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
     std::fs::write(daemon.path("config/wait"), "").unwrap();
-    client.say("CALL");
+    client.send_line("CALL");
     until("the call runs", || {
         status(&daemon)["workers"]
             .as_array()
@@ -186,7 +186,7 @@ fn status_shows_what_plugins_do_and_did() {
     assert!(shown.contains(" greeter call "), "{shown}");
     std::fs::remove_file(daemon.path("config/wait")).unwrap();
     assert_eq!(client.line(), "250 called\r\n");
-    client.say("CALL");
+    client.send_line("CALL");
     assert_eq!(client.line(), "250 called\r\n");
     // What a worker did is not forgotten with it.
     assert_eq!(client.end("LAST"), "221 bye\r\n");
@@ -298,7 +298,7 @@ fn drain_lets_sessions_end_and_then_the_daemon() {
     let drain = std::thread::spawn(move || ask(&dir, &["drain", "--limit", "60"]));
     daemon.wait_for("1 open sessions may go on for 60 seconds");
     assert_eq!(status(&daemon)["stopping"], true);
-    client.say("still here");
+    client.send_line("still here");
     assert_eq!(client.line(), "250 still here\r\n");
     assert!(!drain.is_finished());
     assert_eq!(client.end("QUIT"), "221 bye\r\n");

@@ -1,25 +1,17 @@
-//! A daemon under test, and a client of it: start, look at the log, talk, stop. Every wait has
-//! an end.
+//! The daemon of this suite, which is this test program again, and a client that knows what its engine says.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use camelpost_support::process::as_root;
 use tempfile::TempDir;
 
-const PATIENCE: Duration = Duration::from_secs(10);
+pub use camelpost_support::{until, wait};
 
 pub struct Daemon {
-    pub child: Child,
-    log: Receiver<String>,
-    /// Every line of the log so far.
-    pub lines: Vec<String>,
-    pub address: Option<SocketAddr>,
+    daemon: camelpost_support::Daemon,
     pub dir: TempDir,
 }
 
@@ -30,8 +22,8 @@ pub fn command(dir: &Path, args: &[&str]) -> Command {
     if !args.contains(&"--listen-address") {
         command.args(["--listen-address", "127.0.0.1:0"]);
     }
-    if !args.contains(&"--user") && rustix::process::geteuid().is_root() {
-        command.args(["--user", "root"]);
+    if !args.contains(&"--user") {
+        as_root(&mut command);
     }
     command.args(args);
     // Its control socket is nobody else's business.
@@ -72,76 +64,26 @@ impl Daemon {
         Daemon::spawn(dir, command)
     }
 
-    /// The same for a command with an environment or descriptors of its own.
+    /// The same for a command with an environment or descriptors of its own. It stays in the process group of
+    /// the tests, so that a process that takes over lives on.
     pub fn spawn(dir: TempDir, mut command: Command) -> Daemon {
         Daemon::of(command.spawn().unwrap(), dir)
     }
 
     /// One that was started by itself.
-    pub fn of(mut child: Child, dir: TempDir) -> Daemon {
-        let stderr = child.stderr.take().unwrap();
-        let (lines, log) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if lines.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Daemon {
-            child,
-            log,
-            lines: Vec::new(),
-            address: None,
-            dir,
-        }
-    }
-
-    pub fn wait_until_it_listens(&mut self) {
-        let line = self.wait_for("Listening on ");
-        let (_, address) = line.split_once("Listening on ").unwrap();
-        self.address = Some(address.parse().unwrap());
-        self.wait_for("Running as user ");
+    pub fn of(child: Child, dir: TempDir) -> Daemon {
+        let daemon = camelpost_support::Daemon::of(child);
+        Daemon { daemon, dir }
     }
 
     /// Waits for a new log line with this in it.
     pub fn wait_for(&mut self, text: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            match self
-                .log
-                .recv_timeout(end.saturating_duration_since(Instant::now()))
-            {
-                Ok(line) => {
-                    self.lines.push(line.clone());
-                    if line.contains(text) {
-                        return line;
-                    }
-                }
-                Err(_) => panic!(
-                    "no log line with {text:?}; the log:\n{}",
-                    self.lines.join("\n")
-                ),
-            }
-        }
+        self.daemon.log.next(text)
     }
 
-    /// The lines that have come meanwhile.
+    /// The lines that have come meanwhile, and those before.
     pub fn log(&mut self) -> String {
-        self.lines.extend(self.log.try_iter());
-        self.lines.join("\n")
-    }
-
-    pub fn pid(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
-
-    pub fn signal(&self, signal: Signal) {
-        kill_process(self.pid(), signal).unwrap();
-    }
-
-    pub fn wait(&mut self) -> ExitStatus {
-        wait(&mut self.child)
+        self.daemon.log.pass()
     }
 
     pub fn connect(&self) -> Client {
@@ -153,37 +95,22 @@ impl Daemon {
     }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Killing the supervisor takes zygote and idle workers along.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Daemon {
+    type Target = camelpost_support::Daemon;
+
+    fn deref(&self) -> &camelpost_support::Daemon {
+        &self.daemon
     }
 }
 
-pub fn wait(child: &mut Child) -> ExitStatus {
-    let end = Instant::now() + PATIENCE;
-    while Instant::now() < end {
-        if let Some(status) = child.try_wait().unwrap() {
-            return status;
-        }
-        thread::sleep(Duration::from_millis(5));
-    }
-    let _ = child.kill();
-    panic!("the process did not end");
-}
-
-/// Waits until something holds.
-pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        thread::sleep(Duration::from_millis(5));
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut camelpost_support::Daemon {
+        &mut self.daemon
     }
 }
 
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    client: camelpost_support::Client,
     pub greeting: String,
 }
 
@@ -196,49 +123,21 @@ impl Client {
     }
 
     pub fn without_greeting(address: SocketAddr) -> Client {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
         Client {
-            stream: BufReader::new(stream),
+            client: camelpost_support::Client::connect(address),
             greeting: String::new(),
         }
     }
 
-    pub fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.stream.read_line(&mut line).unwrap();
-        line
-    }
-
-    pub fn say(&mut self, line: &str) {
-        // In one write: the engine takes what one read gives for a line.
-        self.stream
-            .get_mut()
-            .write_all(format!("{line}\r\n").as_bytes())
-            .unwrap();
-    }
-
     /// Sends a line, gives everything up to the end of the connection.
     pub fn end(&mut self, line: &str) -> String {
-        self.say(line);
+        self.send_line(line);
         self.rest()
     }
 
+    /// Everything up to the end, which has to be one without a reset.
     pub fn rest(&mut self) -> String {
-        let mut rest = String::new();
-        self.stream.read_to_string(&mut rest).unwrap();
-        rest
-    }
-
-    /// Whether nothing comes for a while.
-    pub fn is_silent_for(&mut self, time: Duration) -> bool {
-        self.stream.get_ref().set_read_timeout(Some(time)).unwrap();
-        let silent = self.stream.fill_buf().is_err();
-        self.stream
-            .get_ref()
-            .set_read_timeout(Some(PATIENCE))
-            .unwrap();
-        silent
+        self.client.try_rest().unwrap()
     }
 
     /// A value of the greeting.
@@ -254,6 +153,20 @@ impl Client {
     }
 
     pub fn local_ip(&self) -> IpAddr {
-        self.stream.get_ref().local_addr().unwrap().ip()
+        self.local_address().ip()
+    }
+}
+
+impl Deref for Client {
+    type Target = camelpost_support::Client;
+
+    fn deref(&self) -> &camelpost_support::Client {
+        &self.client
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut camelpost_support::Client {
+        &mut self.client
     }
 }

@@ -18,12 +18,12 @@ fn a_worker_takes_no_other_worker_s_client_its_421_away() {
     let mut liar = daemon.connect();
     let mut other = daemon.connect();
     assert_ne!(liar.pid(), other.pid());
-    liar.say(&format!("SAYS SECURED {SECOND}"));
+    liar.send_line(&format!("SAYS SECURED {SECOND}"));
     assert_eq!(liar.line(), "250 said\r\n");
     let told = other.end("ABORT");
     assert!(told.starts_with("421 4.3.0 "), "{told:?}");
     // Of its own session it is believed.
-    liar.say(&format!("SAYS SECURED {FIRST}"));
+    liar.send_line(&format!("SAYS SECURED {FIRST}"));
     assert_eq!(liar.line(), "250 said\r\n");
     assert_eq!(liar.end("ABORT"), "");
 }
@@ -32,7 +32,7 @@ fn a_worker_ends_no_other_worker_s_session() {
     let daemon = Daemon::start(&[]);
     let mut liar = daemon.connect();
     let mut other = daemon.connect();
-    liar.say(&format!("SAYS DONE {SECOND}"));
+    liar.send_line(&format!("SAYS DONE {SECOND}"));
     assert_eq!(liar.line(), "250 said\r\n");
     assert!(other.end("ABORT").starts_with("421 4.3.0 "));
 }
@@ -49,7 +49,7 @@ fn a_worker_that_talks_without_end_takes_no_memory_of_the_supervisor_s() {
     let daemon = Daemon::start(&[]);
     let mut liar = daemon.connect();
     let before = most_resident(daemon.child.id());
-    liar.say("SAYS STAYED 300000");
+    liar.send_line("SAYS STAYED 300000");
     assert_eq!(liar.line(), "250 said\r\n");
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
     let after = most_resident(daemon.child.id());

@@ -239,7 +239,7 @@ fn a_session_that_is_open_at_the_stop_is_told_so() {
 fn a_session_that_hangs_at_the_stop_is_cut_off_by_the_second_signal() {
     let mut daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
-    client.say("HANG");
+    client.send_line("HANG");
     std::thread::sleep(Duration::from_millis(100));
     daemon.signal(Signal::TERM);
     assert!(client.is_silent_for(Duration::from_millis(200)));
@@ -326,7 +326,7 @@ fn a_reload_serves_new_sessions_from_the_new_load_and_ends_no_old_one() {
     daemon.signal(Signal::HUP);
     daemon.wait_for(" reloaded");
     assert_eq!(daemon.connect().greeted("name"), "two");
-    old.say("still here");
+    old.send_line("still here");
     assert_eq!(old.line(), "250 still here\r\n");
     assert_eq!(old.end("QUIT"), "221 bye\r\n");
     daemon.wait_for(&format!("cleaning up after {}", old.pid()));
@@ -360,7 +360,7 @@ fn a_zygote_that_is_killed_is_replaced_and_ends_no_session() {
             .first()
             .is_some_and(|pid| *pid != zygote)
     });
-    old.say("still here");
+    old.send_line("still here");
     assert_eq!(old.line(), "250 still here\r\n");
     for _ in 0..4 {
         assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");

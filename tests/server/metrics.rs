@@ -66,7 +66,7 @@ fn metrics_are_off_by_default() {
 fn metrics_have_prometheus_text_format() {
     let (daemon, address) = start(&[]);
     let mut client = daemon.connect();
-    client.say("CALL");
+    client.send_line("CALL");
     assert_eq!(client.line(), "250 called\r\n");
     let response = http(address, b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
     let (head, page) = response.split_once("\r\n\r\n").unwrap();
@@ -119,7 +119,7 @@ fn metrics_count_what_happens() {
         ) == 1.0
     });
     let mut client = daemon.connect();
-    client.say("CALL");
+    client.send_line("CALL");
     assert_eq!(client.line(), "250 called\r\n");
     assert!(daemon.connect().greeting.starts_with("421 "));
     let page = scrape(address);

@@ -144,7 +144,7 @@ fn a_crashed_worker_gives_its_client_421_and_the_others_nothing() {
         );
         daemon.wait_for(&format!("worker {} {how}", client.pid()));
     }
-    other.say("hello");
+    other.send_line("hello");
     assert_eq!(other.line(), "250 hello\r\n");
 }
 
@@ -152,11 +152,11 @@ fn the_421_reaches_a_client_that_was_still_sending() {
     let mut daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
     kill_process(Pid::from_raw(client.pid()).unwrap(), Signal::STOP).unwrap();
-    client.say(&"unread ".repeat(1000));
+    client.send_line(&"unread ".repeat(1000));
     kill_process(Pid::from_raw(client.pid()).unwrap(), Signal::KILL).unwrap();
     daemon.wait_for("got a 421");
     // Still sending when the reply is there already.
-    client.say("more");
+    client.send_line("more");
     assert_eq!(
         client.rest(),
         "421 4.3.0 Internal error, closing connection\r\n"
@@ -166,7 +166,7 @@ fn the_421_reaches_a_client_that_was_still_sending() {
 fn a_killed_worker_writes_nothing_in_clear_into_a_tls_session() {
     let mut daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
-    client.say("TLS");
+    client.send_line("TLS");
     assert_eq!(client.line(), "220 go\r\n");
     assert_eq!(client.end("ABORT"), "");
     daemon.wait_for("in the TLS session of 127.0.0.1");

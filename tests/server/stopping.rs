@@ -26,11 +26,11 @@ fn an_open_session_goes_on_while_the_service_drains_and_new_clients_are_refused(
         TcpStream::connect(daemon.address.unwrap()).is_err()
     });
     for text in ["one", "two"] {
-        client.say(text);
+        client.send_line(text);
         assert_eq!(client.line(), format!("250 {text}\r\n"));
     }
     assert_eq!(client.end("QUIT"), "221 bye\r\n");
-    idle.say("still here");
+    idle.send_line("still here");
     assert_eq!(idle.line(), "250 still here\r\n");
     assert!(daemon.child.try_wait().unwrap().is_none());
     assert_eq!(idle.end("QUIT"), "221 bye\r\n");
@@ -42,7 +42,7 @@ fn a_session_over_the_limit_of_the_drain_is_told_to_end() {
     let mut client = daemon.connect();
     daemon.signal(Signal::TERM);
     daemon.wait_for("1 open sessions may go on for 1 seconds");
-    client.say("hello");
+    client.send_line("hello");
     assert_eq!(client.line(), "250 hello\r\n");
     assert_eq!(client.rest(), "421 told to stop\r\n");
     assert_eq!(daemon.wait().code(), Some(0));
@@ -51,9 +51,9 @@ fn a_session_over_the_limit_of_the_drain_is_told_to_end() {
 fn a_session_that_hangs_over_the_limit_of_the_drain_is_cut_off() {
     let mut daemon = Daemon::start(&["--drain-timeout", "1"]);
     let mut client = daemon.connect();
-    client.say("one");
+    client.send_line("one");
     assert_eq!(client.line(), "250 one\r\n");
-    client.say("HANG");
+    client.send_line("HANG");
     daemon.signal(Signal::TERM);
     assert_eq!(
         client.rest(),
@@ -66,7 +66,7 @@ fn a_session_that_hangs_over_the_limit_of_the_drain_is_cut_off() {
 fn a_client_that_waits_for_a_place_is_told_that_the_service_stops() {
     let mut daemon = Daemon::start(&["--limit-connections", "1"]);
     let mut client = daemon.connect();
-    client.say("one");
+    client.send_line("one");
     assert_eq!(client.line(), "250 one\r\n");
     // Two of them: one of these may have been accepted already.
     let address = daemon.address.unwrap();

@@ -46,14 +46,14 @@ fn top_shows_what_the_daemon_does_and_q_gives_the_terminal_back() {
     top.shows("1 open of 7");
     top.press("i");
     top.shows("since the start");
-    client.say("CALL");
+    client.send_line("CALL");
     assert_eq!(client.line(), "250 called\r\n");
     top.shows("greeter call");
     top.shows("DENY 1");
     top.press("2");
     top.shows(&format!("worker {}", client.pid()));
     std::fs::write(daemon.path("config/wait"), "").unwrap();
-    client.say("CALL");
+    client.send_line("CALL");
     top.shows("runs      greeter call for ");
     top.press("p");
     top.shows("PAUSED");
@@ -169,7 +169,7 @@ fn top_without_a_daemon_is_one_clear_line() {
 fn top_once_prints_one_frame_as_text() {
     let daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
-    client.say("CALL");
+    client.send_line("CALL");
     assert_eq!(client.line(), "250 called\r\n");
     let shown = told(&daemon, &["top", "--once"]);
     for part in [
@@ -187,7 +187,7 @@ fn top_once_prints_one_frame_as_text() {
 fn messages_are_shown_by_what_became_of_them() {
     let daemon = Daemon::start(&[]);
     let mut client = daemon.connect();
-    client.say("MESSAGE");
+    client.send_line("MESSAGE");
     assert_eq!(client.line(), "250 queued\r\n");
     let shown = told(&daemon, &["status"]);
     let none = "0 deferred, 0 done, 0 none, 1 queued, 0 refused";

@@ -142,7 +142,7 @@ fn an_upgrade_serves_new_clients_from_the_new_process_and_ends_no_session() {
     let mut client = daemon.connect();
     assert_eq!(client.greeted("name"), "two");
     assert_eq!(client.end("QUIT"), "221 bye\r\n");
-    old.say("still here");
+    old.send_line("still here");
     assert_eq!(old.line(), "250 still here\r\n");
     assert!(daemon.child.try_wait().unwrap().is_none());
     assert_eq!(old.end("QUIT"), "221 bye\r\n");

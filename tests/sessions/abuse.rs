@@ -18,7 +18,7 @@ fn a_client_that_reads_no_replies_costs_bounded_memory() {
     let sending = std::thread::spawn(move || {
         // Six megabytes: more than the sockets between hold, so it may not all be taken.
         for _ in 0..BLOCKS {
-            if !sender.send_as_far_as_it_goes(&b"NOOP\r\n".repeat(11_000)) {
+            if !sender.send_as_far_as_it_goes(b"NOOP\r\n".repeat(11_000)) {
                 break;
             }
         }
@@ -66,7 +66,7 @@ fn a_large_message_goes_to_the_spool() {
     client.expect("DATA", "354");
     client.send(b"Subject: x\r\n\r\n");
     for _ in 0..30 {
-        client.send(&b"a line of sixteen\r\n".repeat(55_000));
+        client.send(b"a line of sixteen\r\n".repeat(55_000));
     }
     client.expect(".", "250");
     let grown = peak_memory(&worker) - before;

@@ -155,7 +155,7 @@ fn exit_in_pre_connection_ends_that_session_alone() {
         "sub hook_pre_connection { my ($self, $t, %a) = @_; exit if $a{remote_ip} eq '127.0.0.1' && -e 'exit' }",
     );
     let server = Server::start(&[plugin, TAKER]);
-    let flag = server.dir.path().join("exit");
+    let flag = server.site.root().join("exit");
     fs::write(&flag, "").unwrap();
     assert_eq!(server.connect_silently().rest(), "");
     fs::remove_file(&flag).unwrap();
@@ -169,7 +169,7 @@ fn a_slow_pre_connection_delays_its_own_client_only() {
         r#"sub hook_pre_connection { for (1 .. 400) { last unless -e 'slow'; select undef, undef, undef, 0.05 } return DECLINED }"#,
     );
     let server = Server::start(&[plugin, TAKER]);
-    let flag = server.dir.path().join("slow");
+    let flag = server.site.root().join("slow");
     let mut quick = server.connect();
     fs::write(&flag, "").unwrap();
     let mut slow = server.connect_silently();
@@ -205,7 +205,7 @@ fn what_hangs_on_a_connection_ends_in_its_own_session() {
         "#,
     );
     let server = Server::start_configured(&[ended], &["--workers", "1"], &[], &[PROFILE_100]);
-    let file = server.dir.path().join("ended");
+    let file = server.site.root().join("ended");
     let mut expected = String::new();
     for host in ["one.example", "two.example"] {
         let mut client = server.connect();
@@ -238,7 +238,7 @@ fn plugins_loglevel_spool_and_size_threshold_take_a_reload() {
                 scalar(@{$qp->hooks->{noop} || []}), $qp->plugin_dirs";
     let second = ("second", "sub hook_noop { return (DENY, 'loaded') }");
     let server = Server::start(&[RUNNER, TAKER]);
-    let root = server.dir.path().to_str().unwrap();
+    let root = server.site.root().to_str().unwrap();
     let mut client = server.connect();
     let before = client.run(look);
     assert!(
@@ -281,7 +281,7 @@ fn register_runs_once_in_a_generation_however_many_workers_serve() {
     );
     let server = Server::start_with(&[plugin, TAKER], &["--workers", "3"], &[]);
     let lines = || {
-        let text = fs::read_to_string(server.dir.path().join("registered")).unwrap();
+        let text = fs::read_to_string(server.site.root().join("registered")).unwrap();
         text.lines().map(str::to_owned).collect::<Vec<_>>()
     };
     let mut clients: Vec<Client> = (0..3).map(|_| server.connect()).collect();
@@ -309,7 +309,7 @@ fn plugins_beside_the_config_directory_is_searched_after_plugin_dirs_and_the_pat
             ("loglevel", "7\n"),
         ],
     );
-    let beside = format!("{}/plugins", server.dir.path().display());
+    let beside = format!("{}/plugins", server.site.root().display());
     server.wait_for(&format!("Loading first from {beside}/first"));
     let mut client = server.connect();
     assert!(client.say("NOOP").ends_with(&format!("{beside}/first")));
@@ -317,7 +317,7 @@ fn plugins_beside_the_config_directory_is_searched_after_plugin_dirs_and_the_pat
     bye(client);
     // What plugin_dirs has comes first.
     fs::write(
-        server.dir.path().join("spool/first"),
+        server.site.root().join("spool/first"),
         "sub hook_noop { return (DENY, 'of plugin_dirs') }",
     )
     .unwrap();
@@ -408,7 +408,7 @@ fn apache_qpsmtpd_is_refused_with_the_reason() {
 #[test]
 fn a_spool_directory_is_made_with_spool_perms_and_other_rights_are_a_warning() {
     let mode = |server: &Server, name: &str| {
-        let path = server.dir.path().join(name);
+        let path = server.site.root().join(name);
         fs::metadata(path).unwrap().permissions().mode() & 0o7777
     };
     let made = [("spool_dir", "@ROOT@/made\n"), ("spool_perms", "0750\n")];

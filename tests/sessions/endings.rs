@@ -95,7 +95,7 @@ fn a_plugin_that_closes_all_handles_costs_no_line_of_the_log() {
     client.expect("RCPT TO:<c@mx.example>", "250");
     client.expect("DATA", "354");
     // In the spool: its file must not be given one of their numbers.
-    client.send(&b"a line of sixteen\r\n".repeat(1000));
+    client.send(b"a line of sixteen\r\n".repeat(1000));
     client.expect(".", "250 Taken");
     client.expect("QUIT", "221");
     assert_eq!(client.rest(), "");
@@ -278,7 +278,7 @@ fn a_worker_whose_supervisor_is_gone_tells_its_clients_and_ends() {
         sends.expect("RCPT TO:<b@mx.example>", "250");
         sends.expect("DATA", "354");
         if told_to_stop {
-            server.stop();
+            server.tell_to_stop();
             server.wait_for("open sessions may go on");
         }
         server.kill();

@@ -190,7 +190,7 @@ fn temporary_files_that_were_to_last_as_long_as_the_process_go_with_the_session(
                 File::Temp::tempdir(CLEANUP => 1, DIR => '.') . \" $name\"";
     let there = |names: &str| {
         let mut names = names.split(' ');
-        names.all(|name| server.dir.path().join(name).exists())
+        names.all(|name| server.site.root().join(name).exists())
     };
     let [first, second] = [one.run(make), other.run(make)];
     assert!(there(&first) && there(&second));

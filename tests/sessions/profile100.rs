@@ -88,7 +88,7 @@ fn the_old_name_of_data_size_warns() {
 fn the_config_directory_of_the_command_line_is_in_the_environment() {
     let server = Server::start(&[RUNNER]);
     let mut client = server.connect();
-    let config = server.dir.path().join("config");
+    let config = server.site.root().join("config");
     assert_eq!(client.run("$ENV{QPSMTPD_CONFIG}"), config.to_str().unwrap());
     assert_eq!(
         client.run("`echo \"\\$QPSMTPD_CONFIG\"`").trim(),

@@ -1,8 +1,8 @@
 //! A plugin that fails again and again is not called for some time, in whichever worker.
 
-use std::process::Command;
+use camelpost_support::process::ask;
 
-use crate::server::{Client, RUNNER, Server, until};
+use crate::server::{CAMELPOST, Client, RUNNER, Server, until};
 
 /// Does in the hook of MAIL what the sender's name says; another hook that never fails.
 const BAD: &str = r#"
@@ -49,10 +49,7 @@ fn failures_of_any_kind_in_any_worker_put_a_plugin_out_and_a_reload_ends_that() 
     let control = dir.path().join("control").display().to_string();
     let server = start("bad quarantine 3", &["--control", &control]);
     let status = |how: &str| {
-        let output = Command::new(env!("CARGO_BIN_EXE_camelpost"))
-            .args(["status", how, "--control", &control])
-            .output()
-            .unwrap();
+        let output = ask(CAMELPOST, control.as_ref(), &["status", how]);
         String::from_utf8(output.stdout).unwrap()
     };
     let helo = |server: &Server| {

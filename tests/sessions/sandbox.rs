@@ -5,9 +5,10 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use camelpost_support::process::as_root;
 use tempfile::TempDir;
 
-use crate::server::{RUNNER, Server, TAKER, line, uid, until};
+use crate::server::{CAMELPOST, RUNNER, Server, TAKER, line, uid, until};
 
 const BOTH: [&str; 2] = ["--sandbox", "landlock,seccomp"];
 
@@ -289,7 +290,7 @@ fn what_another_user_s_plugins_run_in_is_a_sandbox_too() {
     client.expect("MAIL FROM:<a@example.org>", "250");
     client.expect("RCPT TO:<b@example.org>", "250");
     client.expect("DATA", "354");
-    client.send(&b"text\r\n".repeat(1000));
+    client.send(b"text\r\n".repeat(1000));
     client.expect(".", "250 Taken");
 }
 
@@ -412,14 +413,12 @@ fn refused_start(blocked: Option<i64>, sandbox: &str, files: &[(&str, &str)]) ->
         .args(["-e", LAUNCHER])
         .arg(libc::SYS_prctl.to_string())
         .arg(blocked.unwrap_or(-1).to_string())
-        .arg(env!("CARGO_BIN_EXE_camelpost"))
+        .arg(CAMELPOST)
         .args(["serve", "--listen-address", "127.0.0.1:0", "--no-rdns"])
         .args(["--control", "none", "--sandbox", sandbox, "--config"])
         .arg(config)
         .stdin(Stdio::null());
-    if rustix::process::geteuid().is_root() {
-        command.args(["--user", "root"]);
-    }
+    as_root(&mut command);
     let output = command.output().unwrap();
     assert!(!output.status.success());
     let said = String::from_utf8(output.stderr).unwrap();

@@ -65,7 +65,7 @@ fn a_file_that_is_not_understood_leaves_what_was_loaded_before() {
     server.config("plugin_settings", "dies timeout 7\nnone timeout 3\n");
     server.ask_for_reload();
     let line = server.wait_for("reload failed, what was loaded stays");
-    let file = server.dir.path().join("config/plugin_settings");
+    let file = server.site.root().join("config/plugin_settings");
     let expected = format!(
         "{}:2: there is no plugin \"none\" in plugins or logging; there are: dies, runner, taker, \
          logger_dies, \

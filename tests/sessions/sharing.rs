@@ -4,7 +4,9 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use crate::server::{Client, RUNNER, Server, TAKER, line, until};
+use camelpost_support::process::ask;
+
+use crate::server::{CAMELPOST, Client, RUNNER, Server, TAKER, line, until};
 
 /// Counts its calls in a session. `HELP mark` does what cannot be undone in its process, so that it is
 /// found unfit to be shared when the session's turn ends.
@@ -57,11 +59,11 @@ fn start(plugins: &[(&str, &str)], args: &[&str], settings: &str) -> Asked {
 
 impl Asked {
     fn status(&self, how: &[&str]) -> String {
-        let output = Command::new(env!("CARGO_BIN_EXE_camelpost"))
-            .args(["status", "--control", &self.control])
-            .args(how)
-            .output()
-            .unwrap();
+        let output = ask(
+            CAMELPOST,
+            self.control.as_ref(),
+            &[&["status"], how].concat(),
+        );
         String::from_utf8(output.stdout).unwrap()
     }
 
@@ -352,10 +354,10 @@ fn native_plugins_have_no_variables_to_keep() {
 fn a_process_of_one_session_says_nothing_of_what_sessions_cannot_share() {
     let odd = format!("{TIED}{}", ODD.1);
     let asked = start(&[("odd", &odd)], &["--workers", "1"], "");
-    let mut inetd = Command::new(env!("CARGO_BIN_EXE_camelpost"))
+    let mut inetd = Command::new(CAMELPOST)
         .args(["inetd", "--config"])
-        .arg(asked.server.dir.path().join("config"))
-        .current_dir(asked.server.dir.path())
+        .arg(asked.server.site.root().join("config"))
+        .current_dir(asked.server.site.root())
         .env("TCPREMOTEIP", "127.0.0.1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -349,20 +349,20 @@ fn a_client_that_comes_while_all_workers_run_perl_gets_another_one() {
     );
     let server = start(&[waiter, RUNNER], &[]);
     std::fs::write(
-        server.dir.path().join("plugins/waiter"),
+        server.site.root().join("plugins/waiter"),
         waiter
             .1
-            .replace("@ROOT@", server.dir.path().to_str().unwrap()),
+            .replace("@ROOT@", server.site.root().to_str().unwrap()),
     )
     .unwrap();
     server.reload();
     let mut one = server.connect();
     let worker = one.worker();
     one.send(b"NOOP\r\n");
-    until("the hook runs", || server.dir.path().join("runs").exists());
+    until("the hook runs", || server.site.root().join("runs").exists());
     let mut other = server.connect();
     assert_ne!(other.worker(), worker);
-    std::fs::write(server.dir.path().join("go"), "").unwrap();
+    std::fs::write(server.site.root().join("go"), "").unwrap();
     assert!(one.reply().starts_with("250"));
 }
 

@@ -141,7 +141,7 @@ fn what_a_perl_logging_plugin_gets_has_control_characters_written_out() {
     client.reply();
     client.expect("QUIT", "221");
     client.rest();
-    let told = std::fs::read(server.dir.path().join("told")).unwrap();
+    let told = std::fs::read(server.site.root().join("told")).unwrap();
     let told = String::from_utf8_lossy(&told);
     assert!(told.contains(r"dispatching NOOP a\x1b[31mb"), "{told}");
     assert!(!told.contains('\u{1b}'));

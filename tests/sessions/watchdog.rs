@@ -108,7 +108,7 @@ fn what_comes_to_no_safe_point_is_killed_and_the_client_gets_a_421() {
 fn what_takes_too_long_is_interrupted_while_the_service_drains_too() {
     let server = stuck("1");
     let mut client = server.connect();
-    server.stop();
+    server.tell_to_stop();
     server.wait_for("open sessions may go on for 30 seconds");
     let reply = ask(&mut client, "sleep");
     assert!(reply.starts_with("450 "), "{reply}");
@@ -149,7 +149,7 @@ fn a_call_that_takes_too_long_while_the_service_stops_is_interrupted_too() {
     let server = stuck("1");
     let mut client = server.connect();
     client.run("'a plugin that runs'");
-    server.stop();
+    server.tell_to_stop();
     server.wait_for("stopping: 1 open sessions");
     let reply = ask(&mut client, "loop");
     assert!(reply.starts_with("450 "), "{reply}");

@@ -5,7 +5,7 @@ use std::fs;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::server::{RUNNER, Server, TAKER, uid, until};
+use crate::server::{CAMELPOST, RUNNER, Server, TAKER, uid, until};
 
 /// Both are on every Debian.
 const USERS: [&str; 2] = ["mail", "nobody"];
@@ -101,7 +101,7 @@ fn a_plugin_has_no_rights_over_the_supervisor() {
     let taken =
         format!("my $p = syscall(434, {supervisor}, 0); syscall(438, $p, 0, 0) . ' ' . ($!+0)");
     assert_eq!(client.run(&taken), "-1 1");
-    let socket = server.dir.path().join(format!("run/{supervisor}.sock"));
+    let socket = server.site.root().join(format!("run/{supervisor}.sock"));
     assert!(socket.exists());
     let asked = format!(
         "require IO::Socket::UNIX; IO::Socket::UNIX->new(Peer => '{}') ? 'connected' : $!+0",
@@ -145,7 +145,7 @@ fn mail_is_taken_and_plugins_find_their_own_user_in_the_environment() {
     client.expect("RCPT TO:<b@example.org>", "250");
     client.expect("DATA", "354");
     client.send(b"Subject: x\r\n\r\n");
-    client.send(&b"text\r\n".repeat(1000));
+    client.send(b"text\r\n".repeat(1000));
     client.expect(".", "250 Taken");
 }
 
@@ -175,7 +175,7 @@ fn a_reload_and_an_upgrade_keep_both_users_and_the_end_is_in_order() {
     let told = server.wait_for("upgraded: process ");
     let (_, rest) = told.split_once("upgraded: process ").unwrap();
     let second: i32 = rest.split(' ').next().unwrap().parse().unwrap();
-    assert!(server.ended().success());
+    assert!(server.wait().success());
     assert!(status(second, "Uid:").starts_with(&format!("{service} ")));
     let second = Pid::from_raw(second).unwrap();
     let mut client = server.connect();
@@ -218,7 +218,7 @@ fn a_plugin_cannot_have_the_supervisor_kill_somebody_else_s_process() {
     server.wait_for("was named as a worker, which it is not");
     drop(clients);
     kill_process(server.pid(), Signal::TERM).unwrap();
-    server.ended();
+    server.wait();
     let ended = victim.try_wait().unwrap();
     victim.kill().unwrap();
     victim.wait().unwrap();
@@ -239,7 +239,7 @@ fn capabilities_of_the_program_s_file_are_no_plugin_s() {
     )
     .unwrap();
     let program = dir.path().join("camelpost");
-    fs::copy(env!("CARGO_BIN_EXE_camelpost"), &program).unwrap();
+    fs::copy(CAMELPOST, &program).unwrap();
     let run = |name: &str, args: &[&str]| {
         std::process::Command::new(name)
             .args(args)

@@ -61,7 +61,7 @@ fn unread(client: &mut Client) {
             .as_slice(),
     );
     client.send(b"NOOP\r\n".repeat(90).as_slice());
-    client.send(&[b'x'; 12_700]);
+    client.send([b'x'; 12_700]);
 }
 
 /// An answer to AUTH of the length that RFC 4954 asks for, and one that does not end.
@@ -80,7 +80,7 @@ fn body(client: &mut Client) {
     recipients(client);
     client.expect("DATA", "354");
     client.send(b"Subject: x\r\n\r\n");
-    client.send(&[b'x'; 2_000_000]);
+    client.send([b'x'; 2_000_000]);
 }
 
 /// Sessions that all stand where their client has left them, in one worker.

@@ -9,8 +9,6 @@ mod site;
 use std::fs;
 use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
-
 use qmqp::sink;
 use site::{Daemon, PATIENCE, Site};
 
@@ -51,7 +49,7 @@ fn a_native_plugin_between_perl_plugins_reads_their_notes_and_sets_one_for_the_n
     let plugins = fs::read_to_string(site.path("config/plugins")).expect("config/plugins");
     site.config(
         "plugins",
-        &plugins.replace("max_recipients 100", "max_recipients 2"),
+        plugins.replace("max_recipients 100", "max_recipients 2"),
     );
     let daemon = site.start();
 
@@ -172,7 +170,7 @@ fn a_reload_takes_new_plugins_and_a_failed_one_keeps_the_old() {
     let site = Site::shipped();
     let mut daemon = site.start();
     let hangup = |daemon: &Daemon| {
-        kill_process(Pid::from_child(&daemon.child), Signal::HUP).expect("a signal");
+        daemon.ask_for_reload();
     };
     site.config("plugins", "no_such_plugin\n");
     hangup(&daemon);
@@ -181,7 +179,7 @@ fn a_reload_takes_new_plugins_and_a_failed_one_keeps_the_old() {
         line.contains("config/plugins:1: plugin no_such_plugin not found"),
         "{line}"
     );
-    assert!(line.contains(&format!("relative to {}", site.dir.path().display())));
+    assert!(line.contains(&format!("relative to {}", site.root().display())));
     assert!(daemon.send(&["a@localhost"])[0].starts_with("250 "));
 
     site.config("plugins", "temp_disable_connection\n");
@@ -261,7 +259,7 @@ fn queue_qmqp_hands_on_the_message_and_the_server_s_answer() {
 #[test]
 fn a_config_as_debian_s_package_has_it_receives_a_message() {
     let site = Site::empty();
-    let root = site.dir.path().display();
+    let root = site.root().display();
     for (name, text) in [
         ("plugin_dirs", "/usr/share/qpsmtpd/plugins\n".to_owned()),
         ("spool_dir", format!("{root}/spool\n")),

@@ -1,25 +1,20 @@
-//! A directory with a config, the service started in it, and a client: what the tests of what
-//! ships have in common. Every wait has an end.
+//! What the tests of what ships have in common: a directory with a config, the service started in it, and
+//! whole sessions with it.
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::fs;
+use std::net::SocketAddr;
+use std::ops::{Deref, DerefMut};
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::process::{Command, ExitStatus};
 
-use rustix::process::{Pid, Signal, geteuid, kill_process};
-use tempfile::TempDir;
+use camelpost_support::process::as_root;
+use rustix::process::Signal;
 
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub use camelpost_support::PATIENCE;
 
 /// A directory as a fresh clone has it after `make run` has made what is missing.
-pub struct Site {
-    pub dir: TempDir,
-}
+pub struct Site(camelpost_support::Site);
 
 impl Site {
     /// With the config directory that ships.
@@ -45,24 +40,9 @@ impl Site {
     }
 
     pub fn empty() -> Site {
-        let site = Site {
-            dir: tempfile::tempdir().expect("a temporary directory"),
-        };
-        for name in ["config", "spool", "Maildir"] {
-            fs::create_dir(site.path(name)).expect("a directory");
-        }
-        let private = Permissions::from_mode(0o700);
-        fs::set_permissions(site.path("spool"), private).expect("a mode");
-        site
-    }
-
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    pub fn config(&self, name: &str, text: &str) -> &Site {
-        fs::write(self.path("config").join(name), text).expect("a config file");
-        self
+        let site = camelpost_support::Site::empty();
+        fs::create_dir(site.path("Maildir")).expect("a directory");
+        Site(site)
     }
 
     pub fn own(&self, name: &str, text: &str) -> &Site {
@@ -76,13 +56,8 @@ impl Site {
         command
             .args(["serve", "--config", "config", "--no-rdns"])
             .args(["--listen-address", "127.0.0.1:0", "--workers", "1"])
-            .current_dir(self.dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        if geteuid().is_root() {
-            command.args(["--user", "root"]);
-        }
+            .current_dir(self.root());
+        as_root(&mut command);
         Daemon::start(command)
     }
 
@@ -97,70 +72,44 @@ impl Site {
     }
 }
 
+impl Deref for Site {
+    type Target = camelpost_support::Site;
+
+    fn deref(&self) -> &camelpost_support::Site {
+        &self.0
+    }
+}
+
 pub struct Daemon {
-    pub child: Child,
-    log: Receiver<String>,
-    lines: Vec<String>,
+    daemon: camelpost_support::Daemon,
     pub address: SocketAddr,
 }
 
 impl Daemon {
-    fn start(mut command: Command) -> Daemon {
-        let mut child = command.spawn().expect("camelpost");
-        let stderr = child.stderr.take().expect("its stderr");
-        let (lines, log) = channel();
-        thread::spawn(move || {
-            for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-                if lines.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut daemon = Daemon {
-            child,
-            log,
-            lines: Vec::new(),
-            address: (Ipv4Addr::LOCALHOST, 0).into(),
-        };
-        let line = daemon.wait_for("Listening on ");
-        let (_, address) = line.split_once("Listening on ").expect("an address");
-        daemon.address = address.parse().expect("an address");
-        daemon
+    fn start(command: Command) -> Daemon {
+        let mut daemon = camelpost_support::Daemon::spawn(command);
+        daemon.wait_until_it_listens();
+        let address = daemon.address.expect("an address");
+        Daemon { daemon, address }
     }
 
-    /// Waits for a log line with this in it.
+    /// Waits for a new log line with this in it.
     pub fn wait_for(&mut self, text: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(line) = self.log.recv_timeout(left) else {
-                panic!("no log line with {text:?} in:\n{}", self.lines.join("\n"));
-            };
-            self.lines.push(line.clone());
-            if line.contains(text) {
-                return line;
-            }
-        }
+        self.daemon.log.next(text)
     }
 
     /// A session: each line is sent when the one before has its reply. Gives the replies,
     /// the greeting first; it ends where the server closes.
     pub fn talk(&self, lines: &[&str]) -> Vec<String> {
-        let socket = TcpStream::connect_timeout(&self.address, PATIENCE).expect("a connection");
-        socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
-        let mut input = BufReader::new(socket.try_clone().expect("the socket again"));
-        let mut output = socket;
-        let mut replies = Vec::new();
-        replies.extend(reply(&mut input));
+        let mut client = self.connect_silently();
+        let mut replies = vec![client.reply()];
         for line in lines {
-            if output.write_all(format!("{line}\r\n").as_bytes()).is_err() {
-                break;
-            }
-            match reply(&mut input) {
-                Some(reply) => replies.push(reply),
-                None => break,
+            match client.say(line) {
+                reply if reply.is_empty() => break,
+                reply => replies.push(reply),
             }
         }
+        replies.retain(|reply| !reply.is_empty());
         replies
     }
 
@@ -179,40 +128,22 @@ impl Daemon {
 
     /// Stops it by INT, as the terminal does. All lines of the log, and how it ended.
     pub fn stop(mut self) -> (String, ExitStatus) {
-        kill_process(Pid::from_child(&self.child), Signal::INT).expect("a signal");
-        let end = Instant::now() + PATIENCE;
-        let status = loop {
-            match self.child.try_wait().expect("its status") {
-                Some(status) => break status,
-                None => assert!(Instant::now() < end, "it does not stop"),
-            }
-            thread::sleep(Duration::from_millis(5));
-        };
-        // The channel ends with the last process that has the other end.
-        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
-            self.lines.push(line);
-        }
-        (self.lines.join("\n"), status)
+        self.signal(Signal::INT);
+        let status = self.daemon.wait();
+        (self.daemon.log.whole(), status)
     }
 }
 
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+impl Deref for Daemon {
+    type Target = camelpost_support::Daemon;
+
+    fn deref(&self) -> &camelpost_support::Daemon {
+        &self.daemon
     }
 }
 
-/// A reply with all its lines; none at the end of the connection.
-fn reply(input: &mut impl BufRead) -> Option<String> {
-    let mut reply = String::new();
-    loop {
-        let start = reply.len();
-        if input.read_line(&mut reply).unwrap_or(0) == 0 {
-            return None;
-        }
-        if reply.as_bytes().get(start + 3) != Some(&b'-') {
-            return Some(reply.trim_end().to_owned());
-        }
+impl DerefMut for Daemon {
+    fn deref_mut(&mut self) -> &mut camelpost_support::Daemon {
+        &mut self.daemon
     }
 }

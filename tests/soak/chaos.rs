@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::client::World;
 use crate::daemon::{Daemon, plugin_lines};
-use crate::random::Random;
+use camelpost_support::random::Random;
 
 /// What all of it needs.
 pub struct Chaos<'a> {

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::ledger::{Fate, Ledger, Message};
 use crate::plugins::{CLOSE, HOOKS, WAYS};
-use crate::random::Random;
+use camelpost_support::random::Random;
 
 /// A reply that takes longer never comes.
 const PATIENCE: Duration = Duration::from_secs(45);

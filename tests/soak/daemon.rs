@@ -6,12 +6,11 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::time::Duration;
 
+use camelpost_support::process::{as_root, ask, children, status, wait_at_most};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -20,13 +19,13 @@ use crate::plugins::{FAULTY, SINK};
 
 /// The whole spool's size in KiB. A few of the larger messages fill it.
 pub const SPOOL_KIB: usize = 4096;
-const PATIENCE: Duration = Duration::from_secs(60);
+const CAMELPOST: &str = env!("CARGO_BIN_EXE_camelpost");
 /// In the environment of every process of the daemon, plugins' children included.
 const MARK: &str = "CAMELPOST_SOAK";
 
 /// The service, ended when dropped.
 pub struct Daemon {
-    child: Child,
+    daemon: camelpost_support::Daemon,
     pub address: SocketAddr,
     pub dir: TempDir,
     /// The spool directory, held open: the file system of the daemon's own is reached through it.
@@ -77,7 +76,7 @@ impl Daemon {
         let mounts = can_mount();
         let mut command = Command::new("unshare");
         let spool = path("spool").display().to_string();
-        let program = env!("CARGO_BIN_EXE_camelpost");
+        let program = CAMELPOST;
         if mounts {
             let size = format!("size={SPOOL_KIB}k,mode=700");
             let script = r#"mount -t tmpfs -o "$1" none "$2" && shift 2 && exec "$@""#;
@@ -93,26 +92,15 @@ impl Daemon {
         command.args(["--listen-address", "127.0.0.1:0", "--no-rdns"]);
         command.args(["--max-from-ip", "0", "--control"]);
         command.arg(path("control")).args(options);
-        if rustix::process::geteuid().is_root() {
-            command.args(["--user", "root"]);
-        }
-        let mut child = command
-            .env(MARK, dir.path())
-            .current_dir(dir.path())
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .unwrap();
-        // Its own file would have the limit of the spool's.
-        let (mut stderr, mut log) = (child.stderr.take(), File::create(path("log")).unwrap());
-        thread::spawn(move || stderr.as_mut().map(|stderr| io::copy(stderr, &mut log)));
-        let address = listening(&mut child, dir.path());
-        let root = PathBuf::from(format!("/proc/{}/root", child.id()));
+        as_root(&mut command);
+        command.env(MARK, dir.path()).current_dir(dir.path());
+        // A file for its log would have the limit of the spool's: it is a pipe.
+        let mut daemon = camelpost_support::Daemon::spawn(command);
+        let address = listening(&mut daemon, dir.path());
+        let root = PathBuf::from(format!("/proc/{}/root", daemon.child.id()));
         let spool = File::open(root.join(spool.trim_start_matches('/'))).unwrap();
         Daemon {
-            child,
+            daemon,
             address,
             dir,
             spool,
@@ -128,26 +116,20 @@ impl Daemon {
     }
 
     pub fn log(&self) -> String {
-        let bytes = fs::read(self.path("log")).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        self.daemon.log.text()
     }
 
     pub fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        self.daemon.signal(signal);
     }
 
     /// Runs a command of the program's own on the control socket.
     pub fn command(&self, words: &[&str]) -> Output {
-        ask(&self.path("control"), words)
+        ask(CAMELPOST, &self.path("control"), words)
     }
 
     pub fn status(&self) -> Result<Value, String> {
-        let output = self.command(&["status", "--json"]);
-        let stderr = String::from_utf8_lossy(&output.stderr);
-        match output.status.success() {
-            true => serde_json::from_slice(&output.stdout).map_err(|error| error.to_string()),
-            false => Err(format!("status: {}", stderr.trim())),
-        }
+        status(CAMELPOST, &self.path("control"))
     }
 
     /// Everything in the spool directory; a file made by the test is not counted.
@@ -186,30 +168,17 @@ impl Daemon {
     }
 
     pub fn supervisor(&self) -> Footprint {
-        Footprint::of(self.child.id())
+        Footprint::of(self.daemon.child.id())
     }
 
     /// The processes that have loaded the plugins; the supervisor has no other children.
     pub fn zygotes(&self) -> Vec<i32> {
-        let pid = self.child.id();
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
-        let children = children.unwrap_or_default();
-        let numbers = children.split_whitespace().map(str::parse);
-        numbers.filter_map(Result::ok).collect()
+        children(self.daemon.child.id())
     }
 
     /// The end of the supervisor, if that comes in time.
     pub fn wait(&mut self, time: Duration) -> Option<ExitStatus> {
-        let end = Instant::now() + time;
-        loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return Some(status);
-            }
-            if Instant::now() > end {
-                return None;
-            }
-            sleep(Duration::from_millis(20));
-        }
+        wait_at_most(&mut self.daemon.child, time)
     }
 
     /// Processes of the daemon that are still there: number and name.
@@ -234,14 +203,13 @@ impl Daemon {
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Only after a failure is there anything left; the kernel takes the group's rest along.
-        let _ = self.child.kill();
+        let _ = self.daemon.child.kill();
         for process in self.processes() {
             let pid = process.split(' ').next().and_then(|pid| pid.parse().ok());
             if let Some(pid) = pid.and_then(Pid::from_raw) {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }
-        let _ = self.child.wait();
     }
 }
 
@@ -253,34 +221,15 @@ pub fn plugin_lines(dir: &Path) -> String {
 }
 
 /// Asks the service where it listens, once it does.
-fn listening(child: &mut Child, dir: &Path) -> SocketAddr {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let status = ask(&dir.join("control"), &["status", "--json"]);
-        if let Ok(status) = serde_json::from_slice::<Value>(&status.stdout)
-            && let Some(address) = status["listening"][0].as_str()
-        {
-            return address.parse().unwrap();
-        }
-        let ended = child.try_wait().unwrap();
-        let log = fs::read_to_string(dir.join("log")).unwrap_or_default();
-        assert!(
-            ended.is_none() && Instant::now() < end,
-            "not started: {log}"
-        );
-        sleep(Duration::from_millis(50));
-    }
-}
-
-/// Runs one of the program's commands for the control socket.
-fn ask(control: &Path, words: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_camelpost"))
-        .args(words)
-        .arg("--control")
-        .arg(control)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
+fn listening(daemon: &mut camelpost_support::Daemon, dir: &Path) -> SocketAddr {
+    let mut address = None;
+    let listens = daemon.wait_until(|| {
+        let status = status(CAMELPOST, &dir.join("control")).unwrap_or_default();
+        address = status["listening"][0].as_str().map(str::to_owned);
+        address.is_some()
+    });
+    listens.unwrap_or_else(|error| panic!("{error}"));
+    address.unwrap().parse().unwrap()
 }
 
 /// What a process holds.

@@ -11,7 +11,6 @@ mod client;
 mod daemon;
 mod ledger;
 mod plugins;
-mod random;
 
 use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,7 +25,7 @@ use crate::chaos::Chaos;
 use crate::client::World;
 use crate::daemon::{Daemon, Footprint};
 use crate::ledger::Fate;
-use crate::random::Random;
+use camelpost_support::random::Random;
 
 const CLIENTS: usize = 60;
 const SECONDS: u64 = 40;

@@ -1,0 +1,29 @@
+//! Whole dialogues with a running server: what the comparison with the original cannot show.
+#![allow(clippy::unwrap_used)]
+
+mod server;
+
+mod abuse;
+mod contract;
+mod endings;
+mod fast;
+mod hung_up;
+mod isolation;
+mod keys;
+mod leftovers;
+mod limits;
+mod memory;
+mod numbers;
+mod plugins;
+mod profile100;
+mod quarantine;
+mod queue_outcomes;
+mod sandbox;
+mod settings;
+mod sharing;
+mod stacked;
+mod strictness;
+mod taint;
+mod watchdog;
+mod worker_user;
+mod worst;
