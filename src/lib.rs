@@ -43,6 +43,9 @@
 //! means), and one that takes too long is given up. What is hidden here is the program's own: it
 //! changes without notice. See ARCHITECTURE.md for the layers.
 
+// Not in Cargo.toml's table: the suites' own modules need no such care.
+#![deny(unreachable_pub)]
+
 pub mod config;
 pub mod hook;
 pub mod mail;

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// The host's name, the default of `me`.
-pub fn hostname() -> Vec<u8> {
+pub(crate) fn hostname() -> Vec<u8> {
     rustix::system::uname().nodename().to_bytes().to_vec()
 }
 
 /// The home of the user that the process runs as: `$HOME`, else what /etc/passwd says.
-pub fn home() -> Option<PathBuf> {
+pub(crate) fn home() -> Option<PathBuf> {
     let from_environment = std::env::var_os("HOME").filter(|home| !home.is_empty());
     if let Some(home) = from_environment {
         return Some(home.into());
@@ -34,7 +34,7 @@ fn home_in_passwd(passwd: &str, uid: u32) -> Option<PathBuf> {
 /// `/srv/smtpd/qpsmtpd` has its `config` beside the link, as a script of that name would.
 ///
 /// Found once, for a relative path means nothing after a chdir.
-pub fn program_path() -> PathBuf {
+pub(crate) fn program_path() -> PathBuf {
     static PATH: OnceLock<PathBuf> = OnceLock::new();
     PATH.get_or_init(find_program).clone()
 }
@@ -60,7 +60,7 @@ fn is_path_of_program(path: &Path) -> bool {
 }
 
 /// The directory that the program is in: `config` and `plugins` beside it are defaults.
-pub fn program_dir() -> Option<PathBuf> {
+pub(crate) fn program_dir() -> Option<PathBuf> {
     program_path().parent().map(Path::to_path_buf)
 }
 

@@ -4,6 +4,6 @@ mod host;
 mod zone;
 mod zone_rule;
 
-pub use host::{home, hostname, program_dir, program_path};
-pub use zone::Zone;
-pub use zone_rule::civil_date;
+pub(crate) use host::{home, hostname, program_dir, program_path};
+pub(crate) use zone::Zone;
+pub(crate) use zone_rule::civil_date;

@@ -33,7 +33,7 @@ enum Day {
 }
 
 impl Rule {
-    pub fn parse(text: &[u8]) -> Option<Rule> {
+    pub(super) fn parse(text: &[u8]) -> Option<Rule> {
         let mut reader = Reader { rest: text };
         reader.name()?;
         let standard = i32::try_from(-reader.time()?).ok()?;
@@ -56,7 +56,7 @@ impl Rule {
         reader.rest.is_empty().then_some(Rule { standard, summer })
     }
 
-    pub fn offset_at(&self, time: i64) -> i32 {
+    pub(super) fn offset_at(&self, time: i64) -> i32 {
         let Some(summer) = &self.summer else {
             return self.standard;
         };
@@ -114,7 +114,7 @@ fn days_before(year: i64, month: i64) -> i64 {
 }
 
 /// Year, month and day (both from 1 on) of a day since 1970.
-pub fn civil_date(days: i64) -> (i64, i64, i64) {
+pub(crate) fn civil_date(days: i64) -> (i64, i64, i64) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
     let of_era = shifted.rem_euclid(146_097);

@@ -7,7 +7,7 @@ use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
 
 /// A chain on its way.
-pub struct Course {
+pub(crate) struct Course {
     pub call: HookCall,
     next: usize,
     /// run_hooks_no_respond: no log lines, no ok or deny hooks, texts as they are.
@@ -16,7 +16,7 @@ pub struct Course {
 }
 
 /// How far the call of an entry has come.
-pub enum Called {
+pub(crate) enum Called {
     Gave(Given),
     /// It is a native plugin's, with this id: who runs the chain calls it, and goes on with what it
     /// gave.
@@ -24,7 +24,7 @@ pub enum Called {
 }
 
 /// What is around a chain, as its account needs it.
-pub trait Around {
+pub(crate) trait Around {
     /// What ends a chain before its time, and everything around it (Perl's exit).
     type Exit;
 
@@ -47,7 +47,7 @@ pub trait Around {
 }
 
 /// The entries of a hook, in order.
-pub trait Plugins: Around {
+pub(crate) trait Plugins: Around {
     type Entry;
 
     /// Entry `index` of the hook as it is now, with its plugin's name.
@@ -65,7 +65,7 @@ pub trait Plugins: Around {
 
 /// Runs a chain on to its end (`None`) or to the next native plugin, whose id it gives. `native` is
 /// what the native plugin gave at which it stopped.
-pub fn advance<P: Plugins>(
+pub(crate) fn advance<P: Plugins>(
     course: &mut Course,
     plugins: &mut P,
     native: Option<Given>,
@@ -98,7 +98,7 @@ pub fn advance<P: Plugins>(
 }
 
 impl Course {
-    pub fn new(call: HookCall) -> Course {
+    pub(crate) fn new(call: HookCall) -> Course {
         Course {
             quiet: call.hook.is_internal(),
             call,
@@ -108,7 +108,7 @@ impl Course {
     }
 
     /// As `run_hooks_no_respond` has it.
-    pub fn quiet(call: HookCall) -> Course {
+    pub(crate) fn quiet(call: HookCall) -> Course {
         Course {
             quiet: true,
             ..Course::new(call)
@@ -116,7 +116,7 @@ impl Course {
     }
 
     /// What the chain has come to.
-    pub fn verdict(self) -> Verdict {
+    pub(crate) fn verdict(self) -> Verdict {
         self.verdict
     }
 

@@ -2,7 +2,7 @@
 
 /// A line of the log without its line end. `first` is what it begins with: a session's number, or a
 /// process id.
-pub fn line<'a>(
+pub(crate) fn line<'a>(
     first: u32,
     hook: Option<&[u8]>,
     plugin: Option<&[u8]>,

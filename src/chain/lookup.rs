@@ -6,11 +6,11 @@ use std::path::Path;
 use crate::config::{ConfigDir, Lines};
 
 /// Values of config names that have no file (`me`, `timeout`).
-pub type Defaults = Vec<(&'static str, Vec<u8>)>;
+pub(crate) type Defaults = Vec<(&'static str, Vec<u8>)>;
 
 /// The lines of a config name's file, or of the file at this path, where there are any; `problem` is
 /// told of each thing that is wrong with it.
-pub fn look_up<E>(
+pub(crate) fn look_up<E>(
     config: &ConfigDir,
     name: &str,
     path: Option<&Path>,

@@ -11,8 +11,8 @@ mod guard;
 mod line;
 mod lookup;
 
-pub use course::{Around, Called, Course, Plugins, advance};
-pub use given::Given;
-pub use guard::{Guard, Guards};
-pub use line::line;
-pub use lookup::{Defaults, look_up};
+pub(crate) use course::{Around, Called, Course, Plugins, advance};
+pub(crate) use given::Given;
+pub(crate) use guard::{Guard, Guards};
+pub(crate) use line::line;
+pub(crate) use lookup::{Defaults, look_up};

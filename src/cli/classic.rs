@@ -8,7 +8,7 @@ use crate::server::{ControlPlace, ListenAddress, Settings, Talk};
 
 /// What a command line asks for.
 #[derive(Debug)]
-pub enum Request {
+pub(super) enum Request {
     /// To show how it is used.
     Help,
     Version,
@@ -53,7 +53,7 @@ const PREFORK: Options = Options {
     ignore_case: true,
 };
 
-pub const FORKSERVER_USAGE: &str = "\
+pub(super) const FORKSERVER_USAGE: &str = "\
 usage: qpsmtpd-forkserver [OPTION ...]     (this is Camelpost, by the name of its forebear)
  -l, --listen-address ADDR[:PORT]  listen here only; may be repeated; IPv6 as [ADDR] or [ADDR]:PORT
  -p, --port PORT                   port of addresses that name none (2525); may be repeated
@@ -67,7 +67,7 @@ usage: qpsmtpd-forkserver [OPTION ...]     (this is Camelpost, by the name of it
 `camelpost serve --help` has all that the service can be told.
 ";
 
-pub const PREFORK_USAGE: &str = "\
+pub(super) const PREFORK_USAGE: &str = "\
 usage: qpsmtpd-prefork --user NAME [OPTION ...]     (this is Camelpost, by the name of its forebear)
  --user NAME                   run as this user; has to be given
  --listen-address ADDR[:PORT]  listen here only; may be repeated; IPv6 as [ADDR] or [ADDR]:PORT
@@ -90,7 +90,7 @@ const fn option(names: &'static [&'static str], takes: Takes) -> Opt {
 }
 
 /// qpsmtpd-forkserver's command line. The error is a line for each thing that is wrong.
-pub fn forkserver(args: Vec<String>) -> Result<Request, Vec<String>> {
+pub(super) fn forkserver(args: Vec<String>) -> Result<Request, Vec<String>> {
     let given = FORKSERVER.parse(args)?;
     if given.has("help") {
         return Ok(Request::Help);
@@ -123,7 +123,7 @@ pub fn forkserver(args: Vec<String>) -> Result<Request, Vec<String>> {
 }
 
 /// qpsmtpd-prefork's command line. The error is a line for each thing that is wrong.
-pub fn prefork(args: Vec<String>) -> Result<Request, Vec<String>> {
+pub(super) fn prefork(args: Vec<String>) -> Result<Request, Vec<String>> {
     let given = PREFORK.parse(args)?;
     if given.has("help") {
         return Ok(Request::Help);

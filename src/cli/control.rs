@@ -37,7 +37,7 @@ impl Place {
 
 #[derive(Debug, Args)]
 #[command(after_help = STATUSES)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     #[command(flatten)]
     place: Place,
 
@@ -56,21 +56,21 @@ pub struct StatusArgs {
 
 #[derive(Debug, Args)]
 #[command(after_help = STATUSES)]
-pub struct ReloadArgs {
+pub(super) struct ReloadArgs {
     #[command(flatten)]
     place: Place,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = STATUSES)]
-pub struct UpgradeArgs {
+pub(super) struct UpgradeArgs {
     #[command(flatten)]
     place: Place,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = STATUSES)]
-pub struct DrainArgs {
+pub(super) struct DrainArgs {
     #[command(flatten)]
     place: Place,
 
@@ -83,7 +83,7 @@ pub struct DrainArgs {
     no_wait: bool,
 }
 
-pub fn status(args: &StatusArgs) -> ExitCode {
+pub(super) fn status(args: &StatusArgs) -> ExitCode {
     let command = Command::Status {
         sessions: args.sessions,
         plugins: args.plugins,
@@ -95,14 +95,14 @@ pub fn status(args: &StatusArgs) -> ExitCode {
     })
 }
 
-pub fn reload(args: &ReloadArgs) -> ExitCode {
+pub(super) fn reload(args: &ReloadArgs) -> ExitCode {
     finish(&args.place, Command::Reload, |outcome| match outcome {
         Outcome::Reloaded { generation } => Some(format!("reloaded: generation {generation}")),
         _ => None,
     })
 }
 
-pub fn upgrade(args: &UpgradeArgs) -> ExitCode {
+pub(super) fn upgrade(args: &UpgradeArgs) -> ExitCode {
     finish(&args.place, Command::Upgrade, |outcome| match outcome {
         Outcome::Upgraded { pid, sessions } => {
             wait_for(&args.place, pid);
@@ -133,7 +133,7 @@ fn wait_for(place: &Place, new: u32) {
     }
 }
 
-pub fn drain(args: &DrainArgs) -> ExitCode {
+pub(super) fn drain(args: &DrainArgs) -> ExitCode {
     let command = Command::Drain {
         limit_seconds: args.limit,
         wait: !args.no_wait,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use crate::server::{SessionState, SharingKind, SharingStatus, Status, WorkerState};
 
 /// The whole text, with a newline at its end.
-pub fn table(status: &Status) -> String {
+pub(super) fn table(status: &Status) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = write_all(&mut text, status);

@@ -5,7 +5,7 @@ use std::path::Path;
 
 /// A program of the original's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flavour {
+pub(super) enum Flavour {
     /// `qpsmtpd`: one session for tcpserver, inetd or pperl.
     Tcpserver,
     /// `qpsmtpd-forkserver`.
@@ -18,7 +18,7 @@ pub enum Flavour {
 
 impl Flavour {
     /// What the program's first argument says that it is.
-    pub fn of(program: &OsStr) -> Option<Flavour> {
+    pub(super) fn of(program: &OsStr) -> Option<Flavour> {
         match Path::new(program).file_name()?.to_str()? {
             "qpsmtpd" => Some(Flavour::Tcpserver),
             "qpsmtpd-forkserver" => Some(Flavour::Forkserver),
@@ -30,7 +30,7 @@ impl Flavour {
 }
 
 /// Why there is no `qpsmtpd-async`.
-pub const NO_ASYNC: &str = "camelpost: there is no qpsmtpd-async: plugins that return YIELD need \
+pub(super) const NO_ASYNC: &str = "camelpost: there is no qpsmtpd-async: plugins that return YIELD need \
      its event loop, all others run under qpsmtpd-forkserver and qpsmtpd-prefork; a plugin \
      async/NAME has a twin NAME without YIELD";
 

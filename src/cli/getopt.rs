@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// What an option takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Takes {
+pub(super) enum Takes {
     Nothing,
     Text,
     Number,
@@ -14,44 +14,47 @@ pub enum Takes {
 
 /// An option: its names, the first of which it is known by afterwards.
 #[derive(Debug)]
-pub struct Opt {
+pub(super) struct Opt {
     pub names: &'static [&'static str],
     pub takes: Takes,
 }
 
 /// The options that one program has.
 #[derive(Debug)]
-pub struct Options {
+pub(super) struct Options {
     pub all: &'static [Opt],
     pub ignore_case: bool,
 }
 
 /// What was given, in its order.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Given {
+pub(super) struct Given {
     pub options: Vec<(&'static str, String)>,
     /// Words that belong to no option.
     pub others: Vec<String>,
 }
 
 impl Given {
-    pub fn has(&self, name: &str) -> bool {
+    pub(super) fn has(&self, name: &str) -> bool {
         self.options.iter().any(|(given, _)| *given == name)
     }
 
-    pub fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
+    pub(super) fn all<'a>(&'a self, name: &str) -> impl Iterator<Item = &'a str> {
         let of_name = self.options.iter().filter(move |(given, _)| *given == name);
         of_name.map(|(_, value)| value.as_str())
     }
 
-    pub fn last(&self, name: &str) -> Option<&str> {
+    pub(super) fn last(&self, name: &str) -> Option<&str> {
         self.all(name).last()
     }
 }
 
 impl Options {
     /// Reads a command line. The error is a line for each thing that is wrong.
-    pub fn parse(&self, args: impl IntoIterator<Item = String>) -> Result<Given, Vec<String>> {
+    pub(super) fn parse(
+        &self,
+        args: impl IntoIterator<Item = String>,
+    ) -> Result<Given, Vec<String>> {
         let mut args = args.into_iter();
         let mut given = Given::default();
         let mut problems = Vec::new();

@@ -14,7 +14,7 @@ use crate::server::{MemoryLimits, Rate, Sandbox, SandboxPart, ServiceSettings};
 const UPGRADE: u32 = 120;
 
 #[derive(Debug, Args)]
-pub struct ServiceArgs {
+pub(super) struct ServiceArgs {
     /// Let one address (IPv6: one /64) connect only so often: CONNECTIONS at once, and as many
     /// again in each SECONDS; further ones get a 421. Default: as often as it likes.
     #[arg(long, value_name = "CONNECTIONS/SECONDS")]
@@ -74,14 +74,14 @@ const WORKER_MEMORY: Size = Size(32 << 20);
 const WORKER_MEMORY_MAX: Size = Size(1 << 30);
 
 /// What the original's daemons get.
-pub const MEMORY: MemoryLimits = MemoryLimits {
+pub(super) const MEMORY: MemoryLimits = MemoryLimits {
     replace: WORKER_MEMORY.0,
     kill: WORKER_MEMORY_MAX.0,
 };
 
 impl ServiceArgs {
     /// `given`: what was on the command line.
-    pub fn settings(&self, given: &Given<'_>) -> ServiceSettings {
+    pub(super) fn settings(&self, given: &Given<'_>) -> ServiceSettings {
         ServiceSettings {
             drain: Duration::from_secs(self.drain_timeout.into()),
             upgrade: Duration::from_secs(self.upgrade_timeout.into()),
@@ -95,7 +95,7 @@ impl ServiceArgs {
     }
 
     /// What a worker may take. Where only one of the limits is given, the other makes room for it.
-    pub fn memory(&self, given: &Given<'_>) -> MemoryLimits {
+    pub(super) fn memory(&self, given: &Given<'_>) -> MemoryLimits {
         let replace = self.worker_memory.0;
         match self.worker_memory_max {
             None => MemoryLimits {
@@ -114,7 +114,7 @@ impl ServiceArgs {
 /// What the original's daemons get. They end their sessions at once when they are told to stop, and
 /// their start scripts wait for it: Debian's kills after four seconds, of which the sessions' last words
 /// may take one.
-pub fn classic(ports_named: bool) -> ServiceSettings {
+pub(super) fn classic(ports_named: bool) -> ServiceSettings {
     ServiceSettings {
         drain: Duration::from_secs(2),
         upgrade: Duration::from_secs(UPGRADE.into()),
@@ -128,7 +128,7 @@ pub fn classic(ports_named: bool) -> ServiceSettings {
 }
 
 /// Tells what somebody has asked for from what is a default.
-pub struct Given<'a>(pub Option<&'a ArgMatches>);
+pub(super) struct Given<'a>(pub Option<&'a ArgMatches>);
 
 impl Given<'_> {
     fn has(&self, name: &str) -> bool {
@@ -138,7 +138,7 @@ impl Given<'_> {
 }
 
 /// Limits that cannot all be meant; a line that says which. Defaults contradict nothing.
-pub fn contradiction(serve: &Serve, given: &Given<'_>) -> Option<String> {
+pub(super) fn contradiction(serve: &Serve, given: &Given<'_>) -> Option<String> {
     let all = serve.limit_connections;
     let limited = given.has("limit_connections") && all > 0;
     let spare = serve.spare_workers;

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Bytes; 0 where it limits something is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Size(pub u64);
+pub(super) struct Size(pub u64);
 
 const UNITS: [(char, u64); 3] = [('K', 1 << 10), ('M', 1 << 20), ('G', 1 << 30)];
 

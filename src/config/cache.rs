@@ -43,7 +43,7 @@ pub(super) struct Watched {
 impl Watched {
     /// Notes the state of a path, unless it was the last one; says whether it exists. To be
     /// called before its content is read.
-    pub fn add(&mut self, path: &Path) -> bool {
+    pub(super) fn add(&mut self, path: &Path) -> bool {
         if let Some((known, stamp)) = self.files.last()
             && known == path
         {
@@ -65,7 +65,7 @@ impl Watched {
     }
 
     /// Whether nothing has changed since. Files that are `still_missing` are not looked for.
-    pub fn holds(&self, still_missing: impl Fn(&Path) -> bool) -> bool {
+    pub(super) fn holds(&self, still_missing: impl Fn(&Path) -> bool) -> bool {
         let same = |(path, stamp): &(PathBuf, Option<Stamp>)| {
             (stamp.is_none() && still_missing(path)) || Stamp::of(path) == *stamp
         };
@@ -84,7 +84,7 @@ pub(super) struct Directories {
 
 impl Directories {
     /// Looks at them.
-    pub fn look(&mut self, dirs: &[PathBuf]) {
+    pub(super) fn look(&mut self, dirs: &[PathBuf]) {
         let mut now = Watched::default();
         for dir in dirs {
             now.add(dir);
@@ -96,7 +96,7 @@ impl Directories {
     }
 
     /// Whether a path lies directly in one of them.
-    pub fn hold(&self, path: &Path) -> bool {
+    pub(super) fn hold(&self, path: &Path) -> bool {
         let path = path.as_os_str().as_bytes();
         self.seen.iter().any(|(dir, _)| {
             let name = path.strip_prefix(dir.as_os_str().as_bytes());

@@ -26,7 +26,7 @@ pub struct Limits {
     pub envelope_size: Option<u64>,
     /// `header_size_limit` in bytes, 102400: the header of a message, which is kept in memory.
     pub header_size: Option<u64>,
-    /// `header_line_limit`, 2500: the lines of that.
+    /// `header_line_limit`, 2000: the lines of that.
     pub header_lines: Option<u64>,
     /// `greeting_timeout` in seconds, 300: until HELO or EHLO.
     pub greeting_timeout: Option<Duration>,
@@ -53,7 +53,7 @@ impl Limits {
             auth_failures: limit("auth_failure_limit", NUMBER, 10)?,
             envelope_size: limit("envelope_size_limit", BYTES, 80_000)?,
             header_size: limit("header_size_limit", BYTES, 102_400)?,
-            header_lines: limit("header_line_limit", NUMBER, 2500)?,
+            header_lines: limit("header_line_limit", NUMBER, 2000)?,
             greeting_timeout: seconds("greeting_timeout", 300)?,
             session_timeout: seconds("session_timeout", 3600)?,
         })

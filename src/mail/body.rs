@@ -456,7 +456,7 @@ fn above_standard(file: File) -> std::io::Result<File> {
 
 /// A name in `dir` as the original makes it (seconds:pid:counter), which the caller opens with
 /// O_EXCL.
-pub fn unique_name(dir: &Path) -> PathBuf {
+pub(super) fn unique_name(dir: &Path) -> PathBuf {
     static COUNTER: AtomicU64 = AtomicU64::new(0);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let seconds = now.map(|d| d.as_secs()).unwrap_or_default();

@@ -14,7 +14,7 @@ pub(super) struct Lines {
 impl Lines {
     /// Appends bytes and says how many lines began with them. `ends` says that what has no line feed
     /// at its end is a line, too.
-    pub fn append(&mut self, bytes: &[u8], ends: bool) -> u64 {
+    pub(super) fn append(&mut self, bytes: &[u8], ends: bool) -> u64 {
         let goes_on = match self.bytes.last() {
             None | Some(b'\n') => false,
             Some(_) => self.breaks.last() != Some(&self.bytes.len()),
@@ -36,12 +36,12 @@ impl Lines {
     }
 
     /// How many lines there are.
-    pub fn count(&self) -> u64 {
+    pub(super) fn count(&self) -> u64 {
         self.count
     }
 
     /// Line `number`, counted from 0.
-    pub fn get(&mut self, number: u64) -> Option<&[u8]> {
+    pub(super) fn get(&mut self, number: u64) -> Option<&[u8]> {
         if number >= self.count {
             return None;
         }
@@ -52,7 +52,7 @@ impl Lines {
     }
 
     /// Where line `number` begins; the end, where there is none.
-    pub fn offset_of(&mut self, number: u64) -> usize {
+    pub(super) fn offset_of(&mut self, number: u64) -> usize {
         if number >= self.count {
             return self.bytes.len();
         }
@@ -68,7 +68,7 @@ impl Lines {
         offset
     }
 
-    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
         let mut offset = 0;
         std::iter::from_fn(move || {
             let start = offset;

@@ -32,7 +32,7 @@ impl PluginArgs {
 }
 
 /// The name and the value of an argument.
-pub type Pair<'a> = (&'a [u8], &'a [u8]);
+pub(super) type Pair<'a> = (&'a [u8], &'a [u8]);
 
 /// Why a native plugin could not be loaded: what was found, and what to do.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use crate::hook::{Code, Verdict};
 use crate::mail::Note;
 use crate::plugin::{Hooks, Plugin, PluginArgs, PluginError, RcptContext};
 
-pub struct CountRecipients {
+pub(super) struct CountRecipients {
     max: i64,
 }
 

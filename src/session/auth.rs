@@ -28,7 +28,7 @@ struct Credentials {
 
 impl Session {
     /// The mechanisms as EHLO offers them; from then on AUTH is a command.
-    pub async fn offered_mechanisms(&self) -> Option<Vec<u8>> {
+    pub(super) async fn offered_mechanisms(&self) -> Option<Vec<u8>> {
         let tls_first = self.config("tls_before_auth").await.is_some();
         // Plugin `tls` sets this note while it offers STARTTLS to a client without TLS.
         let starttls_offered = self.transaction().notes.is_true(b"tls_enabled");
@@ -42,7 +42,7 @@ impl Session {
     }
 
     /// Whether passwords of this client's would go over the net in clear text, and must not.
-    pub fn auth_needs_tls(&self) -> bool {
+    pub(super) fn auth_needs_tls(&self) -> bool {
         let connection = self.connection();
         self.state.settings.strictness.tls_auth_only
             && !connection.notes.is_true(b"tls_enabled")
@@ -53,12 +53,12 @@ impl Session {
                 .is_some_and(is_loopback)
     }
 
-    pub async fn auth(&self, rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn auth(&self, rest: Option<&[u8]>) -> Flow {
         let args = vec![rest.map_or(Arg::Undef, Arg::of_client)];
         self.run_hooks(Hook::AuthParse, args).await
     }
 
-    pub async fn auth_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn auth_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let rest = first_bytes(args);
         let mut words = match self.parse_with(verdict, "auth", rest).await {
             Some(values) => match accepted(values) {

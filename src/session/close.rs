@@ -9,7 +9,7 @@ use crate::mail::Note;
 
 impl Session {
     /// Ends the transaction.
-    pub async fn reset_transaction(&self) {
+    pub(super) async fn reset_transaction(&self) {
         if self.is_replaced(Method::ResetTransaction) {
             return self.try_call(Method::ResetTransaction, Vec::new()).await;
         }
@@ -17,7 +17,7 @@ impl Session {
     }
 
     /// Its hook, then a new one in its place.
-    pub async fn reset_own_transaction(&self) {
+    pub(super) async fn reset_own_transaction(&self) {
         self.hook(Hook::ResetTransaction, Vec::new()).await;
         self.state.utf8_replies.set(false);
         let old = self.state.replace_transaction(self.now().await);
@@ -26,7 +26,7 @@ impl Session {
     }
 
     /// The server ends the session: after QUIT, after a verdict that says so, and from plugins.
-    pub async fn disconnect(&self) -> Ended {
+    pub(super) async fn disconnect(&self) -> Ended {
         if self.is_replaced(Method::Disconnect) {
             self.try_call(Method::Disconnect, Vec::new()).await;
             return Ended;
@@ -34,7 +34,7 @@ impl Session {
         self.end_session().await
     }
 
-    pub async fn end_session(&self) -> Ended {
+    pub(super) async fn end_session(&self) -> Ended {
         if self.state.is_scripted {
             return self.end_scripted().await;
         }
@@ -68,7 +68,7 @@ impl Session {
     }
 
     /// The client is gone, or has said nothing for too long.
-    pub async fn hang_up(&self) -> Ended {
+    pub(super) async fn hang_up(&self) -> Ended {
         if self.state.disconnected.replace(true) {
             return Ended;
         }

@@ -47,7 +47,7 @@ impl Session {
     }
 
     /// Serves commands until the session ends.
-    pub async fn command_loop(&self) -> Flow {
+    pub(super) async fn command_loop(&self) -> Flow {
         loop {
             match self.read_line().await? {
                 Input::Line(line) => {
@@ -79,7 +79,7 @@ impl Session {
         }
     }
 
-    pub async fn dispatch(&self, line: &[u8]) -> Flow {
+    pub(super) async fn dispatch(&self, line: &[u8]) -> Flow {
         if !self.is_replaced(Method::Dispatch) {
             return self.obey(line).await;
         }
@@ -94,7 +94,7 @@ impl Session {
     }
 
     /// Obeys one command line.
-    pub async fn obey(&self, line: &[u8]) -> Flow {
+    pub(super) async fn obey(&self, line: &[u8]) -> Flow {
         let commands = &self.state.commands;
         commands.set(commands.get() + 1);
         let (verb, rest) = split_command(line);
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Obeys a command whose verb is in lower case.
-    pub async fn command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
         if verb == b"auth" && self.auth_needs_tls() {
             let text = "Encryption required for requested authentication mechanism";
             self.say(538, text).await;
@@ -129,7 +129,7 @@ impl Session {
     }
 
     /// A command of the session's own, by its own code.
-    pub async fn own_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn own_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
         match COMMANDS.iter().find(|(known, _)| *known == verb) {
             Some((_, handler)) => handler(self, rest).await,
             None => self.unrecognized_command(verb, rest).await,
@@ -154,7 +154,7 @@ impl Session {
     }
 
     /// What the session itself does with a verdict.
-    pub fn respond_to<'a>(
+    pub(super) fn respond_to<'a>(
         &'a self,
         hook: Hook,
         verdict: &'a Verdict,

@@ -39,7 +39,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub fn new(state: Rc<State>, steps: Steps) -> Session {
+    pub(super) fn new(state: Rc<State>, steps: Steps) -> Session {
         let lines = CommandLines::new(MAX_COMMAND_LINE, state.settings.strictness.bare_line_ends);
         Session {
             state,
@@ -48,26 +48,26 @@ impl Session {
         }
     }
 
-    pub fn connection(&self) -> Rc<Shown<Connection>> {
+    pub(super) fn connection(&self) -> Rc<Shown<Connection>> {
         self.state.connection.borrow().clone()
     }
 
-    pub fn transaction(&self) -> Rc<Shown<Transaction>> {
+    pub(super) fn transaction(&self) -> Rc<Shown<Transaction>> {
         self.state.transaction.borrow().clone()
     }
 
     /// Gives a step and waits for its answer.
-    pub async fn ask<T: Answer>(&self, step: impl FnOnce(To<T>) -> Step) -> T {
+    pub(super) async fn ask<T: Answer>(&self, step: impl FnOnce(To<T>) -> Step) -> T {
         self.steps.ask(step).await
     }
 
     /// A reply with one line.
-    pub async fn say(&self, code: u16, text: impl AsRef<[u8]>) {
+    pub(super) async fn say(&self, code: u16, text: impl AsRef<[u8]>) {
         self.reply(code, vec![text.as_ref().to_vec()]).await;
     }
 
     /// A reply; each of its lines is logged as it goes to the client.
-    pub async fn reply(&self, code: u16, mut lines: Vec<Vec<u8>>) {
+    pub(super) async fn reply(&self, code: u16, mut lines: Vec<Vec<u8>>) {
         lines.retain(|line| !line.is_empty());
         self.state.counts.replied(code);
         if self.is_replaced(Method::Respond) {
@@ -85,34 +85,39 @@ impl Session {
 
     /// A reply with a verdict's texts. Where there is none, or the first is not true in Perl's
     /// sense, `default` stands in its place.
-    pub async fn reply_verdict(&self, code: u16, verdict: &Verdict, default: impl AsRef<[u8]>) {
+    pub(super) async fn reply_verdict(
+        &self,
+        code: u16,
+        verdict: &Verdict,
+        default: impl AsRef<[u8]>,
+    ) {
         self.reply(code, verdict_lines(verdict, default.as_ref()))
             .await;
     }
 
-    pub async fn log(&self, level: u8, text: impl Into<Vec<u8>>) {
+    pub(super) async fn log(&self, level: u8, text: impl Into<Vec<u8>>) {
         let text = text.into();
         self.ask(|to| Step::Log { level, text, to }).await;
     }
 
     /// The first value of a config file, where it is true in Perl's sense.
-    pub async fn config(&self, name: &'static str) -> Option<Vec<u8>> {
+    pub(super) async fn config(&self, name: &'static str) -> Option<Vec<u8>> {
         let values = self.config_lines(name).await;
         values.into_iter().next().filter(|value| is_true(value))
     }
 
     /// All values of a config file.
-    pub async fn config_lines(&self, name: &'static str) -> Vec<Vec<u8>> {
+    pub(super) async fn config_lines(&self, name: &'static str) -> Vec<Vec<u8>> {
         self.ask(|to| Step::Config(name, to)).await
     }
 
     /// The present time.
-    pub async fn now(&self) -> SystemTime {
+    pub(super) async fn now(&self) -> SystemTime {
         self.ask(Step::Now).await
     }
 
     /// `me` as the configuration has it now.
-    pub async fn me(&self) -> Vec<u8> {
+    pub(super) async fn me(&self) -> Vec<u8> {
         match self.config("me").await {
             Some(me) => me,
             None => self.state.settings.me.clone(),
@@ -120,13 +125,13 @@ impl Session {
     }
 
     /// `databytes`: the size that a message may have, if it is limited.
-    pub async fn databytes(&self) -> Option<u64> {
+    pub(super) async fn databytes(&self) -> Option<u64> {
         let value = self.config("databytes").await?;
         Some(leading_number(&value)).filter(|limit| *limit > 0)
     }
 
     /// Waits for bytes from the client; a client that takes too long ends the session.
-    pub async fn read(&self) -> Result<ReadEvent, Ended> {
+    pub(super) async fn read(&self) -> Result<ReadEvent, Ended> {
         let timeout = self.timeout().await;
         match self.ask(|to| Step::Read { timeout, to }).await {
             ReadEvent::TimedOut => {
@@ -138,7 +143,7 @@ impl Session {
     }
 
     /// The same within a message, for which there is the method `getline`.
-    pub async fn read_message(&self) -> Result<ReadEvent, Ended> {
+    pub(super) async fn read_message(&self) -> Result<ReadEvent, Ended> {
         if !self.is_replaced(Method::Getline) {
             return self.read().await;
         }
@@ -154,7 +159,7 @@ impl Session {
     }
 
     /// The next line from the client. A last line without its end is a line, too.
-    pub async fn read_line(&self) -> Result<Input, Ended> {
+    pub(super) async fn read_line(&self) -> Result<Input, Ended> {
         loop {
             let event = {
                 let mut input = self.state.input.borrow_mut();
@@ -182,7 +187,7 @@ impl Session {
 
     /// The reply to a line with an octet that is none of a line's. Where that is no slip of the client's
     /// but a reason to doubt where its lines end, it is sent away.
-    pub async fn refuse_line(&self, bare: BareByte) -> Flow {
+    pub(super) async fn refuse_line(&self, bare: BareByte) -> Flow {
         let text = format!("Line has a bare {}: lines must end in CR LF", bare.name());
         if self.state.settings.strictness.bare_line_ends != BareLineEnds::Reject {
             self.say(501, text).await;

@@ -39,11 +39,11 @@ impl Incoming {
 }
 
 impl Session {
-    pub async fn data(&self) -> Flow {
+    pub(super) async fn data(&self) -> Flow {
         self.run_hooks(Hook::Data, Vec::new()).await
     }
 
-    pub async fn data_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn data_respond(&self, verdict: &Verdict) -> Flow {
         if verdict.code != Code::Done {
             // It may have come while plugins made up their minds; the client has had no reply yet.
             self.look_ahead(b"data").await?;
@@ -247,7 +247,7 @@ impl Session {
     }
 
     /// Only verdicts that disconnect count: the client is not waiting for a reply.
-    pub async fn data_headers_end_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn data_headers_end_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::DenyDisconnect => self.refuse_message(554, verdict).await,
             Code::DenySoftDisconnect => self.refuse_message(421, verdict).await,
@@ -277,7 +277,7 @@ impl Session {
         }
     }
 
-    pub async fn data_post_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn data_post_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Done => Ok(()),
             Code::Deny | Code::DenyDisconnect => self.refuse_message(552, verdict).await,

@@ -12,7 +12,7 @@ use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
 type Path = (Option<Vec<u8>>, Vec<Arg>);
 
 impl Session {
-    pub async fn mail(&self, rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn mail(&self, rest: Option<&[u8]>) -> Flow {
         // MAIL begins a transaction; that it ends the one before is what the original does in
         // place of a 503.
         self.reset_transaction().await;
@@ -28,7 +28,7 @@ impl Session {
         self.run_hooks(Hook::MailParse, args).await
     }
 
-    pub async fn mail_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn mail_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         match self.path("mail", verdict, args).await {
             Ok((path, params)) => self.run_hooks(Hook::MailPre, pre_args(path, params)).await,
             Err(reason) => {
@@ -38,7 +38,7 @@ impl Session {
         }
     }
 
-    pub async fn mail_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn mail_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let (path, params) = chosen(verdict, args);
         let names = params.iter().step_by(2);
         let utf8 = names
@@ -59,7 +59,7 @@ impl Session {
         self.run_hooks(Hook::Mail, args).await
     }
 
-    pub async fn mail_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn mail_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let Some(Arg::Address(sender)) = args.first() else {
             return Ok(());
         };
@@ -99,13 +99,13 @@ impl Session {
         }
     }
 
-    pub async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn rcpt(&self, rest: Option<&[u8]>) -> Flow {
         self.note_path(b"envelope_rcpt", rest);
         let args = vec![rest.map_or(Arg::Undef, Arg::of_client)];
         self.run_hooks(Hook::RcptParse, args).await
     }
 
-    pub async fn rcpt_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn rcpt_parse_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let (path, params) = match self.path("rcpt", verdict, args).await {
             Ok(found) => found,
             Err(reason) => {
@@ -139,7 +139,7 @@ impl Session {
                 .is_some_and(|limit| bytes >= limit)
     }
 
-    pub async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn rcpt_pre_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let (path, params) = chosen(verdict, args);
         self.log_path("to", &path).await;
         let address = self.forward_path(path.as_deref()).await;
@@ -151,7 +151,7 @@ impl Session {
         self.run_hooks(Hook::Rcpt, args).await
     }
 
-    pub async fn rcpt_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn rcpt_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         let Some(Arg::Address(recipient)) = args.first() else {
             return Ok(());
         };

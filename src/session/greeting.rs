@@ -13,7 +13,7 @@ pub const PRODUCT: &str = "camelpost";
 
 impl Session {
     /// A whole session.
-    pub async fn converse(&self) -> Flow {
+    pub(super) async fn converse(&self) -> Flow {
         self.pre_connection().await?;
         self.ask(Step::LookUpClient).await;
         let flow = self.connect().await;
@@ -68,7 +68,7 @@ impl Session {
         self.settle(b"connect", flow).await
     }
 
-    pub async fn connect_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn connect_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Deny | Code::DenyDisconnect => {
                 self.reply_verdict(550, verdict, "Connection from you denied, bye bye.")
@@ -108,11 +108,11 @@ impl Session {
         greeting
     }
 
-    pub async fn helo(&self, rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn helo(&self, rest: Option<&[u8]>) -> Flow {
         self.hello("helo", Hook::HeloParse, Hook::Helo, rest).await
     }
 
-    pub async fn ehlo(&self, rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn ehlo(&self, rest: Option<&[u8]>) -> Flow {
         self.hello("ehlo", Hook::EhloParse, Hook::Ehlo, rest).await
     }
 
@@ -147,7 +147,7 @@ impl Session {
 
     /// Calls the parser that a parse hook gave; `None` where it gave none, or where there is
     /// nothing behind the verb to be parsed.
-    pub async fn parse_with(
+    pub(super) async fn parse_with(
         &self,
         verdict: &Verdict,
         verb: &str,
@@ -164,7 +164,7 @@ impl Session {
         Some(self.ask(step).await)
     }
 
-    pub async fn helo_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn helo_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         if self.hello_refused(verdict).await? {
             return Ok(());
         }
@@ -175,7 +175,7 @@ impl Session {
         Ok(())
     }
 
-    pub async fn ehlo_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn ehlo_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
         if self.hello_refused(verdict).await? {
             return Ok(());
         }

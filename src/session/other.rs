@@ -5,17 +5,17 @@ use super::core::{Flow, Session, verdict_lines};
 use crate::hook::{Arg, Code, Hook, Verdict};
 
 impl Session {
-    pub async fn rset(&self) -> Flow {
+    pub(super) async fn rset(&self) -> Flow {
         self.reset_transaction().await;
         self.say(250, "OK").await;
         Ok(())
     }
 
-    pub async fn vrfy(&self) -> Flow {
+    pub(super) async fn vrfy(&self) -> Flow {
         self.run_hooks(Hook::Vrfy, Vec::new()).await
     }
 
-    pub async fn vrfy_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn vrfy_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Done => {}
             Code::Deny => {
@@ -31,11 +31,11 @@ impl Session {
         Ok(())
     }
 
-    pub async fn noop(&self) -> Flow {
+    pub(super) async fn noop(&self) -> Flow {
         self.run_hooks(Hook::Noop, Vec::new()).await
     }
 
-    pub async fn noop_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn noop_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Done => {}
             Code::Deny | Code::DenyDisconnect => {
@@ -50,12 +50,12 @@ impl Session {
         Ok(())
     }
 
-    pub async fn help(&self, rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn help(&self, rest: Option<&[u8]>) -> Flow {
         let args = rest.filter(|rest| !rest.is_empty()).map(Arg::of_client);
         self.run_hooks(Hook::Help, args.into_iter().collect()).await
     }
 
-    pub async fn help_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn help_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Done => {}
             Code::Deny => {
@@ -79,11 +79,11 @@ impl Session {
         Ok(())
     }
 
-    pub async fn quit(&self) -> Flow {
+    pub(super) async fn quit(&self) -> Flow {
         self.run_hooks(Hook::Quit, Vec::new()).await
     }
 
-    pub async fn quit_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn quit_respond(&self, verdict: &Verdict) -> Flow {
         if verdict.code != Code::Done {
             let mut text = self.me().await;
             text.extend_from_slice(b" closing connection. Have a wonderful day.");
@@ -92,7 +92,7 @@ impl Session {
         Err(self.disconnect().await)
     }
 
-    pub async fn unrecognized_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn unrecognized_command(&self, verb: &[u8], rest: Option<&[u8]>) -> Flow {
         let mut args = vec![Arg::of_client(verb)];
         args.extend(rest.map(Arg::of_client));
         self.run_hooks(Hook::UnrecognizedCommand, args).await
@@ -110,7 +110,11 @@ impl Session {
         !forbidden.is_empty() && (is_label || forbidden.contains(&verb.to_ascii_lowercase()))
     }
 
-    pub async fn unrecognized_command_respond(&self, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn unrecognized_command_respond(
+        &self,
+        verdict: &Verdict,
+        args: &[Arg],
+    ) -> Flow {
         let default = "Unrecognized command";
         match verdict.code {
             Code::Done => {}

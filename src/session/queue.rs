@@ -6,7 +6,7 @@ use crate::hook::{Code, Hook, Method, Verdict};
 use crate::watch::QueueOutcome;
 
 impl Session {
-    pub async fn queue(&self) -> Flow {
+    pub(super) async fn queue(&self) -> Flow {
         if self.is_replaced(Method::Queue) {
             self.call(Method::Queue, Vec::new()).await?;
             return Ok(());
@@ -14,11 +14,11 @@ impl Session {
         self.queue_message().await
     }
 
-    pub async fn queue_message(&self) -> Flow {
+    pub(super) async fn queue_message(&self) -> Flow {
         self.run_hooks(Hook::QueuePre, Vec::new()).await
     }
 
-    pub async fn queue_pre_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn queue_pre_respond(&self, verdict: &Verdict) -> Flow {
         match verdict.code {
             Code::Ok | Code::Declined => match self.damage().await {
                 false => self.run_hooks(Hook::Queue, Vec::new()).await,
@@ -61,7 +61,7 @@ impl Session {
         Ok(())
     }
 
-    pub async fn queue_respond(&self, verdict: &Verdict) -> Flow {
+    pub(super) async fn queue_respond(&self, verdict: &Verdict) -> Flow {
         if verdict.code == Code::Ok && self.damage().await {
             return self.refuse_damaged().await;
         }
@@ -94,7 +94,7 @@ impl Session {
     }
 
     /// Too late for a reply: what went wrong is logged.
-    pub async fn queue_post_respond(&self, verdict: &Verdict) {
+    pub(super) async fn queue_post_respond(&self, verdict: &Verdict) {
         if verdict.code != Code::Ok {
             let text = verdict_lines(verdict, b"").join(&b' ');
             if !text.is_empty() {

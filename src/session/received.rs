@@ -30,7 +30,7 @@ impl Named {
 
 impl Session {
     /// Adds the server's own fields to the message that has just come.
-    pub async fn add_trace_fields(&self) {
+    pub(super) async fn add_trace_fields(&self) {
         match self.state.settings.profile {
             Profile::V094 => {
                 self.add_results(Named::AsServer).await;
@@ -49,14 +49,14 @@ impl Session {
     }
 
     /// `$qp->clean_authentication_results`.
-    pub async fn clean_results(&self) {
+    pub(super) async fn clean_results(&self) {
         if self.name_for_results().await.is_wanted() {
             self.keep_older_results().await;
         }
     }
 
     /// `$qp->authentication_results`.
-    pub async fn add_own_results(&self) {
+    pub(super) async fn add_own_results(&self) {
         let named = match self.state.settings.profile {
             Profile::V094 => Named::AsServer,
             Profile::V100 => self.name_for_results().await,
@@ -163,7 +163,7 @@ impl Session {
 
     /// The text of the Received line. Under 0.94 it is in the header then, under 1.00 the caller
     /// puts it there.
-    pub async fn make_received_line(&self) -> Option<Vec<u8>> {
+    pub(super) async fn make_received_line(&self) -> Option<Vec<u8>> {
         let connection = self.connection();
         let tls = connection.notes.is_true(b"tls_enabled");
         let authenticated = self.state.is_authenticated();

@@ -6,13 +6,13 @@ use super::step::{Called, MethodCall, Returned, Step};
 use crate::hook::{Arg, Hook, HookCall, Method, Verdict};
 
 impl Session {
-    pub fn is_replaced(&self, method: Method) -> bool {
+    pub(super) fn is_replaced(&self, method: Method) -> bool {
         self.state.replaced.get().has(method)
     }
 
     /// Calls a method that was replaced. One that dies has its error in the log, and the
     /// command that led to it fails.
-    pub async fn call(&self, method: Method, args: Vec<Arg>) -> Result<Returned, Ended> {
+    pub(super) async fn call(&self, method: Method, args: Vec<Arg>) -> Result<Returned, Ended> {
         let call = MethodCall { method, args };
         match self.ask(|to| Step::Call(call, to)).await {
             Called::Returned(returned) => Ok(returned),
@@ -25,14 +25,14 @@ impl Session {
     }
 
     /// The same where the session goes on in any case.
-    pub async fn try_call(&self, method: Method, args: Vec<Arg>) {
+    pub(super) async fn try_call(&self, method: Method, args: Vec<Arg>) {
         if self.call(method, args).await.is_err() {
             self.state.command_failed.set(false);
         }
     }
 
     /// A hook's chain, of which the session looks at the verdict.
-    pub async fn hook(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
+    pub(super) async fn hook(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
         if self.is_replaced(Method::RunHooks) {
             let mut all = vec![Arg::from(hook.name())];
             all.extend(args);
@@ -46,13 +46,13 @@ impl Session {
     }
 
     /// A hook's chain, as the session's own `run_hooks` has it.
-    pub async fn chain(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
+    pub(super) async fn chain(&self, hook: Hook, args: Vec<Arg>) -> Verdict {
         let call = HookCall::with(hook, args);
         self.ask(|to| Step::Hook(call, to)).await
     }
 
     /// A hook's chain, and what the session does with its verdict.
-    pub async fn run_hooks(&self, hook: Hook, args: Vec<Arg>) -> Flow {
+    pub(super) async fn run_hooks(&self, hook: Hook, args: Vec<Arg>) -> Flow {
         if self.is_replaced(Method::RunHooks) {
             let mut all = vec![Arg::from(hook.name())];
             all.extend(args);
@@ -64,7 +64,7 @@ impl Session {
     }
 
     /// Does with a verdict what its hook's place in the session asks for.
-    pub async fn conclude(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
+    pub(super) async fn conclude(&self, hook: Hook, verdict: &Verdict, args: &[Arg]) -> Flow {
         if let Some(method) = Method::responder(hook)
             && self.is_replaced(method)
         {
@@ -83,14 +83,14 @@ impl Session {
 
     /// Obeys a command by the method that has its verb's name. A method that died makes the
     /// command fail, and the session goes on.
-    pub async fn command_by_method(&self, method: Method, rest: Option<&[u8]>) -> Flow {
+    pub(super) async fn command_by_method(&self, method: Method, rest: Option<&[u8]>) -> Flow {
         let args = rest.map(Arg::of_client).into_iter().collect();
         self.call(method, args).await?;
         Ok(())
     }
 
     /// After a command: says so where it failed, and whether the session goes on.
-    pub async fn settle(&self, verb: &[u8], flow: Flow) -> Flow {
+    pub(super) async fn settle(&self, verb: &[u8], flow: Flow) -> Flow {
         if !self.state.command_failed.replace(false) {
             return flow;
         }
@@ -102,7 +102,7 @@ impl Session {
     }
 
     /// The text of the Received line from a method that was replaced.
-    pub async fn replaced_received_line(&self) -> Option<Vec<u8>> {
+    pub(super) async fn replaced_received_line(&self) -> Option<Vec<u8>> {
         let returned = self.call(Method::ReceivedLine, Vec::new()).await.ok()?;
         returned.first.filter(|text| is_true(text))
     }

@@ -24,7 +24,7 @@ const LAST_IN_GROUP: [&[u8]; 10] = [
 impl Session {
     /// Looks whether the client has sent more than the command whose verb this is, in lower case, and
     /// must not. A client that is to be sent away is gone then.
-    pub async fn look_ahead(&self, verb: &[u8]) -> Flow {
+    pub(super) async fn look_ahead(&self, verb: &[u8]) -> Flow {
         if self.state.settings.strictness.unauth_pipelining == UnauthPipelining::Original
             || !self.must_wait(verb)
             || !self.has_sent_more().await
@@ -37,7 +37,7 @@ impl Session {
     }
 
     /// The same before the greeting.
-    pub async fn look_before_greeting(&self) -> Flow {
+    pub(super) async fn look_before_greeting(&self) -> Flow {
         if self.state.settings.strictness.unauth_pipelining == UnauthPipelining::Original
             || !self.has_sent_more().await
         {

@@ -5,7 +5,7 @@
 pub type Parameter = (Vec<u8>, Option<Vec<u8>>);
 
 /// Parts of a command line.
-pub type Words = Vec<Vec<u8>>;
+pub(super) type Words = Vec<Vec<u8>>;
 
 /// The word a line starts with, in lower case, and what follows the spaces after it: `None`
 /// where there is no space. A line that starts with a space has an empty verb, and so has `0`.

@@ -18,7 +18,7 @@ pub(super) struct Ends {
 }
 
 impl Ends {
-    pub fn none() -> Ends {
+    pub(super) fn none() -> Ends {
         Ends {
             tell: AtomicU32::new(0),
             written: AtomicU32::new(0),
@@ -28,7 +28,7 @@ impl Ends {
     }
 
     /// The worker's side. Whether that is enough: else it is to be told, once more perhaps.
-    pub fn write(&self, session: u64) -> bool {
+    pub(super) fn write(&self, session: u64) -> bool {
         let written = self.written.load(Ordering::Relaxed);
         let waiting = written.wrapping_sub(self.read.load(Ordering::Acquire));
         if self.tell.load(Ordering::Relaxed) != 0 || waiting >= ROOM {
@@ -44,7 +44,7 @@ impl Ends {
     }
 
     /// The supervisor's side: the next one that it has not seen.
-    pub fn read(&self) -> Option<u64> {
+    pub(super) fn read(&self) -> Option<u64> {
         let read = self.read.load(Ordering::Relaxed);
         if self.written.load(Ordering::Acquire) == read {
             return None;
@@ -55,7 +55,7 @@ impl Ends {
     }
 
     /// From now on each end is told, or none. Those written before are to be read after this.
-    pub fn tell(&self, all: bool) {
+    pub(super) fn tell(&self, all: bool) {
         self.tell.store(all.into(), Ordering::Relaxed);
         fence(Ordering::SeqCst);
     }

@@ -79,7 +79,7 @@ pub(super) struct Mark {
 }
 
 impl Mark {
-    pub fn none() -> Mark {
+    pub(super) fn none() -> Mark {
         Mark {
             state: AtomicU32::new(0),
             text: std::array::from_fn(|_| AtomicU8::new(0)),
@@ -87,7 +87,7 @@ impl Mark {
     }
 
     /// One that is there already stays as it is. What does not fit of the text is left out.
-    pub fn write(&self, why: Unfit, text: &str) {
+    pub(super) fn write(&self, why: Unfit, text: &str) {
         let state = u32::from(why as u8);
         let claimed = self
             .state
@@ -105,7 +105,7 @@ impl Mark {
 
     /// The reason in words. Plugins run in the processes that write here: nothing is certain of
     /// the bytes. `None`: there is no mark.
-    pub fn read(&self) -> Option<String> {
+    pub(super) fn read(&self) -> Option<String> {
         let state = self.state.load(Ordering::Acquire);
         if state == 0 {
             return None;
@@ -140,14 +140,14 @@ pub(super) struct Unshared<const WORDS: usize> {
 }
 
 impl<const WORDS: usize> Unshared<WORDS> {
-    pub fn none() -> Unshared<WORDS> {
+    pub(super) fn none() -> Unshared<WORDS> {
         Unshared {
             changes: AtomicU32::new(0),
             bits: std::array::from_fn(|_| AtomicU64::new(0)),
         }
     }
 
-    pub fn set(&self, plugin: u16) {
+    pub(super) fn set(&self, plugin: u16) {
         let bit = 1 << (plugin % 64);
         if let Some(word) = self.bits.get(usize::from(plugin / 64))
             && word.fetch_or(bit, Ordering::Release) & bit == 0
@@ -156,17 +156,17 @@ impl<const WORDS: usize> Unshared<WORDS> {
         }
     }
 
-    pub fn has(&self, plugin: u16) -> bool {
+    pub(super) fn has(&self, plugin: u16) -> bool {
         let word = self.bits.get(usize::from(plugin / 64));
         word.is_some_and(|word| word.load(Ordering::Relaxed) >> (plugin % 64) & 1 == 1)
     }
 
     /// Something is to be looked at.
-    pub fn note(&self) {
+    pub(super) fn note(&self) {
         self.changes.fetch_add(1, Ordering::Release);
     }
 
-    pub fn changes(&self) -> u32 {
+    pub(super) fn changes(&self) -> u32 {
         self.changes.load(Ordering::Acquire)
     }
 }

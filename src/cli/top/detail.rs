@@ -8,12 +8,12 @@ use super::tables;
 use crate::server::{CallStatus, Status};
 
 /// A title and lines.
-pub struct Detail {
+pub(super) struct Detail {
     pub title: String,
     pub lines: Vec<String>,
 }
 
-pub fn detail(state: &State, key: &str) -> Option<Detail> {
+pub(super) fn detail(state: &State, key: &str) -> Option<Detail> {
     let status = &state.now.as_ref()?.status;
     match state.view {
         View::Plugins => plugin(state, key),

@@ -28,7 +28,7 @@ const DETAIL: u16 = 5;
 
 const KEYS: &str = "q quit  Tab view  j/k move  s sort  r reverse  i interval/start  p pause";
 
-pub fn frame(frame: &mut Frame<'_>, state: &mut State) {
+pub(super) fn frame(frame: &mut Frame<'_>, state: &mut State) {
     let area = frame.area();
     paint(frame.buffer_mut(), area, state);
 }
@@ -93,7 +93,7 @@ fn paint(buffer: &mut Buffer, area: Rect, state: &mut State) {
 }
 
 /// The totals, each broken into as many lines as it needs.
-pub fn head(state: &State, width: u16) -> Vec<Line<'static>> {
+pub(super) fn head(state: &State, width: u16) -> Vec<Line<'static>> {
     totals(state)
         .iter()
         .flat_map(|total| flow(total, usize::from(width)))
@@ -159,7 +159,7 @@ fn paint_detail(buffer: &mut Buffer, area: Rect, detail: &Detail) {
 
 /// A table's lines from row `offset` on; `sorted`: by which column, and whether the other way
 /// round.
-pub fn table(
+pub(super) fn table(
     buffer: &mut Buffer,
     area: Rect,
     grid: &Grid,

@@ -16,12 +16,12 @@ use crate::server::{Command, Outcome, Status, ask};
 const AGAIN: Duration = Duration::from_millis(300);
 
 /// An answer, or why there is none.
-pub struct Heard {
+pub(super) struct Heard {
     pub at: Instant,
     pub status: Result<Status, String>,
 }
 
-pub struct Feed {
+pub(super) struct Feed {
     place: Place,
     /// Where the daemon was last time.
     path: Option<PathBuf>,
@@ -29,17 +29,17 @@ pub struct Feed {
 }
 
 /// The feed while it runs.
-pub struct Started(Arc<AtomicBool>);
+pub(super) struct Started(Arc<AtomicBool>);
 
 impl Started {
     /// Whether the list of sessions is to be asked for: it may be long.
-    pub fn want_sessions(&self, wanted: bool) {
+    pub(super) fn want_sessions(&self, wanted: bool) {
         self.0.store(wanted, Ordering::Relaxed);
     }
 }
 
 impl Feed {
-    pub fn new(place: &Place, interval: Duration) -> Feed {
+    pub(super) fn new(place: &Place, interval: Duration) -> Feed {
         Feed {
             place: place.clone(),
             path: None,
@@ -47,7 +47,7 @@ impl Feed {
         }
     }
 
-    pub fn look(&mut self, sessions: bool) -> Heard {
+    pub(super) fn look(&mut self, sessions: bool) -> Heard {
         let known = self.path.take();
         let mut status = self.ask_at(known.clone(), sessions);
         // After an upgrade the daemon may be another process, with another socket.
@@ -77,7 +77,7 @@ impl Feed {
     }
 
     /// Sends what is heard from now on, the next answer after one interval.
-    pub fn start(mut self, events: Sender<Event>) -> Started {
+    pub(super) fn start(mut self, events: Sender<Event>) -> Started {
         let wants = Arc::new(AtomicBool::new(false));
         let sessions = wants.clone();
         thread::spawn(move || {

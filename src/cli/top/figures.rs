@@ -4,7 +4,7 @@ use crate::server::DurationClass;
 
 /// A duration by its place among others; in nanoseconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Quantile {
+pub(super) enum Quantile {
     About(f64),
     /// It is in the last class, which has no end.
     Over(f64),
@@ -12,7 +12,7 @@ pub enum Quantile {
 
 /// The duration that this part of the calls did not exceed. Within a class they are taken to be
 /// spread evenly, so that it is right to a factor of two.
-pub fn quantile(classes: &[DurationClass], part: f64) -> Option<Quantile> {
+pub(super) fn quantile(classes: &[DurationClass], part: f64) -> Option<Quantile> {
     let all: u64 = classes.iter().map(|class| class.calls).sum();
     let wanted = part * all as f64;
     let (mut below, mut seen) = (0.0, 0.0);
@@ -32,7 +32,7 @@ pub fn quantile(classes: &[DurationClass], part: f64) -> Option<Quantile> {
 }
 
 /// What was counted between two looks.
-pub fn classes_since(now: &[DurationClass], before: &[DurationClass]) -> Vec<DurationClass> {
+pub(super) fn classes_since(now: &[DurationClass], before: &[DurationClass]) -> Vec<DurationClass> {
     let earlier = before.iter().map(|class| class.calls);
     now.iter()
         .zip(earlier.chain(std::iter::repeat(0)))
@@ -44,7 +44,7 @@ pub fn classes_since(now: &[DurationClass], before: &[DurationClass]) -> Vec<Dur
 }
 
 /// Three digits and a unit.
-pub fn duration(nanoseconds: f64) -> String {
+pub(super) fn duration(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
         n if n < 999.5 => return format!("{n:.0} ns"),
         n if n < 999.5e3 => (n / 1e3, "us"),
@@ -55,14 +55,14 @@ pub fn duration(nanoseconds: f64) -> String {
     format!("{} {unit}", three_digits(value))
 }
 
-pub fn quantile_text(quantile: Quantile) -> String {
+pub(super) fn quantile_text(quantile: Quantile) -> String {
     match quantile {
         Quantile::About(nanoseconds) => duration(nanoseconds),
         Quantile::Over(nanoseconds) => format!(">{}", duration(nanoseconds)),
     }
 }
 
-pub fn bytes(bytes: u64) -> String {
+pub(super) fn bytes(bytes: u64) -> String {
     match bytes as f64 {
         b if b < 999.5e6 => format!("{} MB", three_digits(b / 1e6)),
         b => format!("{} GB", three_digits(b / 1e9)),
@@ -70,7 +70,7 @@ pub fn bytes(bytes: u64) -> String {
 }
 
 /// Per second.
-pub fn rate(rate: f64) -> String {
+pub(super) fn rate(rate: f64) -> String {
     format!("{}/s", three_digits(rate))
 }
 
@@ -84,7 +84,7 @@ fn three_digits(value: f64) -> String {
 
 /// How many calls each class had, as bars from the first class with any to the last, with the
 /// bounds of these.
-pub fn bars(classes: &[DurationClass]) -> Option<(String, String, String)> {
+pub(super) fn bars(classes: &[DurationClass]) -> Option<(String, String, String)> {
     const BARS: [char; 9] = [' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let first = classes.iter().position(|class| class.calls > 0)?;
     let last = classes.iter().rposition(|class| class.calls > 0)?;

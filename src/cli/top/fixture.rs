@@ -45,12 +45,12 @@ const STATUS: &str = r#"{
                 {"below_nanoseconds": null, "calls": 0}]}]
 }"#;
 
-pub fn status() -> Status {
+pub(super) fn status() -> Status {
     serde_json::from_str(STATUS).unwrap()
 }
 
 /// 200 connections, 20 refusals, 100 calls of dnsbl and 50 messages more.
-pub fn later() -> Status {
+pub(super) fn later() -> Status {
     let mut status = status();
     status.uptime_seconds += 2;
     status.counters.connections += 200;

@@ -51,7 +51,7 @@ Keys: q quit; Tab, 1, 2, 3 view (plugins, workers, sessions); j, k, PgDn, PgUp, 
 sort by the next or previous column, r the other way round; i of the last interval or since the \
 daemon's start; p pause.\n\n\
 docs/top.md says what the columns are.\n\n{STATUSES}"))]
-pub struct TopArgs {
+pub(super) struct TopArgs {
     #[command(flatten)]
     place: Place,
 
@@ -75,7 +75,7 @@ enum Event {
     Lost(String),
 }
 
-pub fn top(args: &TopArgs) -> ExitCode {
+pub(super) fn top(args: &TopArgs) -> ExitCode {
     if args.once {
         return once(args);
     }

@@ -20,7 +20,7 @@ const WIDEST: u16 = 500;
 const ROWS: usize = 5000;
 
 /// That of the terminal, else what COLUMNS says.
-pub fn width() -> u16 {
+pub(super) fn width() -> u16 {
     let terminal = io::stdout().is_terminal();
     let size = terminal.then(ratatui::crossterm::terminal::size);
     if let Some(Ok((width @ 1.., _))) = size {
@@ -33,7 +33,7 @@ pub fn width() -> u16 {
         .unwrap_or(WIDTH)
 }
 
-pub fn text(status: Status, width: u16) -> String {
+pub(super) fn text(status: Status, width: u16) -> String {
     let mut state = State::new();
     state.heard(Heard {
         at: Instant::now(),

@@ -9,16 +9,16 @@ use super::tables::{self, Grid};
 use crate::server::Status;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum View {
+pub(super) enum View {
     Plugins,
     Workers,
     Sessions,
 }
 
 impl View {
-    pub const ALL: [View; 3] = [View::Plugins, View::Workers, View::Sessions];
+    pub(super) const ALL: [View; 3] = [View::Plugins, View::Workers, View::Sessions];
 
-    pub fn title(self) -> &'static str {
+    pub(super) fn title(self) -> &'static str {
         match self {
             View::Plugins => "Plugins",
             View::Workers => "Workers",
@@ -29,7 +29,7 @@ impl View {
 
 /// Over which time things are counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Window {
+pub(super) enum Window {
     /// Between the last two answers.
     Interval,
     /// Since the daemon's start.
@@ -38,14 +38,14 @@ pub enum Window {
 
 /// An answer and when it came.
 #[derive(Debug, Clone)]
-pub struct Sample {
+pub(super) struct Sample {
     pub at: Instant,
     pub status: Status,
 }
 
 /// How one view is shown.
 #[derive(Debug, Clone)]
-pub struct Shown {
+pub(super) struct Shown {
     /// The column by which it is sorted.
     pub column: usize,
     /// Against the column's usual direction.
@@ -59,7 +59,7 @@ pub struct Shown {
 }
 
 #[derive(Debug)]
-pub struct State {
+pub(super) struct State {
     pub view: View,
     pub window: Window,
     pub paused: bool,
@@ -74,7 +74,7 @@ pub struct State {
 }
 
 impl State {
-    pub fn new() -> State {
+    pub(super) fn new() -> State {
         let shown = |view: View| Shown {
             column: tables::usual_column(view),
             reversed: false,
@@ -94,20 +94,20 @@ impl State {
         }
     }
 
-    pub fn shown(&self) -> &Shown {
+    pub(super) fn shown(&self) -> &Shown {
         &self.views[self.view as usize]
     }
 
-    pub fn shown_mut(&mut self) -> &mut Shown {
+    pub(super) fn shown_mut(&mut self) -> &mut Shown {
         &mut self.views[self.view as usize]
     }
 
     /// Whether the list of sessions is seen.
-    pub fn shows_sessions(&self) -> bool {
+    pub(super) fn shows_sessions(&self) -> bool {
         self.view != View::Plugins
     }
 
-    pub fn heard(&mut self, heard: Heard) {
+    pub(super) fn heard(&mut self, heard: Heard) {
         match heard.status {
             Ok(_) if self.paused => self.problem = None,
             Ok(status) => {
@@ -127,14 +127,14 @@ impl State {
 
     /// The time between the two answers, and the earlier one; none where everything since the
     /// daemon's start counts.
-    pub fn since(&self) -> Option<(Duration, &Status)> {
+    pub(super) fn since(&self) -> Option<(Duration, &Status)> {
         let (now, before) = (self.now.as_ref()?, self.before.as_ref()?);
         let time = now.at.saturating_duration_since(before.at);
         (self.window == Window::Interval && !time.is_zero()).then_some((time, &before.status))
     }
 
     /// What the view has to show, in its order.
-    pub fn grid(&self) -> Grid {
+    pub(super) fn grid(&self) -> Grid {
         let mut grid = tables::grid(self);
         let shown = self.shown();
         grid.sort(shown.column, shown.reversed);
@@ -142,7 +142,7 @@ impl State {
     }
 
     /// The chosen row of the view as it is now.
-    pub fn row(&self, grid: &Grid) -> usize {
+    pub(super) fn row(&self, grid: &Grid) -> usize {
         let shown = self.shown();
         let of_name = |name: &String| grid.rows.iter().position(|row| row.key == *name);
         let row = shown.chosen.as_ref().and_then(of_name);
@@ -150,7 +150,7 @@ impl State {
             .min(grid.rows.len().saturating_sub(1))
     }
 
-    pub fn act(&mut self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         match action {
             Action::Quit => {}
             Action::NextView => self.view = View::ALL[(self.view as usize + 1) % View::ALL.len()],
@@ -205,7 +205,7 @@ impl State {
     }
 
     /// Moves the rows on the screen so that the chosen one is among them.
-    pub fn scroll(&mut self, row: usize, rows: usize, height: usize) {
+    pub(super) fn scroll(&mut self, row: usize, rows: usize, height: usize) {
         self.page = height;
         let shown = self.shown_mut();
         let lowest = rows.saturating_sub(height);

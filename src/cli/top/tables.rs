@@ -8,7 +8,7 @@ use super::figures::{bytes, classes_since, duration, quantile, quantile_text};
 use super::state::{State, View};
 use crate::server::{CallStatus, PluginStatus, Status, WorkerState};
 
-pub struct Column {
+pub(super) struct Column {
     pub title: &'static str,
     /// Numbers: at the right, and the greatest first.
     pub number: bool,
@@ -68,7 +68,7 @@ const SESSIONS: &[Column] = &[
     text("RUNS", 200),
 ];
 
-pub fn columns(view: View) -> &'static [Column] {
+pub(super) fn columns(view: View) -> &'static [Column] {
     match view {
         View::Plugins => PLUGINS,
         View::Workers => WORKERS,
@@ -78,7 +78,7 @@ pub fn columns(view: View) -> &'static [Column] {
 
 /// The column by which a view is sorted at first: plugins by their time, workers and sessions by
 /// how long they have run what they run.
-pub fn usual_column(view: View) -> usize {
+pub(super) fn usual_column(view: View) -> usize {
     let title = match view {
         View::Plugins => "TIME",
         View::Workers | View::Sessions => "SINCE",
@@ -91,7 +91,7 @@ pub fn usual_column(view: View) -> usize {
 const NOTHING: f64 = -1.0;
 
 /// What stands in a column of a row; rows are ordered by the number, then by the text.
-pub struct Cell {
+pub(super) struct Cell {
     pub text: String,
     order: f64,
 }
@@ -118,19 +118,19 @@ impl Cell {
     }
 }
 
-pub struct Row {
+pub(super) struct Row {
     /// Tells it apart from the others, in the next answer too.
     pub key: String,
     pub cells: Vec<Cell>,
 }
 
-pub struct Grid {
+pub(super) struct Grid {
     pub columns: &'static [Column],
     pub rows: Vec<Row>,
 }
 
 impl Grid {
-    pub fn sort(&mut self, column: usize, reversed: bool) {
+    pub(super) fn sort(&mut self, column: usize, reversed: bool) {
         let Some(greatest_first) = self.columns.get(column).map(|column| column.number) else {
             return;
         };
@@ -152,7 +152,7 @@ impl Grid {
     }
 }
 
-pub fn grid(state: &State) -> Grid {
+pub(super) fn grid(state: &State) -> Grid {
     let rows = match (&state.now, state.view) {
         (None, _) => Vec::new(),
         (Some(now), View::Plugins) => plugins(state)
@@ -169,24 +169,24 @@ pub fn grid(state: &State) -> Grid {
 }
 
 /// What a plugin did in a hook, over the chosen time.
-pub struct PluginFigures {
+pub(super) struct PluginFigures {
     pub one: PluginStatus,
     /// Its part of the time of all.
     pub share: f64,
 }
 
 impl PluginFigures {
-    pub fn key(&self) -> String {
+    pub(super) fn key(&self) -> String {
         format!("{} {}", self.one.plugin, self.one.hook)
     }
 
-    pub fn mean(&self) -> Option<f64> {
+    pub(super) fn mean(&self) -> Option<f64> {
         let calls = self.one.calls;
         (calls > 0).then(|| self.one.nanoseconds as f64 / calls as f64)
     }
 
     /// The most frequent first.
-    pub fn verdicts(&self) -> String {
+    pub(super) fn verdicts(&self) -> String {
         let mut verdicts: Vec<_> = self.one.verdicts.iter().filter(|one| *one.1 > 0).collect();
         verdicts.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let verdicts: Vec<String> = verdicts
@@ -197,7 +197,7 @@ impl PluginFigures {
     }
 }
 
-pub fn plugins(state: &State) -> Vec<PluginFigures> {
+pub(super) fn plugins(state: &State) -> Vec<PluginFigures> {
     let now = state.now.as_ref().map(|now| &now.status);
     let earlier: HashMap<(&str, &str), &PluginStatus> = state
         .since()
@@ -293,7 +293,7 @@ fn runs(running: &[&CallStatus]) -> [Cell; 2] {
     [Cell::number(since, duration(since * 1e6)), Cell::text(what)]
 }
 
-pub fn state_name(state: WorkerState) -> &'static str {
+pub(super) fn state_name(state: WorkerState) -> &'static str {
     match state {
         WorkerState::Idle => "idle",
         WorkerState::Busy => "busy",
@@ -335,7 +335,7 @@ fn workers(status: &Status) -> Vec<Row> {
 }
 
 /// The calls that run for each session, the outermost first.
-pub fn calls_by_session(status: &Status) -> HashMap<u64, Vec<&CallStatus>> {
+pub(super) fn calls_by_session(status: &Status) -> HashMap<u64, Vec<&CallStatus>> {
     let mut calls: HashMap<u64, Vec<&CallStatus>> = HashMap::new();
     for call in status.workers.iter().flat_map(|worker| &worker.running) {
         calls.entry(call.session).or_default().push(call);

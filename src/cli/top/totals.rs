@@ -7,12 +7,12 @@ use super::state::State;
 use crate::server::{Counters, Status, WorkerState};
 
 /// A line's name and its groups.
-pub struct Total {
+pub(super) struct Total {
     pub name: &'static str,
     pub groups: Vec<String>,
 }
 
-pub fn totals(state: &State) -> Vec<Total> {
+pub(super) fn totals(state: &State) -> Vec<Total> {
     let Some(now) = &state.now else {
         return Vec::new();
     };

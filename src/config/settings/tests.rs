@@ -144,7 +144,7 @@ fn the_limits_of_a_session_have_defaults_and_zero_is_none() {
     assert_eq!(limits.envelope_size, Some(80_000));
     assert_eq!(
         (limits.header_size, limits.header_lines),
-        (Some(102_400), Some(2500))
+        (Some(102_400), Some(2000))
     );
     assert_eq!(limits.greeting_timeout, Some(Duration::from_secs(300)));
     assert_eq!(limits.session_timeout, Some(Duration::from_secs(3600)));

@@ -1,6 +1,6 @@
 //! The client's side of a session: its socket, what is read and written there, and how long it may take.
 //! Knows nothing of Perl.
 
-pub mod patience;
-pub mod stream;
-pub mod transport;
+pub(super) mod patience;
+pub(super) mod stream;
+pub(super) mod transport;

@@ -8,7 +8,7 @@ use crate::session::State;
 
 /// What a session waits for.
 #[derive(Debug, Clone, Copy)]
-pub struct Awaited {
+pub(crate) struct Awaited {
     /// For a whole line.
     pub timeout: Duration,
     /// It is a message's.
@@ -25,7 +25,7 @@ pub struct Awaited {
 }
 
 impl Awaited {
-    pub fn in_state(state: &State, timeout: Duration) -> Awaited {
+    pub(crate) fn in_state(state: &State, timeout: Duration) -> Awaited {
         let limits = &state.settings.limits;
         let has_greeted = state.connection.borrow().has_greeted();
         Awaited {
@@ -41,7 +41,7 @@ impl Awaited {
 
 /// How long one client may still take, for each of the things that it is waited for.
 #[derive(Debug, Default)]
-pub struct Patience {
+pub(crate) struct Patience {
     /// When the line must be complete.
     line_until: Cell<Option<Instant>>,
     /// When the message began, and how much of it has come.
@@ -54,7 +54,7 @@ pub struct Patience {
 
 impl Patience {
     /// What is left of the client's time.
-    pub fn left(&self, awaited: Awaited, now: Instant) -> Duration {
+    pub(crate) fn left(&self, awaited: Awaited, now: Instant) -> Duration {
         let line = self.line_until.get();
         let line = line.unwrap_or_else(|| after(now, awaited.timeout));
         self.line_until.set(Some(line));
@@ -89,7 +89,7 @@ impl Patience {
     }
 
     /// These bytes have come.
-    pub fn received(&self, bytes: &[u8]) {
+    pub(crate) fn received(&self, bytes: &[u8]) {
         if memchr::memchr(b'\n', bytes).is_some() {
             self.line_until.set(None);
         }

@@ -21,7 +21,7 @@ use crate::server::readiness;
 const PIPE_BLOCK: usize = 4096;
 
 /// One end of the client's stream: to read from, to write to, or both.
-pub struct End {
+pub(crate) struct End {
     ready: Ready,
     is_socket: bool,
 }
@@ -34,7 +34,7 @@ enum Ready {
 
 impl End {
     /// Must be called inside the runtime.
-    pub fn new(descriptor: OwnedFd, interest: Interest) -> io::Result<End> {
+    pub(crate) fn new(descriptor: OwnedFd, interest: Interest) -> io::Result<End> {
         let is_socket = rustix::net::sockopt::socket_type(&descriptor).is_ok();
         let descriptor = Rc::new(descriptor);
         let ready = match readiness(descriptor.clone(), interest) {
@@ -47,11 +47,11 @@ impl End {
         Ok(End { ready, is_socket })
     }
 
-    pub fn is_socket(&self) -> bool {
+    pub(crate) fn is_socket(&self) -> bool {
         self.is_socket
     }
 
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         match &self.ready {
             Ready::Watched(watched) => watched.get_ref().as_fd(),
             Ready::Always(file) => file.as_fd(),
@@ -59,7 +59,7 @@ impl End {
     }
 
     /// Waits until `attempt` no longer says that it would block.
-    pub async fn when(
+    pub(crate) async fn when(
         &self,
         interest: Interest,
         mut attempt: impl FnMut(&End) -> io::Result<usize>,
@@ -84,7 +84,7 @@ impl End {
 
     /// What has come, and what comes next, is acknowledged at once. The kernel goes back to its own way
     /// after a while, so this is said again and again.
-    pub fn acknowledge(&self) {
+    pub(crate) fn acknowledge(&self) {
         if self.is_socket {
             // One that is no TCP socket has no such option.
             let _ = rustix::net::sockopt::set_tcp_quickack(self.descriptor(), true);
@@ -92,7 +92,7 @@ impl End {
     }
 
     /// Appends what is there, as far as there is room; 0 at the end of the stream.
-    pub fn read_into(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
+    pub(crate) fn read_into(&self, buffer: &mut Vec<u8>) -> io::Result<usize> {
         let room = rustix::buffer::spare_capacity(buffer);
         if self.is_socket {
             return Ok(rustix::net::recv(self.descriptor(), room, RecvFlags::DONTWAIT)?.0);
@@ -102,12 +102,12 @@ impl End {
     }
 
     /// Whether there is something to be read now; the end of the stream is nothing.
-    pub fn has_input(&self) -> bool {
+    pub(crate) fn has_input(&self) -> bool {
         rustix::io::ioctl_fionread(self.descriptor()).is_ok_and(|bytes| bytes > 0)
     }
 
     /// Writes what there is room for.
-    pub fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
+    pub(crate) fn write_now(&self, bytes: &[u8]) -> io::Result<usize> {
         if self.is_socket {
             let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
             return Ok(rustix::net::send(self.descriptor(), bytes, flags)?);
@@ -116,7 +116,7 @@ impl End {
     }
 
     /// Writes some and waits for room at most for `timeout` (a socket: for its own timeout).
-    pub fn write_blocking(&self, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
+    pub(crate) fn write_blocking(&self, bytes: &[u8], timeout: Duration) -> io::Result<usize> {
         if self.is_socket {
             return Ok(rustix::net::send(
                 self.descriptor(),
@@ -145,7 +145,7 @@ impl End {
     }
 
     /// Ends a socket's connection; the pipes of another program end with this process.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         if self.is_socket {
             let _ = rustix::net::shutdown(self.descriptor(), Shutdown::Both);
         }

@@ -30,7 +30,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The client's socket with the replies that wait to be sent.
-pub struct Transport {
+pub(crate) struct Transport {
     input: Rc<End>,
     output: Rc<End>,
     out: RefCell<Vec<u8>>,
@@ -45,14 +45,14 @@ pub struct Transport {
 
 impl Transport {
     /// A client on a socket. Must be called inside the runtime.
-    pub fn new(socket: OwnedFd) -> io::Result<Transport> {
+    pub(crate) fn new(socket: OwnedFd) -> io::Result<Transport> {
         let end = Rc::new(End::new(socket, Interest::READABLE | Interest::WRITABLE)?);
         Ok(Transport::of(end.clone(), end))
     }
 
     /// A client that is read from one descriptor and written to through another. Must be called
     /// inside the runtime.
-    pub fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<Transport> {
+    pub(crate) fn pair(input: OwnedFd, output: OwnedFd) -> io::Result<Transport> {
         let input = Rc::new(End::new(input, Interest::READABLE)?);
         let output = Rc::new(End::new(output, Interest::WRITABLE)?);
         Ok(Transport::of(input, output))
@@ -79,12 +79,12 @@ impl Transport {
     }
 
     /// Lasts no longer than the link.
-    pub fn depend_on(&self, link: Rc<AsyncLink>) {
+    pub(crate) fn depend_on(&self, link: Rc<AsyncLink>) {
         self.link.replace(Some(link));
     }
 
     /// Whether the client is to go.
-    pub fn is_lost(&self) -> bool {
+    pub(crate) fn is_lost(&self) -> bool {
         self.link
             .borrow()
             .as_ref()
@@ -101,25 +101,25 @@ impl Transport {
     }
 
     /// Whether the client has closed its side and said nothing.
-    pub fn has_hung_up(&self) -> bool {
+    pub(crate) fn has_hung_up(&self) -> bool {
         self.input.is_socket() && has_hung_up(self.input.descriptor())
     }
 
     /// The client is on descriptors 0 and 1 from now on.
-    pub fn take_stdio(&self) -> io::Result<()> {
+    pub(crate) fn take_stdio(&self) -> io::Result<()> {
         rustix::stdio::dup2_stdin(self.input.descriptor())?;
         rustix::stdio::dup2_stdout(self.output.descriptor())?;
         Ok(())
     }
 
     /// Another descriptor of the client's socket.
-    pub fn duplicate(&self) -> io::Result<OwnedFd> {
+    pub(crate) fn duplicate(&self) -> io::Result<OwnedFd> {
         Ok(rustix::io::fcntl_dupfd_cloexec(self.input.descriptor(), 3)?)
     }
 
     /// The descriptors by number, for a process that was forked from this one and is to close
     /// them.
-    pub fn descriptors(&self) -> Vec<RawFd> {
+    pub(crate) fn descriptors(&self) -> Vec<RawFd> {
         let ends = [&self.input, &self.output];
         let mut all = ends.map(|end| end.descriptor().as_raw_fd()).to_vec();
         all.dedup();
@@ -129,7 +129,7 @@ impl Transport {
     /// Appends what the client sends to `input`. Within a message, what has come is acknowledged at once,
     /// for a client that waits for that before it sends the next small piece (Nagle's algorithm): else
     /// the kernel waits for a reply to send it with, 40 ms, and nobody replies within a message.
-    pub async fn read(&self, input: &RefCell<InputBuffer>, awaited: Awaited) -> ReadEvent {
+    pub(crate) async fn read(&self, input: &RefCell<InputBuffer>, awaited: Awaited) -> ReadEvent {
         if self.gone.get() {
             return ReadEvent::Eof;
         }
@@ -160,7 +160,7 @@ impl Transport {
     }
 
     /// Whether something has come that was not read yet.
-    pub fn has_input(&self) -> bool {
+    pub(crate) fn has_input(&self) -> bool {
         !self.gone.get() && self.input.has_input()
     }
 
@@ -195,29 +195,29 @@ impl Transport {
     }
 
     /// Nothing reaches the client any more.
-    pub fn set_gone(&self) {
+    pub(crate) fn set_gone(&self) {
         self.gone.set(true);
     }
 
     /// Takes what is queued, to be sent another way.
-    pub fn take_queued(&self) -> Vec<u8> {
+    pub(crate) fn take_queued(&self) -> Vec<u8> {
         self.out.take()
     }
 
     /// Queues what another process has not sent.
-    pub fn queue_bytes(&self, bytes: &[u8]) {
+    pub(crate) fn queue_bytes(&self, bytes: &[u8]) {
         self.out.borrow_mut().extend_from_slice(bytes);
     }
 
     /// Queues a reply.
-    pub fn queue(&self, reply: &Reply) {
+    pub(crate) fn queue(&self, reply: &Reply) {
         if !self.gone.get() {
             reply.encode(&mut self.out.borrow_mut());
         }
     }
 
     /// Sends what is queued. A client that takes nothing for the time is gone.
-    pub async fn flush(&self, timeout: Duration) {
+    pub(crate) async fn flush(&self, timeout: Duration) {
         if self.out.borrow().is_empty() {
             return;
         }
@@ -262,7 +262,7 @@ impl Transport {
 
     /// Sends what is queued without the runtime, for Perl code that waits. False if the client
     /// is gone.
-    pub fn flush_blocking(&self) -> bool {
+    pub(crate) fn flush_blocking(&self) -> bool {
         if self.out.borrow().is_empty() {
             return !self.gone.get();
         }
@@ -287,12 +287,12 @@ impl Transport {
     }
 
     /// A handle of Perl's on the client.
-    pub fn handle(&self) -> Option<Sv> {
+    pub(crate) fn handle(&self) -> Option<Sv> {
         stdio::client_handle(self.input.descriptor())
     }
 
     /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.
-    pub fn shutdown(&self) {
+    pub(crate) fn shutdown(&self) {
         self.input.shutdown();
         if !Rc::ptr_eq(&self.input, &self.output) {
             self.output.shutdown();
@@ -301,14 +301,14 @@ impl Transport {
 }
 
 /// Descriptors 0 and 1 are nobody's client any more.
-pub fn release_stdio(null: &OwnedFd) -> io::Result<()> {
+pub(crate) fn release_stdio(null: &OwnedFd) -> io::Result<()> {
     rustix::stdio::dup2_stdin(null)?;
     rustix::stdio::dup2_stdout(null)?;
     Ok(())
 }
 
 /// What takes the client's place on descriptors 0 and 1.
-pub fn open_null() -> io::Result<OwnedFd> {
+pub(crate) fn open_null() -> io::Result<OwnedFd> {
     use rustix::fs::{Mode, OFlags};
     Ok(rustix::fs::open(
         "/dev/null",

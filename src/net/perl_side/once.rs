@@ -4,19 +4,19 @@ use std::cell::Cell;
 
 /// Set once, and waited for.
 #[derive(Default)]
-pub struct Flag {
+pub(crate) struct Flag {
     set: Cell<bool>,
     notify: tokio::sync::Notify,
 }
 
 impl Flag {
-    pub fn set(&self) {
+    pub(crate) fn set(&self) {
         self.set.set(true);
         self.notify.notify_waiters();
     }
 
     /// Returns at once where it has happened.
-    pub async fn wait(&self) {
+    pub(crate) async fn wait(&self) {
         let told = self.notify.notified();
         if !self.set.get() {
             told.await;

@@ -22,7 +22,7 @@ use crate::smtp::Reply;
 use crate::watch;
 
 /// A session in Perl's hands. Weak, since the host keeps it and the session keeps the host.
-pub struct SessionPort(pub Weak<Session>);
+pub(crate) struct SessionPort(pub Weak<Session>);
 
 impl SessionPort {
     fn session(&self) -> Result<Rc<Session>, Unwind> {

@@ -19,11 +19,11 @@ use tokio::task::LocalSet;
 
 /// Perl code called exit: the session that asked for it is over, at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Exited;
+pub(crate) struct Exited;
 
 /// Why a nested pump has not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Left {
+pub(crate) enum Left {
     Exited,
     /// A plugin call around it has taken too long.
     Interrupted,
@@ -31,7 +31,7 @@ pub enum Left {
 
 /// What a piece of Perl work leaves behind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum After {
+pub(crate) enum After {
     GoOn,
     /// It called exit.
     Exited,
@@ -49,7 +49,7 @@ struct Request {
 }
 
 /// The worker's loop: a runtime that is left for each piece of Perl work. One per worker.
-pub struct Pump {
+pub(crate) struct Pump {
     runtime: Runtime,
     local: LocalSet,
     requests: RefCell<VecDeque<Request>>,
@@ -64,7 +64,7 @@ pub struct Pump {
 
 impl Pump {
     /// Makes the worker's runtime; only after its fork, as a runtime does not survive one.
-    pub fn new() -> std::io::Result<Rc<Pump>> {
+    pub(crate) fn new() -> std::io::Result<Rc<Pump>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -80,7 +80,7 @@ impl Pump {
     }
 
     /// Plugin calls can be interrupted from now on.
-    pub fn take_interrupts(&self) -> std::io::Result<()> {
+    pub(crate) fn take_interrupts(&self) -> std::io::Result<()> {
         let _inside = self.runtime.enter();
         let wake = crate::server::wake_by_interrupt(|signal, wake| {
             crate::perl::ffi::interrupt::take(signal, wake)
@@ -91,7 +91,7 @@ impl Pump {
 
     /// Runs `until` to its end, doing Perl work in between. An exit ends the session that asked for
     /// the work, which hears of it; others go on.
-    pub fn run<T>(&self, until: impl Future<Output = T>) -> T {
+    pub(crate) fn run<T>(&self, until: impl Future<Output = T>) -> T {
         let mut until = pin!(until);
         loop {
             match self.next(None, until.as_mut()) {
@@ -106,7 +106,11 @@ impl Pump {
     /// The same for Perl code that waits for `until`: does only the work of that session, as
     /// another one's may have to wait for what runs outside. Ends early where a plugin call that
     /// waits here is interrupted.
-    pub fn run_nested<T>(&self, session: u64, until: impl Future<Output = T>) -> Result<T, Left> {
+    pub(crate) fn run_nested<T>(
+        &self,
+        session: u64,
+        until: impl Future<Output = T>,
+    ) -> Result<T, Left> {
         let mut until = pin!(until);
         let mut until = pin!(poll_fn(|context| {
             // The state of the page counts; the descriptor only wakes.
@@ -179,7 +183,7 @@ impl Pump {
     }
 
     /// Has a piece of work done outside the runtime.
-    pub async fn outside<T: 'static>(
+    pub(crate) async fn outside<T: 'static>(
         &self,
         session: u64,
         work: impl FnOnce() -> Result<T, Exited> + 'static,

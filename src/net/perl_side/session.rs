@@ -18,7 +18,7 @@ use crate::perl::{Dropped, Sv, any_dropped, release_dropped};
 use crate::watch;
 
 /// A session's Perl: its host, its turn, and what it has put aside.
-pub struct PerlSide {
+pub(crate) struct PerlSide {
     pub host: Rc<Host>,
     /// Where sessions take turns; none where this is the process's only one.
     stage: Option<Rc<Stage>>,
@@ -70,33 +70,33 @@ impl PerlSide {
 
 impl Session {
     /// What plugins find in %ENV.
-    pub fn environment(&self) -> Vec<(&'static str, Vec<u8>)> {
+    pub(crate) fn environment(&self) -> Vec<(&'static str, Vec<u8>)> {
         let perl = self.perl_side.as_ref();
         perl.map_or_else(Vec::new, |perl| perl.environment.borrow().clone())
     }
 
     /// Whether what the host knows without Perl's help is what this session's Perl code would
     /// find: it is its turn, or all sessions find the same.
-    pub fn is_here(&self) -> bool {
+    pub(crate) fn is_here(&self) -> bool {
         let perl = self.perl_side.as_ref();
         perl.is_none_or(|perl| !perl.changed.get() || self.is_on())
     }
 
     /// Whether Perl code that runs now, or next, runs for this session.
-    pub fn is_on(&self) -> bool {
+    pub(crate) fn is_on(&self) -> bool {
         let stage = self.perl_side.as_ref().and_then(|perl| perl.stage.as_ref());
         stage.is_none_or(|stage| stage.is_on(self))
     }
 
     /// The machine is to know which of its methods Perl code has replaced.
-    pub fn note_replaced(&self) {
+    pub(crate) fn note_replaced(&self) {
         if let Some(perl) = &self.perl_side {
             self.state.replaced.set(perl.host.replaced());
         }
     }
 
     /// Returns once Perl code has called exit.
-    pub async fn exited(&self) {
+    pub(crate) async fn exited(&self) {
         match &self.perl_side {
             Some(perl) => perl.exited.wait().await,
             None => std::future::pending().await,
@@ -104,19 +104,19 @@ impl Session {
     }
 
     /// Values that were dropped in the runtime are the session's that dropped them.
-    pub fn keep_dropped(&self) {
+    pub(crate) fn keep_dropped(&self) {
         if let Some(perl) = &self.perl_side {
             perl.dropped.borrow_mut().take();
         }
     }
 
     /// The handle, for as long as it has to live on.
-    pub fn take_client(&self) -> Option<Sv> {
+    pub(crate) fn take_client(&self) -> Option<Sv> {
         self.perl_side.as_ref()?.client.take()
     }
 
     /// A handle of Perl's on the client.
-    pub fn client(&self) -> Option<Sv> {
+    pub(crate) fn client(&self) -> Option<Sv> {
         let perl = self.perl_side.as_ref()?;
         if perl.client.borrow().is_none() {
             let handle = self.transport.handle();
@@ -142,7 +142,7 @@ impl Session {
 
     /// Does a piece of Perl work in this session, outside the runtime. `None` where there is no
     /// interpreter, or where it died.
-    pub async fn perl<T: 'static>(
+    pub(crate) async fn perl<T: 'static>(
         self: &Rc<Self>,
         work: impl FnOnce(&Host) -> Result<T, Unwind> + 'static,
     ) -> Option<T> {
@@ -163,14 +163,14 @@ impl Session {
     }
 
     /// What waits for Perl is done.
-    pub async fn settle(self: &Rc<Self>) {
+    pub(crate) async fn settle(self: &Rc<Self>) {
         if self.has_pending() {
             self.perl(|_| Ok(())).await;
         }
     }
 
     /// The same for what only looks at the host: at once, where that is this session's.
-    pub async fn look<T: 'static>(
+    pub(crate) async fn look<T: 'static>(
         self: &Rc<Self>,
         work: impl FnOnce(&Host) -> T + 'static,
     ) -> Option<T> {
@@ -181,7 +181,7 @@ impl Session {
     }
 
     /// The same, where no runtime is active. An error is logged and gives `None`.
-    pub fn run_perl<T>(
+    pub(crate) fn run_perl<T>(
         self: &Rc<Self>,
         work: impl FnOnce(&Host) -> Result<T, Unwind>,
     ) -> Result<Option<T>, Exited> {
@@ -254,7 +254,7 @@ impl Session {
     }
 
     /// Whether Perl work waits that must be done before the transaction or connection ends.
-    pub fn has_pending(&self) -> bool {
+    pub(crate) fn has_pending(&self) -> bool {
         let Some(perl) = &self.perl_side else {
             return false;
         };

@@ -16,7 +16,7 @@ use crate::perl::stdio;
 use crate::perl::turn::Belongings;
 
 /// Where the sessions of a worker take turns with their Perl code. One per worker.
-pub struct Stage {
+pub(crate) struct Stage {
     host: Rc<Host>,
     /// What Perl code sees where no session has its turn.
     idle: Rc<dyn Port>,
@@ -27,7 +27,7 @@ pub struct Stage {
 
 impl Stage {
     /// No session has begun yet.
-    pub fn new(host: &Rc<Host>, null: OwnedFd) -> Stage {
+    pub(crate) fn new(host: &Rc<Host>, null: OwnedFd) -> Stage {
         Stage {
             host: host.clone(),
             idle: host.port(),
@@ -37,7 +37,7 @@ impl Stage {
     }
 
     /// A stage in a process that was forked from this one, where a session goes on alone.
-    pub fn alone(other: &Stage, null: OwnedFd) -> Stage {
+    pub(crate) fn alone(other: &Stage, null: OwnedFd) -> Stage {
         Stage {
             host: other.host.clone(),
             idle: other.idle.clone(),
@@ -47,19 +47,19 @@ impl Stage {
     }
 
     /// This session has its turn already.
-    pub fn put_on(&self, session: &Rc<Session>) {
+    pub(crate) fn put_on(&self, session: &Rc<Session>) {
         self.host.keep_number(session.number);
         self.on.replace(Some(session.clone()));
     }
 
     /// Whether it is this session's turn.
-    pub fn is_on(&self, session: &Session) -> bool {
+    pub(crate) fn is_on(&self, session: &Session) -> bool {
         let on = self.on.borrow();
         on.as_ref().is_some_and(|on| on.id == session.id)
     }
 
     /// A session begins, and has its turn.
-    pub fn begin(&self, session: &Rc<Session>, port: Rc<dyn Port>) -> Result<(), Unwind> {
+    pub(crate) fn begin(&self, session: &Rc<Session>, port: Rc<dyn Port>) -> Result<(), Unwind> {
         self.set_aside()?;
         take_stdio(session)?;
         self.host.set_number(session.number);
@@ -69,7 +69,7 @@ impl Stage {
     }
 
     /// It is this session's turn.
-    pub fn enter(&self, session: &Rc<Session>) -> Result<(), Unwind> {
+    pub(crate) fn enter(&self, session: &Rc<Session>) -> Result<(), Unwind> {
         if self.is_on(session) {
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Stage {
     }
 
     /// It is no session's turn.
-    pub fn clear(&self) -> Result<(), Unwind> {
+    pub(crate) fn clear(&self) -> Result<(), Unwind> {
         self.set_aside()?;
         self.host.set_number(None);
         self.release_stdio()
@@ -103,7 +103,7 @@ impl Stage {
     }
 
     /// What the session has left behind that went on elsewhere.
-    pub fn leave(&self, session: &Session) -> Result<Option<Belongings>, Unwind> {
+    pub(crate) fn leave(&self, session: &Session) -> Result<Option<Belongings>, Unwind> {
         if !self.is_on(session) {
             return Ok(belongings_of(session));
         }
@@ -127,7 +127,7 @@ impl Stage {
     }
 
     /// The session, whose turn it is, has ended.
-    pub fn end(&self, session: &Session) -> Result<(), Exited> {
+    pub(crate) fn end(&self, session: &Session) -> Result<(), Exited> {
         debug_assert!(self.is_on(session));
         self.on.take();
         let cleared = self.host.clear_temporary();

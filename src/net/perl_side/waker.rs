@@ -40,14 +40,14 @@ impl Wake for Rope {
 }
 
 /// What wakes the pump, and knows whether it is at work.
-pub struct Bell {
+pub(crate) struct Bell {
     rope: Arc<Rope>,
     waker: Waker,
     rounds: Cell<u32>,
 }
 
 impl Bell {
-    pub fn new() -> Bell {
+    pub(crate) fn new() -> Bell {
         let rope = Arc::new(Rope::default());
         Bell {
             waker: Waker::from(rope.clone()),
@@ -57,14 +57,14 @@ impl Bell {
     }
 
     /// Whether it is time to go through the runtime's own loop.
-    pub fn is_time_to_look_around(&self) -> bool {
+    pub(crate) fn is_time_to_look_around(&self) -> bool {
         let rounds = self.rounds.get() + 1;
         self.rounds.set(rounds % ROUNDS);
         rounds == ROUNDS
     }
 
     /// Polls until something is there or nobody has rung meanwhile.
-    pub fn poll<T>(
+    pub(crate) fn poll<T>(
         &self,
         context: &mut Context<'_>,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,

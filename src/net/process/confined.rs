@@ -17,7 +17,7 @@ const SET_USER: u32 = 0o4000;
 const SET_GROUP: u32 = 0o2000;
 
 /// What sessions write to beside the spool. The error is a line about what contradicts a sandbox.
-pub fn writable(config: &ConfigDir) -> Result<Vec<PathBuf>, String> {
+pub(super) fn writable(config: &ConfigDir) -> Result<Vec<PathBuf>, String> {
     let lines = config
         .entries("plugins")
         .map_err(|error| error.to_string())?;

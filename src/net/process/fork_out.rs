@@ -32,7 +32,7 @@ const SMTPS: i64 = 465;
 
 /// The sessions that are open in a process.
 #[derive(Default)]
-pub struct Open {
+pub(crate) struct Open {
     sessions: RefCell<HashMap<u64, Weak<Session>>>,
     /// Those that went on in children.
     gone: RefCell<Vec<Gone>>,
@@ -49,16 +49,16 @@ struct Gone {
 }
 
 impl Open {
-    pub fn enter(&self, session: &Rc<Session>) {
+    pub(crate) fn enter(&self, session: &Rc<Session>) {
         let mut sessions = self.sessions.borrow_mut();
         sessions.insert(session.id, Rc::downgrade(session));
     }
 
-    pub fn leave(&self, session: &Session) {
+    pub(crate) fn leave(&self, session: &Session) {
         self.sessions.borrow_mut().remove(&session.id);
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.sessions.borrow().is_empty()
     }
 
@@ -72,7 +72,7 @@ impl Open {
 }
 
 /// The way out of a worker.
-pub struct Apart(pub Rc<Worker>);
+pub(crate) struct Apart(pub Rc<Worker>);
 
 impl Exit for Apart {
     fn is_due(&self, session: &Session, step: &Step) -> bool {
@@ -235,7 +235,7 @@ impl Worker {
     }
 
     /// Lets go of the sessions whose processes have ended.
-    pub async fn bury(self: &Rc<Self>) {
+    pub(crate) async fn bury(self: &Rc<Self>) {
         let worker = self.clone();
         let work = move || {
             let ended = |gone: &mut Gone| {

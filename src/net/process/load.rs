@@ -44,7 +44,7 @@ impl Loaded {
 
 /// Reads the config directory and loads the lines of `logging` and `plugins`; starts perl where
 /// one of them is a Perl plugin.
-pub fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+pub(crate) fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
     load_all(config, registry).map_err(|error| format!("camelpost: {error}"))
 }
 

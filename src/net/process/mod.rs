@@ -2,8 +2,8 @@
 //! its own, and a process of one session.
 
 mod confined;
-pub mod engine;
-pub mod fork_out;
-pub mod load;
-pub mod one_session;
-pub mod worker;
+pub(super) mod engine;
+pub(super) mod fork_out;
+pub(super) mod load;
+pub(super) mod one_session;
+pub(super) mod worker;

@@ -32,7 +32,7 @@ const NOT_LOADED: &str = "421 4.3.0 Service not available, closing connection\r\
 
 /// Runs the session of what `load` loads; `rdns` is whether the client's name is looked up. The result is the
 /// process's exit status.
-pub fn serve(
+pub(crate) fn serve(
     rdns: bool,
     load: impl FnOnce() -> Result<Loaded, String>,
 ) -> Result<i32, OneSessionError> {

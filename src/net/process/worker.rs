@@ -28,7 +28,7 @@ use crate::watch;
 
 /// Runs sessions until the supervisor has no more for this worker. The result is the process's
 /// exit status.
-pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
+pub(crate) fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
     match Worker::new(loaded, link, rdns) {
         Ok(worker) => worker.run(),
         Err(error) => {
@@ -39,7 +39,7 @@ pub fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
 }
 
 /// A process that runs sessions, one beside the other: their Perl code in turns.
-pub struct Worker {
+pub(crate) struct Worker {
     pub loaded: Loaded,
     pub pump: Rc<Pump>,
     pub link: Rc<AsyncLink>,
@@ -72,7 +72,7 @@ impl Worker {
     }
 
     /// A worker in this process, which was forked for it.
-    pub fn with_stage(
+    pub(crate) fn with_stage(
         loaded: Loaded,
         link: WorkerLink,
         stage: Option<Rc<Stage>>,
@@ -104,7 +104,7 @@ impl Worker {
     }
 
     /// Whether a plugin is called in this hook that is to have a process for each session.
-    pub fn isolates(&self, hook: Hook) -> bool {
+    pub(crate) fn isolates(&self, hook: Hook) -> bool {
         let (mut hooks, seen) = self.isolating.get();
         let marks = watch::marks();
         if marks != seen {
@@ -114,7 +114,7 @@ impl Worker {
         hooks >> (hook as u8) & 1 == 1
     }
 
-    pub fn for_one(self) -> Worker {
+    pub(crate) fn for_one(self) -> Worker {
         Worker {
             for_one: true,
             ..self
@@ -207,7 +207,7 @@ impl Worker {
     }
 
     /// The session that this process was forked for, to its end.
-    pub async fn go_on(self: Rc<Self>, session: Rc<Session>, halted: Halted) {
+    pub(crate) async fn go_on(self: Rc<Self>, session: Rc<Session>, halted: Halted) {
         self.open.enter(&session);
         let conversation = self.converse(&session, halted);
         let kept = async {
@@ -344,7 +344,7 @@ impl Worker {
         Some((session, port))
     }
 
-    pub fn place(
+    pub(crate) fn place(
         &self,
         session: u64,
         number: Option<u32>,

@@ -16,7 +16,11 @@ use crate::session::{Machine, Outcome, ReadEvent, State, Step};
 use crate::smtp::{Address, Reply};
 
 /// Runs a machine to its end.
-pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result<Outcome, Unwind> {
+pub(super) fn drive(
+    host: &Rc<Host>,
+    state: &Rc<State>,
+    mut machine: Machine,
+) -> Result<Outcome, Unwind> {
     state.replaced.set(host.replaced());
     let mut step = machine.start();
     loop {
@@ -88,7 +92,7 @@ pub fn drive(host: &Rc<Host>, state: &Rc<State>, mut machine: Machine) -> Result
 }
 
 /// A reply of a session whose class has no `respond` of its own.
-pub fn print(host: &Host, reply: &Reply) -> Result<bool, Unwind> {
+pub(super) fn print(host: &Host, reply: &Reply) -> Result<bool, Unwind> {
     for line in reply.written() {
         host.log(LOGINFO, None, None, &[Sv::bytes(&line)])?;
     }

@@ -16,7 +16,7 @@ use crate::session::{self, Machine, Outcome, Settings, State};
 use crate::smtp::{Reply, ReplyForm};
 
 /// The session of one object that a script has made.
-pub struct ScriptPort {
+pub(super) struct ScriptPort {
     host: Weak<Host>,
     /// Made when it is first needed, from the configuration as it is then.
     state: OnceCell<Rc<State>>,
@@ -27,7 +27,7 @@ pub struct ScriptPort {
 }
 
 impl ScriptPort {
-    pub fn new(host: &Rc<Host>, object: &Sv) -> ScriptPort {
+    pub(super) fn new(host: &Rc<Host>, object: &Sv) -> ScriptPort {
         ScriptPort {
             host: Rc::downgrade(host),
             state: OnceCell::new(),

@@ -15,10 +15,10 @@ use crate::smtp::Address;
 use crate::watch::count_queue_outcome;
 
 /// A machine between two steps, with the step that is next.
-pub type Halted = (Machine, Step);
+pub(crate) type Halted = (Machine, Step);
 
 /// Where a session may go on in another process.
-pub trait Exit {
+pub(crate) trait Exit {
     /// Whether it should, before this step.
     fn is_due(&self, session: &Session, step: &Step) -> bool;
 
@@ -31,21 +31,21 @@ pub trait Exit {
 }
 
 /// Runs a machine to its end.
-pub async fn drive(session: Rc<Session>, machine: Machine) -> Outcome {
+pub(crate) async fn drive(session: Rc<Session>, machine: Machine) -> Outcome {
     let halted = start(&session, machine);
     let ended = drive_on(session, halted, None).await;
     ended.unwrap_or(Outcome::Closed)
 }
 
 /// Runs a machine to its first step.
-pub fn start(session: &Session, mut machine: Machine) -> Halted {
+pub(crate) fn start(session: &Session, mut machine: Machine) -> Halted {
     session.note_replaced();
     let step = machine.start();
     (machine, step)
 }
 
 /// Runs a machine from one of its steps to its end. `None`: it goes on in another process.
-pub async fn drive_on(
+pub(crate) async fn drive_on(
     session: Rc<Session>,
     (mut machine, mut step): Halted,
     exit: Option<&dyn Exit>,

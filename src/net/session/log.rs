@@ -8,7 +8,7 @@ use crate::perl::fast::at_once;
 use crate::perl::ffi::call::Unwind;
 
 /// A line that waits for the session's next Perl work.
-pub struct LogLine {
+pub(crate) struct LogLine {
     level: u8,
     hook: Option<&'static str>,
     plugin: Option<String>,
@@ -17,7 +17,7 @@ pub struct LogLine {
 
 impl Session {
     /// Writes a log line now where no Perl logging plugin wants it, else at the next Perl work.
-    pub fn log(
+    pub(crate) fn log(
         &self,
         level: u8,
         hook: Option<&'static str>,
@@ -45,7 +45,7 @@ impl Session {
     }
 
     /// Hands the waiting lines to the logging plugins.
-    pub fn flush_log(&self) -> Result<(), Unwind> {
+    pub(crate) fn flush_log(&self) -> Result<(), Unwind> {
         let Some(perl) = &self.perl_side else {
             return Ok(());
         };

@@ -1,12 +1,12 @@
 //! A session in a worker: its state, its socket, its log, and the chain of plugins that a step may
 //! run. What it has of Perl, where there is an interpreter, is its Perl side.
 
-pub mod driver;
-pub mod log;
-pub mod native_access;
+pub(super) mod driver;
+pub(super) mod log;
+pub(super) mod native_access;
 mod natives;
-pub mod rdns;
-pub mod reentry;
+pub(super) mod rdns;
+pub(super) mod reentry;
 mod traffic;
 
 use std::cell::{Cell, RefCell};
@@ -33,10 +33,10 @@ use crate::session::State;
 use crate::watch;
 
 /// How long replies may wait for a client that does not read them before a plugin runs.
-pub const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
+pub(super) const FLUSH_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What is still to be done for a client that has just come.
-pub struct Arrival {
+pub(super) struct Arrival {
     /// The client's address, if its name is to be looked up.
     pub look_up: Option<IpAddr>,
     /// The daemon's log line of a new connection, to which the client's name is added.
@@ -44,7 +44,7 @@ pub struct Arrival {
 }
 
 /// Where a session runs.
-pub struct Place {
+pub(super) struct Place {
     /// What the session is known by; none where it is known by its process.
     pub number: Option<u32>,
     pub stage: Option<Rc<Stage>>,
@@ -55,7 +55,7 @@ pub struct Place {
 }
 
 /// One client's session, from its socket to its end, in this worker.
-pub struct Session {
+pub(super) struct Session {
     pub id: u64,
     pub number: Option<u32>,
     pub state: Rc<State>,
@@ -71,7 +71,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(
+    pub(super) fn new(
         id: u64,
         state: Rc<State>,
         transport: Transport,
@@ -97,7 +97,7 @@ impl Session {
     }
 
     /// The same session in a process that was forked from this one, where it goes on.
-    pub fn moved(
+    pub(super) fn moved(
         &self,
         transport: Transport,
         loaded: &Loaded,
@@ -120,7 +120,7 @@ impl Session {
     }
 
     /// Finds the client's name, unless names are not looked up, and tells of the connection.
-    pub async fn look_up_client(self: &Rc<Self>) {
+    pub(super) async fn look_up_client(self: &Rc<Self>) {
         let found = match self.arrival.look_up {
             Some(address) => rdns::name_of(address).await,
             None => None,
@@ -145,7 +145,7 @@ impl Session {
 
     /// The session is over: what plugins have tied to its transaction and connection ends while
     /// it can still be asked for, and not in the next client's session.
-    pub fn let_go(&self) {
+    pub(super) fn let_go(&self) {
         let transaction = self.state.replace_transaction(SystemTime::now());
         let rest = self.state.connection.borrow().without_notes();
         let connection = self.state.connection.replace(Rc::new(Shown::new(rest)));
@@ -153,7 +153,7 @@ impl Session {
     }
 
     /// Runs a hook's chain: Perl plugins in one go, native ones in between.
-    pub async fn chain(self: &Rc<Self>, call: HookCall) -> Verdict {
+    pub(super) async fn chain(self: &Rc<Self>, call: HookCall) -> Verdict {
         match self.perl_side {
             Some(_) => self.chain_in_table(call).await,
             None => self.native_chain(call).await,
@@ -191,7 +191,7 @@ impl Session {
     }
 
     /// Calls a native plugin for a chain.
-    pub async fn call_native(self: &Rc<Self>, id: i32, call: &HookCall) -> Given {
+    pub(super) async fn call_native(self: &Rc<Self>, id: i32, call: &HookCall) -> Given {
         let Some(handler) = self.loaded.natives.get(id) else {
             return Given::Nothing;
         };
@@ -203,7 +203,7 @@ impl Session {
     }
 
     /// Whether no plugin is registered for a hook, as far as that can be told at once.
-    pub fn has_no_entries(&self, hook: Hook) -> bool {
+    pub(super) fn has_no_entries(&self, hook: Hook) -> bool {
         match &self.perl_side {
             Some(perl) => self.is_here() && at_once::declines(&perl.host, hook),
             None => !self.loaded.natives.has_entries(hook),
@@ -211,7 +211,7 @@ impl Session {
     }
 
     /// A config value as `config()` gives it, where Perl code has no say in it.
-    pub fn config_at_once(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+    pub(super) fn config_at_once(&self, name: &str) -> Option<Vec<Vec<u8>>> {
         let asks = |perl: &PerlSide| !self.is_here() || !at_once::config_is_the_file_s(&perl.host);
         match self.perl_side.as_ref().is_some_and(asks) {
             true => None,
@@ -220,7 +220,7 @@ impl Session {
     }
 
     /// A config value as `config()` gives it.
-    pub async fn config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
+    pub(super) async fn config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
         if let Some(values) = self.config_at_once(name) {
             return values;
         }

@@ -10,7 +10,7 @@ use crate::perl::host::Host;
 use crate::plugin::SessionAccess;
 
 /// A session in a native plugin's hands.
-pub struct Access(pub Rc<Session>);
+pub(crate) struct Access(pub Rc<Session>);
 
 impl SessionAccess for Access {
     fn connection(&self) -> Rc<Shown<Connection>> {

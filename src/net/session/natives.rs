@@ -9,7 +9,7 @@ use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 
 /// A session's native plugins.
-pub struct InOrder<'a>(pub &'a Rc<Session>);
+pub(super) struct InOrder<'a>(pub &'a Rc<Session>);
 
 impl Around for InOrder<'_> {
     type Exit = Infallible;

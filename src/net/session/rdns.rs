@@ -20,7 +20,7 @@ const TIMEOUT: Duration = Duration::from_secs(3);
 const PATIENCE: Duration = Duration::from_millis(1200);
 
 /// The PTR name of an address, without the dot at its end; `None` where there is none in time.
-pub async fn name_of(address: IpAddr) -> Option<Vec<u8>> {
+pub(crate) async fn name_of(address: IpAddr) -> Option<Vec<u8>> {
     let environment = |name| std::env::var(name).unwrap_or_default();
     let servers = servers(&environment("RES_NAMESERVERS"), &environment("RES_OPTIONS"));
     tokio::time::timeout(TIMEOUT, look_up(Name::from(address), &servers))

@@ -11,7 +11,7 @@ use crate::perl::host::port::{AuthFact, Own};
 use crate::session::{self, Called, Listed, Machine, MethodCall, Returned, State};
 
 /// The machine for a piece of the session's own code.
-pub fn machine(state: Rc<State>, own: Own) -> Machine {
+pub(crate) fn machine(state: Rc<State>, own: Own) -> Machine {
     match own {
         Own::Command(verb, rest) => session::command(state, verb.into(), rest),
         Own::Response(hook, verdict, args) => session::respond_to(state, hook, verdict, args),
@@ -24,7 +24,7 @@ pub fn machine(state: Rc<State>, own: Own) -> Machine {
 }
 
 /// The text that such a piece of code returns.
-pub fn text_of(verdict: Verdict) -> Option<Vec<u8>> {
+pub(crate) fn text_of(verdict: Verdict) -> Option<Vec<u8>> {
     match verdict.code {
         Code::Ok => verdict.values.into_iter().next().flatten(),
         _ => None,
@@ -32,7 +32,7 @@ pub fn text_of(verdict: Verdict) -> Option<Vec<u8>> {
 }
 
 /// What the table of commands says about a verb.
-pub fn listed(host: &Host, verb: &[u8]) -> Listed {
+pub(crate) fn listed(host: &Host, verb: &[u8]) -> Listed {
     match host.lists_verb(verb) {
         Some(true) => Listed::Yes,
         Some(false) => Listed::No,
@@ -41,7 +41,7 @@ pub fn listed(host: &Host, verb: &[u8]) -> Listed {
 }
 
 /// Where a fact about the client's authentication stands.
-pub fn auth_fact(state: &State, what: AuthFact) -> &RefCell<Option<Vec<u8>>> {
+pub(crate) fn auth_fact(state: &State, what: AuthFact) -> &RefCell<Option<Vec<u8>>> {
     match what {
         AuthFact::User => &state.auth_user,
         AuthFact::Mechanism => &state.auth_mechanism,
@@ -50,7 +50,7 @@ pub fn auth_fact(state: &State, what: AuthFact) -> &RefCell<Option<Vec<u8>>> {
 }
 
 /// Calls a method that was replaced. Only an exit is an error.
-pub fn call(host: &Host, call: &MethodCall) -> Result<Called, Unwind> {
+pub(crate) fn call(host: &Host, call: &MethodCall) -> Result<Called, Unwind> {
     match host.call_replaced(call.method, &call.args) {
         Ok(values) => Ok(Called::Returned(Returned {
             first: values.first,

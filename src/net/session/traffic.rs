@@ -13,12 +13,12 @@ use crate::session::ReadEvent;
 
 impl Session {
     /// Whether a plugin has taken the client over.
-    pub fn is_taken(&self) -> bool {
+    pub(crate) fn is_taken(&self) -> bool {
         self.perl_side.as_ref().is_some_and(|perl| perl.taken.get())
     }
 
     /// Sends what is queued, whichever way the client is reached.
-    pub async fn flush(self: &Rc<Self>) {
+    pub(crate) async fn flush(self: &Rc<Self>) {
         if self.is_taken() {
             self.perl(|_| Ok(())).await;
         } else {
@@ -27,7 +27,7 @@ impl Session {
     }
 
     /// Sends what is queued through the handle of a plugin that has taken the client over.
-    pub fn flush_taken(&self) -> Result<(), Unwind> {
+    pub(crate) fn flush_taken(&self) -> Result<(), Unwind> {
         if let Some(perl) = self.perl_side.as_ref().filter(|perl| perl.taken.get()) {
             let queued = self.transport.take_queued();
             if !queued.is_empty() && !perl.host.write_client(&queued)? {
@@ -38,12 +38,12 @@ impl Session {
     }
 
     /// Whether the client has sent what was not read yet, as far as that can be seen from outside of TLS.
-    pub fn has_sent_more(&self) -> bool {
+    pub(crate) fn has_sent_more(&self) -> bool {
         !self.is_taken() && self.transport.has_input()
     }
 
     /// Appends what the client sends to the session's input.
-    pub async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
+    pub(crate) async fn read(self: &Rc<Self>, timeout: Duration) -> ReadEvent {
         let state = &self.state;
         let awaited = Awaited::in_state(state, timeout);
         if !self.is_taken() {
@@ -72,7 +72,7 @@ impl Session {
     }
 
     /// Bytes read ahead are STDIN's while Perl code runs.
-    pub fn lend_input(&self) -> bool {
+    pub(crate) fn lend_input(&self) -> bool {
         let Some(perl) = self.perl_side.as_ref().filter(|perl| !perl.taken.get()) else {
             return false;
         };
@@ -87,7 +87,7 @@ impl Session {
         true
     }
 
-    pub fn take_input_back(&self) {
+    pub(crate) fn take_input_back(&self) {
         let Some(perl) = self.perl_side.as_ref().filter(|perl| !perl.taken.get()) else {
             return;
         };

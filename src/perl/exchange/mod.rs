@@ -3,11 +3,11 @@
 //! set aside while another session has its turn, and go at the session's end, as with a process of its
 //! own. Which they are, `site.rs` says.
 
-pub mod identity;
-pub mod number;
-pub mod process_state;
-pub mod site;
-pub mod stderr;
+pub(super) mod identity;
+pub(super) mod number;
+pub(super) mod process_state;
+pub(super) mod site;
+pub(super) mod stderr;
 pub mod stdio;
 pub mod turn;
 

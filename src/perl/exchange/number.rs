@@ -12,7 +12,7 @@ use crate::perl::host::Host;
 
 /// The session's number as Perl has it, `$$`.
 #[derive(Default)]
-pub struct Number {
+pub(crate) struct Number {
     session: Cell<Option<u32>>,
     /// What `$$` is at present.
     shown: Cell<Option<u32>>,

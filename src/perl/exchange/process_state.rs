@@ -42,7 +42,7 @@ impl Changes {
 
 /// The process's state as it was before the first session, and who has changed it.
 #[derive(Default)]
-pub struct ProcessState {
+pub(crate) struct ProcessState {
     noted: OnceCell<Noted>,
     identity: identity::Noted,
     stderr: stderr::Noted,
@@ -50,7 +50,7 @@ pub struct ProcessState {
 
 impl ProcessState {
     /// Before a session: the first time, everything is noted.
-    pub fn note(&self) -> Result<(), Unwind> {
+    pub(crate) fn note(&self) -> Result<(), Unwind> {
         if self.noted.get().is_some() {
             return Ok(());
         }
@@ -69,12 +69,12 @@ impl ProcessState {
         Ok(())
     }
 
-    pub fn restore_stderr(&self) {
+    pub(crate) fn restore_stderr(&self) {
         self.stderr.restore();
     }
 
     /// A session is over: where it has made something else of the process, that serves no other.
-    pub fn check_identity(&self) {
+    pub(crate) fn check_identity(&self) {
         if !watch::is_worn()
             && let Some(what) = self.identity.changed()
         {
@@ -84,7 +84,7 @@ impl ProcessState {
     }
 
     /// The variables of the connection that the inetd flavours had.
-    pub fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
+    pub(crate) fn set_environment(&self, environment: &[(&str, Vec<u8>)]) {
         for (name, value) in environment {
             let Ok(name) = CString::new(*name) else {
                 continue;
@@ -137,7 +137,7 @@ impl ProcessState {
     }
 
     /// Everything is as it was noted.
-    pub fn restore(&self) -> Result<(), Unwind> {
+    pub(crate) fn restore(&self) -> Result<(), Unwind> {
         // A timer of the session's must not end a later one.
         super::stdio::cancel_alarm();
         self.stderr.restore();
@@ -160,7 +160,7 @@ impl ProcessState {
 
     /// Children that plugins left behind and that have ended. Not while a session's plugin may
     /// still wait for one.
-    pub fn reap(&self) {
+    pub(crate) fn reap(&self) {
         while let Ok(Some(_)) = rustix::process::wait(WaitOptions::NOHANG) {}
     }
 }

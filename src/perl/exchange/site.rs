@@ -28,7 +28,7 @@ const OWN_PACKAGES: [&CStr; 9] = [
 
 /// The site's variables: which they are, and whose.
 #[derive(Default)]
-pub struct Site {
+pub(crate) struct Site {
     /// The plugins' names in the table of hooks, by their numbers; the first stands for none.
     owners: RefCell<Vec<Vec<u8>>>,
     packages: RefCell<Vec<(Vec<u8>, u16)>>,

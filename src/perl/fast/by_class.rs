@@ -10,7 +10,7 @@ use crate::perl::ffi::value::Sv;
 
 /// See the module's description.
 #[derive(Default)]
-pub struct ByClass {
+pub(crate) struct ByClass {
     /// The class that was asked about last, its generation, and the set of its methods.
     last: Cell<(usize, u64, MethodSet)>,
     known: RefCell<HashMap<usize, (u64, MethodSet)>>,
@@ -18,7 +18,7 @@ pub struct ByClass {
 
 impl ByClass {
     /// The set of an object's class, found by `look` where it is not known.
-    pub fn of(&self, object: &Sv, look: impl FnOnce() -> MethodSet) -> MethodSet {
+    pub(crate) fn of(&self, object: &Sv, look: impl FnOnce() -> MethodSet) -> MethodSet {
         if !super::are_on() {
             return look();
         }

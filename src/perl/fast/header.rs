@@ -14,7 +14,7 @@ use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 use crate::perl::xs::{Body, Frame, Raise};
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(crate) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::Header::_filled", filled),
     ("Camelpost::Header::_fill_from", fill_from),
     ("Camelpost::Header::_get", get),
@@ -52,7 +52,7 @@ struct Tag {
 }
 
 /// The Mail::Header that is made of the text of a client's header.
-pub fn of(text: &[u8]) -> Result<Sv, Raise> {
+pub(crate) fn of(text: &[u8]) -> Result<Sv, Raise> {
     let blank = KNOWN.with(|known| known.borrow().blank.clone());
     if let Some(blank) = blank
         && let Some(header) = fill(&blank, text, true)?

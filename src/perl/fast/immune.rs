@@ -11,7 +11,7 @@ use crate::perl::ffi::value::Sv;
 use crate::perl::host;
 use crate::perl::xs::{Body, Frame, Raise};
 
-pub const XSUBS: &[(&str, Body)] = &[("Camelpost::is_immune", is_immune)];
+pub(crate) const XSUBS: &[(&str, Body)] = &[("Camelpost::is_immune", is_immune)];
 
 /// True for clients and senders that no policy shall touch. Answers only that one is not.
 fn is_immune(frame: &mut Frame<'_>) -> Result<(), Raise> {

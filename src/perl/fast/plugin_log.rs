@@ -7,7 +7,7 @@ use crate::perl::ffi::value::Sv;
 use crate::perl::host;
 use crate::perl::xs::{Body, Frame, Raise};
 
-pub const XSUBS: &[(&str, Body)] = &[("Camelpost::plugin_log", log)];
+pub(crate) const XSUBS: &[(&str, Body)] = &[("Camelpost::plugin_log", log)];
 
 /// How a plugin's line goes to the log.
 enum Way {

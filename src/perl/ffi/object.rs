@@ -83,7 +83,7 @@ impl Owned for EnvelopeAddress {
 }
 
 /// A new object of `class` (or of the state's own class) that owns the state.
-pub fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
+pub(crate) fn new<T: Owned>(state: Rc<T>, class: Option<&Sv>) -> Sv {
     make(state, class, false)
 }
 
@@ -104,7 +104,7 @@ fn make<T: Owned>(state: Rc<T>, class: Option<&Sv>, keys_wait: bool) -> Sv {
 }
 
 /// Makes the keys known, before the first object is made.
-pub fn add_keys() {
+pub(crate) fn add_keys() {
     fn add<T: Owned>() {
         for (key, index) in T::KEYS {
             // SAFETY: the interpreter runs; the text is copied.
@@ -117,7 +117,7 @@ pub fn add_keys() {
 }
 
 /// Makes an object that Perl code has made own a state, too.
-pub fn attach<T: Owned>(object: &Sv, state: Rc<T>) {
+pub(crate) fn attach<T: Owned>(object: &Sv, state: Rc<T>) {
     let data = Rc::into_raw(state).cast_mut().cast::<c_void>();
     // SAFETY: a live object, which takes over the counted pointer; where it cannot, the pointer is
     // taken back.
@@ -131,7 +131,7 @@ pub fn attach<T: Owned>(object: &Sv, state: Rc<T>) {
 /// The state of an object. A hash that is none becomes one, and nothing at all stands for an
 /// empty one, as an object of the original is a hash and no more. `Err` says what perl says of
 /// anything else.
-pub fn expect<T: Owned>(raw: Option<*mut sys::cp_sv>) -> Result<Rc<T>, String> {
+pub(crate) fn expect<T: Owned>(raw: Option<*mut sys::cp_sv>) -> Result<Rc<T>, String> {
     if let Some(found) = raw.and_then(data::<T>) {
         return Ok(found);
     }
@@ -157,7 +157,7 @@ pub fn expect<T: Owned>(raw: Option<*mut sys::cp_sv>) -> Result<Rc<T>, String> {
 }
 
 /// The state of an object, if it is one of this kind.
-pub fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
+pub(crate) fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
     // SAFETY: data of this kind was made by `new` from an Rc<T>; the count goes up before an Rc
     // is made of the pointer.
     unsafe {
@@ -172,7 +172,7 @@ pub fn data<T: Owned>(raw: *mut sys::cp_sv) -> Option<Rc<T>> {
 
 /// A reference to the object that stands for a piece of state, which is made when it is first
 /// asked for. Each caller has a reference of its own, as Perl code may assign to it (`map`).
-pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
+pub(crate) fn of<T: Owned>(shown: &Shown<T>) -> Sv {
     let known = shown.look(|object| PerlValue::of(object).map(|value| Sv::copied(value.raw())));
     if let Some(object) = known.flatten() {
         return object;
@@ -186,7 +186,7 @@ pub fn of<T: Owned>(shown: &Shown<T>) -> Sv {
 }
 
 /// State and object of a value that a plugin handed in.
-pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
+pub(crate) fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
     let class = std::ffi::CString::new(T::CLASS).ok()?;
     // SAFETY: a live SV; the name ends in NUL.
     let is_one = || value.is_ref() && unsafe { sys::cp_isa(value.raw(), class.as_ptr()) } != 0;
@@ -203,7 +203,7 @@ pub fn shown<T: Owned>(value: &Sv) -> Option<Rc<Shown<T>>> {
 
 /// The same for an address, which may be an object of another class with a method `address`
 /// (Mail::Address), or anything else that stands for one by its text: it stays what it is.
-pub fn address(value: &Sv) -> Result<Option<Rc<Shown<EnvelopeAddress>>>, Unwind> {
+pub(crate) fn address(value: &Sv) -> Result<Option<Rc<Shown<EnvelopeAddress>>>, Unwind> {
     if let Some(address) = shown(value) {
         return Ok(Some(address));
     }
@@ -257,7 +257,7 @@ extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
 }
 
 /// Takes back a counted pointer that was given to Perl.
-pub fn give_back<T: 'static>(data: *mut c_void) {
+pub(crate) fn give_back<T: 'static>(data: *mut c_void) {
     // A child that a plugin forked must not remove its parent's spool file.
     if super::interpreter::is_stray_child() {
         return;

@@ -12,14 +12,14 @@ use crate::perl::host;
 use crate::smtp::Reply;
 
 /// The session that Perl code sees where there is none.
-pub struct Idle {
+pub(super) struct Idle {
     spool: Rc<Spool>,
     connection: RefCell<Rc<Shown<Connection>>>,
     transaction: RefCell<Rc<Shown<Transaction>>>,
 }
 
 impl Idle {
-    pub fn new(spool: Rc<Spool>) -> Idle {
+    pub(super) fn new(spool: Rc<Spool>) -> Idle {
         let transaction = Transaction {
             body: Body::new(spool.clone()).into(),
             ..Transaction::default()

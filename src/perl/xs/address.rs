@@ -10,7 +10,7 @@ use crate::perl::ffi::object;
 use crate::perl::ffi::value::Sv;
 use crate::smtp::Address;
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Address::_new", new),
     ("Qpsmtpd::Address::_canonify", canonify),
     ("Qpsmtpd::Address::_grammar_decides", grammar_decides),
@@ -121,7 +121,7 @@ fn name(is_user: bool) -> &'static str {
 }
 
 /// The user or the host as a Perl value.
-pub fn part(envelope: &EnvelopeAddress, is_user: bool) -> Sv {
+pub(crate) fn part(envelope: &EnvelopeAddress, is_user: bool) -> Sv {
     let address = envelope.address.borrow();
     let bytes = match is_user {
         true => address.user(),
@@ -133,7 +133,7 @@ pub fn part(envelope: &EnvelopeAddress, is_user: bool) -> Sv {
     }
 }
 
-pub fn set_part(envelope: &EnvelopeAddress, is_user: bool, value: &Sv) {
+pub(crate) fn set_part(envelope: &EnvelopeAddress, is_user: bool, value: &Sv) {
     let (bytes, note) = written(value);
     match note {
         Some(note) => envelope.faces.set(name(is_user), bytes.as_deref(), note),

@@ -13,7 +13,7 @@ use crate::perl::ffi::sys;
 use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host;
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::body_write", body_write),
     ("Qpsmtpd::Transaction::body_spool", body_spool),
     ("Qpsmtpd::Transaction::body_filename", body_filename),
@@ -178,22 +178,22 @@ fn set_body_start(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 /// Parts of a transaction as Perl values; also for the keys that plugins read directly.
-pub mod parts {
+pub(crate) mod parts {
     use super::*;
 
-    pub fn recipients(transaction: &Transaction) -> Vec<Sv> {
+    pub(crate) fn recipients(transaction: &Transaction) -> Vec<Sv> {
         let list = transaction.recipients.borrow().clone();
         list.iter().map(|address| object::of(address)).collect()
     }
 
-    pub fn body_path(transaction: &Transaction) -> Option<Sv> {
+    pub(crate) fn body_path(transaction: &Transaction) -> Option<Sv> {
         let body = transaction.body.borrow();
         body.path()
             .map(|path| Sv::bytes(path.as_os_str().as_bytes()))
     }
 
     /// The handle on the spool file, the same at each call; none for a body in memory.
-    pub fn body_handle(transaction: &Transaction) -> Option<Sv> {
+    pub(crate) fn body_handle(transaction: &Transaction) -> Option<Sv> {
         if let Some(known) = &*transaction.body_handle.borrow() {
             return PerlValue::of(known.as_ref()).cloned();
         }
@@ -206,7 +206,7 @@ pub mod parts {
         Some(handle)
     }
 
-    pub fn new_handle(transaction: &Transaction) -> Option<Sv> {
+    pub(crate) fn new_handle(transaction: &Transaction) -> Option<Sv> {
         let body = transaction.body.borrow();
         let fd = rustix::io::fcntl_dupfd_cloexec(body.file()?.as_fd(), 3).ok()?;
         // SAFETY: the descriptor is owned by the new handle; the mode ends in NUL.
@@ -214,7 +214,7 @@ pub mod parts {
         Sv::own(raw)
     }
 
-    pub fn rewind_handle(transaction: &Transaction) -> Result<(), Raise> {
+    pub(crate) fn rewind_handle(transaction: &Transaction) -> Result<(), Raise> {
         let start = transaction.body.borrow_mut().start_offset();
         let handle = match &*transaction.body_handle.borrow() {
             Some(known) => PerlValue::of(known.as_ref()).cloned(),
@@ -240,14 +240,14 @@ pub mod parts {
     }
 
     /// The body's lines, header included, while it is in memory.
-    pub fn body_lines(transaction: &Transaction) -> Option<Sv> {
+    pub(crate) fn body_lines(transaction: &Transaction) -> Option<Sv> {
         let body = transaction.body.borrow();
         let lines = body.lines_in_memory()?;
         Some(Sv::array_of(lines.map(Sv::tainted_bytes)))
     }
 
     /// An assignment to `{_body_array}`.
-    pub fn replace_body(transaction: &Transaction, lines: &Sv) {
+    pub(crate) fn replace_body(transaction: &Transaction, lines: &Sv) {
         let lines = (0..lines.array_len()).filter_map(|index| lines.array_get(index));
         let lines: Vec<Vec<u8>> = lines.map(|line| line.to_bytes()).collect();
         let mut body = transaction.body.borrow_mut();

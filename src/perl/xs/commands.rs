@@ -25,10 +25,10 @@ macro_rules! responders {
     };
 }
 
-pub const COMMANDS: &[(&str, Body)] =
+pub(super) const COMMANDS: &[(&str, Body)] =
     commands!("helo" "ehlo" "auth" "mail" "rcpt" "data" "rset" "vrfy" "noop" "help" "quit");
 
-pub const RESPONDERS: &[(&str, Body)] = responders! {
+pub(super) const RESPONDERS: &[(&str, Body)] = responders! {
     "connect" Connect,
     "helo" Helo,
     "ehlo" Ehlo,
@@ -51,7 +51,7 @@ pub const RESPONDERS: &[(&str, Body)] = responders! {
     "unrecognized_command" UnrecognizedCommand,
 };
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::SMTP::queue", |f| {
         within(f, |f, p| run(f, p, Own::Queue))
     }),
@@ -117,7 +117,7 @@ fn respond(frame: &mut Frame<'_>, port: &dyn Port, hook: Hook) -> Result<(), Rai
 
 /// Runs what answers the client after a hook. To a script it returns what its `respond` did, as
 /// the original, where that is the last thing such a method does.
-pub fn answering(
+pub(super) fn answering(
     frame: &mut Frame<'_>,
     hook: Hook,
     work: impl FnOnce(&Frame<'_>) -> Result<Sv, Raise>,

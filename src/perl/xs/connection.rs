@@ -12,7 +12,7 @@ use crate::perl::ffi::call::{Unwind, stringify};
 use crate::perl::ffi::object;
 use crate::perl::ffi::value::Sv;
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Connection::_new", new),
     ("Qpsmtpd::Connection::_take", take),
     ("Qpsmtpd::Connection::reset", reset),
@@ -30,14 +30,14 @@ pub const XSUBS: &[(&str, Body)] = &[
 
 /// How a field of a connection is kept.
 #[derive(Clone, Copy)]
-pub enum Kept {
+pub(crate) enum Kept {
     Text(fn(&Connection) -> &RefCell<Option<Vec<u8>>>),
     Number(fn(&Connection) -> &Cell<Option<i64>>),
     Relay,
 }
 
 /// The fields by their names; plugins find them in the object's hash behind a `_`, too.
-pub const FIELDS: &[(&str, Kept)] = &[
+pub(crate) const FIELDS: &[(&str, Kept)] = &[
     (REMOTE_IP, Kept::Text(|c| &c.remote_ip)),
     (REMOTE_HOST, Kept::Text(|c| &c.remote_host)),
     (REMOTE_INFO, Kept::Text(|c| &c.remote_info)),
@@ -76,7 +76,7 @@ fn notes(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 /// `notes(KEY)` and `notes(KEY, VALUE)`, on any object that has notes.
-pub fn access_notes(frame: &mut Frame<'_>, notes: &Notes) -> Result<(), Raise> {
+pub(super) fn access_notes(frame: &mut Frame<'_>, notes: &Notes) -> Result<(), Raise> {
     if !frame.is_defined(1) {
         frame.warn("Use of uninitialized value $key in hash element")?;
     }
@@ -96,7 +96,7 @@ pub fn access_notes(frame: &mut Frame<'_>, notes: &Notes) -> Result<(), Raise> {
 }
 
 /// What is kept of a value that a plugin wrote, and what it wrote where that is not all of it.
-pub fn written(value: &Sv) -> (Option<Vec<u8>>, Option<Note>) {
+pub(super) fn written(value: &Sv) -> (Option<Vec<u8>>, Option<Note>) {
     let bytes = value.is_defined().then(|| value.to_bytes());
     match value.to_note() {
         note @ (Note::Text(_) | Note::Tainted(_) | Note::Foreign(_)) => (bytes, Some(note)),
@@ -115,7 +115,7 @@ fn access(frame: &mut Frame<'_>, field: usize) -> Result<(), Raise> {
 }
 
 /// A field as plugins have it.
-pub fn part(connection: &Connection, field: usize) -> Sv {
+pub(crate) fn part(connection: &Connection, field: usize) -> Sv {
     let Some((name, kept)) = FIELDS.get(field) else {
         return Sv::undef();
     };
@@ -148,7 +148,7 @@ pub fn part(connection: &Connection, field: usize) -> Sv {
 }
 
 /// Puts a value of a plugin's into a field.
-pub fn set_part(connection: &Connection, field: usize, value: &Sv) -> Result<(), Unwind> {
+pub(crate) fn set_part(connection: &Connection, field: usize, value: &Sv) -> Result<(), Unwind> {
     let Some((name, kept)) = FIELDS.get(field) else {
         return Ok(());
     };

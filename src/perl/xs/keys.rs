@@ -29,7 +29,7 @@ const POSITION: i32 = 9;
 const HEADER_SIZE: i32 = 10;
 const STARTED: i32 = 11;
 
-pub const TRANSACTION: &[(&str, i32)] = &[
+pub(crate) const TRANSACTION: &[(&str, i32)] = &[
     ("_recipients", RECIPIENTS),
     ("_rcpt", RECIPIENTS),
     ("_body_file", BODY_FILE),
@@ -49,13 +49,13 @@ pub const TRANSACTION: &[(&str, i32)] = &[
 const USER: i32 = 24;
 const HOST: i32 = 25;
 
-pub const ADDRESS: &[(&str, i32)] = &[("_user", USER), ("_host", HOST)];
+pub(crate) const ADDRESS: &[(&str, i32)] = &[("_user", USER), ("_host", HOST)];
 
 /// Keys of a connection: from here on its fields, in their order, and its notes.
 const FIELD: i32 = 32;
 const CONNECTION_NOTES: i32 = 47;
 
-pub const CONNECTION: &[(&str, i32)] = &[
+pub(crate) const CONNECTION: &[(&str, i32)] = &[
     ("_remote_ip", FIELD),
     ("_remote_host", FIELD + 1),
     ("_remote_info", FIELD + 2),
@@ -124,7 +124,7 @@ impl KeyOf {
 }
 
 /// Binds the keys of a session's object.
-pub fn bind_session_keys(object: &Sv, own: Option<Rc<OwnSession>>) {
+pub(crate) fn bind_session_keys(object: &Sv, own: Option<Rc<OwnSession>>) {
     for (key, index) in SESSION_KEYS {
         bind_session_key(object, key, *index, own.clone());
     }

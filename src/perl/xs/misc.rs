@@ -8,7 +8,7 @@ use crate::perl::ffi::value::Sv;
 use crate::perl::host;
 use crate::perl::host::scripted;
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::pid", pid),
     ("Camelpost::_is_tainted", is_tainted),

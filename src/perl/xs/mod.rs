@@ -6,18 +6,18 @@ mod address;
 mod body;
 mod commands;
 mod connection;
-pub mod keys;
+pub(super) mod keys;
 mod misc;
-pub mod notes;
+pub(super) mod notes;
 mod qp;
 mod transaction;
 
-pub use address::{part as address_part, set_part as set_address_part};
-pub use body::parts as transaction_parts;
-pub use connection::{
+pub(super) use address::{part as address_part, set_part as set_address_part};
+pub(super) use body::parts as transaction_parts;
+pub(super) use connection::{
     FIELDS as CONNECTION_FIELDS, part as connection_part, set_part as set_connection_part,
 };
-pub use transaction::{fresh as new_transaction, header_object, set_header};
+pub(super) use transaction::{fresh as new_transaction, header_object, set_header};
 
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -54,7 +54,7 @@ impl From<Unwind> for Raise {
 pub(in crate::perl) type Body = fn(&mut Frame<'_>) -> Result<(), Raise>;
 
 /// Indexes from here on are native plugins' entries in the table of hooks.
-pub const FIRST_NATIVE: i32 = 1 << 20;
+pub(super) const FIRST_NATIVE: i32 = 1 << 20;
 
 fn table() -> &'static [(&'static str, Body)] {
     static TABLE: OnceLock<Vec<(&'static str, Body)>> = OnceLock::new();

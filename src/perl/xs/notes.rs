@@ -8,7 +8,7 @@ use crate::perl::ffi::call::{Want, call_function};
 use crate::perl::ffi::object::{self, Owned};
 use crate::perl::ffi::value::Sv;
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(crate) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::Notes::FETCH", fetch),
     ("Camelpost::Notes::STORE", store),
     ("Camelpost::Notes::DELETE", delete),
@@ -17,7 +17,7 @@ pub const XSUBS: &[(&str, Body)] = &[
 ];
 
 /// The notes that a tied hash shows.
-pub struct Held(Notes);
+pub(crate) struct Held(Notes);
 
 impl Owned for Held {
     const KIND: u16 = 5;
@@ -25,14 +25,14 @@ impl Owned for Held {
 }
 
 /// A reference to a hash that shows these notes as they are at each look.
-pub fn hash(notes: &Notes) -> Option<Sv> {
+pub(crate) fn hash(notes: &Notes) -> Option<Sv> {
     let held = object::new(Rc::new(Held(notes.handle())), None);
     let made = call_function("Camelpost::Notes::hash", &[held], Want::Scalar).ok()?;
     made.into_iter().next()
 }
 
 /// Notes that become those of the hash that `value` points to.
-pub fn replace(notes: &Notes, value: &Sv) {
+pub(crate) fn replace(notes: &Notes, value: &Sv) {
     let Ok(pairs) = call_function(
         "Camelpost::parameters",
         std::slice::from_ref(value),

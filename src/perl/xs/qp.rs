@@ -18,7 +18,7 @@ use crate::perl::host::answer::{code_sv, to_arg, values_of};
 use crate::perl::host::port::{AuthFact, Port};
 use crate::smtp::Reply;
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::varlog", varlog),
     ("Qpsmtpd::log", log),
     ("Qpsmtpd::trace_level", trace_level),
@@ -54,7 +54,7 @@ pub const XSUBS: &[(&str, Body)] = &[
 ];
 
 /// Runs a body in the session of the object that is its first argument.
-pub fn within(
+pub(super) fn within(
     frame: &mut Frame<'_>,
     body: fn(&mut Frame<'_>, &dyn Port) -> Result<(), Raise>,
 ) -> Result<(), Raise> {

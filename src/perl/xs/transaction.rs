@@ -11,7 +11,7 @@ use crate::perl::ffi::object;
 use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host;
 
-pub const XSUBS: &[(&str, Body)] = &[
+pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::Transaction::new", new),
     ("Qpsmtpd::Transaction::start", new),
     ("Qpsmtpd::Transaction::notes", notes),
@@ -31,7 +31,7 @@ fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 /// A transaction that begins now.
-pub fn fresh(spool: Rc<mail::Spool>) -> Transaction {
+pub(crate) fn fresh(spool: Rc<mail::Spool>) -> Transaction {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let now = now.map(|since| since.as_secs()).unwrap_or_default();
     Transaction {
@@ -132,7 +132,7 @@ fn header(frame: &mut Frame<'_>) -> Result<(), Raise> {
     Ok(())
 }
 
-pub fn set_header(transaction: &Transaction, value: &Sv) {
+pub(crate) fn set_header(transaction: &Transaction, value: &Sv) {
     let slot = match value.is_defined() {
         true => HeaderSlot::Foreign(Box::new(PerlValue(Sv::copied(value.raw())))),
         false => HeaderSlot::None,
@@ -142,7 +142,7 @@ pub fn set_header(transaction: &Transaction, value: &Sv) {
 }
 
 /// The Mail::Header, built when it is first asked for.
-pub fn header_object(transaction: &Transaction) -> Result<Sv, Raise> {
+pub(crate) fn header_object(transaction: &Transaction) -> Result<Sv, Raise> {
     let native = match &*transaction.header.borrow() {
         HeaderSlot::None => None,
         HeaderSlot::Foreign(object) => {

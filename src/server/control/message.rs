@@ -9,7 +9,7 @@ use std::net::{IpAddr, SocketAddr};
 use serde::{Deserialize, Serialize};
 
 /// The version that this program speaks.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// What the daemon is asked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -26,7 +26,8 @@ pub use message::{
     CallStatus, Command, Counters, DurationClass, Limits, Outcome, PluginStatus, QuarantineStatus,
     SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState, WorkerStatus,
 };
-pub use place::{ControlPlace, ControlSocket};
+pub use place::ControlPlace;
+pub(super) use place::ControlSocket;
 pub(super) use place::{open, prepare};
 
 /// For `crate::fuzz`: a request that is understood is understood again when it is said again; an answer

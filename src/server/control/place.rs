@@ -51,7 +51,7 @@ impl FromStr for ControlPlace {
 
 /// A socket that listens; dropping it removes its file.
 #[derive(Debug)]
-pub struct ControlSocket {
+pub(crate) struct ControlSocket {
     pub(super) listener: UnixListener,
     path: PathBuf,
     /// Where it is to be once the process before has let go.
@@ -62,7 +62,7 @@ pub struct ControlSocket {
 
 impl ControlSocket {
     /// Takes the place of the process that this one replaces.
-    pub fn claim(&mut self) -> Result<(), String> {
+    pub(crate) fn claim(&mut self) -> Result<(), String> {
         let Some(path) = self.later.take() else {
             return Ok(());
         };
@@ -89,7 +89,7 @@ impl Drop for ControlSocket {
 
 /// Makes the default directory; to be called before root's rights are given up. `owner` is whom
 /// the service runs as.
-pub fn prepare(place: &ControlPlace, owner: (Uid, Gid)) -> Result<(), String> {
+pub(crate) fn prepare(place: &ControlPlace, owner: (Uid, Gid)) -> Result<(), String> {
     if *place != ControlPlace::Default {
         return Ok(());
     }
@@ -132,7 +132,7 @@ fn own(dir: &Path, owner: (Uid, Gid)) -> Result<(), String> {
 
 /// Makes the socket, as the user that the service runs as; mode 0600. In a process that replaces
 /// another one it is beside that one's until it is claimed.
-pub fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket>, String> {
+pub(crate) fn open(place: &ControlPlace, replaces: bool) -> Result<Option<ControlSocket>, String> {
     let mut path = match place {
         ControlPlace::Nowhere => return Ok(None),
         ControlPlace::At(path) => std::path::absolute(path)

@@ -1,6 +1,6 @@
 //! The door: sockets that listen, and which clients are let in.
 
-pub mod activation;
-pub mod clients;
-pub mod listen;
-pub mod rate;
+pub(super) mod activation;
+pub(super) mod clients;
+pub(super) mod listen;
+pub(super) mod rate;

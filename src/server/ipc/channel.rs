@@ -34,7 +34,7 @@ pub(in crate::server) enum Received {
 
 /// One end of a connected pair.
 #[derive(Debug)]
-pub struct Channel(OwnedFd);
+pub(crate) struct Channel(OwnedFd);
 
 impl Channel {
     /// A connected pair, closed on exec on both sides.

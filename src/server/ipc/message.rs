@@ -11,7 +11,7 @@ use crate::server::sandbox::Sandbox;
 use crate::server::{LoadFacts, Names};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub const PROTOCOL: u32 = 6;
+pub(crate) const PROTOCOL: u32 = 6;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(in crate::server) const MAX_CHILD_ADDRS: usize = 1800;

@@ -1,10 +1,10 @@
 //! What the processes say to each other: channels, their messages, a worker's link to the supervisor, and
 //! the system calls that none of them can do without.
 
-pub mod bounded;
-pub mod channel;
-pub mod fuzzed;
-pub mod link;
-pub mod message;
-pub mod process;
-pub mod wire;
+pub(super) mod bounded;
+pub(super) mod channel;
+pub(super) mod fuzzed;
+pub(super) mod link;
+pub(super) mod message;
+pub(super) mod process;
+pub(super) mod wire;

@@ -20,7 +20,7 @@ use crate::watch::{Ledger, Page};
 
 /// A user of this machine, as the user database gives it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserEntry {
+pub(crate) struct UserEntry {
     pub name: String,
     pub uid: Uid,
     pub gid: Gid,
@@ -48,7 +48,7 @@ pub fn readiness<T: OwnsDescriptor>(owner: T, interest: Interest) -> io::Result<
 ///
 /// The caller must have one thread only: the child of a process with several would find locks
 /// held by threads that it does not have.
-pub fn fork() -> io::Result<Option<Pid>> {
+pub(crate) fn fork() -> io::Result<Option<Pid>> {
     // SAFETY: fork takes nothing. Both callers (the zygote before it serves, `serve --detach`
     // before its runtime exists) have one thread, so the child may go on in ordinary code.
     match unsafe { libc::fork() } {
@@ -85,7 +85,7 @@ pub fn close_forgotten(descriptors: &[RawFd]) {
 /// No program that this process starts has what was open above the standard descriptors when this
 /// one began: not even what a plugin could open again by its number. Nothing is closed here, for
 /// sockets that are passed are among them.
-pub fn keep_descriptors() -> io::Result<()> {
+pub(crate) fn keep_descriptors() -> io::Result<()> {
     // SAFETY: close_range with CLOSE_RANGE_CLOEXEC only sets a flag on open descriptors; it takes
     // numbers, and touches no memory.
     let done = unsafe {
@@ -112,11 +112,11 @@ pub fn keep_descriptors() -> io::Result<()> {
 }
 
 /// The first descriptor that a service manager passes.
-pub const FIRST_INHERITED: i32 = 3;
+pub(crate) const FIRST_INHERITED: i32 = 3;
 
 /// Takes the descriptors from `FIRST_INHERITED` on; the error is the first that is not open. To be
 /// called once, before this process opens any.
-pub fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
+pub(crate) fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
     (FIRST_INHERITED..)
         .take(count)
         .map(|number| {
@@ -133,14 +133,14 @@ pub fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
 
 /// Who made the other end of a Unix socket listen, as the kernel noted it then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// None where this process cannot see that one: it is in a container.
     pub pid: Option<i32>,
     pub uid: Uid,
 }
 
 /// See [`Peer`]. (rustix has this with a pid that must not be 0, which the kernel gives.)
-pub fn peer(socket: &impl AsFd) -> io::Result<Peer> {
+pub(crate) fn peer(socket: &impl AsFd) -> io::Result<Peer> {
     let mut found = libc::ucred {
         pid: 0,
         uid: libc::uid_t::MAX,
@@ -184,7 +184,7 @@ pub fn catch_sigpipe() {
 
 /// What a worker starts with: default dispositions of the signals that a daemon's parent
 /// handles, and none blocked.
-pub fn reset_signals() {
+pub(crate) fn reset_signals() {
     for signal in [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD] {
         set_disposition(signal, libc::SIG_DFL);
     }
@@ -209,7 +209,7 @@ fn set_disposition(signal: libc::c_int, handler: libc::sighandler_t) {
 }
 
 /// The user with this name, if there is one.
-pub fn user_by_name(name: &str) -> io::Result<Option<UserEntry>> {
+pub(crate) fn user_by_name(name: &str) -> io::Result<Option<UserEntry>> {
     let Ok(name) = CString::new(name) else {
         return Ok(None);
     };
@@ -220,7 +220,7 @@ pub fn user_by_name(name: &str) -> io::Result<Option<UserEntry>> {
 }
 
 /// The user with this number, if it has a name.
-pub fn user_by_id(uid: Uid) -> io::Result<Option<UserEntry>> {
+pub(crate) fn user_by_id(uid: Uid) -> io::Result<Option<UserEntry>> {
     // SAFETY: the pointers are those that `user_entry` gives.
     user_entry(|entry, buffer, len, found| unsafe {
         libc::getpwuid_r(uid.as_raw(), entry, buffer, len, found)
@@ -267,7 +267,7 @@ fn user_entry(
 }
 
 /// The name of a group, if it has one.
-pub fn group_name(gid: Gid) -> Option<String> {
+pub(crate) fn group_name(gid: Gid) -> Option<String> {
     let mut buffer: Vec<libc::c_char> = vec![0; 1024];
     loop {
         let mut entry = std::mem::MaybeUninit::<libc::group>::uninit();
@@ -296,7 +296,7 @@ pub fn group_name(gid: Gid) -> Option<String> {
 }
 
 /// All groups of a user: the one of its entry and those that name it.
-pub fn groups_of(user: &UserEntry) -> io::Result<Vec<Gid>> {
+pub(crate) fn groups_of(user: &UserEntry) -> io::Result<Vec<Gid>> {
     let name = CString::new(user.name.as_str())?;
     let mut groups: Vec<libc::gid_t> = vec![0; 64];
     loop {
@@ -343,7 +343,7 @@ pub fn wake_by_interrupt(
 
 /// What may lie in memory that processes share: atomics only, for which all bytes are valid, and
 /// zeroed memory is a value to begin with.
-pub trait Sharable: Sync + 'static {
+pub(crate) trait Sharable: Sync + 'static {
     /// The name of the memory, for those who look at a process.
     const NAME: &'static str;
 }
@@ -357,17 +357,17 @@ impl Sharable for Ledger {
 }
 
 /// Shared memory as this process has it mapped, until it is dropped.
-pub struct Shared<T: Sharable>(std::ptr::NonNull<T>);
+pub(crate) struct Shared<T: Sharable>(std::ptr::NonNull<T>);
 
 /// A worker's page.
-pub type SharedPage = Shared<Page>;
+pub(crate) type SharedPage = Shared<Page>;
 
 /// What the workers of a generation share.
-pub type SharedLedger = Shared<Ledger>;
+pub(crate) type SharedLedger = Shared<Ledger>;
 
 impl<T: Sharable> Shared<T> {
     /// New memory, of a size that nobody can change.
-    pub fn create() -> io::Result<OwnedFd> {
+    pub(crate) fn create() -> io::Result<OwnedFd> {
         use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, ftruncate, memfd_create};
         let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
         let memory = memfd_create(T::NAME, flags)?;
@@ -380,7 +380,7 @@ impl<T: Sharable> Shared<T> {
     }
 
     /// Maps what `create` made, here or in another process.
-    pub fn map(memory: &OwnedFd) -> io::Result<Shared<T>> {
+    pub(crate) fn map(memory: &OwnedFd) -> io::Result<Shared<T>> {
         use rustix::fs::{SealFlags, fcntl_get_seals, fstat};
         use rustix::mm::{MapFlags, ProtFlags, mmap};
         let sealed = fcntl_get_seals(memory)?.contains(SealFlags::SHRINK);
@@ -407,7 +407,7 @@ impl<T: Sharable> Shared<T> {
     }
 
     /// The memory for the rest of the process's life.
-    pub fn keep(self) -> &'static T {
+    pub(crate) fn keep(self) -> &'static T {
         let shared = self.0;
         std::mem::forget(self);
         // SAFETY: as in `deref`; the mapping is never undone.
