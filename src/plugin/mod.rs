@@ -9,7 +9,7 @@ mod context;
 mod registry;
 
 pub use context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
-pub use registry::{Handler, Hooks, Loaded, PluginArgs, PluginError, Registry};
+pub use registry::{Handler, Hooks, Natives, PluginArgs, PluginError, Registry};
 
 use crate::config::ConfigDir;
 

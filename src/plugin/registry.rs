@@ -181,12 +181,12 @@ fn load<P: Plugin>(
 
 /// The hooks of the native plugins that are loaded; an id is the place in the table.
 #[derive(Clone, Default)]
-pub struct Loaded {
+pub struct Natives {
     handlers: Vec<Handler>,
     by_hook: BTreeMap<Hook, Vec<i32>>,
 }
 
-impl Loaded {
+impl Natives {
     /// Adds a hook and gives its id.
     pub fn add(&mut self, handler: Handler) -> i32 {
         let id = i32::try_from(self.handlers.len()).unwrap_or(i32::MAX);

@@ -4,12 +4,12 @@ use std::cell::Cell;
 
 /// Set once, and waited for.
 #[derive(Default)]
-pub(crate) struct Flag {
+pub(crate) struct Once {
     set: Cell<bool>,
     notify: tokio::sync::Notify,
 }
 
-impl Flag {
+impl Once {
     pub(crate) fn set(&self) {
         self.set.set(true);
         self.notify.notify_waiters();

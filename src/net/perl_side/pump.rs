@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use crate::net::perl_side::waker::Bell;
+use crate::net::perl_side::waker::PumpWaker;
 use tokio::io::unix::AsyncFd;
 use tokio::runtime::Runtime;
 use tokio::task::LocalSet;
@@ -54,7 +54,7 @@ pub(crate) struct Pump {
     local: LocalSet,
     requests: RefCell<VecDeque<Request>>,
     waker: RefCell<Option<Waker>>,
-    bell: Bell,
+    bell: PumpWaker,
     /// The pump's own future is being polled: what it asks for is found right afterwards, and
     /// nobody has to be woken.
     polling: Cell<bool>,
@@ -73,7 +73,7 @@ impl Pump {
             local: LocalSet::new(),
             requests: RefCell::default(),
             waker: RefCell::default(),
-            bell: Bell::new(),
+            bell: PumpWaker::new(),
             polling: Cell::new(false),
             wake: OnceCell::new(),
         }))

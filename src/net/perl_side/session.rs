@@ -5,10 +5,10 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::log::{LOGCRIT, LOGWARN};
-use crate::net::perl_side::once::Flag;
+use crate::net::perl_side::once::Once;
 use crate::net::perl_side::pump::Exited;
 use crate::net::perl_side::stage::Stage;
-use crate::net::session::{FLUSH_TIMEOUT, Place, Session};
+use crate::net::session::{FLUSH_TIMEOUT, Seat, Session};
 use crate::perl::fast;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::host::Host;
@@ -37,24 +37,24 @@ pub(crate) struct PerlSide {
     /// What plugins find in %ENV.
     environment: RefCell<Vec<(&'static str, Vec<u8>)>>,
     /// Perl code called exit.
-    exited: Flag,
+    exited: Once,
     /// What STDIN was given of the input: lost with its handle, if a plugin closes that.
     pub(in crate::net) lent: RefCell<Vec<u8>>,
 }
 
 impl PerlSide {
-    pub(in crate::net) fn new(host: Rc<Host>, place: Place) -> PerlSide {
+    pub(in crate::net) fn new(host: Rc<Host>, seat: Seat) -> PerlSide {
         PerlSide {
             host,
-            stage: place.stage,
+            stage: seat.stage,
             taken: Cell::new(false),
-            on_taken: place.on_taken,
+            on_taken: seat.on_taken,
             client: RefCell::default(),
             belongings: RefCell::default(),
             dropped: RefCell::default(),
             changed: Cell::new(false),
-            environment: RefCell::new(place.environment),
-            exited: Flag::default(),
+            environment: RefCell::new(seat.environment),
+            exited: Once::default(),
             lent: RefCell::default(),
         }
     }

@@ -40,16 +40,16 @@ impl Wake for Rope {
 }
 
 /// What wakes the pump, and knows whether it is at work.
-pub(crate) struct Bell {
+pub(crate) struct PumpWaker {
     rope: Arc<Rope>,
     waker: Waker,
     rounds: Cell<u32>,
 }
 
-impl Bell {
-    pub(crate) fn new() -> Bell {
+impl PumpWaker {
+    pub(crate) fn new() -> PumpWaker {
         let rope = Arc::new(Rope::default());
-        Bell {
+        PumpWaker {
             waker: Waker::from(rope.clone()),
             rope,
             rounds: Cell::new(0),
@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn who_rings_during_a_poll_has_it_polled_again_and_wakes_nobody() {
-        let (bell, (count, waker)) = (Bell::new(), outer());
+        let (bell, (count, waker)) = (PumpWaker::new(), outer());
         let mut polls = 0;
         let polled = bell.poll(&mut Context::from_waker(&waker), |context| {
             polls += 1;
@@ -126,7 +126,7 @@ mod tests {
 
     #[test]
     fn who_rings_while_it_waits_wakes_it_once() {
-        let (bell, (count, waker)) = (Bell::new(), outer());
+        let (bell, (count, waker)) = (PumpWaker::new(), outer());
         let pending = |_: &mut Context<'_>| Poll::<()>::Pending;
         assert_eq!(
             bell.poll(&mut Context::from_waker(&waker), pending),
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn who_always_rings_lets_the_runtime_look_around() {
-        let (bell, (count, waker)) = (Bell::new(), outer());
+        let (bell, (count, waker)) = (PumpWaker::new(), outer());
         let polled = bell.poll(&mut Context::from_waker(&waker), |context| {
             context.waker().wake_by_ref();
             Poll::<()>::Pending

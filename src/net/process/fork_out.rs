@@ -19,7 +19,7 @@ use crate::net::client::transport::{Transport, open_null};
 use crate::net::perl_side::port::SessionPort;
 use crate::net::perl_side::pump::Exited;
 use crate::net::perl_side::stage::Stage;
-use crate::net::session::driver::{Exit, Halted};
+use crate::net::session::driver::{Halted, WayOut};
 use crate::net::session::{FLUSH_TIMEOUT, Session};
 use crate::perl::stdio;
 use crate::perl::turn::Belongings;
@@ -72,9 +72,9 @@ impl Open {
 }
 
 /// The way out of a worker.
-pub(crate) struct Apart(pub Rc<Worker>);
+pub(crate) struct ForkOut(pub Rc<Worker>);
 
-impl Exit for Apart {
+impl WayOut for ForkOut {
     fn is_due(&self, session: &Session, step: &Step) -> bool {
         let worker = &self.0;
         if session.alone.get() || !worker.link.is_shared() {
@@ -223,8 +223,8 @@ impl Worker {
         let worker = Rc::new(worker.for_one());
         let transport = worker.pump.run(async { Transport::new(socket) })?;
         transport.depend_on(worker.link.clone());
-        let place = worker.place(session.id, session.number, session.environment());
-        let session = session.moved(transport, &worker.loaded, &worker.pump, place);
+        let seat = worker.seat(session.id, session.number, session.environment());
+        let session = session.moved(transport, &worker.loaded, &worker.pump, seat);
         if let (Some(host), Some(stage)) = (&worker.loaded.host, &worker.stage) {
             let port = Rc::new(SessionPort(Rc::downgrade(&session)));
             std::mem::forget(host.enter(port));

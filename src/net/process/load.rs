@@ -14,7 +14,7 @@ use crate::log::{LOGINFO, LOGWARN};
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
-use crate::plugin::{Handler, Loaded as Natives, PluginArgs, Registry};
+use crate::plugin::{Handler, Natives, PluginArgs, Registry};
 use crate::session::{PRODUCT, Settings};
 
 /// What a worker starts with.

@@ -20,7 +20,7 @@ use crate::net::client::transport::{Transport, open_null};
 use crate::net::perl_side::port::SessionPort;
 use crate::net::perl_side::pump::{Exited, Pump};
 use crate::net::session::driver::drive;
-use crate::net::session::{Arrival, Place, Session};
+use crate::net::session::{Arrival, Seat, Session};
 use crate::perl::ffi::interpreter;
 use crate::perl::host::port::Port;
 use crate::perl::release_dropped;
@@ -68,13 +68,13 @@ fn one_session(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std
         None,
         SystemTime::now(),
     ));
-    let place = Place {
+    let seat = Seat {
         number: None,
         stage: None,
         on_taken: Box::new(|| {}),
         environment: Vec::new(),
     };
-    let session = Session::new(1, state, transport, loaded, &pump, arrival, place);
+    let session = Session::new(1, state, transport, loaded, &pump, arrival, seat);
     let ended = converse(&session);
     session.transport.shutdown();
     if loaded.host.is_none() {

@@ -15,9 +15,9 @@ use crate::net::client::transport::{Transport, open_null, release_stdio};
 use crate::net::perl_side::port::SessionPort;
 use crate::net::perl_side::pump::{Exited, Pump};
 use crate::net::perl_side::stage::Stage;
-use crate::net::process::fork_out::{Apart, Open};
+use crate::net::process::fork_out::{ForkOut, Open};
 use crate::net::session::driver::{Halted, drive_on, start};
-use crate::net::session::{Arrival, Place, Session};
+use crate::net::session::{Arrival, Seat, Session};
 use crate::perl::ffi::interpreter;
 use crate::perl::host::port::Port;
 use crate::perl::stdio;
@@ -223,7 +223,7 @@ impl Worker {
     }
 
     async fn converse(self: &Rc<Self>, session: &Rc<Session>, halted: Halted) -> Ended {
-        let exit = Apart(self.clone());
+        let exit = ForkOut(self.clone());
         // Boxed, as a future that is pinned in its place takes that place twice.
         let mut conversation = Box::pin(drive_on(session.clone(), halted, Some(&exit)));
         let watched = poll_fn(|context| {
@@ -317,7 +317,7 @@ impl Worker {
             max_conn_ip: incoming.max_from_ip.into(),
             child_addrs: incoming.child_addrs.iter().map(packed).collect(),
         };
-        let place = self.place(
+        let seat = self.seat(
             incoming.session,
             Some(incoming.number),
             environment(&connection),
@@ -338,20 +338,20 @@ impl Worker {
             &self.loaded,
             &self.pump,
             arrival,
-            place,
+            seat,
         );
         let port = Rc::new(SessionPort(Rc::downgrade(&session)));
         Some((session, port))
     }
 
-    pub(crate) fn place(
+    pub(crate) fn seat(
         &self,
         session: u64,
         number: Option<u32>,
         environment: Vec<(&'static str, Vec<u8>)>,
-    ) -> Place {
+    ) -> Seat {
         let link = self.link.clone();
-        Place {
+        Seat {
             number,
             stage: self.stage.clone(),
             // From then on the supervisor must not write to the client in clear.

@@ -18,7 +18,7 @@ use crate::watch::count_queue_outcome;
 pub(crate) type Halted = (Machine, Step);
 
 /// Where a session may go on in another process.
-pub(crate) trait Exit {
+pub(crate) trait WayOut {
     /// Whether it should, before this step.
     fn is_due(&self, session: &Session, step: &Step) -> bool;
 
@@ -48,7 +48,7 @@ pub(crate) fn start(session: &Session, mut machine: Machine) -> Halted {
 pub(crate) async fn drive_on(
     session: Rc<Session>,
     (mut machine, mut step): Halted,
-    exit: Option<&dyn Exit>,
+    exit: Option<&dyn WayOut>,
 ) -> Option<Outcome> {
     loop {
         if let Some(exit) = exit

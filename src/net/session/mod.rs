@@ -25,7 +25,7 @@ use crate::net::perl_side::session::PerlSide;
 use crate::net::perl_side::stage::Stage;
 use crate::net::process::load::Loaded;
 use crate::net::session::log::LogLine;
-use crate::net::session::native_access::Access;
+use crate::net::session::native_access::NativeAccess;
 use crate::perl::fast::at_once;
 use crate::perl::host::Host;
 use crate::perl::{Chain, Progress};
@@ -44,7 +44,7 @@ pub(super) struct Arrival {
 }
 
 /// Where a session runs.
-pub(super) struct Place {
+pub(super) struct Seat {
     /// What the session is known by; none where it is known by its process.
     pub number: Option<u32>,
     pub stage: Option<Rc<Stage>>,
@@ -78,9 +78,9 @@ impl Session {
         loaded: &Loaded,
         pump: &Rc<Pump>,
         arrival: Arrival,
-        place: Place,
+        seat: Seat,
     ) -> Rc<Session> {
-        let number = place.number;
+        let number = seat.number;
         let host = loaded.host.clone();
         Rc::new(Session {
             id,
@@ -90,7 +90,7 @@ impl Session {
             loaded: loaded.clone(),
             pump: pump.clone(),
             arrival,
-            perl_side: host.map(|host| PerlSide::new(host, place)),
+            perl_side: host.map(|host| PerlSide::new(host, seat)),
             log: RefCell::default(),
             alone: Cell::new(false),
         })
@@ -102,14 +102,14 @@ impl Session {
         transport: Transport,
         loaded: &Loaded,
         pump: &Rc<Pump>,
-        place: Place,
+        seat: Seat,
     ) -> Rc<Session> {
         let arrival = Arrival {
             look_up: self.arrival.look_up,
             accepted: self.arrival.accepted.clone(),
         };
         let state = self.state.clone();
-        let session = Session::new(self.id, state, transport, loaded, pump, arrival, place);
+        let session = Session::new(self.id, state, transport, loaded, pump, arrival, seat);
         session.transport.queue_bytes(&self.transport.take_queued());
         session.log.swap(&self.log);
         if let (Some(new), Some(old)) = (&session.perl_side, &self.perl_side) {
@@ -195,7 +195,7 @@ impl Session {
         let Some(handler) = self.loaded.natives.get(id) else {
             return Given::Nothing;
         };
-        let access = Access(self.clone());
+        let access = NativeAccess(self.clone());
         watch::set_session(self.id);
         let plugin = handler.plugin.as_bytes();
         let guard = self.loaded.guards.of(plugin, handler.hook, true);

@@ -10,9 +10,9 @@ use crate::perl::host::Host;
 use crate::plugin::SessionAccess;
 
 /// A session in a native plugin's hands.
-pub(crate) struct Access(pub Rc<Session>);
+pub(crate) struct NativeAccess(pub Rc<Session>);
 
-impl SessionAccess for Access {
+impl SessionAccess for NativeAccess {
     fn connection(&self) -> Rc<Shown<Connection>> {
         self.0.state.connection.borrow().clone()
     }
