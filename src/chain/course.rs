@@ -1,10 +1,10 @@
 //! A chain on its way through a hook's plugins, and what each plugin's answer means for it.
 
 use super::given::Given;
-use super::guard::{Guard, Guards, lateness, quarantined};
+use super::guard::{Guard, Guards};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
-use crate::log::{LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO};
+use crate::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 
 /// A chain on its way.
 pub(crate) struct Course {
@@ -138,19 +138,20 @@ impl Course {
                 self.tell_of_failure(around, name, &error)?;
                 instead(Guard::on_death).filter(|_| !self.quiet)
             }
-            Given::TooLate(reason) => {
-                if let Some(guard) = guard() {
-                    let text = lateness(name, hook, &guard, reason);
-                    around.log(LOGCRIT, None, &[text.as_bytes()])?;
+            given @ (Given::TooLate(_) | Given::Quarantined) => {
+                let guard = guard();
+                let told = guard.as_deref().and_then(|g| g.told(&given, name, hook));
+                // Of a logging plugin it is not said: that would not end. A quarantine is no news of a
+                // quiet chain's.
+                let silent = self.quiet && matches!(given, Given::Quarantined);
+                if let Some((level, text)) = told
+                    && hook != Hook::Logging
+                    && !silent
+                {
+                    around.log(level, None, &[text.as_bytes()])?;
                 }
-                instead(Guard::on_lateness).filter(|_| !self.quiet)
-            }
-            Given::Quarantined => {
-                if !self.quiet {
-                    let text = quarantined(name, hook);
-                    around.log(LOGINFO, None, &[text.as_bytes()])?;
-                }
-                instead(Guard::on_lateness).filter(|_| !self.quiet)
+                let instead = guard.and_then(|guard| guard.on_lateness());
+                instead.filter(|_| !self.quiet)
             }
             Given::Unsafe(problem) => {
                 self.refuse_unsafe(around, name, &problem)?;

@@ -15,6 +15,7 @@ use rustc_hash::FxHashMap;
 use super::given::Given;
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
+use crate::log::{LOGCRIT, LOGINFO};
 use crate::watch::{self, Call, End, Place, Reason, Rule, Sharing, Spot};
 
 /// What holds for the calls of one plugin in one hook.
@@ -46,6 +47,15 @@ impl Guard {
     /// The plugin's verdict, for the sums.
     pub fn gave(&self, code: &Code) {
         watch::count_verdict(&self.spot, code.name().unwrap_or_default());
+    }
+
+    /// The line for the log where a call has come to no answer of the plugin's own, with its level.
+    pub fn told(&self, given: &Given, plugin: &[u8], hook: Hook) -> Option<(u8, String)> {
+        match given {
+            Given::TooLate(reason) => Some((LOGCRIT, lateness(plugin, hook, self, *reason))),
+            Given::Quarantined => Some((LOGINFO, quarantined(plugin, hook))),
+            _ => None,
+        }
     }
 
     /// What it means that the plugin died; `None`: the next one runs.
@@ -127,7 +137,7 @@ fn usual_limit(hook: Hook) -> u32 {
 }
 
 /// The words for the log where a plugin is not called.
-pub(super) fn quarantined(plugin: &[u8], hook: Hook) -> String {
+fn quarantined(plugin: &[u8], hook: Hook) -> String {
     format!(
         "plugin {} is in quarantine, the {} hook goes on without it (plugin_settings: quarantine, \
          on_error)",
@@ -137,7 +147,7 @@ pub(super) fn quarantined(plugin: &[u8], hook: Hook) -> String {
 }
 
 /// The words for the log.
-pub(super) fn lateness(plugin: &[u8], hook: Hook, guard: &Guard, reason: Reason) -> String {
+fn lateness(plugin: &[u8], hook: Hook, guard: &Guard, reason: Reason) -> String {
     let (plugin, hook) = (String::from_utf8_lossy(plugin), hook.name());
     let seconds = guard.limit().unwrap_or_default().as_secs();
     match reason {

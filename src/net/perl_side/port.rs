@@ -196,8 +196,16 @@ impl Port for SessionPort {
         match run.map_err(unwind)? {
             Given::Verdict(verdict) => Ok(verdict),
             Given::Died(text) => Err(Unwind::Died(Sv::bytes(&[&text[..], b"\n"].concat()))),
-            // It was not asked, or has no answer.
-            _ => Ok(Verdict::declined()),
+            given => {
+                let (name, hook) = (handler.plugin.as_bytes(), handler.hook);
+                let guard = session.loaded.guards.of(name, hook, true);
+                let Some((level, text)) = guard.told(&given, name, hook) else {
+                    return Ok(Verdict::declined());
+                };
+                self.host()?
+                    .log(level, None, None, &[Sv::bytes(text.as_bytes())])?;
+                Ok(guard.on_lateness().unwrap_or_else(Verdict::declined))
+            }
         }
     }
 

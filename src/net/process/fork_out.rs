@@ -11,6 +11,7 @@ use std::os::fd::{OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
 use super::worker::Worker;
@@ -60,6 +61,17 @@ impl Open {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.sessions.borrow().is_empty()
+    }
+
+    /// Waits for the sessions that go on in children: their messages are in files of this process's.
+    pub(crate) fn see_off(&self) {
+        for gone in self.gone.borrow().iter() {
+            // An error: it was reaped with what plugins leave behind.
+            while matches!(
+                waitpid(Some(gone.child), WaitOptions::empty()),
+                Err(Errno::INTR)
+            ) {}
+        }
     }
 
     fn descriptors(&self) -> Vec<RawFd> {

@@ -133,6 +133,7 @@ impl Worker {
         }
         let worker = Rc::new(self);
         worker.pump.run(worker.clone().serve());
+        worker.open.see_off();
         if worker.stage.is_some() {
             interpreter::stop();
         }

@@ -33,9 +33,15 @@ impl Connection {
 
     /// Connects with a source address of the loopback net, for tests of per-address policy.
     pub fn from(source: Ipv4Addr, port: u16) -> io::Result<Connection> {
-        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
         let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let fd = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        // Not for what other tests start meanwhile: it would keep the connection open when this is closed.
+        let fd = socket_with(
+            AddressFamily::INET,
+            SocketType::STREAM,
+            SocketFlags::CLOEXEC,
+            None,
+        )?;
         bind(&fd, &SocketAddr::from((source, 0)))?;
         connect(&fd, &server)?;
         Ok(Connection::new(TcpStream::from(fd)))
