@@ -160,3 +160,33 @@ fn talk(client: &mut Client, which: usize, number: usize) {
     assert_eq!(replies[4], expected);
     assert_eq!(client.rest(), "");
 }
+
+/// Keeps its session's message for a while, in a process of that session's own.
+const SLOW: (&str, &str) = (
+    "slow",
+    "sub hook_data_post { my ($self, $t) = @_; $self->qp->config('me'); select undef, undef, undef, 2.5;
+        return DECLINED }
+     sub hook_queue { my ($self, $t) = @_; return (OK, -s $t->body_filename ? 'it is there' : 'it is gone') }",
+);
+
+#[test]
+fn the_message_of_a_session_that_left_its_worker_outlives_that_worker() {
+    let server = Server::start_configured(
+        &[RUNNER, SLOW, TAKER],
+        &["--workers", "1", "--spare-workers", "0"],
+        &[],
+        &[("plugin_settings", "slow isolate\n")],
+    );
+    let (mut one, mut other) = (server.connect(), server.connect());
+    assert_eq!(one.worker(), other.worker(), "one worker has both");
+    one.expect("HELO client.example", "250");
+    one.expect("MAIL FROM:<a@client.example>", "250");
+    one.expect("RCPT TO:<b@mx.example>", "250");
+    one.expect("DATA", "354");
+    one.send(&format!("Subject: x\r\n\r\n{}.\r\n", "line\r\n".repeat(1000)));
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    // Its worker has nobody any more, and ends.
+    other.expect("QUIT", "221");
+    server.reload();
+    assert_eq!(one.reply(), "250 it is there");
+}
