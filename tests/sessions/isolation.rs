@@ -183,7 +183,7 @@ fn the_message_of_a_session_that_left_its_worker_outlives_that_worker() {
     one.expect("MAIL FROM:<a@client.example>", "250");
     one.expect("RCPT TO:<b@mx.example>", "250");
     one.expect("DATA", "354");
-    one.send(&format!(
+    one.send(format!(
         "Subject: x\r\n\r\n{}.\r\n",
         "line\r\n".repeat(1000)
     ));
