@@ -22,8 +22,8 @@ use super::supervisor::Event;
 use crate::server::ipc::bounded::Bounded;
 use crate::server::ipc::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use crate::server::ipc::message::{FromZygote, ToWorker, ToZygote};
-use crate::server::ipc::process;
-use crate::server::ipc::process::SharedPage;
+use crate::server::process;
+use crate::server::process::SharedPage;
 use crate::server::service::progress::LONG;
 use crate::server::service::start::ZygoteCommand;
 

@@ -6,7 +6,7 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use crate::server::ipc::process::SharedLedger;
+use crate::server::process::SharedLedger;
 use crate::watch::{self, Rule, Sharing};
 
 /// Makes the ledger of this generation for these rules, and for plugins that are shared so. `None`

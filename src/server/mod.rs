@@ -14,6 +14,7 @@ mod ipc;
 mod ledger;
 mod metrics;
 mod number;
+mod process;
 mod sandbox;
 mod service;
 mod supervisor;
@@ -31,11 +32,11 @@ pub use front::rate::Rate;
 #[doc(hidden)]
 pub use ipc::fuzzed::{fuzz_control, fuzz_words};
 pub use ipc::link::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
-pub use ipc::process::{
+pub use metrics::MetricsAddress;
+pub use process::{
     OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, readiness,
     wake_by_interrupt,
 };
-pub use metrics::MetricsAddress;
 pub use sandbox::{Sandbox, SandboxPart};
 pub use service::progress::loading;
 pub use service::start::{

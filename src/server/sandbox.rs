@@ -29,7 +29,7 @@ use std::path::PathBuf;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, waitpid};
 
-use super::ipc::process;
+use super::process;
 
 /// A part of the sandbox, as the command line names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

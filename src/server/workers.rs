@@ -20,7 +20,7 @@ use super::supervisor::Event;
 use crate::server::ipc::bounded::Bounded;
 use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::message::{Assignment, FromWorker, ToWorker};
-use crate::server::ipc::process::{self, SharedPage};
+use crate::server::process::{self, SharedPage};
 use crate::watch::{Page, now};
 
 /// Perl code that has run for longer than this makes a session's clients wait.

@@ -18,7 +18,7 @@ use super::{Engine, ledger};
 use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::link::WorkerLink;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
-use crate::server::ipc::process;
+use crate::server::process;
 use crate::server::service::privileges;
 use crate::server::service::progress;
 

@@ -358,7 +358,7 @@ enum Probe<L> {
 /// What is at a path; a listener's pid, where the kernel says it.
 fn probe(path: &Path) -> Probe<Option<i32>> {
     probe_with(path, |socket| {
-        crate::server::ipc::process::peer(socket?).ok()?.pid
+        crate::server::process::peer(socket?).ok()?.pid
     })
 }
 

@@ -12,7 +12,7 @@ use std::path::Path;
 use rustix::process::{Uid, geteuid};
 
 use super::shown::text;
-use crate::server::ipc::process::peer;
+use crate::server::process::peer;
 
 /// Bits of a mode: who else may make files in a directory.
 const BY_GROUP: u32 = 0o020;

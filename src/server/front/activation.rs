@@ -10,7 +10,7 @@ use rustix::io::fcntl_getfd;
 use rustix::net::{SocketType, sockopt};
 
 use super::listen::{Bound, ListenAddress};
-use crate::server::ipc::process;
+use crate::server::process;
 
 /// Variables that are for this process and none that it starts.
 pub(in crate::server) const VARIABLES: [&str; 3] = ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"];

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::Interest;
 
-use crate::server::ipc::process;
+use crate::server::process;
 
 /// How long, and for how many bytes, a client that got its 421 is read from before its socket is
 /// closed: closing with unread input would reset the connection and may take the reply with it.

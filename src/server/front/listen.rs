@@ -15,7 +15,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::server::ipc::process;
+use crate::server::process;
 
 /// Connections that the kernel completes before they are accepted.
 pub(in crate::server) const BACKLOG: u16 = 4096;

@@ -16,8 +16,8 @@ use tokio::sync::{Notify, oneshot};
 
 use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromWorker, ToWorker};
-use crate::server::ipc::process;
 use crate::server::number;
+use crate::server::process;
 
 /// A session that the supervisor gives to this worker.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 use rustix::process::{WaitOptions, waitpid};
 
-use crate::server::ipc::process;
+use crate::server::process;
 
 /// In the detached process: how to let the waiting parent go.
 pub(in crate::server) struct Detached(File);

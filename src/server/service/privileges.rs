@@ -14,7 +14,7 @@ use rustix::thread::{
     set_thread_gid, set_thread_groups, set_thread_uid,
 };
 
-use crate::server::ipc::process::{self, UserEntry};
+use crate::server::process::{self, UserEntry};
 
 /// Who the original runs as where nothing is said.
 const DEFAULT_USER: &str = "smtpd";

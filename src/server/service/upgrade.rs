@@ -25,7 +25,7 @@ use tokio::sync::oneshot;
 use crate::server::front::activation;
 use crate::server::front::listen::Bound;
 use crate::server::ipc::channel::{Channel, MAX_MESSAGE, Received, Wait};
-use crate::server::ipc::process;
+use crate::server::process;
 use crate::server::supervisor::Event;
 
 /// `VERSION NICE`: of this conversation, and the nice level that the service was started with.

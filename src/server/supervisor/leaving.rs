@@ -14,7 +14,7 @@ use super::super::workers::Worker;
 use super::Supervisor;
 use crate::server::ipc::channel::{Channel, Wait};
 use crate::server::ipc::message::ToWorker;
-use crate::server::ipc::process::SharedPage;
+use crate::server::process::SharedPage;
 
 /// Who has asked to leave its worker, and the processes that sessions have left for.
 #[derive(Default)]

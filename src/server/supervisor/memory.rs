@@ -16,7 +16,7 @@ use rustix::process::Signal;
 use super::Supervisor;
 use super::quarantine::culprit;
 use super::watching::named;
-use crate::server::ipc::process::INTERRUPT;
+use crate::server::process::INTERRUPT;
 use crate::watch::Reason;
 
 /// How often all workers are looked at, and how often those in which a plugin runs.

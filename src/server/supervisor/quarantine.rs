@@ -16,7 +16,7 @@ use super::super::workers::{Worker, Workers};
 use super::Supervisor;
 use super::sharing::Marks;
 use super::watching::named;
-use crate::server::ipc::process::SharedLedger;
+use crate::server::process::SharedLedger;
 use crate::watch::{Running, now};
 
 /// The ledgers by generation, with what the log has told of each.

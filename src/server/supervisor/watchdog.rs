@@ -11,7 +11,7 @@ use rustix::process::Signal;
 
 use super::Supervisor;
 use super::watching::named;
-use crate::server::ipc::process::INTERRUPT;
+use crate::server::process::INTERRUPT;
 use crate::watch::{Reason, Running, now};
 
 /// How often the pages are looked at. An interrupt is repeated as often: a signal that comes just

@@ -15,7 +15,7 @@ use rustix::process::{Gid, Pid, Signal, Uid};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::channel::Channel;
+use super::ipc::channel::Channel;
 use crate::watch::{Ledger, Page};
 
 /// A user of this machine, as the user database gives it.
