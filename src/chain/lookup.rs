@@ -31,3 +31,10 @@ pub(crate) fn look_up<E>(
         }
     }
 }
+
+/// The value of a config name that has no file.
+pub(crate) fn default_of<'a>(defaults: &'a Defaults, name: &[u8]) -> Option<&'a [u8]> {
+    let mut defaults = defaults.iter();
+    let (_, value) = defaults.find(|(known, _)| known.as_bytes() == name)?;
+    Some(value)
+}

@@ -15,4 +15,4 @@ pub(crate) use course::{Around, Called, Course, Plugins, advance};
 pub(crate) use given::Given;
 pub(crate) use guard::{Guard, Guards};
 pub(crate) use line::line;
-pub(crate) use lookup::{Defaults, look_up};
+pub(crate) use lookup::{Defaults, default_of, look_up};

@@ -238,9 +238,8 @@ impl Session {
         match lines {
             Some(lines) => lines.to_vec(),
             None => {
-                let mut defaults = self.loaded.defaults.iter();
-                let default = defaults.find(|(known, _)| *known == name);
-                default.map_or_else(Vec::new, |(_, value)| vec![value.clone()])
+                let default = chain::default_of(&self.loaded.defaults, name.as_bytes());
+                default.map(<[u8]>::to_vec).into_iter().collect()
             }
         }
     }

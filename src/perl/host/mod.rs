@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::xs::Raise;
-use crate::chain::{Defaults, Guards, look_up};
+use crate::chain::{Defaults, Guards, default_of, look_up};
 use crate::config::{Compat, ConfigDir, Lines, Profile, compared_version};
 use crate::hook::{Hook, Method};
 use crate::log::LOGERROR;
@@ -281,9 +281,7 @@ impl Host {
 
     /// The value of a config name that has no file.
     pub fn default_of(&self, name: &[u8]) -> Option<&[u8]> {
-        let mut defaults = self.settings.defaults.iter();
-        let (_, value) = defaults.find(|(known, _)| known.as_bytes() == name)?;
-        Some(value)
+        default_of(&self.settings.defaults, name)
     }
 
     /// The lines of a config name's file, or of the file at this path, if there are any.
