@@ -91,7 +91,7 @@ impl Session {
     /// The machine is to know which of its methods Perl code has replaced.
     pub(crate) fn note_replaced(&self) {
         if let Some(perl) = &self.perl_side {
-            self.state.replaced.set(perl.host.replaced());
+            self.state.replaced.set(perl.host.present.replaced());
         }
     }
 
@@ -134,7 +134,8 @@ impl Session {
             }
         }
         self.perl(move |host| {
-            host.set_environment(&[("TCPREMOTEHOST", name)]);
+            host.process_state
+                .set_environment(&[("TCPREMOTEHOST", name)]);
             Ok(())
         })
         .await;
@@ -236,7 +237,7 @@ impl Session {
 
     /// A plugin has closed a handle that others find open. False where that cannot be undone.
     fn mend(&self, perl: &PerlSide) -> bool {
-        perl.host.restore_stderr().is_ok()
+        perl.host.process_state.restore_stderr().is_ok()
             && (perl.taken.get() || (self.transport.take_stdio().is_ok() && stdio::fresh().is_ok()))
     }
 

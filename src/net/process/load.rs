@@ -36,7 +36,7 @@ impl Loaded {
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
         match &self.host {
-            Some(host) => host.has_entries(hook),
+            Some(host) => host.table.has_entries(hook),
             None => self.natives.has_entries(hook),
         }
     }
@@ -127,13 +127,13 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         }
     }
     let has_queue = host.map_or(natives.has_entries(Hook::Queue), |host| {
-        host.has_entries(Hook::Queue)
+        host.table.has_entries(Hook::Queue)
     });
     if let Some(text) = nothing_delivers(&config, &core, has_queue) {
         say(LOGWARN, &text);
     }
     // Only now: what happens while plugins load has no time of its own.
-    let of_table = host.map_or_else(Vec::new, |host| host.entry_names());
+    let of_table = host.map_or_else(Vec::new, |host| host.table.names());
     let guards = Rc::new(Guards::new(guarded, names.into_iter().chain(of_table)));
     match host {
         Some(host) => {
@@ -143,7 +143,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         }
         None => natives.note_hooks(&guards),
     }
-    let mechanisms = host.map_or_else(Vec::new, |host| host.auth_mechanisms());
+    let mechanisms = host.map_or_else(Vec::new, |host| host.table.auth_mechanisms());
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Loaded {
         host: host.cloned(),
@@ -279,7 +279,7 @@ fn load_native(
         let (plugin, hook) = (handler.plugin.clone(), handler.hook);
         let id = natives.add(handler);
         if let Some(host) = host {
-            host.add_native(&plugin, hook, id);
+            host.table.add_native(&plugin, hook, id);
         }
     }
     Ok(())

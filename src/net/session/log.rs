@@ -33,7 +33,7 @@ impl Session {
                 text,
             });
         } else if perl.map_or(level <= self.loaded.log_level, |perl| {
-            perl.host.is_logged(level)
+            perl.host.logger().shows(level)
         }) {
             let first = crate::log::first_word(self.number);
             let (hook, plugin) = (

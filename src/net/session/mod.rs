@@ -225,7 +225,7 @@ impl Session {
             return values;
         }
         let name = name.to_owned();
-        let work = move |host: &Host| host.config(name.as_bytes());
+        let work = move |host: &Host| host.config().values(name.as_bytes());
         self.perl(work).await.unwrap_or_default()
     }
 

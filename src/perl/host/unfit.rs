@@ -28,6 +28,13 @@ impl Host {
         }
     }
 
+    /// In a session: what was found to be unfit counts for all workers.
+    pub(in crate::perl) fn tell_unfit(&self) {
+        for (plugin, why, variable) in self.site.found_unfit() {
+            self.mark_unfit(&plugin, why, &variable);
+        }
+    }
+
     /// What was found before there were guards counts from now on.
     pub fn take_unfit(&self) {
         for (plugin, reason) in self.unfit.take() {

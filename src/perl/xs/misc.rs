@@ -1,12 +1,12 @@
 //! Camelpost:: — small services for the Perl side of the host.
 
-use super::{Body, Frame, Raise};
 use crate::config::Profile;
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::interpreter;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host;
-use crate::perl::host::scripted;
+use crate::perl::host::script;
 
 pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::is_stray_child", is_stray_child),
@@ -41,7 +41,7 @@ fn compiled(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 /// Whether the profile is that of 1.00.
 fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let old = host::current().is_ok_and(|host| host.profile() == Profile::V094);
+    let old = host::current().is_ok_and(|host| host.config().profile() == Profile::V094);
     frame.ret_int((!old).into());
     Ok(())
 }
@@ -49,7 +49,7 @@ fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
 /// The object of the session that Perl code runs in.
 fn session(frame: &mut Frame<'_>) -> Result<(), Raise> {
     if let Ok(host) = host::current() {
-        frame.ret(host.object());
+        frame.ret(host.present.object());
     }
     Ok(())
 }
@@ -69,7 +69,7 @@ fn is_tainted(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 /// A script's own text comes next: what serves it is set up.
 fn serve_scripts(_: &mut Frame<'_>) -> Result<(), Raise> {
-    scripted::prepare().map_err(|error| Raise::Croak(error + "\n"))
+    script::prepare().map_err(|error| Raise::Croak(error + "\n"))
 }
 
 /// The sub that stands in @INC until the one of Camelpost::Start does: finds that module.
