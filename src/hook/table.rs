@@ -6,7 +6,8 @@
 //! methods and contexts of native plugins, and what docs/hooks.md says of each hook. Perl's list
 //! (`@Qpsmtpd::Plugin::hooks`) and the session's code are held to it by tests.
 
-use super::{Code, Method};
+use super::method::Method;
+use super::verdict::Code;
 
 /// What an argument of a hook is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

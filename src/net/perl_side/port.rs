@@ -4,9 +4,9 @@
 use std::rc::{Rc, Weak};
 
 use super::pump::Left;
+use crate::base::log::LOGINFO;
 use crate::chain::Given;
 use crate::hook::{Arg, Code, HookCall, Verdict};
-use crate::log::LOGINFO;
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::net::session::Session;
 use crate::net::session::driver::drive;

@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::log::{LOGCRIT, LOGWARN};
+use crate::base::log::{LOGCRIT, LOGWARN};
 use crate::net::perl_side::once::Once;
 use crate::net::perl_side::pump::Exited;
 use crate::net::perl_side::stage::Stage;

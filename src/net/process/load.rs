@@ -5,12 +5,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::base::log::{LOGINFO, LOGWARN};
 use crate::chain::{Defaults, Guards, line};
 use crate::config::{
     ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
 };
 use crate::hook::Hook;
-use crate::log::{LOGINFO, LOGWARN};
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -65,7 +65,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         threshold: core.size_threshold,
         ..Spool::default()
     });
-    let log_level = core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL);
+    let log_level = core.log_level.unwrap_or(crate::base::log::DEFAULT_LEVEL);
     let defaults = vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())];
     let defaults = Rc::new(defaults);
     let host = match needs_perl(&core) {
@@ -94,8 +94,8 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             // An error means that a logging plugin called exit: nothing more can be said.
             let _ = host.log(level, None, None, &[perl::Sv::bytes(text.as_bytes())]);
         } else if level <= log_level {
-            let first = crate::log::first_word(None);
-            crate::log::write_line(line(first, None, None, [text.as_bytes()]));
+            let first = crate::base::log::first_word(None);
+            crate::base::log::write_line(line(first, None, None, [text.as_bytes()]));
         }
     };
     if host.is_some() && !perl::fast::are_on() {

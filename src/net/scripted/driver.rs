@@ -4,9 +4,9 @@
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use crate::base::log::{LOGINFO, LOGWARN};
 use crate::chain::Given;
 use crate::hook::{Hook, HookCall, Method, Verdict};
-use crate::log::{LOGINFO, LOGWARN};
 use crate::net::session::reentry;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::grammar;

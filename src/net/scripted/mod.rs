@@ -42,7 +42,7 @@ fn prepare() -> Result<(), String> {
         taint: false,
         config: Rc::new(ConfigDir::new(dirs)),
         search: Some(search),
-        trace_level: crate::log::DEFAULT_LEVEL,
+        trace_level: crate::base::log::DEFAULT_LEVEL,
         profile: Profile::V100,
         defaults: Rc::new(vec![("me", hostname()), ("timeout", b"1200".to_vec())]),
         version: compared_version(Profile::V100).to_owned(),

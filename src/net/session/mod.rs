@@ -15,9 +15,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use crate::base::log::{LOGERROR, LOGINFO};
 use crate::chain::{self, Course, Given};
 use crate::hook::{Hook, HookCall, Verdict};
-use crate::log::{LOGERROR, LOGINFO};
 use crate::mail::{REMOTE_HOST, REMOTE_INFO, Shown};
 use crate::net::client::transport::Transport;
 use crate::net::perl_side::pump::Pump;

@@ -4,7 +4,7 @@
 
 use std::cell::Cell;
 
-use crate::log::{self, LogPid};
+use crate::base::log::{self, LogPid};
 use crate::perl::ffi::call::{Unwind, Want, call_function, has_function};
 use crate::perl::ffi::stray;
 use crate::perl::ffi::sys;

@@ -28,7 +28,7 @@ pub(in crate::perl) fn tell(
 
 /// A text in another form, as logging plugins write it as it is and what a client has sent may be in it.
 fn shown(text: &Sv) -> Option<Sv> {
-    let shown = text.look_at_text(crate::log::shown).flatten();
+    let shown = text.look_at_text(crate::base::log::shown).flatten();
     shown.map(|shown| Sv::bytes(&shown))
 }
 

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::base::log::LOGERROR;
 use crate::chain::{default_of, look_up};
 use crate::config::{Compat, ConfigDir, Lines, Profile, compared_version};
 use crate::hook::{Code, Hook, HookCall, Method};
-use crate::log::LOGERROR;
 use crate::perl::ffi::call::{Unwind, Want, call_function, call_method, stringify};
 use crate::perl::ffi::value::Sv;
 use crate::perl::host::Host;

@@ -123,7 +123,7 @@ impl Logger<'_> {
             line.push(b'\n');
             call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
         } else {
-            crate::log::write_line(line);
+            crate::base::log::write_line(line);
         }
         Ok(true)
     }

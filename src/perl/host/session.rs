@@ -52,7 +52,7 @@ impl Host {
     /// It ends as its own process would: END blocks, then DESTROY of the plugin objects.
     pub fn run_ends(&self) -> Result<(), Unwind> {
         for text in exchange::run_ends()? {
-            self.log(crate::log::LOGERROR, None, None, &[text])?;
+            self.log(crate::base::log::LOGERROR, None, None, &[text])?;
         }
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Host {
             Sv::bytes(&label),
             Sv::bytes(&crate::perl::ffi::call::stringify(error)?),
         ];
-        self.log(crate::log::LOGERROR, None, None, &texts)?;
+        self.log(crate::base::log::LOGERROR, None, None, &texts)?;
         let denied = Code::Deny.number().unwrap_or_default().to_string();
         Ok(vec![Arg::from(&denied[..]), Arg::of_client(rest)])
     }

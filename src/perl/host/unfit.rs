@@ -1,7 +1,7 @@
 //! Plugins whose variables cannot be exchanged between the sessions of a worker: told here as soon
 //! as that is found.
 
-use crate::log::{LOGINFO, LOGWARN};
+use crate::base::log::{LOGINFO, LOGWARN};
 use crate::perl::ffi::value::Sv;
 use crate::perl::host::Host;
 use crate::watch::{self, Marked, Unfit};

@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 
+use crate::base::log::LOGWARN;
 use crate::config::Profile;
-use crate::log::LOGWARN;
 use crate::mail::{BodyError, Transaction};
 use crate::perl::ffi::call::{Want, call_function};
 use crate::perl::ffi::frame::{Body, Frame, Raise};

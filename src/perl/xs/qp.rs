@@ -7,8 +7,8 @@ use std::rc::Rc;
 
 use super::commands::answering;
 use super::scripted::{in_session_of, within};
+use crate::base::log::LOGWARN;
 use crate::hook::{Hook, HookCall, Method, Verdict};
-use crate::log::LOGWARN;
 use crate::mail::{Connection, Transaction};
 use crate::perl::ffi::call::{Want, call_function};
 use crate::perl::ffi::frame::{Body, Frame, Raise};
