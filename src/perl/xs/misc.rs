@@ -1,6 +1,7 @@
 //! Camelpost:: — small services for the Perl side of the host.
 
 use crate::config::Profile;
+use crate::hook::Hook;
 use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::interpreter;
 use crate::perl::ffi::sys;
@@ -9,6 +10,7 @@ use crate::perl::host;
 use crate::perl::host::script;
 
 pub(super) const XSUBS: &[(&str, Body)] = &[
+    ("Camelpost::hook_names", hook_names),
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::pid", pid),
     ("Camelpost::_is_tainted", is_tainted),
@@ -20,6 +22,14 @@ pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::own_hook", own_hook),
     ("Camelpost::compiled", compiled),
 ];
+
+/// The names of all hooks, in the order of the table.
+fn hook_names(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    for hook in Hook::ALL {
+        frame.ret_bytes(hook.name().as_bytes());
+    }
+    Ok(())
+}
 
 /// own_hook(CODE, PLUGIN, METHOD, HOOK): the code calls this method of the plugin object.
 fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
