@@ -9,7 +9,7 @@ pub mod host;
 mod xs;
 
 pub use exchange::turn;
-pub use exchange::{forget, stdio, take_ends};
+pub use exchange::{forget, secured, stdio, take_ends};
 pub use fast::grammar;
 pub use ffi::value::{Dropped, PerlValue, Sv, any_dropped, release_dropped};
 pub use ffi::{call, interpreter, interrupt};

@@ -80,6 +80,9 @@ void cp_watch_require(void);
 /* From then on, code that is compiled says when it sets an alarm. */
 void cp_watch_alarm(void);
 
+/* What goes through the handle goes through the session's TLS from now on, where it has any. */
+void cp_carry_client(pTHX_ PerlIO *handle);
+
 /* From then on, code that is compiled can be seen to store files. */
 void cp_watch_storing(void);
 

@@ -65,6 +65,8 @@ static int fresh(pTHX) {
         stdout_gv = gv_fetchpv("STDOUT", GV_ADD | GV_NOTQUAL, SVt_PVIO);
     client_in = give_handle(aTHX_ PL_stdingv, client_in, 0, "r");
     client_out = give_handle(aTHX_ stdout_gv, client_out, 1, "w");
+    cp_carry_client(aTHX_ IoIFP(client_in));
+    cp_carry_client(aTHX_ IoOFP(client_out));
     return fresh_err(aTHX);
 }
 

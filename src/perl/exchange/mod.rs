@@ -8,6 +8,7 @@ pub(super) mod number;
 pub(super) mod process_state;
 pub(super) mod site;
 pub(super) mod stderr;
+pub mod secured;
 pub mod stdio;
 pub mod turn;
 
