@@ -93,21 +93,21 @@ sub get_fingerprint {
 
 sub dump_peer_certificate {
     my $self = shift;
-    return join '', map { "$_->[0] Name: " . ($self->$_[1] // '') . "\n" } ['Subject', 'subject_name'],
-      ['Issuer', 'issuer_name'];
+    my ($subject, $issuer) = map { defined $_ ? $_ : '' } scalar $self->subject_name, scalar $self->issuer_name;
+    return "Subject Name: $subject\nIssuer  Name: $issuer\n";
 }
 
-sub getline  { return scalar readline STDIN }
-sub readline { return wantarray ? readline STDIN : scalar readline STDIN }
-sub getlines { return readline STDIN }
+sub getline  { return scalar CORE::readline(*STDIN) }
+sub readline { return wantarray ? CORE::readline(*STDIN) : scalar CORE::readline(*STDIN) }
+sub getlines { return CORE::readline(*STDIN) }
 sub getc     { return CORE::getc(STDIN) }
 sub read     { return CORE::read(STDIN, $_[1], $_[2], $_[3] || 0) }
 sub sysread  { return CORE::sysread(STDIN, $_[1], $_[2], $_[3] || 0) }
 sub print    { my $self = shift; return print STDOUT @_ }
 sub printf   { my ($self, $form) = splice @_, 0, 2; return printf STDOUT $form, @_ }
 sub say      { my $self = shift; return print STDOUT @_, "\n" }
-sub write    { return CORE::syswrite(STDOUT, $_[1], $_[2] // length $_[1], $_[3] || 0) }
-sub syswrite { return CORE::syswrite(STDOUT, $_[1], $_[2] // length $_[1], $_[3] || 0) }
+sub write    { return CORE::syswrite(STDOUT, $_[1], defined $_[2] ? $_[2] : length($_[1]), $_[3] || 0) }
+sub syswrite { return CORE::syswrite(STDOUT, $_[1], defined $_[2] ? $_[2] : length($_[1]), $_[3] || 0) }
 
 sub DESTROY {
     my $self = shift;
