@@ -109,8 +109,37 @@ sub say      { my $self = shift; return print STDOUT @_, "\n" }
 sub write    { return CORE::syswrite(STDOUT, $_[1], defined $_[2] ? $_[2] : length($_[1]), $_[3] || 0) }
 sub syswrite { return CORE::syswrite(STDOUT, $_[1], defined $_[2] ? $_[2] : length($_[1]), $_[3] || 0) }
 
+# STDIN and STDOUT are tied to this class while sysread and syswrite run.
+sub READ {
+    my (undef, undef, $length, $offset) = @_;
+    my $read = Camelpost::_read_secured($length);
+    if (!ref $read) {
+        $! = $read;
+        return;
+    }
+    $_[1] = '' unless defined $_[1];
+    $offset = 0 unless defined $offset;
+    $offset += length $_[1] if $offset < 0;
+    $_[1] .= "\0" x ($offset - length $_[1]) if $offset > length $_[1];
+    substr($_[1], $offset) = $$read;
+    return length $$read;
+}
+
+sub WRITE {
+    my (undef, $bytes, $length, $offset) = @_;
+    $offset = 0 unless defined $offset;
+    $bytes = defined $length ? substr $bytes, $offset, $length : substr $bytes, $offset;
+    my $sent = Camelpost::_write_secured($bytes);
+    if ($sent < 0) {
+        $! = -$sent;
+        return;
+    }
+    return $sent;
+}
+
 sub DESTROY {
     my $self = shift;
+    return unless ref $self;
     Net::SSLeay::X509_free(delete $self->{x509}) if $self->{x509};
     return;
 }

@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use super::Plugin;
-use super::twin::{Twin, TwinEntry};
 use super::context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
+use super::twin::{Twin, TwinEntry};
 use crate::chain::Guards;
 use crate::config::ConfigDir;
 use crate::hook::{Hook, HookCall, Verdict};
@@ -167,7 +167,8 @@ impl Registry {
 
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        let all: std::collections::BTreeSet<_> = self.known.keys().chain(self.twins.keys()).collect();
+        let all: std::collections::BTreeSet<_> =
+            self.known.keys().chain(self.twins.keys()).collect();
         all.into_iter().copied()
     }
 

@@ -40,6 +40,7 @@ fn without_the_file_a_call_may_take_two_minutes() {
         isolate: false,
         keep: false,
         quarantine: None,
+        native: None,
     };
     assert_eq!(settings.of(b"rcpt_ok"), setting);
 }

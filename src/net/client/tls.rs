@@ -34,6 +34,8 @@ struct Wire {
     output: Rc<End>,
     /// What was received and not asked for yet: a client that is waited for has no room here.
     ahead: Vec<u8>,
+    /// Nothing was written yet.
+    is_silent: bool,
 }
 
 impl Read for Wire {
@@ -64,6 +66,7 @@ impl Read for Wire {
 
 impl Write for Wire {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.is_silent = false;
         self.output.write_now(bytes)
     }
 
@@ -106,6 +109,7 @@ impl Tls {
             input: input.clone(),
             output: output.clone(),
             ahead: Vec::new(),
+            is_silent: true,
         };
         let stream = SslStream::new(ssl, wire).map_err(|error| Failed {
             reason: error.to_string(),
@@ -120,6 +124,7 @@ impl Tls {
         let reason = match tokio::time::timeout(time, handshake).await {
             Ok(Ok(())) => return Ok(tls),
             Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                tls.tell_of_torn_handshake();
                 "the client has closed the connection".to_owned()
             }
             Ok(Err(error)) => error.to_string(),
@@ -127,6 +132,17 @@ impl Tls {
         };
         let rest = std::mem::take(&mut tls.stream.into_inner().get_mut().ahead);
         Err(Failed { reason, rest })
+    }
+
+    /// A client that has ended its side in the middle of its hello is told so in clear, as openssl does on a
+    /// socket of its own.
+    fn tell_of_torn_handshake(&self) {
+        // A record with an alert: fatal, decode_error (RFC 8446 section 6.2).
+        const ALERT: [u8; 7] = [21, 3, 3, 0, 2, 2, 50];
+        if self.stream.borrow().get_ref().is_silent {
+            // Nobody waits for it.
+            let _ = self.output.borrow().write_now(&ALERT);
+        }
     }
 
     /// The client goes on in a process that was forked from the one before, with descriptors of its own.

@@ -58,7 +58,10 @@ impl Session {
                 connection.data.notes.set(b"tls_socket", socket);
             }
         }
-        connection.data.notes.set(b"tls_socket_is_duped", Note::Int(1));
+        connection
+            .data
+            .notes
+            .set(b"tls_socket_is_duped", Note::Int(1));
         connection.data.notes.set(b"tls_enabled", Note::Int(1));
         Ok(())
     }
@@ -74,7 +77,10 @@ impl Session {
 fn facts(ssl: &SslRef) -> Vec<(&'static str, Vec<u8>)> {
     let mut facts = vec![
         ("version", ssl.version_str().as_bytes().to_vec()),
-        ("reused", u8::from(ssl.session_reused()).to_string().into_bytes()),
+        (
+            "reused",
+            u8::from(ssl.session_reused()).to_string().into_bytes(),
+        ),
     ];
     if let Some(cipher) = ssl.current_cipher() {
         facts.push(("cipher", cipher.name().as_bytes().to_vec()));
@@ -123,7 +129,10 @@ impl TlsAccess for NativeAccess {
                 Some(lines) => [&lines[..], b"\n", line.as_bytes()].concat(),
                 None => line.as_bytes().to_vec(),
             };
-            transaction.data.notes.set(b"capabilities", Note::Bytes(all));
+            transaction
+                .data
+                .notes
+                .set(b"capabilities", Note::Bytes(all));
         })
     }
 

@@ -15,6 +15,8 @@ static IO *own_err;
 
 static GV *stdout_gv;
 
+int cp_is_client(const IO *io) { return io == client_in || io == client_out; }
+
 static IO *give_handle(pTHX_ GV *gv, IO *mine, int fd, const char *mode) {
     if (!mine) {
         mine = GvIOn(gv);

@@ -2,6 +2,7 @@
  * The client's STDIN and STDOUT where TLS ends in Rust: descriptors 0 and 1 are the socket, and what Perl code
  * reads and prints goes through the session's TLS. It is perl's own lowest layer with two functions changed, so
  * that buffers, other layers and handles that plugins keep stay what they are; without TLS these two are perl's.
+ * sysread and syswrite know no layers: for them the handle is tied to Camelpost::TlsSocket as long as they run.
  */
 #include "glue_perl.h"
 #include <perliol.h>
@@ -90,3 +91,35 @@ void cp_carry_client(pTHX_ PerlIO *handle) {
 }
 
 void cp_client_is_secured(int is) { secured = is; }
+
+/* sysread, read and syswrite: perl's own, and our own around them. */
+static Perl_ppaddr_t perl_sysread, perl_syswrite;
+
+static void untie(pTHX_ void *io) { sv_unmagic((SV *)io, PERL_MAGIC_tiedscalar); }
+
+static OP *run_tied(pTHX_ Perl_ppaddr_t perl_op) {
+    SV *handle = PL_stack_base[TOPMARK + 1];
+    IO *io = secured && isGV_with_GP(handle) ? GvIOp((GV *)handle) : NULL;
+    if (!io || !cp_is_client(io) || SvTIED_mg((SV *)io, PERL_MAGIC_tiedscalar))
+        return perl_op(aTHX);
+    ENTER;
+    SV *object = sv_2mortal(newSVpvs("Camelpost::TlsSocket"));
+    sv_magic((SV *)io, object, PERL_MAGIC_tiedscalar, NULL, 0);
+    SAVEDESTRUCTOR_X(untie, (void *)io);
+    OP *next = perl_op(aTHX);
+    LEAVE;
+    return next;
+}
+
+static OP *pp_sysread_secured(pTHX) { return run_tied(aTHX_ perl_sysread); }
+
+static OP *pp_syswrite_secured(pTHX) { return run_tied(aTHX_ perl_syswrite); }
+
+void cp_secure_ops(void) {
+    dTHXa(cp_perl);
+    PERL_UNUSED_CONTEXT;
+    perl_sysread = PL_ppaddr[OP_SYSREAD];
+    perl_syswrite = PL_ppaddr[OP_SYSWRITE];
+    PL_ppaddr[OP_SYSREAD] = pp_sysread_secured;
+    PL_ppaddr[OP_SYSWRITE] = pp_syswrite_secured;
+}

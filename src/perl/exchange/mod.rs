@@ -6,9 +6,9 @@
 pub(super) mod identity;
 pub(super) mod number;
 pub(super) mod process_state;
+pub mod secured;
 pub(super) mod site;
 pub(super) mod stderr;
-pub mod secured;
 pub mod stdio;
 pub mod turn;
 

@@ -6,6 +6,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
+use crate::perl::exchange::stdio;
 use crate::perl::ffi::sys;
 
 /// A client's TLS as Perl code uses it: calls wait, and a signal ends the wait.
@@ -30,37 +31,62 @@ pub fn carry(client: Option<Rc<dyn Secured>>) {
     }
 }
 
-/// Nothing passes this that the C side cannot tell from an error of a socket.
-fn with_client(act: impl FnOnce(&dyn Secured) -> io::Result<usize>) -> isize {
+/// What STDIN has read ahead, else what comes next, as sysread has it. An error is an errno.
+pub(in crate::perl) fn read_now(length: usize) -> Result<Vec<u8>, i32> {
+    let mut ahead = stdio::take_back();
+    if !ahead.is_empty() {
+        let rest = ahead.split_off(length.min(ahead.len()));
+        stdio::lend(&rest);
+        return Ok(ahead);
+    }
+    let mut bytes = vec![0; length];
+    let got = with_client(|client| client.read(&mut bytes))?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+/// Writes some, as syswrite does, behind what was printed. An error is an errno.
+pub(in crate::perl) fn write_now(bytes: &[u8]) -> Result<usize, i32> {
+    stdio::flush();
+    with_client(|client| client.write(bytes))
+}
+
+/// Nothing passes this that is no errno.
+fn with_client(act: impl FnOnce(&dyn Secured) -> io::Result<usize>) -> Result<usize, i32> {
     let client = CLIENT.with_borrow(Clone::clone);
     let outcome = catch_unwind(AssertUnwindSafe(|| match client {
         Some(client) => act(&*client),
         None => Err(io::Error::from_raw_os_error(libc::EBADF)),
     }));
     match outcome {
-        Ok(Ok(bytes)) => isize::try_from(bytes).unwrap_or(isize::MAX),
-        Ok(Err(error)) => {
-            let errno = match error.kind() {
-                io::ErrorKind::Interrupted => libc::EINTR,
-                io::ErrorKind::TimedOut => libc::EAGAIN,
-                _ => error.raw_os_error().unwrap_or(libc::EPIPE),
-            };
-            -isize::try_from(errno).unwrap_or(1)
-        }
-        Err(_) => -isize::try_from(libc::EIO).unwrap_or(1),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => Err(match error.kind() {
+            io::ErrorKind::Interrupted => libc::EINTR,
+            io::ErrorKind::TimedOut => libc::EAGAIN,
+            _ => error.raw_os_error().unwrap_or(libc::EPIPE),
+        }),
+        Err(_) => Err(libc::EIO),
+    }
+}
+
+/// The same for the C side: an errno has a minus.
+fn to_c(outcome: Result<usize, i32>) -> isize {
+    match outcome {
+        Ok(bytes) => isize::try_from(bytes).unwrap_or(isize::MAX),
+        Err(errno) => -isize::try_from(errno).unwrap_or(1),
     }
 }
 
 /// Called by the layer of *STDIN.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_client_read(bytes: *mut libc::c_char, size: usize) -> isize {
-    // SAFETY: perl's buffer, which has this size and is nobody else's during the call; its bytes are set by
-    // an earlier read or not at all, and here only written.
+    // SAFETY: perl's buffer, which has this size and is nobody else's during the call; its bytes are set
+    // before a slice is made of them.
     let buffer = unsafe {
         std::ptr::write_bytes(bytes, 0, size);
         std::slice::from_raw_parts_mut(bytes.cast::<u8>(), size)
     };
-    with_client(|client| client.read(buffer))
+    to_c(with_client(|client| client.read(buffer)))
 }
 
 /// Called by the layer of *STDOUT.
@@ -68,5 +94,5 @@ extern "C" fn camelpost_client_read(bytes: *mut libc::c_char, size: usize) -> is
 extern "C" fn camelpost_client_write(bytes: *const libc::c_char, length: usize) -> isize {
     // SAFETY: perl's buffer, which has this many bytes and does not change during the call.
     let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), length) };
-    with_client(|client| client.write(bytes))
+    to_c(with_client(|client| client.write(bytes)))
 }

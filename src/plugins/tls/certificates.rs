@@ -46,9 +46,13 @@ impl Certificates {
         if let Some(dir) = &settings.names {
             let names = Arc::new(names(&settings, dir)?);
             first.set_servername_callback(move |ssl, _| {
-                let name = ssl.servername(NameType::HOST_NAME).map(str::to_ascii_lowercase);
+                let name = ssl
+                    .servername(NameType::HOST_NAME)
+                    .map(str::to_ascii_lowercase);
                 match name.and_then(|name| names.get(&name)) {
-                    Some(context) => ssl.set_ssl_context(context).map_err(|_| SniError::ALERT_FATAL),
+                    Some(context) => ssl
+                        .set_ssl_context(context)
+                        .map_err(|_| SniError::ALERT_FATAL),
                     None => Ok(()),
                 }
             });
@@ -110,7 +114,8 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 /// The other names of this server, each with its context.
 fn names(settings: &Settings, dir: &PathBuf) -> Result<HashMap<String, SslContext>, String> {
-    let cannot = |error: std::io::Error| format!("{}: {}", dir.display(), crate::config::reason(&error));
+    let cannot =
+        |error: std::io::Error| format!("{}: {}", dir.display(), crate::config::reason(&error));
     let mut names = HashMap::new();
     for entry in std::fs::read_dir(dir).map_err(cannot)? {
         let file = entry.map_err(cannot)?.file_name();

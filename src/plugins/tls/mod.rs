@@ -63,12 +63,18 @@ impl Twin for Tls {
         let mut handlers = Vec::new();
         let mut on = |hook: Hook, run: Run| {
             let plugin = plugin.clone();
-            handlers.push(Handler::new(line.name.into(), hook, move |session, call| {
-                run(plugin.clone(), session, call)
-            }));
+            handlers.push(Handler::new(
+                line.name.into(),
+                hook,
+                move |session, call| run(plugin.clone(), session, call),
+            ));
         };
-        on(Hook::Connect, |plugin, session, _| Box::pin(plugin.connect(session)));
-        on(Hook::Ehlo, |plugin, session, _| Box::pin(plugin.ehlo(session)));
+        on(Hook::Connect, |plugin, session, _| {
+            Box::pin(plugin.connect(session))
+        });
+        on(Hook::Ehlo, |plugin, session, _| {
+            Box::pin(plugin.ehlo(session))
+        });
         on(Hook::UnrecognizedCommand, |plugin, session, call| {
             Box::pin(plugin.command(session, call))
         });
@@ -76,10 +82,17 @@ impl Twin for Tls {
             Box::pin(plugin.post_connection(session))
         });
         let refused = [Hook::Helo, Hook::Mail, Hook::Rcpt, Hook::Data];
-        let auth = [Hook::Auth, Hook::AuthPlain, Hook::AuthLogin, Hook::AuthCramMd5];
+        let auth = [
+            Hook::Auth,
+            Hook::AuthPlain,
+            Hook::AuthLogin,
+            Hook::AuthCramMd5,
+        ];
         let auth = auth.into_iter().filter(|hook| (line.has_entries)(*hook));
         for hook in refused.into_iter().chain(auth) {
-            on(hook, |_, session, _| Box::pin(async { refuse_after_failure(session) }));
+            on(hook, |_, session, _| {
+                Box::pin(async { refuse_after_failure(session) })
+            });
         }
         Ok(handlers)
     }
@@ -100,7 +113,10 @@ impl Tls {
                 "Cannot locate cert/key!  Run plugins/tls_cert to generate",
             );
             let place = line.place;
-            (line.log)(LOGERROR, &format!("{missing} ({place}): TLS is not offered"));
+            (line.log)(
+                LOGERROR,
+                &format!("{missing} ({place}): TLS is not offered"),
+            );
             return Ok(Tls {
                 name,
                 certificates: None,
@@ -214,9 +230,14 @@ fn refuse_after_failure(session: &dyn SessionAccess) -> Verdict {
 /// The words of the line, and the config files.
 fn settings(line: &TwinLine<'_>) -> Result<Settings, String> {
     let words: Vec<&[u8]> = line.args.0.iter().map(Vec::as_slice).collect();
-    let own = |word: &&[u8]| matches!(*word, b"names" | b"client_ca");
+    let is_own_line = line.name.starts_with("native/");
+    let own = |word: &&[u8]| is_own_line && matches!(*word, b"names" | b"client_ca");
     let positional = words.iter().position(own).unwrap_or(words.len());
     let (files, named) = words.split_at(positional);
+    // The Perl plugin takes what it knows, and does not look at the rest.
+    if let Some(word) = files.get(4).filter(|_| is_own_line) {
+        return Err(not_understood(word));
+    }
     let dir = match Path::new("ssl").is_dir() {
         true => "ssl",
         false => "config/ssl",
@@ -252,16 +273,18 @@ fn settings(line: &TwinLine<'_>) -> Result<Settings, String> {
         match *pair {
             [b"names", dir] => settings.names = Some(path(dir)),
             [b"client_ca", file] => settings.client_ca = Some(path(file)),
-            [name, ..] => {
-                let name = String::from_utf8_lossy(name);
-                return Err(format!(
-                    "'{name}' is not understood; there are: [CERT KEY CA [DHPARAM]] [names DIR] [client_ca FILE]"
-                ));
-            }
+            [name, ..] => return Err(not_understood(name)),
             [] => {}
         }
     }
     Ok(settings)
+}
+
+fn not_understood(word: &[u8]) -> String {
+    let word = String::from_utf8_lossy(word);
+    format!(
+        "'{word}' is not understood; there are: [CERT KEY CA [DHPARAM]] [names DIR] [client_ca FILE]"
+    )
 }
 
 fn path(word: &[u8]) -> PathBuf {

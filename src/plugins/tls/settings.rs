@@ -136,16 +136,16 @@ fn take_certificate(
             return Err(bad(first(&error)));
         };
         let chain = bag.ca.into_iter().flatten();
-        let taken = context
+        context
             .set_certificate(&found)
-            .and_then(|()| context.set_private_key(&own));
-        let mut taken = taken.map_err(|error| bad(first(&error)))?;
+            .and_then(|()| context.set_private_key(&own))
+            .map_err(|error| bad(first(&error)))?;
         for authority in chain {
-            taken = context
+            context
                 .add_extra_chain_cert(authority)
                 .map_err(|error| bad(first(&error)))?;
         }
-        return Ok(taken);
+        return Ok(());
     }
     let own = private_key(key)?;
     context.set_private_key(&own).map_err(|error| {
@@ -180,7 +180,10 @@ fn ask_for_certificate(context: &mut SslContextBuilder, ca: &Path) -> Result<(),
     read(ca)?;
     let failed = |error| {
         let file = ca.display();
-        format!("Failed to load certificates from file {file}: {}", first(&error))
+        format!(
+            "Failed to load certificates from file {file}: {}",
+            first(&error)
+        )
     };
     context.set_ca_file(ca).map_err(failed)?;
     let list = openssl::x509::X509Name::load_client_ca_file(ca).map_err(failed)?;
@@ -203,5 +206,7 @@ fn read(path: &Path) -> Result<Vec<u8>, String> {
 fn first(stack: &openssl::error::ErrorStack) -> String {
     let error = stack.errors().first();
     let words = error.and_then(|error| error.reason());
-    words.unwrap_or("for a reason that openssl does not name").to_owned()
+    words
+        .unwrap_or("for a reason that openssl does not name")
+        .to_owned()
 }

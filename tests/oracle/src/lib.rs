@@ -129,7 +129,9 @@ fn twins_of(set: &ConfigSet) -> impl Iterator<Item = &'static str> {
 
 /// The same set with the Perl plugins.
 pub fn in_perl(mut set: ConfigSet) -> ConfigSet {
-    let lines: String = twins_of(&set).map(|name| format!("{name} perl\n")).collect();
+    let lines: String = twins_of(&set)
+        .map(|name| format!("{name} perl\n"))
+        .collect();
     let file = "config/plugin_settings";
     match set.files.iter_mut().find(|(name, _)| name == file) {
         Some((_, text)) => text.push_str(&lines),
