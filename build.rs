@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 24] = [
+const SOURCES: [&str; 25] = [
     "src/perl/c/glue.c",
     "src/perl/c/glue_check.c",
     "src/perl/c/glue_cycles.c",
@@ -30,6 +30,7 @@ const SOURCES: [&str; 24] = [
     "src/perl/c/glue_plugin.c",
     "src/perl/c/glue_stdio.c",
     "src/perl/c/glue_state.c",
+    "src/perl/c/glue_tls.c",
 ];
 
 fn main() {

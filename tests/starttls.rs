@@ -1,5 +1,6 @@
-//! The package's `tls` plugin, unchanged: STARTTLS takes STDIN and STDOUT over, the session goes on
-//! through the plugin's handle. The client is a Perl script with IO::Socket::SSL.
+//! The package's `tls` plugin, unchanged, with native/tls in its place as it is without a word, and as it is
+//! itself: STARTTLS takes STDIN and STDOUT over then, the session goes on through the plugin's handle. The
+//! client is a Perl script with IO::Socket::SSL.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![forbid(unsafe_code)]
 
@@ -41,8 +42,11 @@ const NOTED: &str = r#"
     }
 "#;
 
-fn daemon() -> Daemon {
-    started(|root, port| {
+/// What plugin_settings says for native/tls, and for the package's plugin.
+const WAYS: [&str; 2] = ["", "tls perl\n"];
+
+fn daemon(way: &str) -> Daemon {
+    started(way, |root, port| {
         let mut command = Command::new(CAMELPOST);
         command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
         command
@@ -54,8 +58,8 @@ fn daemon() -> Daemon {
 }
 
 /// The same without the daemon: for each client a process that tcpserver starts.
-fn under_tcpserver() -> Daemon {
-    started(|root, port| {
+fn under_tcpserver(way: &str) -> Daemon {
+    started(way, |root, port| {
         let mut command = Command::new("tcpserver");
         command.args(["-H", "-R", "-l", "mx.example", "127.0.0.1", port]);
         command
@@ -66,9 +70,9 @@ fn under_tcpserver() -> Daemon {
     })
 }
 
-fn started(command: impl Fn(&Path, &str) -> Command) -> Daemon {
+fn started(way: &str, command: impl Fn(&Path, &str) -> Command) -> Daemon {
     let site = Site::empty();
-    site.config(
+    site.config("plugin_settings", way).config(
         "plugins",
         "tls @ROOT@/cert.pem @ROOT@/key.pem @ROOT@/cert.pem\nnoted\nrcpt_ok\nqueue/maildir @ROOT@/Maildir\n",
     )
@@ -139,8 +143,10 @@ fn conversation(daemon: &Daemon, starttls: &str, commands: &str) -> String {
 
 #[test]
 fn a_message_over_starttls_is_delivered_and_says_so() {
-    for daemon in [daemon(), under_tcpserver()] {
-        a_message_is_delivered(&daemon);
+    for way in WAYS {
+        for daemon in [daemon(way), under_tcpserver(way)] {
+            a_message_is_delivered(&daemon);
+        }
     }
 }
 
@@ -177,28 +183,37 @@ fn a_message_is_delivered(daemon: &Daemon) {
 
 #[test]
 fn notes_of_the_connection_survive_starttls_and_the_greeting_does_not() {
-    let said = conversation(&daemon(), "STARTTLS\\r\\n", "HELP|EHLO again|HELP|QUIT");
-    assert!(said.contains("214 kept none 127.0.0.1"), "{said}");
-    assert!(said.contains("214 kept ehlo 127.0.0.1"), "{said}");
+    for way in WAYS {
+        let said = conversation(&daemon(way), "STARTTLS\\r\\n", "HELP|EHLO again|HELP|QUIT");
+        assert!(said.contains("214 kept none 127.0.0.1"), "{said}");
+        assert!(said.contains("214 kept ehlo 127.0.0.1"), "{said}");
+    }
 }
 
 #[test]
 fn commands_sent_in_clear_before_the_handshake_are_not_executed_after_it() {
-    let daemon = daemon();
-    let said = conversation(&daemon, "STARTTLS\\r\\nVRFY smuggled\\r\\n", "NOOP|QUIT");
-    assert!(said.contains("220 Go ahead"), "{said}");
-    assert!(!said.contains("252 "), "{said}");
-    assert!(
-        said.ends_with("closing connection. Have a wonderful day.\r\n"),
-        "{said}"
-    );
+    for way in WAYS {
+        let daemon = daemon(way);
+        let said = conversation(&daemon, "STARTTLS\\r\\nVRFY smuggled\\r\\n", "NOOP|QUIT");
+        assert!(said.contains("220 Go ahead"), "{said}");
+        assert!(!said.contains("252 "), "{said}");
+        assert!(
+            said.ends_with("closing connection. Have a wonderful day.\r\n"),
+            "{said}"
+        );
+    }
 }
 
 #[test]
 fn sessions_in_clear_go_on_after_one_with_tls() {
-    let daemon = daemon();
+    for daemon in WAYS.map(daemon) {
+        sessions_go_on(&daemon);
+    }
+}
+
+fn sessions_go_on(daemon: &Daemon) {
     for _ in 0..3 {
-        let said = conversation(&daemon, "STARTTLS\\r\\n", "NOOP|QUIT");
+        let said = conversation(daemon, "STARTTLS\\r\\n", "NOOP|QUIT");
         assert!(said.contains("250 OK"), "{said}");
         let mut client = Client::when_ready(daemon.port);
         client.send("NOOP\r\nQUIT\r\n");
@@ -221,7 +236,7 @@ const WHERE: &str = r#"
 
 /// The config directory that ships, with `tls` before its plugins, all beneath a directory that is no temporary
 /// one.
-fn in_a_sandbox() -> Daemon {
+fn in_a_sandbox(way: &str) -> Daemon {
     let site = Site::empty_in(Path::new("/var/tmp"));
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     for file in fs::read_dir(repository.join("config")).unwrap().flatten() {
@@ -241,6 +256,7 @@ fn in_a_sandbox() -> Daemon {
         shipped.display()
     );
     site.config("plugins", plugins)
+        .config("plugin_settings", way)
         .config("plugin_dirs", dirs)
         .config("spool_dir", "@ROOT@/spool\n")
         .config("sandbox_write", "@ROOT@/Maildir\n");
@@ -250,7 +266,7 @@ fn in_a_sandbox() -> Daemon {
         let mut command = Command::new(CAMELPOST);
         command.args(["serve", "--no-rdns", "--listen-address", "127.0.0.1"]);
         command.args(["--sandbox", "landlock,seccomp"]);
-        // One worker, which a session with TLS leaves for a process of its own.
+        // One worker, which a session with the package's TLS leaves for a process of its own.
         command.args(["--workers", "1", "--spare-workers", "0"]);
         command
             .args(["--port", port, "--config"])
@@ -275,7 +291,13 @@ fn in_a_sandbox_the_plugins_that_ship_deliver_a_message_in_clear_and_over_startt
         println!("needs landlock (ABI 2)");
         return;
     }
-    let daemon = in_a_sandbox();
+    for way in WAYS {
+        both_are_delivered(way);
+    }
+}
+
+fn both_are_delivered(way: &str) {
+    let daemon = in_a_sandbox(way);
     let message = |text: &str| {
         format!(
             "MAIL FROM:<a@b.example>|RCPT TO:<test@localhost>|DATA|Subject: x\r\n\r\n{text}\r\n.|HELP|QUIT"
@@ -309,7 +331,8 @@ fn in_a_sandbox_the_plugins_that_ship_deliver_a_message_in_clear_and_over_startt
             "{said}"
         );
     }
-    assert_ne!(process(&plain), process(&encrypted));
+    let stays = process(&plain) == process(&encrypted);
+    assert_eq!(stays, way.is_empty(), "{way}");
     let new = fs::read_dir(daemon.site.path("Maildir/new")).unwrap();
     let mut delivered: Vec<String> = new
         .map(|file| fs::read_to_string(file.unwrap().path()).unwrap())

@@ -15,7 +15,7 @@ const MAX_TIMEOUT: u64 = 3_000_000;
 const MAX_FAILURES: u64 = 1_000_000;
 
 const WORDS: &str = "NAME timeout SECONDS, NAME on_error skip, defer or deny, \
-                     NAME quarantine FAILURES [SECONDS], NAME isolate, or NAME keep, where NAME is a plugin's name as in the file plugins, or * for all";
+                     NAME quarantine FAILURES [SECONDS], NAME isolate, NAME keep, NAME native, or NAME perl, where NAME is a plugin's name as in the file plugins, or * for all";
 
 /// What the failure of a plugin's call means for the session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +42,9 @@ pub struct PluginSetting {
     pub keep: bool,
     /// `None`: it is always called.
     pub quarantine: Option<Quarantine>,
+    /// Whether a native plugin that does the same may stand in the place of a Perl plugin. `None`: what is
+    /// usual for that plugin.
+    pub native: Option<bool>,
 }
 
 /// When a plugin is not called for some time.
@@ -69,6 +72,7 @@ struct Given {
     isolate: Option<((), Option<Place>)>,
     keep: Option<((), Option<Place>)>,
     quarantine: Option<(Quarantine, Option<Place>)>,
+    native: Option<(bool, Option<Place>)>,
 }
 
 impl PluginSettings {
@@ -91,7 +95,9 @@ impl PluginSettings {
         let value = |of: fn(&Given) -> Option<u32>| own.and_then(of).or_else(|| of(&self.all));
         let on_error = |given: &Given| given.on_error.as_ref().map(|(value, _)| *value);
         let quarantine = |given: &Given| given.quarantine.as_ref().map(|(value, _)| *value);
+        let native = |given: &Given| given.native.as_ref().map(|(value, _)| *value);
         PluginSetting {
+            native: own.and_then(native).or_else(|| native(&self.all)),
             timeout: value(|given| given.timeout.as_ref().map(|(value, _)| *value)),
             on_error: own.and_then(on_error).or_else(|| on_error(&self.all)),
             isolate: self.all.isolate.is_some() || own.is_some_and(|own| own.isolate.is_some()),
@@ -101,6 +107,14 @@ impl PluginSettings {
                 .or_else(|| quarantine(&self.all))
                 .filter(|quarantine| quarantine.failures > 0),
         }
+    }
+
+    /// The plugins, by the names that they have in the table of hooks, that native ones are to stand for.
+    pub fn wanted_native(&self) -> impl Iterator<Item = (&[u8], &Place)> {
+        self.named.iter().filter_map(|(name, given)| {
+            let (native, place) = given.native.as_ref()?;
+            Some((name.as_slice(), place.as_ref().filter(|_| *native)?))
+        })
     }
 
     fn take(&mut self, entry: &Entry, names: &[&[u8]]) -> Result<(), ConfigError> {
@@ -160,6 +174,8 @@ impl PluginSettings {
             }
             [b"isolate"] => once(&mut given.isolate, (), place),
             [b"keep"] => once(&mut given.keep, (), place),
+            [b"native"] => once(&mut given.native, true, place),
+            [b"perl"] => once(&mut given.native, false, place),
             _ => return Err(not_understood()),
         };
         match first {

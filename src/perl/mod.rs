@@ -9,7 +9,7 @@ pub mod host;
 mod load;
 mod xs;
 
-pub use exchange::{forget, stdio, take_ends};
+pub use exchange::{forget, secured, stdio, take_ends};
 pub use fast::grammar;
 pub use ffi::dropped::{Dropped, any_dropped, release_dropped};
 pub use ffi::value::{PerlValue, Sv};

@@ -5,6 +5,7 @@ use std::ops::Deref;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use super::tls::TlsAccess;
 use crate::hook::{Arg, HookCall};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 
@@ -20,6 +21,11 @@ pub trait SessionAccess {
     fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>>;
     /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str);
+    /// The client's TLS, where it can have any.
+    #[doc(hidden)]
+    fn tls(&self) -> Option<&dyn TlsAccess> {
+        None
+    }
 }
 
 /// The surroundings of any hook.

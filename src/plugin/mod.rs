@@ -7,6 +7,10 @@
 
 mod context;
 mod registry;
+#[doc(hidden)]
+pub mod tls;
+#[doc(hidden)]
+pub mod twin;
 
 pub use context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
 pub use registry::{Handler, Hooks, Natives, PluginArgs, PluginError, Registry};

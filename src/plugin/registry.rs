@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use super::Plugin;
 use super::context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
+use super::twin::{Twin, TwinEntry};
 use crate::chain::Guards;
 use crate::config::ConfigDir;
 use crate::hook::{Hook, HookCall, Verdict};
@@ -53,6 +54,15 @@ pub struct Handler {
 }
 
 impl Handler {
+    /// A hook that is no method of a plugin's type: it reaches its session without a context.
+    pub(crate) fn new<F>(plugin: Rc<str>, hook: Hook, run: F) -> Handler
+    where
+        F: for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Hooked<'a> + 'static,
+    {
+        let run = Rc::new(run);
+        Handler { plugin, hook, run }
+    }
+
     /// Calls it in a session.
     pub async fn call(&self, session: &dyn SessionAccess, call: &HookCall) -> Verdict {
         (self.run)(session, call).await
@@ -131,6 +141,7 @@ type Load = fn(&str, &PluginArgs, &ConfigDir) -> Result<Vec<Handler>, PluginErro
 #[derive(Clone, Default)]
 pub struct Registry {
     known: BTreeMap<&'static str, Load>,
+    twins: BTreeMap<&'static str, TwinEntry>,
 }
 
 impl Registry {
@@ -139,9 +150,26 @@ impl Registry {
         self.known.insert(P::NAME, load::<P>);
     }
 
+    /// Makes known a plugin that may stand in a Perl plugin's place.
+    pub(crate) fn add_twin<T: Twin>(&mut self) {
+        self.twins.insert(T::NAME, TwinEntry::of::<T>());
+    }
+
+    /// The plugin of this name, if it may stand in a Perl plugin's place.
+    pub(crate) fn twin(&self, name: &str) -> Option<TwinEntry> {
+        self.twins.get(name).copied()
+    }
+
+    /// The names of all of them.
+    pub(crate) fn twins(&self) -> impl Iterator<Item = &'static str> {
+        self.twins.keys().copied()
+    }
+
     /// The names, in order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.known.keys().copied()
+        let all: std::collections::BTreeSet<_> =
+            self.known.keys().chain(self.twins.keys()).collect();
+        all.into_iter().copied()
     }
 
     /// Loads `native/NAME ARGS` and gives its hooks.

@@ -18,7 +18,7 @@ use camelpost_oracle::known::{Known, LIST_100, matches, without_mark};
 use camelpost_oracle::normal::Normal;
 use camelpost_oracle::sets::SETS;
 use camelpost_oracle::stage::{Half, Stage};
-use camelpost_oracle::{compare, each_set, keyless, read_set, report_of};
+use camelpost_oracle::{IN_PERL, compare, each_set, keyless, native_mark, read_set, report_of};
 use recorded::{OWN, PACKAGE, Recorded};
 
 const CAMELPOST: Which = Which::Camelpost(env!("CARGO_BIN_EXE_camelpost"));
@@ -61,6 +61,12 @@ fn play(name: &str, text: &str) -> Result<(), String> {
     };
     // Where upstream does not start, there is nothing to compare.
     let mut report = with(PACKAGE_PLUGINS, &recorded.package, PACKAGE)?;
+    let in_perl = set(name, text, PACKAGE_PLUGINS)?;
+    if let (false, Ok(recorded)) = (native_mark(&in_perl).is_empty(), &recorded.package) {
+        let stage = Stage::new(camelpost_oracle::in_perl(in_perl))?;
+        let half = keyless(stage.half(which, Some(recorded))?);
+        report.push_str(&compare(&stage.set, IN_PERL, recorded, &half, &known));
+    }
     if let Some(own) = own {
         report.push_str(&with(&own, &recorded.own, OWN)?);
     }

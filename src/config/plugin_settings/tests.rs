@@ -40,6 +40,7 @@ fn without_the_file_a_call_may_take_two_minutes() {
         isolate: false,
         keep: false,
         quarantine: None,
+        native: None,
     };
     assert_eq!(settings.of(b"rcpt_ok"), setting);
 }
@@ -166,4 +167,16 @@ fn names_are_escaped_as_the_loader_does_it() {
     ] {
         assert_eq!(table_name(name.as_bytes()), escaped.as_bytes());
     }
+}
+
+#[test]
+fn a_plugin_is_perls_or_native_where_a_line_says_so() {
+    let settings = load("* perl\nrcpt_ok native\n").unwrap();
+    assert_eq!(settings.of(b"rcpt_ok").native, Some(true));
+    assert_eq!(settings.of(b"My::Own").native, Some(false));
+    let wanted: Vec<_> = settings.wanted_native().map(|(name, _)| name).collect();
+    assert_eq!(wanted, [b"rcpt_ok"]);
+    assert_eq!(load("").unwrap().of(b"rcpt_ok").native, None);
+    let twice = load("rcpt_ok native\nrcpt_ok perl\n").unwrap_err();
+    assert!(twice.contains("plugin_settings:2"), "{twice}");
 }

@@ -3,4 +3,5 @@
 
 pub(super) mod patience;
 pub(super) mod stream;
+pub(super) mod tls;
 pub(super) mod transport;

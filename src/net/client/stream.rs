@@ -59,11 +59,11 @@ impl End {
     }
 
     /// Waits until `attempt` no longer says that it would block.
-    pub(crate) async fn when(
+    pub(crate) async fn when<T>(
         &self,
         interest: Interest,
-        mut attempt: impl FnMut(&End) -> io::Result<usize>,
-    ) -> io::Result<usize> {
+        mut attempt: impl FnMut(&End) -> io::Result<T>,
+    ) -> io::Result<T> {
         loop {
             let outcome = match &self.ready {
                 Ready::Watched(watched) => {
@@ -125,6 +125,17 @@ impl End {
             )?);
         }
         self.write_when_ready(bytes, timeout)
+    }
+
+    /// Waits without the runtime until there is something to be read, or room to write.
+    pub(crate) fn wait(&self, wanted: PollFlags, timeout: Option<Duration>) -> io::Result<()> {
+        let descriptor = self.descriptor();
+        let mut polled = [PollFd::new(&descriptor, wanted)];
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        match poll(&mut polled, timeout.as_ref())? {
+            0 => Err(io::ErrorKind::TimedOut.into()),
+            _ => Ok(()),
+        }
     }
 
     fn write_when_ready(&self, bytes: &[u8], timeout: Duration) -> io::Result<usize> {

@@ -7,11 +7,14 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use openssl::ssl::Ssl;
 use tokio::io::Interest;
 
 use super::patience::{Awaited, Patience};
 use super::stream::End;
+use super::tls::{Failed, SEND_TIMEOUT, Tls};
 use crate::perl::Sv;
+use crate::perl::secured;
 use crate::perl::stdio;
 use crate::server::{AsyncLink, STOPPING, has_hung_up};
 use crate::session::ReadEvent;
@@ -26,8 +29,6 @@ const LARGE_BLOCK: usize = 128 * 1024;
 const SMALL_OUT: usize = 256;
 /// How long a client may take for the last reply.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// How long a reply that Perl code sends may wait for a client that does not read.
-const SEND_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The client's socket with the replies that wait to be sent.
 pub(crate) struct Transport {
@@ -39,6 +40,8 @@ pub(crate) struct Transport {
     block: Cell<usize>,
     /// How long the client may take; also where it is read through a handle of Perl's.
     pub patience: Patience,
+    /// Where what is said goes through TLS that ends here.
+    tls: RefCell<Option<Rc<Tls>>>,
     /// The worker's link: where it is lost, the client is told to go.
     link: RefCell<Option<Rc<AsyncLink>>>,
 }
@@ -74,6 +77,7 @@ impl Transport {
             gone: Cell::new(false),
             block: Cell::new(SMALL_BLOCK),
             patience: Patience::default(),
+            tls: RefCell::default(),
             link: RefCell::default(),
         }
     }
@@ -159,12 +163,60 @@ impl Transport {
         }
     }
 
-    /// Whether something has come that was not read yet.
+    /// Whether something has come that was not read yet; within TLS, as far as it was received.
     pub(crate) fn has_input(&self) -> bool {
-        !self.gone.get() && self.input.has_input()
+        !self.gone.get()
+            && match self.tls() {
+                Some(tls) => tls.has_input(),
+                None => self.input.has_input(),
+            }
+    }
+
+    /// The client's TLS, where it ends here.
+    pub(crate) fn tls(&self) -> Option<Rc<Tls>> {
+        self.tls.borrow().clone()
+    }
+
+    /// Perl code that runs now reads and prints through the client's TLS, or to its socket.
+    pub(crate) fn carry_stdio(&self) {
+        let tls = self.tls();
+        secured::carry(tls.map(|tls| -> Rc<dyn secured::Secured> { tls }));
+    }
+
+    /// The client begins with TLS: from then on all traffic goes through it.
+    pub(crate) async fn start_tls(&self, ssl: Ssl, time: Duration) -> Result<(), Failed> {
+        let accepted = Tls::accept(ssl, self.input.clone(), self.output.clone(), time);
+        let tls = tokio::select! {
+            biased;
+            () = self.lost() => Err(Failed {
+                reason: "the server stops".to_owned(),
+                rest: Vec::new(),
+            }),
+            accepted = accepted => accepted,
+        }?;
+        self.tls.replace(Some(Rc::new(tls)));
+        Ok(())
+    }
+
+    /// Goes on with the TLS of another process's transport, from which this one was forked.
+    pub(crate) fn take_tls(&self, other: &Transport) {
+        if let Some(tls) = other.tls.take() {
+            tls.go_on(self.input.clone(), self.output.clone());
+            self.tls.replace(Some(tls));
+        }
     }
 
     async fn receive(&self, input: &RefCell<InputBuffer>, promptly: bool) -> io::Result<usize> {
+        if let Some(tls) = self.tls() {
+            let take = |bytes: &[u8]| {
+                self.patience.received(bytes);
+                input.borrow_mut().push(bytes);
+            };
+            if promptly {
+                self.input.acknowledge();
+            }
+            return tls.read(take).await;
+        }
         let attempt = |end: &End| {
             if promptly {
                 end.acknowledge();
@@ -242,8 +294,13 @@ impl Transport {
 
     /// Sends what there is room for at once.
     fn send_some(&self, out: &[u8]) -> io::Result<usize> {
+        let tls = self.tls();
         loop {
-            match self.output.write_now(out) {
+            let sent = match &tls {
+                Some(tls) => tls.write_now(out),
+                None => self.output.write_now(out),
+            };
+            match sent {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(0),
                 outcome => return outcome,
@@ -254,7 +311,10 @@ impl Transport {
     async fn send_rest(&self, mut out: &[u8]) -> io::Result<()> {
         while !out.is_empty() {
             let attempt = |end: &End| end.write_now(out);
-            let sent = self.output.when(Interest::WRITABLE, attempt).await?;
+            let sent = match self.tls() {
+                Some(tls) => tls.write(out).await?,
+                None => self.output.when(Interest::WRITABLE, attempt).await?,
+            };
             out = &out[sent..];
         }
         Ok(())
@@ -274,8 +334,13 @@ impl Transport {
                 return false;
             }
         };
+        let tls = self.tls();
         while !rest.is_empty() && !self.gone.get() {
-            match self.output.write_blocking(rest, SEND_TIMEOUT) {
+            let sent = match &tls {
+                Some(tls) => tls.write_blocking(rest, SEND_TIMEOUT),
+                None => self.output.write_blocking(rest, SEND_TIMEOUT),
+            };
+            match sent {
                 Ok(sent) => rest = &rest[sent..],
                 // Not where the plugin that waits for its client here has taken too long.
                 Err(error)
@@ -293,6 +358,9 @@ impl Transport {
 
     /// Ends the connection: the supervisor holds a duplicate, so closing alone would not.
     pub(crate) fn shutdown(&self) {
+        if let Some(tls) = self.tls() {
+            tls.close();
+        }
         self.input.shutdown();
         if !Rc::ptr_eq(&self.input, &self.output) {
             self.output.shutdown();
@@ -302,6 +370,7 @@ impl Transport {
 
 /// Descriptors 0 and 1 are nobody's client any more.
 pub(crate) fn release_stdio(null: &OwnedFd) -> io::Result<()> {
+    secured::carry(None);
     rustix::stdio::dup2_stdin(null)?;
     rustix::stdio::dup2_stdout(null)?;
     Ok(())

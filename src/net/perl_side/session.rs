@@ -4,11 +4,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::base::log::{LOGCRIT, LOGWARN};
+use crate::base::log::LOGCRIT;
 use crate::net::perl_side::once::Once;
 use crate::net::perl_side::pump::Exited;
 use crate::net::perl_side::stage::Stage;
-use crate::net::session::{FLUSH_TIMEOUT, Seat, Session};
+use crate::net::session::{FLUSH_TIMEOUT, Session};
 use crate::perl::fast;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::host::Host;
@@ -25,7 +25,6 @@ pub(crate) struct PerlSide {
     /// A plugin has put handles of its own in the place of STDIN and STDOUT: all traffic goes
     /// through them.
     pub(in crate::net) taken: Cell<bool>,
-    on_taken: Box<dyn Fn()>,
     /// `{__client_socket}`, once a plugin has asked for it.
     client: RefCell<Option<Sv>>,
     /// While it is another one's turn.
@@ -43,17 +42,20 @@ pub(crate) struct PerlSide {
 }
 
 impl PerlSide {
-    pub(in crate::net) fn new(host: Rc<Host>, seat: Seat) -> PerlSide {
+    pub(in crate::net) fn new(
+        host: Rc<Host>,
+        stage: Option<Rc<Stage>>,
+        environment: Vec<(&'static str, Vec<u8>)>,
+    ) -> PerlSide {
         PerlSide {
             host,
-            stage: seat.stage,
+            stage,
             taken: Cell::new(false),
-            on_taken: seat.on_taken,
             client: RefCell::default(),
             belongings: RefCell::default(),
             dropped: RefCell::default(),
             changed: Cell::new(false),
-            environment: RefCell::new(seat.environment),
+            environment: RefCell::new(environment),
             exited: Once::default(),
             lent: RefCell::default(),
         }
@@ -195,6 +197,7 @@ impl Session {
         {
             return Err(Exited);
         }
+        self.transport.carry_stdio();
         perl.dropped.borrow_mut().put();
         let lent = self.lend_input();
         let outcome = self
@@ -241,17 +244,13 @@ impl Session {
             && (perl.taken.get() || (self.transport.take_stdio().is_ok() && stdio::fresh().is_ok()))
     }
 
-    /// A plugin has taken the client over. What the client sent before the handshake was not
-    /// protected by it, and is forgotten (RFC 3207 section 4.2).
+    /// A plugin has taken the client over.
     fn hand_over(&self, perl: &PerlSide) {
         perl.taken.set(true);
-        self.state.input.borrow_mut().clear();
-        let forgotten = stdio::take_back().len();
-        if forgotten > 0 {
-            let text = format!("{forgotten} bytes sent before the handshake are ignored");
-            self.log(LOGWARN, None, None, text.into_bytes());
-        }
-        (perl.on_taken)();
+        let ahead = self.state.input.take();
+        drop(ahead);
+        self.ignore_clear_text(stdio::take_back().len());
+        (self.on_secured)();
     }
 
     /// Whether Perl work waits that must be done before the transaction or connection ends.

@@ -147,6 +147,7 @@ fn belongings_of(session: &Session) -> Option<Belongings> {
 }
 
 fn take_stdio(session: &Session) -> Result<(), Unwind> {
+    session.transport.carry_stdio();
     let outcome = session.transport.take_stdio();
     // What a plugin of the session printed before is out; a descriptor that cannot be had leaves
     // no way to serve the client.

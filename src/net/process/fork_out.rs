@@ -142,7 +142,8 @@ fn must_leave(worker: &Worker, session: &Session, call: &HookCall) -> bool {
         Hook::Connect => session.state.connection.borrow().local_port.get() == Some(SMTPS),
         _ => false,
     };
-    (takes_over && worker.loaded.has_entries(call.hook)) || worker.isolates(call.hook)
+    (takes_over && !worker.loaded.native_tls && worker.loaded.has_entries(call.hook))
+        || worker.isolates(call.hook)
 }
 
 impl Worker {

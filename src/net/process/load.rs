@@ -12,6 +12,7 @@ use crate::config::{
 };
 use crate::hook::Hook;
 use crate::mail::Spool;
+use crate::net::process::twins::{Ground, Twins};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
 use crate::plugin::{Handler, Natives, PluginArgs, Registry};
@@ -28,6 +29,8 @@ pub struct Loaded {
     pub defaults: Rc<Defaults>,
     /// What holds for the plugins' calls.
     pub guards: Rc<Guards>,
+    /// TLS ends in this process: a client that begins with it does not leave its worker.
+    pub native_tls: bool,
     /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
     pub log_level: u8,
 }
@@ -68,7 +71,10 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     let log_level = core.log_level.unwrap_or(crate::base::log::DEFAULT_LEVEL);
     let defaults = vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())];
     let defaults = Rc::new(defaults);
-    let host = match needs_perl(&core) {
+    let dirs = plugin_dirs(&config, &core);
+    let profile = core.compat.profile;
+    let twins = Twins::find(&core.plugins, registry, &guarded, &dirs, profile)?;
+    let host = match needs_perl(&core, &twins) {
         false => None,
         true => Some(perl::start(
             HostSettings {
@@ -78,7 +84,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
                 profile: core.compat.profile,
                 defaults: defaults.clone(),
                 version: compared_version(core.compat.profile).to_owned(),
-                plugin_dirs: plugin_dirs(&config, &core),
+                plugin_dirs: dirs,
                 module_dirs: module_dirs(&config, &core),
                 taint: core.taint,
                 named_config: named,
@@ -119,8 +125,25 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     if let Some(text) = host.and_then(|_| about_taint(&config, &core)) {
         say(LOGWARN, &text);
     }
+    if let Some(host) = host.filter(|_| twins.has("tls")) {
+        let prepared = host.present.prepare_tls();
+        prepared.map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
+    }
+    for text in twins.changed() {
+        say(LOGWARN, text);
+    }
     let mut natives = Natives::default();
     for line in &core.plugins {
+        if let Some(twin) = twins.of(line) {
+            let ground = Ground {
+                host,
+                config: &config,
+                defaults: &defaults,
+                log_level,
+            };
+            twin.load(&ground, &mut natives, line)?;
+            continue;
+        }
         match line.name.strip_prefix(b"native/") {
             Some(_) => load_native(host, &mut natives, registry, &config, line)?,
             None => load_perl(host, line)?,
@@ -152,13 +175,15 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         config,
         defaults,
         guards,
+        native_tls: twins.has("tls"),
         log_level,
     })
 }
 
 /// Whether a configuration names a Perl plugin.
-fn needs_perl(core: &CoreSettings) -> bool {
-    let is_native = |line: &PluginLine| line.name.starts_with(b"native/");
+fn needs_perl(core: &CoreSettings, twins: &Twins) -> bool {
+    let is_native =
+        |line: &PluginLine| line.name.starts_with(b"native/") || twins.of(line).is_some();
     !core.logging.is_empty() || !core.plugins.iter().all(is_native)
 }
 
@@ -275,14 +300,19 @@ fn load_native(
     config: &ConfigDir,
     line: &PluginLine,
 ) -> Result<(), String> {
-    for handler in handlers(registry, config, line)? {
+    enter(host, natives, handlers(registry, config, line)?);
+    Ok(())
+}
+
+/// Native hooks take their places at the ends of their chains.
+pub(super) fn enter(host: Option<&Rc<Host>>, natives: &mut Natives, handlers: Vec<Handler>) {
+    for handler in handlers {
         let (plugin, hook) = (handler.plugin.clone(), handler.hook);
         let id = natives.add(handler);
         if let Some(host) = host {
             host.table.add_native(&plugin, hook, id);
         }
     }
-    Ok(())
 }
 
 fn handlers(

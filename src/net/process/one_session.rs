@@ -71,7 +71,7 @@ fn one_session(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std
     let seat = Seat {
         number: None,
         stage: None,
-        on_taken: Box::new(|| {}),
+        on_secured: Box::new(|| {}),
         environment: Vec::new(),
     };
     let session = Session::new(1, state, transport, loaded, &pump, arrival, seat);

@@ -356,7 +356,7 @@ impl Worker {
             number,
             stage: self.stage.clone(),
             // From then on the supervisor must not write to the client in clear.
-            on_taken: Box::new(move || link.tls_started(session)),
+            on_secured: Box::new(move || link.tls_started(session)),
             environment,
         }
     }

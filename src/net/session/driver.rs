@@ -154,10 +154,13 @@ pub(crate) async fn drive_on(
                 let work = move |host: &Host| host.present.get_header(name);
                 to.give(Box::pin(session.perl(work)).await.unwrap_or_default())
             }
-            Step::Cipher(to) => {
-                let work = |host: &Host| host.present.cipher();
-                to.give(Box::pin(session.perl(work)).await.flatten())
-            }
+            Step::Cipher(to) => match session.cipher() {
+                Some(cipher) => to.give(Some(cipher)),
+                None => {
+                    let work = |host: &Host| host.present.cipher();
+                    to.give(Box::pin(session.perl(work)).await.flatten())
+                }
+            },
         };
         session.note_replaced();
         step = machine.resume(answered);

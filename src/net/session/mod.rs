@@ -7,6 +7,7 @@ pub(super) mod native_access;
 mod natives;
 pub(super) mod rdns;
 pub(super) mod reentry;
+mod tls;
 mod traffic;
 
 use std::cell::{Cell, RefCell};
@@ -48,8 +49,8 @@ pub(super) struct Seat {
     /// What the session is known by; none where it is known by its process.
     pub number: Option<u32>,
     pub stage: Option<Rc<Stage>>,
-    /// Called when a plugin has put handles of its own in the place of STDIN and STDOUT.
-    pub on_taken: Box<dyn Fn()>,
+    /// Called when what the client is sent is encrypted from now on.
+    pub on_secured: Box<dyn Fn()>,
     /// What plugins find in %ENV.
     pub environment: Vec<(&'static str, Vec<u8>)>,
 }
@@ -65,6 +66,8 @@ pub(super) struct Session {
     pub arrival: Arrival,
     /// Where there is an interpreter.
     pub perl_side: Option<PerlSide>,
+    /// From now on nobody else may write to the client in clear.
+    pub(super) on_secured: Box<dyn Fn()>,
     pub(super) log: RefCell<Vec<LogLine>>,
     /// The process serves no other session as long as this one lasts.
     pub(super) alone: Cell<bool>,
@@ -90,7 +93,8 @@ impl Session {
             loaded: loaded.clone(),
             pump: pump.clone(),
             arrival,
-            perl_side: host.map(|host| PerlSide::new(host, seat)),
+            perl_side: host.map(|host| PerlSide::new(host, seat.stage, seat.environment)),
+            on_secured: seat.on_secured,
             log: RefCell::default(),
             alone: Cell::new(false),
         })
@@ -111,6 +115,7 @@ impl Session {
         let state = self.state.clone();
         let session = Session::new(self.id, state, transport, loaded, pump, arrival, seat);
         session.transport.queue_bytes(&self.transport.take_queued());
+        session.transport.take_tls(&self.transport);
         session.log.swap(&self.log);
         if let (Some(new), Some(old)) = (&session.perl_side, &self.perl_side) {
             new.take_over(old);

@@ -8,6 +8,7 @@ use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::net::session::Session;
 use crate::perl::host::Host;
 use crate::plugin::SessionAccess;
+use crate::plugin::tls::TlsAccess;
 
 /// A session in a native plugin's hands.
 pub(crate) struct NativeAccess(pub Rc<Session>);
@@ -43,5 +44,8 @@ impl SessionAccess for NativeAccess {
             Some(plugin.to_owned()),
             text.as_bytes().to_vec(),
         );
+    }
+    fn tls(&self) -> Option<&dyn TlsAccess> {
+        Some(self)
     }
 }

@@ -67,6 +67,7 @@ int cp_start(int argc, char **argv) {
     cp_watch_ops();
     cp_watch_storing();
     cp_watch_kill();
+    cp_secure_ops();
     PL_exit_flags |= PERL_EXIT_DESTRUCT_END;
     /* Assigning to $0 must not write over the arguments of this process. */
     PL_origalen = 1;

@@ -333,6 +333,8 @@ cp_sv *cp_stdio_in_place(int fd);
 /* Puts two such handles in their places again. */
 int cp_stdio_put(cp_sv *in, cp_sv *out);
 int cp_stdio_taken(void);
+/* Whether what goes through *STDIN and *STDOUT goes through camelpost_client_read and _write. */
+void cp_client_is_secured(int is);
 /* Puts bytes before what STDIN will read. */
 int cp_stdin_unread(const char *bytes, size_t length);
 /* Takes the bytes that STDIN has read ahead: returns their number, up to size. */
@@ -350,6 +352,9 @@ cp_sv *cp_new_handle(int fd, const char *mode);
 
 /* Defines the XSUBs, before the program's text is compiled. */
 void camelpost_boot(void);
+/* The number of bytes, or an errno with a minus. */
+ptrdiff_t camelpost_client_read(char *bytes, size_t size);
+ptrdiff_t camelpost_client_write(const char *bytes, size_t length);
 int camelpost_xs(int32_t index, cp_frame *frame);
 void camelpost_free(uint16_t kind, void *data);
 /* A value that Rust has dropped and not yet released, or null. */

@@ -80,6 +80,13 @@ void cp_watch_require(void);
 /* From then on, code that is compiled says when it sets an alarm. */
 void cp_watch_alarm(void);
 
+/* What goes through the handle goes through the session's TLS from now on, where it has any. */
+void cp_carry_client(pTHX_ PerlIO *handle);
+/* The same for sysread and syswrite in code that is compiled from then on. */
+void cp_secure_ops(void);
+/* Whether it is the handle on the client with which a session begins. */
+int cp_is_client(const IO *io);
+
 /* From then on, code that is compiled can be seen to store files. */
 void cp_watch_storing(void);
 

@@ -15,6 +15,8 @@ static IO *own_err;
 
 static GV *stdout_gv;
 
+int cp_is_client(const IO *io) { return io == client_in || io == client_out; }
+
 static IO *give_handle(pTHX_ GV *gv, IO *mine, int fd, const char *mode) {
     if (!mine) {
         mine = GvIOn(gv);
@@ -65,6 +67,8 @@ static int fresh(pTHX) {
         stdout_gv = gv_fetchpv("STDOUT", GV_ADD | GV_NOTQUAL, SVt_PVIO);
     client_in = give_handle(aTHX_ PL_stdingv, client_in, 0, "r");
     client_out = give_handle(aTHX_ stdout_gv, client_out, 1, "w");
+    cp_carry_client(aTHX_ IoIFP(client_in));
+    cp_carry_client(aTHX_ IoOFP(client_out));
     return fresh_err(aTHX);
 }
 

@@ -6,6 +6,7 @@
 pub(super) mod identity;
 pub(super) mod number;
 pub(super) mod process_state;
+pub mod secured;
 pub(super) mod site;
 pub(super) mod stderr;
 pub mod stdio;

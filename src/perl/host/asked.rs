@@ -3,7 +3,7 @@
 
 use super::present::Present;
 use crate::mail::{HeaderSlot, Note, Transaction};
-use crate::perl::ffi::call::{Unwind, Want, call_function, stringify};
+use crate::perl::ffi::call::{Unwind, Want, call_function, eval, stringify};
 use crate::perl::ffi::value::{PerlValue, Sv};
 
 impl Present {
@@ -19,6 +19,34 @@ impl Present {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Adds a line to them.
+    pub fn add_capability(&self, line: &str) {
+        let transaction = self.port().transaction();
+        if let Some(Note::Foreign(list)) = transaction.notes.get(b"capabilities")
+            && let Some(list) = PerlValue::of(list.as_ref()).filter(|list| list.is_plain_array())
+        {
+            list.array_push(Sv::bytes(line.as_bytes()));
+            return;
+        }
+        let list = Sv::array_of([Sv::bytes(line.as_bytes())]);
+        transaction.notes.set(b"capabilities", list.to_note());
+    }
+
+    /// The object `tls_socket` of a client whose TLS ends in Rust.
+    pub fn tls_socket(&self, facts: &[(&'static str, Vec<u8>)]) -> Result<Note, Unwind> {
+        let args: Vec<Sv> = facts
+            .iter()
+            .flat_map(|(name, value)| [Sv::bytes(name.as_bytes()), Sv::tainted_bytes(value)])
+            .collect();
+        let made = call_function("Camelpost::TlsSocket::of", &args, Want::Scalar)?;
+        Ok(made.first().map_or(Note::Undef, Sv::to_note))
+    }
+
+    /// The class of that object is there.
+    pub fn prepare_tls(&self) -> Result<(), Unwind> {
+        eval("require Camelpost::TlsSocket", Want::Void).map(drop)
     }
 
     /// Puts a field on top of a header that is Perl's.

@@ -2,6 +2,7 @@
 
 use crate::config::Profile;
 use crate::hook::Hook;
+use crate::perl::exchange::secured;
 use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::interpreter;
 use crate::perl::ffi::sys;
@@ -21,6 +22,8 @@ pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::_serve_scripts", serve_scripts),
     ("Camelpost::own_hook", own_hook),
     ("Camelpost::compiled", compiled),
+    ("Camelpost::_read_secured", read_secured),
+    ("Camelpost::_write_secured", write_secured),
 ];
 
 /// The names of all hooks, in the order of the table.
@@ -46,6 +49,29 @@ fn compiled(frame: &mut Frame<'_>) -> Result<(), Raise> {
     if let Ok(host) = host::current() {
         host.site.compiled(&plugin, &file, packages);
     }
+    Ok(())
+}
+
+/// _read_secured(LENGTH): what the client has sent within TLS, as sysread has it; or a number, which is an
+/// errno.
+fn read_secured(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    /// More than a record has at once.
+    const MOST: usize = 64 * 1024;
+    let length = usize::try_from(frame.sv(0).as_int()).unwrap_or(0);
+    match secured::read_now(length.min(MOST)) {
+        Ok(bytes) => frame.ret(Sv::tainted_bytes(&bytes).reference()),
+        Err(errno) => frame.ret_int(errno.into()),
+    }
+    Ok(())
+}
+
+/// _write_secured(BYTES): how many of them the client was sent within TLS, or an errno with a minus.
+fn write_secured(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    let bytes = frame.bytes(0)?;
+    frame.ret_int(match secured::write_now(&bytes) {
+        Ok(sent) => i64::try_from(sent).unwrap_or(i64::MAX),
+        Err(errno) => -i64::from(errno),
+    });
     Ok(())
 }
 

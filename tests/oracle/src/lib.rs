@@ -55,6 +55,7 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
     };
     let ours = [Which::Camelpost(program), Which::Plain(program)];
     let set = &stage.set;
+    let mark = native_mark(set);
     // The original with itself: what differs then is chance, and must not be compared.
     if only == "original-with-itself" {
         let first = kept(Which::Original, &stage, None)?;
@@ -79,7 +80,13 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
     });
     let (camelpost, plain) = (camelpost?, plain?);
     let known = Known::read(LIST)?;
-    let mut report = compare(set, "", &original, &camelpost, &known);
+    let mut report = compare(set, mark, &original, &camelpost, &known);
+    if !mark.is_empty() {
+        let stage = Stage::new(in_perl(read_set(name, text)?))?;
+        let half = keyless(kept(ours[0], &stage, Some(&original))?);
+        let original = keyless(original.clone());
+        report.push_str(&compare(set, IN_PERL, &original, &half, &known));
+    }
     for (who, half) in [
         (Which::Original, &original),
         (ours[0], &camelpost),
@@ -87,12 +94,50 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
     ] {
         report.push_str(&broken_expectations(set, who.name(), half));
     }
-    let without = compare(set, "", &keyless(original), &keyless(plain), &known);
+    let without = compare(set, mark, &keyless(original), &keyless(plain), &known);
     if !without.is_empty() {
         report.push_str("\nWithout fast paths (CAMELPOST_PLAIN=1):\n");
         report.push_str(&without);
     }
     report_of(report)
+}
+
+/// The mark of dialogues in which a native plugin stands in the place of a Perl plugin of the package's.
+pub const NATIVE: &str = " (native)";
+/// The mark of the same dialogues with the Perl plugin.
+pub const IN_PERL: &str = " (in Perl)";
+
+/// The Perl plugins in whose place native ones stand where nothing says otherwise.
+const TWINS: [&str; 1] = ["tls"];
+
+/// The mark of a set's dialogues.
+pub fn native_mark(set: &ConfigSet) -> &'static str {
+    match twins_of(set).next() {
+        Some(_) => NATIVE,
+        None => "",
+    }
+}
+
+fn twins_of(set: &ConfigSet) -> impl Iterator<Item = &'static str> {
+    let plugins = set.files.iter().rfind(|(name, _)| name == "config/plugins");
+    let lines = plugins.map_or("", |(_, text)| text.as_str()).lines();
+    let named: Vec<&str> = lines
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    TWINS.into_iter().filter(move |twin| named.contains(twin))
+}
+
+/// The same set with the Perl plugins.
+pub fn in_perl(mut set: ConfigSet) -> ConfigSet {
+    let lines: String = twins_of(&set)
+        .map(|name| format!("{name} perl\n"))
+        .collect();
+    let file = "config/plugin_settings";
+    match set.files.iter_mut().find(|(name, _)| name == file) {
+        Some((_, text)) => text.push_str(&lines),
+        None => set.files.push((file.to_owned(), lines)),
+    }
+    set
 }
 
 /// Without what a set's own DKIM key has made, as each directory has another.

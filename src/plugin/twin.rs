@@ -1,0 +1,67 @@
+//! Native plugins that do what a Perl plugin does, and may stand in its place under its own line: what
+//! such a plugin is, which files it may stand for, and what it gets while it is loaded. Does not look for
+//! files.
+
+use super::registry::{Handler, PluginArgs, PluginError};
+use crate::config::{Place, Profile};
+use crate::hook::Hook;
+
+/// A line of config/plugins that a twin serves.
+pub struct TwinLine<'a> {
+    /// The plugin's name in the chain.
+    pub name: &'a str,
+    /// The words behind it.
+    pub args: &'a PluginArgs,
+    /// Where the line is.
+    pub place: &'a Place,
+    /// Whose plugin it does as.
+    pub of: Profile,
+    /// The values of a config name.
+    pub config: &'a dyn Fn(&str) -> Vec<Vec<u8>>,
+    /// Whether a plugin of a line before has the hook.
+    pub has_entries: &'a dyn Fn(Hook) -> bool,
+    /// A log line of the plugin's.
+    pub log: &'a dyn Fn(u8, &str),
+}
+
+/// A native plugin that may stand in a Perl plugin's place.
+pub trait Twin {
+    /// Its name, and the Perl plugin's.
+    const NAME: &'static str;
+    /// The SHA-256 sums of the files whose place it may take, and whose these are.
+    const FILES: &'static [(&'static str, Profile)];
+    /// Whether it does so where nothing says otherwise.
+    const USUALLY: bool;
+
+    /// Loads it, and gives its hooks.
+    fn load(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError>;
+}
+
+/// One of them in the registry.
+#[derive(Clone, Copy)]
+pub struct TwinEntry {
+    /// See [`Twin::FILES`].
+    pub files: &'static [(&'static str, Profile)],
+    /// See [`Twin::USUALLY`].
+    pub usually: bool,
+    /// See [`Twin::load`].
+    pub load: fn(&TwinLine<'_>) -> Result<Vec<Handler>, PluginError>,
+}
+
+impl TwinEntry {
+    pub(super) fn of<T: Twin>() -> TwinEntry {
+        TwinEntry {
+            files: T::FILES,
+            usually: T::USUALLY,
+            load: T::load,
+        }
+    }
+
+    /// Whose plugin a file is, if it is one of those.
+    pub fn whose(&self, contents: &[u8]) -> Option<Profile> {
+        let sum = openssl::sha::sha256(contents);
+        let sum: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut files = self.files.iter();
+        files.find_map(|(known, whose)| (*known == sum).then_some(*whose))
+    }
+}
