@@ -74,7 +74,7 @@ pub(crate) fn advance<P: Plugins>(
     if let Some(given) = native {
         let last = plugins.entry(hook, course.next - 1);
         let name = last.map(|(_, name)| name).unwrap_or_default();
-        if course.take(plugins, &name, given)? {
+        if course.take(plugins, &name, true, given)? {
             plugins.finish(&course.call, &mut course.verdict)?;
             return Ok(None);
         }
@@ -87,7 +87,7 @@ pub(crate) fn advance<P: Plugins>(
         match plugins.call(&course.call, &name, &entry)? {
             Called::Native(id) => return Ok(Some(id)),
             Called::Gave(given) => {
-                if course.take(plugins, &name, given)? {
+                if course.take(plugins, &name, false, given)? {
                     break;
                 }
             }
@@ -121,9 +121,15 @@ impl Course {
     }
 
     /// Takes what a plugin gave into the chain. True if the chain ends with it.
-    fn take<A: Around>(&mut self, around: &A, name: &[u8], given: Given) -> Result<bool, A::Exit> {
+    fn take<A: Around>(
+        &mut self,
+        around: &A,
+        name: &[u8],
+        native: bool,
+        given: Given,
+    ) -> Result<bool, A::Exit> {
         let hook = self.call.hook;
-        let guard = || around.guards().map(|guards| guards.of(name, hook, false));
+        let guard = || around.guards().map(|guards| guards.of(name, hook, native));
         let instead = |verdict: fn(&Guard) -> Option<Verdict>| guard().and_then(|g| verdict(&g));
         let verdict = match given {
             Given::Verdict(verdict) => Some(verdict),

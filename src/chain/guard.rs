@@ -3,6 +3,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
@@ -75,8 +76,8 @@ impl Guard {
     }
 
     /// Runs a native plugin's call for as long as it may take, unless it is not to be called. One that
-    /// panics has died.
-    pub async fn run(&self, called: impl Future<Output = Verdict>) -> Given {
+    /// fails or panics has died.
+    pub async fn run<E: Display>(&self, called: impl Future<Output = Result<Verdict, E>>) -> Given {
         if self.is_quarantined() {
             return Given::Quarantined;
         }
@@ -86,6 +87,11 @@ impl Guard {
             Some(limit) => tokio::time::timeout(limit, called).await.ok(),
             None => Some(called.await),
         };
+        let outcome = outcome.map(|called| match called {
+            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(failure)) => Err(failure.to_string().into_bytes()),
+            Err(panic) => Err(panic),
+        });
         call.end(match outcome {
             Some(Ok(_)) => End::Returned,
             Some(Err(_)) => End::Died,
@@ -96,7 +102,7 @@ impl Guard {
                 self.gave(&verdict.code);
                 Given::Verdict(verdict)
             }
-            Some(Err(panic)) => Given::Died(panic),
+            Some(Err(text)) => Given::Died(text),
             None => Given::TooLate(Reason::Time),
         }
     }
@@ -306,8 +312,17 @@ impl Guards {
         isolating.fold(0, |all, (_, hooks)| all | hooks)
     }
 
-    /// What holds for a plugin in a hook.
+    /// What holds for a plugin in a hook, by the name that log lines give it. A native one and a Perl one
+    /// of the same name are two.
     pub fn of(&self, name: &[u8], hook: Hook, native: bool) -> Rc<Guard> {
+        let whole;
+        let name = match native {
+            true => {
+                whole = [NATIVE, name].concat();
+                &whole
+            }
+            false => name,
+        };
         let mut known = self.known.borrow_mut();
         let known = known.entry(hook).or_default();
         if let Some(guard) = known.get(name) {

@@ -2,8 +2,8 @@
 //! no plugin decides, the method that does it, and how native plugins get it. The order is the one in
 //! which a plugin's `hook_*` methods are registered.
 //!
-//! What comes from it: [`Hook`](super::Hook) and its facts, the session's responders, the `on_*`
-//! methods and contexts of native plugins, and what docs/hooks.md says of each hook. Perl's list
+//! What comes from it: [`Hook`](super::Hook) and its facts, the session's responders, the methods and
+//! contexts by which native plugins have them, and what docs/hooks.md says of each hook. Perl's list
 //! (`@Qpsmtpd::Plugin::hooks`) and the session's code are held to it by tests.
 
 use super::{Code, Method};
@@ -75,7 +75,7 @@ macro_rules! with_hooks {
             Connect { "connect", "When a client connects.",
                 args [],
                 verdicts [Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "220 and the greeting",
-                responder [ConnectRespond], native [on_connect Context] }
+                responder [ConnectRespond], native [connect Cx] }
             EhloParse { "ehlo_parse", "At EHLO: gives a parser for what follows.",
                 args [],
                 verdicts [], default "what follows is the host",
@@ -83,7 +83,7 @@ macro_rules! with_hooks {
             Ehlo { "ehlo", "At EHLO.",
                 args [("host", Client)],
                 verdicts [Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "250 and the extensions",
-                responder [EhloRespond], native [on_ehlo HelloContext] }
+                responder [EhloRespond], native [ehlo HelloCx] }
             HeloParse { "helo_parse", "At HELO: gives a parser for what follows.",
                 args [],
                 verdicts [], default "what follows is the host",
@@ -91,7 +91,7 @@ macro_rules! with_hooks {
             Helo { "helo", "At HELO.",
                 args [("host", Client)],
                 verdicts [Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "250",
-                responder [HeloRespond], native [on_helo HelloContext] }
+                responder [HeloRespond], native [helo HelloCx] }
             AuthParse { "auth_parse", "At AUTH: gives a parser for the line.",
                 args [("line", Client)],
                 verdicts [], default "mechanism and response as RFC 4954 has them",
@@ -123,7 +123,7 @@ macro_rules! with_hooks {
             Rcpt { "rcpt", "At RCPT.",
                 args [("recipient", Address), ("parameters", Pairs)],
                 verdicts [Ok, Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "450, no plugin decided if relaying is allowed",
-                responder [RcptRespond], native [on_rcpt RcptContext] }
+                responder [RcptRespond], native [rcpt RcptCx] }
             MailParse { "mail_parse", "At MAIL: gives a parser for the line.",
                 args [("line", Client)],
                 verdicts [], default "path and parameters as RFC 5321 has them",
@@ -131,7 +131,7 @@ macro_rules! with_hooks {
             Mail { "mail", "At MAIL.",
                 args [("sender", Address), ("parameters", Pairs)],
                 verdicts [Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "250",
-                responder [MailRespond], native [on_mail MailContext] }
+                responder [MailRespond], native [mail MailCx] }
             MailPre { "mail_pre", "At MAIL, before the path is an address.",
                 args [("path", Client), ("parameters", Hash)],
                 verdicts [Ok], default "the path is the address",
@@ -139,7 +139,7 @@ macro_rules! with_hooks {
             Data { "data", "At DATA.",
                 args [],
                 verdicts [Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "354",
-                responder [DataRespond], native [on_data Context] }
+                responder [DataRespond], native [data Cx] }
             DataHeadersEnd { "data_headers_end", "When the header of a message has been read.",
                 args [],
                 verdicts [DenyDisconnect, DenySoftDisconnect], default "the rest is read",
@@ -151,47 +151,47 @@ macro_rules! with_hooks {
             DataPost { "data_post", "After a message was read.",
                 args [],
                 verdicts [Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "the message is queued",
-                responder [DataPostRespond], native [on_data_post Context] }
+                responder [DataPostRespond], native [data_post Cx] }
             QueuePre { "queue_pre", "Before a message is queued.",
                 args [],
                 verdicts [Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "the hook queue",
-                responder [QueuePreRespond], native [on_queue_pre Context] }
+                responder [QueuePreRespond], native [queue_pre Cx] }
             Queue { "queue", "To queue a message.",
                 args [],
                 verdicts [Ok, Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "451, queuing declined",
-                responder [QueueRespond], native [on_queue Context] }
+                responder [QueueRespond], native [queue Cx] }
             QueuePost { "queue_post", "After the reply to a message.",
                 args [],
                 verdicts [], default "nothing",
-                responder [QueuePostRespond], native [on_queue_post Context] }
+                responder [QueuePostRespond], native [queue_post Cx] }
             Vrfy { "vrfy", "At VRFY.",
                 args [],
                 verdicts [Ok, Deny, Done], default "252",
-                responder [VrfyRespond], native [on_vrfy Context] }
+                responder [VrfyRespond], native [vrfy Cx] }
             Noop { "noop", "At NOOP.",
                 args [],
                 verdicts [Deny, DenyDisconnect, Done], default "250",
-                responder [NoopRespond], native [on_noop Context] }
+                responder [NoopRespond], native [noop Cx] }
             Quit { "quit", "At QUIT.",
                 args [],
                 verdicts [Ok, Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "221",
-                responder [QuitRespond], native [on_quit Context] }
+                responder [QuitRespond], native [quit Cx] }
             ResetTransaction { "reset_transaction", "When the transaction ends.",
                 args [],
                 verdicts [], default "nothing",
-                responder [], native [on_reset_transaction Context] }
+                responder [], native [reset_transaction Cx] }
             Disconnect { "disconnect", "Before the connection ends.",
                 args [],
                 verdicts [], default "nothing",
-                responder [], native [on_disconnect Context] }
+                responder [], native [disconnect Cx] }
             PostConnection { "post-connection", "After everything else.",
                 args [],
                 verdicts [], default "nothing",
-                responder [], native [on_post_connection Context] }
+                responder [], native [post_connection Cx] }
             UnrecognizedCommand { "unrecognized_command", "At a verb that the session does not know.",
                 args [("verb", Client), ("rest", Client)],
                 verdicts [Deny, DenyDisconnect, Done], default "500",
-                responder [UnrecognizedCommandRespond], native [on_unrecognized_command Context] }
+                responder [UnrecognizedCommandRespond], native [unrecognized_command Cx] }
             Deny { "deny", "After a plugin's verdict that denies.",
                 args [("plugin", Text), ("code", Int), ("text", Text)],
                 verdicts [], default "nothing",
@@ -207,7 +207,7 @@ macro_rules! with_hooks {
             Help { "help", "At HELP.",
                 args [("words", Texts)],
                 verdicts [Ok, Deny, DenySoft, DenyDisconnect, DenySoftDisconnect, Done], default "214",
-                responder [HelpRespond], native [on_help Context] }
+                responder [HelpRespond], native [help Cx] }
         }
     };
 }

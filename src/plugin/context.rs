@@ -1,38 +1,23 @@
 //! What a native plugin's hook sees of its session.
 
-use std::future::Future;
 use std::ops::Deref;
-use std::pin::Pin;
 use std::rc::Rc;
 
+use super::access::SessionAccess;
 use crate::hook::{Arg, HookCall};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 
-/// A session as native plugins reach it; the network driver implements it.
-pub trait SessionAccess {
-    /// The connection.
-    fn connection(&self) -> Rc<Shown<Connection>>;
-    /// The present transaction.
-    fn transaction(&self) -> Rc<Shown<Transaction>>;
-    /// All values of a config name: a config hook's, else the file's lines, else the default.
-    fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>>;
-    /// The message's header as it will be queued. Empty before DATA.
-    fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>>;
-    /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
-    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str);
-}
-
 /// The surroundings of any hook.
-pub struct Context<'a> {
+pub struct Cx<'a> {
     session: &'a dyn SessionAccess,
     call: &'a HookCall,
     plugin: &'a str,
 }
 
-impl<'a> Context<'a> {
+impl<'a> Cx<'a> {
     /// The surroundings of one call.
-    pub fn new(session: &'a dyn SessionAccess, call: &'a HookCall, plugin: &'a str) -> Context<'a> {
-        Context {
+    pub fn new(session: &'a dyn SessionAccess, call: &'a HookCall, plugin: &'a str) -> Cx<'a> {
+        Cx {
             session,
             call,
             plugin,
@@ -104,13 +89,19 @@ impl<'a> Context<'a> {
 macro_rules! contexts {
     ($($(#[$doc:meta])* $name:ident { $($method:item)* })*) => { $(
         $(#[$doc])*
-        pub struct $name<'a>(pub Context<'a>);
+        pub struct $name<'a>(pub Cx<'a>);
 
         impl<'a> Deref for $name<'a> {
-            type Target = Context<'a>;
+            type Target = Cx<'a>;
 
-            fn deref(&self) -> &Context<'a> {
+            fn deref(&self) -> &Cx<'a> {
                 &self.0
+            }
+        }
+
+        impl<'a> From<Cx<'a>> for $name<'a> {
+            fn from(context: Cx<'a>) -> Self {
+                $name(context)
             }
         }
 
@@ -120,14 +111,14 @@ macro_rules! contexts {
 
 contexts! {
     /// HELO and EHLO.
-    HelloContext {
+    HelloCx {
         /// The name in the client's greeting.
         pub fn host(&self) -> &[u8] {
             self.bytes("host")
         }
     }
     /// MAIL.
-    MailContext {
+    MailCx {
         /// The reverse-path.
         pub fn sender(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
             self.address("sender")
@@ -139,7 +130,7 @@ contexts! {
         }
     }
     /// RCPT.
-    RcptContext {
+    RcptCx {
         /// The forward-path.
         pub fn recipient(&self) -> Option<Rc<Shown<EnvelopeAddress>>> {
             self.address("recipient")

@@ -12,7 +12,7 @@ pub const TESTS: &[super::Test] = &[
     ("a_plugin_that_waits_is_waited_for_both_ways", waits),
 ];
 
-const CODES: [&str; 10] = [
+const CODES: [&str; 11] = [
     "declined",
     "ok",
     "deny",
@@ -23,6 +23,7 @@ const CODES: [&str; 10] = [
     "yield",
     "odd",
     "panics",
+    "fails",
 ];
 
 /// What a session says and logs.

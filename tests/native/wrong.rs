@@ -6,6 +6,12 @@ pub const TESTS: &[super::Test] = &[
     ("a_panic_is_that_session_s_alone", panic_is_alone),
     ("on_error_says_what_a_panic_means", on_error),
     (
+        "a_failure_ends_its_call_and_the_log_names_the_plugin",
+        failure,
+    ),
+    ("on_error_says_what_a_failure_means", on_failure),
+    ("lines_of_one_plugin_are_told_apart_by_a_number", numbered),
+    (
         "an_isolated_plugin_has_a_process_for_each_session",
         isolated,
     ),
@@ -99,7 +105,7 @@ fn panic_is_alone() {
         assert_eq!(good.say("VRFY x"), worker);
         assert_eq!(bad.say("VRFY x"), worker);
         let log = site.read("run/log");
-        let told = "FATAL PLUGIN ERROR [native/tester]:  panicked: as it was told";
+        let told = "FATAL PLUGIN ERROR [tester]:  panicked: as it was told";
         assert_eq!(log.matches(told).count(), 2, "{log}");
     });
 }
@@ -114,6 +120,55 @@ fn on_error() {
         );
         assert!(client.say("MAIL FROM:<a@example.net>").starts_with("250 "));
     });
+}
+
+fn failure() {
+    both_ways("", |site, daemon| {
+        let mut client = greeted(daemon);
+        assert!(
+            client
+                .say("MAIL FROM:<fails@example.net>")
+                .starts_with("250 ")
+        );
+        assert!(client.say("RCPT TO:<ok@example.com>").starts_with("250 "));
+        let log = site.read("run/log");
+        let told = "FATAL PLUGIN ERROR [tester]:  as it was told";
+        assert_eq!(log.matches(told).count(), 1, "{log}");
+    });
+}
+
+fn on_failure() {
+    both_ways("native/tester on_error defer\n", |_, daemon| {
+        let mut client = greeted(daemon);
+        assert!(
+            client
+                .say("MAIL FROM:<fails@example.net>")
+                .starts_with("450 ")
+        );
+    });
+}
+
+fn numbered() {
+    for rest in ["", "idle\n"] {
+        let site = Site::new(&format!("native/tester:1\nnative/tester:2\n{rest}"));
+        site.put("config/loglevel", "7\n");
+        site.put("config/plugin_settings", "native/tester:2 on_error deny\n");
+        let daemon = Daemon::start(&site);
+        let mut client = greeted(&daemon);
+        // The first of them is skipped, the second refuses.
+        assert!(
+            client
+                .say("MAIL FROM:<fails@example.net>")
+                .starts_with("550 ")
+        );
+        drop(client);
+        daemon.stop();
+        let log = site.read("run/log");
+        for name in ["tester_3a1", "tester_3a2"] {
+            let told = format!("FATAL PLUGIN ERROR [{name}]:  as it was told");
+            assert_eq!(log.matches(&told).count(), 1, "{log}");
+        }
+    }
 }
 
 fn isolated() {
@@ -137,7 +192,7 @@ fn late() {
         assert!(bad.say("NOOP").starts_with("250 "));
         wait_for("the line", || {
             let log = site.read("run/log");
-            log.contains("plugin native/tester running the data_post hook was not done after 1 s")
+            log.contains("plugin tester running the data_post hook was not done after 1 s")
                 .then_some(())
         });
     });

@@ -14,7 +14,7 @@ use crate::log::{LOGINFO, LOGWARN};
 use crate::mail::Spool;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
-use crate::plugin::{Handler, Natives, PluginArgs, Registry};
+use crate::plugin::{LoadEnv, Natives, PREFIX, Registry};
 use crate::session::{PRODUCT, Settings};
 
 /// What a worker starts with.
@@ -121,8 +121,14 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     }
     let mut natives = Natives::default();
     for line in &core.plugins {
-        match line.name.strip_prefix(b"native/") {
-            Some(_) => load_native(host, &mut natives, registry, &config, line)?,
+        match line.name.strip_prefix(PREFIX) {
+            Some(_) => {
+                let env = LoadEnv::new(&config, line);
+                load_native(host, &mut natives, registry, &env)?;
+                env.take_warnings()
+                    .iter()
+                    .for_each(|text| say(LOGWARN, text));
+            }
             None => load_perl(host, line)?,
         }
     }
@@ -158,7 +164,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
 
 /// Whether a configuration names a Perl plugin.
 fn needs_perl(core: &CoreSettings) -> bool {
-    let is_native = |line: &PluginLine| line.name.starts_with(b"native/");
+    let is_native = |line: &PluginLine| line.name.starts_with(PREFIX);
     !core.logging.is_empty() || !core.plugins.iter().all(is_native)
 }
 
@@ -272,10 +278,9 @@ fn load_native(
     host: Option<&Rc<Host>>,
     natives: &mut Natives,
     registry: &Registry,
-    config: &ConfigDir,
-    line: &PluginLine,
+    env: &LoadEnv<'_>,
 ) -> Result<(), String> {
-    for handler in handlers(registry, config, line)? {
+    for handler in registry.load(env)? {
         let (plugin, hook) = (handler.plugin.clone(), handler.hook);
         let id = natives.add(handler);
         if let Some(host) = host {
@@ -283,17 +288,4 @@ fn load_native(
         }
     }
     Ok(())
-}
-
-fn handlers(
-    registry: &Registry,
-    config: &ConfigDir,
-    line: &PluginLine,
-) -> Result<Vec<Handler>, String> {
-    let name = line.name.strip_prefix(b"native/").unwrap_or(&line.name);
-    let name = String::from_utf8_lossy(name);
-    let args = PluginArgs(line.args.clone());
-    registry
-        .load(&name, &args, config)
-        .map_err(|error| format!("{}: native/{name}: {error}", line.place))
 }

@@ -1,13 +1,11 @@
 //! A session in a worker with an interpreter, as native plugins reach it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::net::session::Session;
 use crate::perl::host::Host;
-use crate::plugin::SessionAccess;
+use crate::plugin::{Later, SessionAccess};
 
 /// A session in a native plugin's hands.
 pub(crate) struct NativeAccess(pub Rc<Session>);
@@ -21,11 +19,11 @@ impl SessionAccess for NativeAccess {
         self.0.state.transaction.borrow().clone()
     }
 
-    fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>> {
+    fn config<'a>(&'a self, name: &'a str) -> Later<'a, Vec<Vec<u8>>> {
         Box::pin(self.0.config(name))
     }
 
-    fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>> {
+    fn header<'a>(&'a self) -> Later<'a, Vec<u8>> {
         Box::pin(async {
             let transaction = self.transaction();
             if let HeaderSlot::Native(header) = &*transaction.header.borrow() {

@@ -162,10 +162,8 @@ impl Plugins for InTable<'_> {
     }
 
     fn call(&mut self, call: &HookCall, name: &[u8], code: &Sv) -> Result<Called, Unwind> {
-        // SAFETY: a live SV.
-        let id = unsafe { sys::cp_xsub_index(code.raw()) };
-        if id >= FIRST_NATIVE {
-            return Ok(Called::Native(id - FIRST_NATIVE));
+        if let Some(id) = native_id(code) {
+            return Ok(Called::Native(id));
         }
         // What runs around this call is to end: nothing else begins.
         if watch::is_interrupted() {
@@ -314,6 +312,13 @@ pub(in crate::perl) fn end(
         watch::wear_out();
     }
     late
+}
+
+/// The id of the native plugin's hook that this code stands for in the table.
+pub(in crate::perl) fn native_id(code: &Sv) -> Option<i32> {
+    // SAFETY: a live SV.
+    let index = unsafe { sys::cp_xsub_index(code.raw()) };
+    (index >= FIRST_NATIVE).then(|| index - FIRST_NATIVE)
 }
 
 /// Called when Perl code itself calls a native plugin's entry.

@@ -10,8 +10,10 @@ use crate::perl::ffi::call::{Want, call_function, call_method, eval};
 use crate::perl::ffi::interpreter;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
+use crate::perl::host::chain::native_id;
 use crate::perl::host::{Host, HostSettings};
 use crate::perl::xs::FIRST_NATIVE;
+use crate::plugin::PREFIX;
 
 /// Starts the interpreter and makes the host, without plugins.
 pub fn start(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String> {
@@ -84,7 +86,7 @@ impl Host {
         }
     }
 
-    /// The names of all plugins in the table of hooks, some of them often.
+    /// The names of all plugins in the table of hooks as plugin_settings has them, some of them often.
     pub fn entry_names(&self) -> Vec<Vec<u8>> {
         let names = Hook::ALL.iter().map(|hook| self.names_in(*hook));
         names.flatten().collect()
@@ -95,8 +97,14 @@ impl Host {
             return Vec::new();
         };
         let entries = (0..list.array_len()).filter_map(|at| list.array_get(at));
-        let named = entries.filter_map(|entry| entry.hash_get("name"));
-        named.map(|name| name.to_bytes()).collect()
+        let named = entries.filter_map(|entry| {
+            let name = entry.hash_get("name")?.to_bytes();
+            Some(match native_id(&entry.hash_get("code")?) {
+                Some(_) => [PREFIX, &name].concat(),
+                None => name,
+            })
+        });
+        named.collect()
     }
 
     /// Lets the guards know which plugin is called in which hooks.
