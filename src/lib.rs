@@ -37,8 +37,7 @@
 //!
 //! impl NoOne {
 //!     async fn rcpt(&self, cx: &mut RcptCx<'_>) -> HookResult {
-//!         let recipient = cx.recipient();
-//!         match recipient.is_some_and(|to| to.address.borrow().user() == Some(b"")) {
+//!         match cx.recipient().user() == Some(b"") {
 //!             true => deny(&*self.text),
 //!             false => declined(),
 //!         }

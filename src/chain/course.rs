@@ -18,6 +18,8 @@ pub(crate) struct Course {
 /// How far the call of an entry has come.
 pub(crate) enum Called {
     Gave(Given),
+    /// The same of a native plugin's that never waits.
+    GaveNow(Given),
     /// It is a native plugin's, with this id: who runs the chain calls it, and goes on with what it
     /// gave.
     Native(i32),
@@ -52,7 +54,7 @@ pub(crate) trait Plugins: Around {
 
     /// Entry `index` of the hook as it is now, with its plugin's name.
     fn entry(&mut self, hook: Hook, index: usize) -> Option<(Self::Entry, Vec<u8>)>;
-    /// Calls an entry that is not native.
+    /// Calls an entry, unless it is a native one that may wait.
     fn call(
         &mut self,
         call: &HookCall,
@@ -88,6 +90,11 @@ pub(crate) fn advance<P: Plugins>(
             Called::Native(id) => return Ok(Some(id)),
             Called::Gave(given) => {
                 if course.take(plugins, &name, false, given)? {
+                    break;
+                }
+            }
+            Called::GaveNow(given) => {
+                if course.take(plugins, &name, true, given)? {
                     break;
                 }
             }

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Body, EnvelopeAddress, Foreign, HeaderSlot, Notes, Shown};
+use super::{Body, EnvelopeAddress, Foreign, HeaderSlot, Locals, Notes, Shown};
 
 /// One mail transaction. A session always has one, also before MAIL.
 #[derive(Debug, Default)]
@@ -22,6 +22,8 @@ pub struct Transaction {
     pub body: RefCell<Body>,
     /// What plugins keep until the transaction ends.
     pub notes: Notes,
+    /// What native plugins keep until the transaction ends.
+    pub locals: Locals,
     /// The handle on the spool file that a scripting language was given.
     pub body_handle: RefCell<Option<Box<dyn Foreign>>>,
     /// Seconds since 1970 when the transaction began.

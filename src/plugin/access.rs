@@ -5,10 +5,15 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use crate::mail::{Connection, Shown, Transaction};
+use super::facade::Auth;
+use super::failure::Failure;
+use crate::mail::{Connection, Header, Shown, Transaction};
 
 /// What comes later, in a session.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What is to be done with a header.
+pub type EditHeader = Box<dyn FnOnce(&mut Header)>;
 
 /// A session as native plugins reach it.
 #[doc(hidden)]
@@ -17,10 +22,16 @@ pub trait SessionAccess {
     fn connection(&self) -> Rc<Shown<Connection>>;
     /// The present transaction.
     fn transaction(&self) -> Rc<Shown<Transaction>>;
+    /// Who the client has shown to be.
+    fn auth(&self) -> Auth;
     /// All values of a config name: a config hook's, else the file's lines, else the default.
     fn config<'a>(&'a self, name: &'a str) -> Later<'a, Vec<Vec<u8>>>;
+    /// The same without config hooks.
+    fn file_config(&self, name: &str) -> Vec<Vec<u8>>;
     /// The message's header as it will be queued. Empty before DATA.
-    fn header<'a>(&'a self) -> Later<'a, Vec<u8>>;
+    fn header<'a>(&'a self) -> Later<'a, Result<Vec<u8>, Failure>>;
+    /// Changes the header, where there is one.
+    fn edit_header<'a>(&'a self, edit: EditHeader) -> Later<'a, Result<(), Failure>>;
     /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str);
 }

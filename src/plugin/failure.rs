@@ -62,6 +62,13 @@ pub fn ok_with(text: impl Into<Vec<u8>>) -> HookResult {
     Ok(Verdict::with_text(Code::Ok, text))
 }
 
+/// The values of a config name, from the hooks `config` and `user_config`.
+pub fn values<T: Into<Vec<u8>>>(values: impl IntoIterator<Item = T>) -> HookResult {
+    let mut verdict = Verdict::new(Code::Ok);
+    verdict.values = values.into_iter().map(|value| Some(value.into())).collect();
+    Ok(verdict)
+}
+
 /// Refused for good (5xx), with the reply's text; without one (`""`) it is the hook's own.
 pub fn deny(text: impl Into<Vec<u8>>) -> HookResult {
     Ok(with_reply(Code::Deny, text.into()))

@@ -3,11 +3,13 @@
 use std::rc::Rc;
 
 use super::access::{Later, SessionAccess};
-use super::context::*;
+use super::contexts::*;
+use super::cx::Cx;
 use super::failure::HookResult;
 use crate::hook::{Hook, HookCall};
 
 type LaterFn = dyn for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Later<'a, HookResult>;
+type NowFn = dyn Fn(&dyn SessionAccess, &HookCall) -> HookResult;
 
 /// A native plugin's hook, ready to be called.
 #[derive(Clone)]
@@ -17,13 +19,36 @@ pub struct Handler {
     pub plugin: Rc<str>,
     /// The hook.
     pub hook: Hook,
-    run: Rc<LaterFn>,
+    run: Run,
+}
+
+#[derive(Clone)]
+enum Run {
+    Later(Rc<LaterFn>),
+    /// It never waits: such hooks run while another plugin's verdict is weighed, or a line is logged.
+    Now(Rc<NowFn>),
 }
 
 impl Handler {
     /// Calls it in a session.
     pub async fn call(&self, session: &dyn SessionAccess, call: &HookCall) -> HookResult {
-        (self.run)(session, call).await
+        match &self.run {
+            Run::Later(run) => run(session, call).await,
+            Run::Now(run) => run(session, call),
+        }
+    }
+
+    /// Calls it, where it never waits.
+    pub fn call_now(&self, session: &dyn SessionAccess, call: &HookCall) -> Option<HookResult> {
+        match &self.run {
+            Run::Later(_) => None,
+            Run::Now(run) => Some(run(session, call)),
+        }
+    }
+
+    /// Whether it never waits.
+    pub fn never_waits(&self) -> bool {
+        matches!(self.run, Run::Now(_))
     }
 }
 
@@ -34,28 +59,49 @@ pub struct Hooks<P> {
     pub(super) handlers: Vec<Handler>,
 }
 
-/// A method for each hook that the table gives to native plugins.
-macro_rules! hook_methods {
-    ($($hook:ident {
-        $name:literal, $when:literal,
-        args $args:tt, verdicts $verdicts:tt, default $default:literal,
-        responder $responder:tt, native [$($method:ident $context:ident)?]
-    })*) => {
-        impl<P: 'static> Hooks<P> { $($(
-            #[doc = concat!("The hook `", $name, "`. ", $when)]
-            pub fn $method(
-                &mut self,
-                handler: impl AsyncFn(&P, &mut $context<'_>) -> HookResult + Clone + 'static,
-            ) {
-                self.on(Hook::$hook, move |plugin: Rc<P>, name: Rc<str>, session, call| {
+/// The method by which plugins have a hook: one that may wait, or one that must not.
+macro_rules! hook_method {
+    (later, $hook:ident, $name:literal, $when:literal, $method:ident, $context:ident) => {
+        #[doc = concat!("The hook `", $name, "`. ", $when)]
+        pub fn $method(
+            &mut self,
+            handler: impl AsyncFn(&P, &mut $context<'_>) -> HookResult + Clone + 'static,
+        ) {
+            self.on(
+                Hook::$hook,
+                move |plugin: Rc<P>, name: Rc<str>, session, call| {
                     let handler = handler.clone();
                     Box::pin(async move {
                         let mut context = $context::from(Cx::new(session, call, &name));
                         handler(&plugin, &mut context).await
                     })
-                });
-            }
-        )?)* }
+                },
+            );
+        }
+    };
+    (now, $hook:ident, $name:literal, $when:literal, $method:ident, $context:ident) => {
+        #[doc = concat!("The hook `", $name, "`. ", $when, " It cannot wait.")]
+        pub fn $method(&mut self, handler: impl Fn(&P, &mut $context<'_>) -> HookResult + 'static) {
+            let (plugin, name) = (self.plugin.clone(), self.name.clone());
+            let run = move |session: &dyn SessionAccess, call: &HookCall| {
+                let mut context = $context::from(Cx::new(session, call, &name));
+                handler(&plugin, &mut context)
+            };
+            self.push(Hook::$hook, Run::Now(Rc::new(run)));
+        }
+    };
+}
+
+/// A method for each hook of the table: a row that has none does not compile.
+macro_rules! hook_methods {
+    ($($hook:ident {
+        $name:literal, $when:literal,
+        args $args:tt, verdicts $verdicts:tt, default $default:literal,
+        responder $responder:tt, native [$mode:ident $method:ident $context:ident]
+    })*) => {
+        impl<P: 'static> Hooks<P> {
+            $(hook_method!($mode, $hook, $name, $when, $method, $context);)*
+        }
     };
 }
 
@@ -68,10 +114,16 @@ impl<P: 'static> Hooks<P> {
             + 'static,
     {
         let (plugin, name) = (self.plugin.clone(), self.name.clone());
-        self.handlers.push(Handler {
-            plugin: self.name.clone(),
+        self.push(
             hook,
-            run: Rc::new(move |session, call| run(plugin.clone(), name.clone(), session, call)),
-        });
+            Run::Later(Rc::new(move |session, call| {
+                run(plugin.clone(), name.clone(), session, call)
+            })),
+        );
+    }
+
+    fn push(&mut self, hook: Hook, run: Run) {
+        let plugin = self.name.clone();
+        self.handlers.push(Handler { plugin, hook, run });
     }
 }

@@ -7,20 +7,35 @@
 
 mod access;
 mod args;
-mod context;
+mod contexts;
+mod cx;
+mod facade;
 mod failure;
 mod hooks;
+mod no_session;
+mod parser;
 mod registry;
 
 #[doc(hidden)]
-pub use access::{Later, SessionAccess};
+pub use access::{EditHeader, Later, SessionAccess};
 pub use args::{Size, Words};
-pub use context::{Cx, HelloCx, MailCx, RcptCx};
+pub use contexts::{
+    AuthCx, CommandCx, ConfigCx, HelloCx, HelpCx, LoggingCx, MailCx, ParseCx, PathCx,
+    PreConnectionCx, RcptCx, ReceivedLineCx, UserConfigCx, VerdictCx,
+};
+pub use cx::Cx;
+pub use facade::{
+    Auth, Chunks, Client, Envelope, HeaderHandle, Lines, Local, Message, NotesHandle,
+};
 pub use failure::{
     Failure, HookResult, PluginError, declined, deny, deny_disconnect, denysoft,
-    denysoft_disconnect, done, ok, ok_with,
+    denysoft_disconnect, done, ok, ok_with, values,
 };
 pub use hooks::{Handler, Hooks};
+#[doc(hidden)]
+pub use no_session::NoSession;
+pub(crate) use parser::NativeParser;
+pub use parser::{Parsed, parse_with};
 pub use registry::{LoadEnv, Natives, PREFIX, Registry};
 
 use serde::de::DeserializeOwned;

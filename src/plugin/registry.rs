@@ -166,6 +166,14 @@ impl Natives {
         self.by_hook.contains_key(&hook)
     }
 
+    /// The mechanisms for which an auth hook is registered; `auth` stands for all.
+    pub fn auth_mechanisms(&self) -> Vec<&'static str> {
+        let all = self.has_entries(Hook::Auth);
+        let mechanisms = Hook::AUTH_MECHANISMS.iter();
+        let offered = mechanisms.filter(|(hook, _)| all || self.has_entries(*hook));
+        offered.map(|(_, name)| *name).collect()
+    }
+
     /// The hook with this id.
     pub fn get(&self, id: i32) -> Option<Handler> {
         usize::try_from(id)

@@ -8,7 +8,6 @@
 
 use serde::Deserialize;
 
-use crate::mail::Note;
 use crate::plugin::{HookResult, Hooks, LoadEnv, Plugin, PluginError, RcptCx, declined, denysoft};
 
 #[derive(Deserialize)]
@@ -40,23 +39,13 @@ impl Plugin for CountRecipients {
 
 impl CountRecipients {
     async fn rcpt(&self, cx: &mut RcptCx<'_>) -> HookResult {
-        let transaction = cx.transaction();
-        let before = match transaction.notes.get(b"recipient_count") {
-            Some(Note::Int(count)) => count,
-            _ => 0,
-        };
-        let count = before + 1;
-        transaction.notes.set(b"recipient_count", Note::Int(count));
-        let class = cx.connection().notes.bytes(b"client_class");
-        let class = class.as_deref().unwrap_or(b"unknown");
-        cx.log(
-            7,
-            &format!(
-                "recipient {count} of a {} client",
-                String::from_utf8_lossy(class)
-            ),
-        );
-        if self.max > 0 && count > self.max && class != b"relay" {
+        let notes = cx.envelope().notes();
+        let count = notes.int("recipient_count").unwrap_or_default() + 1;
+        notes.set("recipient_count", count);
+        let class = cx.notes().text("client_class");
+        let class = class.as_deref().unwrap_or("unknown");
+        cx.log(7, format!("recipient {count} of a {class} client"));
+        if self.max > 0 && count > self.max && class != "relay" {
             return denysoft("too many recipients");
         }
         declined()

@@ -3,7 +3,10 @@
 //! that session's alone.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod all_hooks;
 mod both_ways;
+mod headers;
+mod parts;
 mod plugins;
 mod wrong;
 
@@ -12,7 +15,12 @@ use std::process::ExitCode;
 
 type Test = (&'static str, fn());
 
-const TESTS: [&[Test]; 2] = [both_ways::TESTS, wrong::TESTS];
+const TESTS: [&[Test]; 4] = [
+    both_ways::TESTS,
+    all_hooks::TESTS,
+    headers::TESTS,
+    wrong::TESTS,
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +28,12 @@ fn main() -> ExitCode {
         .first()
         .is_some_and(|first| first == "serve" || first == "zygote")
     {
-        return camelpost::builder().plugin::<plugins::Tester>().run();
+        return camelpost::builder()
+            .plugin::<plugins::Tester>()
+            .plugin::<parts::Parts>()
+            .plugin::<parts::Keeper>()
+            .plugin::<headers::Editor>()
+            .run();
     }
     let all = TESTS.concat();
     if args.iter().any(|arg| arg == "--list") {

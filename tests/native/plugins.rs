@@ -4,7 +4,6 @@
 use std::time::Duration;
 
 use camelpost::hook::{Arg, Code, Verdict};
-use camelpost::mail::Note;
 use camelpost::plugin::{
     Cx, Failure, HookResult, Hooks, LoadEnv, Plugin, PluginError, declined, ok_with,
 };
@@ -43,7 +42,7 @@ impl Plugin for Tester {
 }
 
 fn quietly(cx: &Cx<'_>, hook: &str) -> HookResult {
-    cx.log(6, &format!("seen in {hook}"));
+    cx.log(6, format!("seen in {hook}"));
     declined()
 }
 
@@ -51,12 +50,9 @@ fn quietly(cx: &Cx<'_>, hook: &str) -> HookResult {
 async fn obey(cx: &Cx<'_>) -> HookResult {
     let said: Vec<String> = cx.args().iter().map(text).collect();
     let said = said.join(" ");
-    let count = match cx.connection().notes.get(b"count") {
-        Some(Note::Int(count)) => count + 1,
-        _ => 1,
-    };
-    cx.connection().notes.set(b"count", Note::Int(count));
-    cx.log(6, &format!("call {count}"));
+    let count = cx.notes().int("count").unwrap_or_default() + 1;
+    cx.notes().set("count", count);
+    cx.log(6, format!("call {count}"));
     for word in said.split(|c: char| !c.is_ascii_alphanumeric()) {
         let code = match word {
             "ok" => Code::Ok,
@@ -82,22 +78,23 @@ async fn obey(cx: &Cx<'_>) -> HookResult {
 
 /// The same with a message's Subject; what sleeps here keeps its session waiting and no other.
 async fn in_header(cx: &Cx<'_>) -> HookResult {
-    let header = String::from_utf8_lossy(&cx.header().await).into_owned();
+    let header = cx.message().header().text().await?;
+    let header = String::from_utf8_lossy(&header).into_owned();
     let fields: Vec<&str> = header
         .lines()
         .filter_map(|line| line.split(':').next())
         .collect();
-    cx.log(6, &format!("fields {}", fields.join(" ")));
+    cx.log(6, format!("fields {}", fields.join(" ")));
     if header.contains("Subject: sleeps") {
         tokio::time::sleep(Duration::from_secs(600)).await;
     }
     if header.contains("Subject: panics") {
         panic!("in the middle of a message");
     }
-    let me = cx.config("me").await;
+    let me = cx.config_lines("me").await;
     cx.log(
         6,
-        &format!("me {}", String::from_utf8_lossy(&me.join(&b' '))),
+        format!("me {}", String::from_utf8_lossy(&me.join(&b' '))),
     );
     declined()
 }

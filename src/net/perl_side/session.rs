@@ -242,7 +242,7 @@ impl Session {
 
     /// A plugin has taken the client over. What the client sent before the handshake was not
     /// protected by it, and is forgotten (RFC 3207 section 4.2).
-    fn hand_over(&self, perl: &PerlSide) {
+    fn hand_over(self: &Rc<Self>, perl: &PerlSide) {
         perl.taken.set(true);
         self.state.input.borrow_mut().clear();
         let forgotten = stdio::take_back().len();

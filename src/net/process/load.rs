@@ -1,6 +1,7 @@
 //! Loads the configuration and the plugins, in the zygote. Every error is one line that names
 //! the file and line, what was found, and what to do.
 
+use std::cell::RefCell;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -9,12 +10,13 @@ use crate::chain::{Defaults, Guards, line};
 use crate::config::{
     ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
 };
-use crate::hook::Hook;
+use crate::hook::{Hook, HookCall};
 use crate::log::{LOGINFO, LOGWARN};
 use crate::mail::Spool;
+use crate::net::session::natives::tell_loggers;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
-use crate::plugin::{LoadEnv, Natives, PREFIX, Registry};
+use crate::plugin::{Handler, LoadEnv, Natives, NoSession, PREFIX, Registry, declined};
 use crate::session::{PRODUCT, Settings};
 
 /// What a worker starts with.
@@ -35,10 +37,14 @@ pub struct Loaded {
 impl Loaded {
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
-        match &self.host {
-            Some(host) => host.has_entries(hook),
-            None => self.natives.has_entries(hook),
-        }
+        has_entries(self.host.as_ref(), &self.natives, hook)
+    }
+}
+
+fn has_entries(host: Option<&Rc<Host>>, natives: &Natives, hook: Hook) -> bool {
+    match host {
+        Some(host) => host.has_entries(hook),
+        None => natives.has_entries(hook),
     }
 }
 
@@ -89,11 +95,12 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         )?),
     };
     let host = host.as_ref();
+    let natives = RefCell::new(Natives::default());
     let say = |level: u8, text: &str| {
         if let Some(host) = host {
             // An error means that a logging plugin called exit: nothing more can be said.
             let _ = host.log(level, None, None, &[perl::Sv::bytes(text.as_bytes())]);
-        } else if level <= log_level {
+        } else if !loggers_take(&natives.borrow(), level, text) && level <= log_level {
             let first = crate::log::first_word(None);
             crate::log::write_line(line(first, None, None, [text.as_bytes()]));
         }
@@ -104,8 +111,18 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             &format!("{}: fast paths are off", perl::fast::SWITCH),
         );
     }
+    let load_line = |line: &PluginLine| match line.name.starts_with(PREFIX) {
+        false => load_perl(host, line),
+        true => {
+            let env = LoadEnv::new(&config, line);
+            load_native(host, &natives, registry, &env)?;
+            let warnings = env.take_warnings();
+            warnings.iter().for_each(|text| say(LOGWARN, text));
+            Ok(())
+        }
+    };
     for line in &core.logging {
-        load_perl(host, line)?;
+        load_line(line)?;
         if core.compat.profile == Profile::V100 {
             say(
                 LOGINFO,
@@ -119,22 +136,10 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     if let Some(text) = host.and_then(|_| about_taint(&config, &core)) {
         say(LOGWARN, &text);
     }
-    let mut natives = Natives::default();
     for line in &core.plugins {
-        match line.name.strip_prefix(PREFIX) {
-            Some(_) => {
-                let env = LoadEnv::new(&config, line);
-                load_native(host, &mut natives, registry, &env)?;
-                env.take_warnings()
-                    .iter()
-                    .for_each(|text| say(LOGWARN, text));
-            }
-            None => load_perl(host, line)?,
-        }
+        load_line(line)?;
     }
-    let has_queue = host.map_or(natives.has_entries(Hook::Queue), |host| {
-        host.has_entries(Hook::Queue)
-    });
+    let has_queue = has_entries(host, &natives.borrow(), Hook::Queue);
     if let Some(text) = nothing_delivers(&config, &core, has_queue) {
         say(LOGWARN, &text);
     }
@@ -147,13 +152,16 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             host.note_hooks();
             host.note_site();
         }
-        None => natives.note_hooks(&guards),
+        None => natives.borrow().note_hooks(&guards),
     }
-    let mechanisms = host.map_or_else(Vec::new, |host| host.auth_mechanisms());
+    let mechanisms = match host {
+        Some(host) => host.auth_mechanisms(),
+        None => natives.borrow().auth_mechanisms(),
+    };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Loaded {
         host: host.cloned(),
-        natives: Rc::new(natives),
+        natives: Rc::new(natives.into_inner()),
         settings: Rc::new(session_settings(core, version, spool, mechanisms)),
         config,
         defaults,
@@ -165,7 +173,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
 /// Whether a configuration names a Perl plugin.
 fn needs_perl(core: &CoreSettings) -> bool {
     let is_native = |line: &PluginLine| line.name.starts_with(PREFIX);
-    !core.logging.is_empty() || !core.plugins.iter().all(is_native)
+    !core.logging.iter().chain(&core.plugins).all(is_native)
 }
 
 /// What an administrator should know of taint mode: that it is off, or what it keeps perl from.
@@ -276,16 +284,27 @@ fn load_perl(host: Option<&Rc<Host>>, line: &PluginLine) -> Result<(), String> {
 
 fn load_native(
     host: Option<&Rc<Host>>,
-    natives: &mut Natives,
+    natives: &RefCell<Natives>,
     registry: &Registry,
     env: &LoadEnv<'_>,
 ) -> Result<(), String> {
     for handler in registry.load(env)? {
-        let (plugin, hook) = (handler.plugin.clone(), handler.hook);
-        let id = natives.add(handler);
+        let id = natives.borrow_mut().add(handler.clone());
         if let Some(host) = host {
-            host.add_native(&plugin, hook, id);
+            host.port().know_native(id, &handler);
+            host.add_native(&handler.plugin, handler.hook, id);
         }
     }
     Ok(())
+}
+
+/// Whether native loggers take care of a line that is nobody's session's.
+fn loggers_take(natives: &Natives, level: u8, text: &str) -> bool {
+    let nowhere = NoSession::new(None, |_, _, _, _| {});
+    let call = |handler: &Handler, line: &HookCall| {
+        let guard = Guards::default().of(handler.plugin.as_bytes(), handler.hook, true);
+        let called = || handler.call_now(&nowhere, line).unwrap_or_else(declined);
+        Some(guard.run_now(called))
+    };
+    tell_loggers(natives, level, (None, None), text.as_bytes(), call)
 }

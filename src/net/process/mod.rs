@@ -6,4 +6,5 @@ pub(super) mod engine;
 pub(super) mod fork_out;
 pub(super) mod load;
 pub(super) mod one_session;
+mod post_fork;
 pub(super) mod worker;

@@ -73,14 +73,15 @@ struct InTable<'a> {
 }
 
 impl Host {
-    /// Runs a chain that has no native plugins to its end; native ones are passed over.
+    /// Runs a chain to its end for Perl code that waits for it.
     pub fn run_quiet(&self, call: HookCall) -> Result<Verdict, Unwind> {
         let mut progress = self.advance(Chain::quiet(call), None)?;
         loop {
             match progress {
                 Progress::Finished(verdict) => return Ok(verdict),
-                Progress::Native { chain, .. } => {
-                    progress = self.advance(chain, Some(Given::Nothing))?;
+                Progress::Native { chain, id } => {
+                    let given = self.port().run_native(id, &plain(chain.call()))?;
+                    progress = self.advance(chain, Some(given))?;
                 }
             }
         }
@@ -163,7 +164,8 @@ impl Plugins for InTable<'_> {
 
     fn call(&mut self, call: &HookCall, name: &[u8], code: &Sv) -> Result<Called, Unwind> {
         if let Some(id) = native_id(code) {
-            return Ok(Called::Native(id));
+            let now = self.host.port().native_now(id, &plain(call));
+            return Ok(now.map_or(Called::Native(id), Called::GaveNow));
         }
         // What runs around this call is to end: nothing else begins.
         if watch::is_interrupted() {
@@ -312,6 +314,15 @@ pub(in crate::perl) fn end(
         watch::wear_out();
     }
     late
+}
+
+/// The same call with those of Perl's values that have a native form in that form.
+fn plain(call: &HookCall) -> HookCall {
+    let args = call.args.iter().map(|arg| match arg {
+        Arg::Foreign(value) => PerlValue::of(value.as_ref()).map_or_else(|| arg.clone(), to_arg),
+        arg => arg.clone(),
+    });
+    HookCall::with(call.hook, args.collect())
 }
 
 /// The id of the native plugin's hook that this code stands for in the table.

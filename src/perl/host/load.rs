@@ -119,15 +119,9 @@ impl Host {
     /// The mechanisms for which an auth hook is registered; `auth` stands for all.
     pub fn auth_mechanisms(&self) -> Vec<&'static str> {
         let all = self.has_entries(Hook::Auth);
-        [
-            (Hook::AuthPlain, "PLAIN"),
-            (Hook::AuthLogin, "LOGIN"),
-            (Hook::AuthCramMd5, "CRAM-MD5"),
-        ]
-        .into_iter()
-        .filter(|(hook, _)| all || self.has_entries(*hook))
-        .map(|(_, name)| name)
-        .collect()
+        let mechanisms = Hook::AUTH_MECHANISMS.into_iter();
+        let offered = mechanisms.filter(|(hook, _)| all || self.has_entries(*hook));
+        offered.map(|(_, name)| name).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::answer::as_given;
 use super::port::Port;
 use crate::hook::{Arg, Code};
-use crate::mail::{Foreign, HeaderSlot, Note, Notes, Transaction};
+use crate::mail::{Foreign, Header, HeaderSlot, Note, Notes, Transaction};
 use crate::perl::exchange;
 use crate::perl::exchange::stdio;
 use crate::perl::ffi::call::{Unwind, Want, call, call_function};
@@ -135,6 +135,17 @@ impl Host {
             .iter()
             .map(crate::perl::ffi::call::stringify)
             .collect()
+    }
+
+    /// Changes a header that is Perl's, and the object stays the same.
+    pub fn edit_header(&self, edit: impl FnOnce(&mut Header)) -> Result<(), Unwind> {
+        let text = self.header_text(&self.port().transaction())?;
+        let mut header = Header::new(text);
+        edit(&mut header);
+        // What a client has sent is in it.
+        let text = Sv::tainted_bytes(&header.bytes);
+        self.with_header("Camelpost::set_header_text", &[text])?;
+        Ok(())
     }
 
     fn with_header(&self, function: &str, args: &[Sv]) -> Result<Vec<Sv>, Unwind> {
