@@ -61,6 +61,7 @@ pub mod hook;
 pub mod mail;
 pub mod plugin;
 pub mod smtp;
+pub mod testing;
 
 #[doc(hidden)]
 pub mod cli;

@@ -1,9 +1,11 @@
-//! What everything stands on: time zones and dates, and who this host is. Knows nothing of the rest.
+//! What everything stands on: time zones and dates, who this host is, and whom it asks for names. Knows nothing of the rest.
 
+mod dns_servers;
 mod host;
 mod zone;
 mod zone_rule;
 
+pub(crate) use dns_servers::dns_servers;
 pub(crate) use host::{home, hostname, program_dir, program_path};
 pub(crate) use zone::Zone;
 pub(crate) use zone_rule::civil_date;

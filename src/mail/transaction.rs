@@ -22,6 +22,8 @@ pub struct Transaction {
     pub body: RefCell<Body>,
     /// What plugins keep until the transaction ends.
     pub notes: Notes,
+    /// Keywords that native plugins add to the reply to EHLO.
+    pub capabilities: RefCell<Vec<Vec<u8>>>,
     /// What native plugins keep until the transaction ends.
     pub locals: Locals,
     /// The handle on the spool file that a scripting language was given.

@@ -2,9 +2,13 @@
 //! contexts.rs.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::access::SessionAccess;
+use super::access::{Peek, SessionAccess};
 use super::facade::{Auth, Client, Envelope, Local, Message, NotesHandle};
+use super::failure::{Failure, HookResult, done};
+use super::policy::Policy;
+use super::services::{self, ConfigValue, Dns, Http};
 use crate::hook::{Arg, Hook, HookCall};
 use crate::mail::{EnvelopeAddress, Shown};
 
@@ -12,7 +16,13 @@ use crate::mail::{EnvelopeAddress, Shown};
 pub struct Cx<'a> {
     pub(super) session: &'a dyn SessionAccess,
     pub(super) call: &'a HookCall,
-    pub(super) plugin: &'a Rc<str>,
+    pub(super) plugin: &'a Identity,
+}
+
+/// What a plugin's line says of it for all of its hooks.
+pub(super) struct Identity {
+    pub name: Rc<str>,
+    pub policy: Policy,
 }
 
 impl<'a> Cx<'a> {
@@ -20,7 +30,7 @@ impl<'a> Cx<'a> {
     pub(super) fn new(
         session: &'a dyn SessionAccess,
         call: &'a HookCall,
-        plugin: &'a Rc<str>,
+        plugin: &'a Identity,
     ) -> Cx<'a> {
         Cx {
             session,
@@ -36,7 +46,7 @@ impl<'a> Cx<'a> {
 
     /// The plugin's name, as other plugins and the log have it.
     pub fn plugin_name(&self) -> &str {
-        self.plugin
+        &self.plugin.name
     }
 
     /// The client: where it is and what it is called, whether it may relay, the connection's notes.
@@ -66,12 +76,12 @@ impl<'a> Cx<'a> {
 
     /// The plugin's own value of this session, made at first use; it ends with the connection.
     pub fn local<T: Default + 'static>(&self) -> Local<T> {
-        Local(self.session.connection().locals.of(self.plugin))
+        Local(self.session.connection().locals.of(&self.plugin.name))
     }
 
     /// The same of this transaction, with which it ends.
     pub fn transaction_local<T: Default + 'static>(&self) -> Local<T> {
-        Local(self.session.transaction().locals.of(self.plugin))
+        Local(self.session.transaction().locals.of(&self.plugin.name))
     }
 
     /// All values of a config name: a config hook's, else the file's lines, else the default. Empty where it
@@ -83,12 +93,80 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// A log line in the form of a Perl plugin's. Levels: 0 LOGEMERG to 7 LOGDEBUG. A logging hook's own
-    /// lines go nowhere, as they would not end.
+    /// A config value of the plugin's own type, made of the lines once for each version of them. What is
+    /// wrong with one is a failure that names the file and the line.
+    pub async fn config<T: ConfigValue>(&self, name: &str) -> Result<Rc<T>, Failure> {
+        let lines = self.config_lines(name).await;
+        services::parsed(name, lines.clone()).map_err(|wrong| {
+            let line = lines.get(wrong.line).map_or(&b""[..], Vec::as_slice);
+            let place = self.session.config_place(name, wrong.line, line);
+            let place = place.unwrap_or_else(|| format!("config {name}, value {}", wrong.line + 1));
+            Failure::new(format!("{place}: {}", wrong.text))
+        })
+    }
+
+    /// Questions to the DNS.
+    pub fn dns(&self) -> Dns {
+        Dns(())
+    }
+
+    /// Questions to HTTP servers.
+    pub fn http(&self) -> Http {
+        Http(())
+    }
+
+    /// Runs what blocks in a thread of its own, while this session waits and others go on. It sees nothing of
+    /// the session. A hook that is given up leaves it running, to its end.
+    pub async fn offload<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        services::offload(self.session, work).await
+    }
+
+    /// Waits until the client says something, and for so long at most: who talks before the greeting is no
+    /// mail client. Nothing that it has said is taken.
+    pub async fn peek(&self, time: Duration) -> Peek {
+        self.session.peek(time).await
+    }
+
+    /// A reply of the plugin's own, which is sent at once; DONE is the verdict then.
+    pub async fn respond(&self, code: u16, text: impl AsRef<str>) -> Result<(), Failure> {
+        let lines = text.as_ref().lines().map(|line| line.as_bytes().to_vec());
+        match self.session.respond(code, lines.collect()).await {
+            true => Ok(()),
+            false => Err(Failure::new("the client is gone")),
+        }
+    }
+
+    /// Ends the session after this hook, without a reply: `disconnect` and `post-connection` have run then. It
+    /// gives the hook's verdict: `return cx.disconnect().await`.
+    pub async fn disconnect(&self) -> HookResult {
+        self.session.disconnect().await;
+        done()
+    }
+
+    /// A keyword for the reply to this EHLO, with its parameters.
+    pub fn capability(&self, line: &str) -> Result<(), Failure> {
+        let visible = |byte: u8| matches!(byte, 32..=126);
+        if line.is_empty() || !line.bytes().all(visible) {
+            let shown = line.escape_debug();
+            return Err(Failure::new(format!("'{shown}' is no keyword of EHLO's")));
+        }
+        let transaction = self.session.transaction();
+        let mut capabilities = transaction.capabilities.borrow_mut();
+        capabilities.push(line.as_bytes().to_vec());
+        Ok(())
+    }
+
+    /// A log line in the form of a Perl plugin's. Levels: 0 LOGEMERG to 7 LOGDEBUG, which the argument
+    /// `loglevel` of the plugin's line may move. A logging hook's own lines go nowhere, as they would not
+    /// end.
     pub fn log(&self, level: u8, text: impl AsRef<str>) {
         if self.hook() != Hook::Logging {
-            let hook = self.hook().name();
-            self.session.log(level, hook, self.plugin, text.as_ref());
+            let (hook, name) = (self.hook().name(), &self.plugin.name);
+            let level = self.plugin.policy.level(level);
+            self.session.log(level, hook, name, text.as_ref());
         }
     }
 

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use super::access::{Later, SessionAccess};
 use super::contexts::*;
-use super::cx::Cx;
+use super::cx::{Cx, Identity};
 use super::failure::HookResult;
 use crate::hook::{Hook, HookCall};
 
@@ -54,7 +54,7 @@ impl Handler {
 
 /// Takes a plugin's hooks, when it is loaded.
 pub struct Hooks<P> {
-    pub(super) name: Rc<str>,
+    pub(super) identity: Rc<Identity>,
     pub(super) plugin: Rc<P>,
     pub(super) handlers: Vec<Handler>,
 }
@@ -69,10 +69,10 @@ macro_rules! hook_method {
         ) {
             self.on(
                 Hook::$hook,
-                move |plugin: Rc<P>, name: Rc<str>, session, call| {
+                move |plugin: Rc<P>, identity: Rc<Identity>, session, call| {
                     let handler = handler.clone();
                     Box::pin(async move {
-                        let mut context = $context::from(Cx::new(session, call, &name));
+                        let mut context = $context::from(Cx::new(session, call, &identity));
                         handler(&plugin, &mut context).await
                     })
                 },
@@ -82,9 +82,9 @@ macro_rules! hook_method {
     (now, $hook:ident, $name:literal, $when:literal, $method:ident, $context:ident) => {
         #[doc = concat!("The hook `", $name, "`. ", $when, " It cannot wait.")]
         pub fn $method(&mut self, handler: impl Fn(&P, &mut $context<'_>) -> HookResult + 'static) {
-            let (plugin, name) = (self.plugin.clone(), self.name.clone());
+            let (plugin, identity) = (self.plugin.clone(), self.identity.clone());
             let run = move |session: &dyn SessionAccess, call: &HookCall| {
-                let mut context = $context::from(Cx::new(session, call, &name));
+                let mut context = $context::from(Cx::new(session, call, &identity));
                 handler(&plugin, &mut context)
             };
             self.push(Hook::$hook, Run::Now(Rc::new(run)));
@@ -110,20 +110,25 @@ crate::with_hooks!(hook_methods);
 impl<P: 'static> Hooks<P> {
     fn on<F>(&mut self, hook: Hook, run: F)
     where
-        F: for<'a> Fn(Rc<P>, Rc<str>, &'a dyn SessionAccess, &'a HookCall) -> Later<'a, HookResult>
+        F: for<'a> Fn(
+                Rc<P>,
+                Rc<Identity>,
+                &'a dyn SessionAccess,
+                &'a HookCall,
+            ) -> Later<'a, HookResult>
             + 'static,
     {
-        let (plugin, name) = (self.plugin.clone(), self.name.clone());
+        let (plugin, identity) = (self.plugin.clone(), self.identity.clone());
         self.push(
             hook,
             Run::Later(Rc::new(move |session, call| {
-                run(plugin.clone(), name.clone(), session, call)
+                run(plugin.clone(), identity.clone(), session, call)
             })),
         );
     }
 
     fn push(&mut self, hook: Hook, run: Run) {
-        let plugin = self.name.clone();
+        let plugin = self.identity.name.clone();
         self.handlers.push(Handler { plugin, hook, run });
     }
 }

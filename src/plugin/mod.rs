@@ -14,8 +14,11 @@ mod failure;
 mod hooks;
 mod no_session;
 mod parser;
+mod policy;
 mod registry;
+mod services;
 
+pub use access::Peek;
 #[doc(hidden)]
 pub use access::{EditHeader, Later, SessionAccess};
 pub use args::{Size, Words};
@@ -38,6 +41,11 @@ pub(crate) use parser::NativeParser;
 pub use parser::{Parsed, parse_with};
 pub use registry::{LoadEnv, Natives, PREFIX, Registry};
 
+pub use services::{
+    ConfigValue, Dns, Http, HttpRequest, HttpResponse, Mx, PerProcess, WrongValue, Zone,
+};
+pub(crate) use services::{Job, use_zone};
+
 use serde::de::DeserializeOwned;
 
 /// A plugin written in Rust. An object is made once per config line, before workers are
@@ -52,7 +60,11 @@ pub trait Plugin: Sized + 'static {
     /// The arguments of the line: a struct with serde's Deserialize, whose fields are the names of
     /// `name value` pairs; [`Words`] where their places count; `()` where there are none. What the
     /// struct does not know ends the load.
-    type Args: DeserializeOwned;
+    type Args: DeserializeOwned + 'static;
+
+    /// Whether the line may have `reject` and `reject_type`, which `get_reject` in the hooks goes by.
+    /// `loglevel` every line may have whose arguments have names.
+    const REJECTS: bool = false;
 
     /// Makes the plugin of its arguments, when the service starts or reloads: with no socket, no thread
     /// and no runtime, as workers are forked from here.

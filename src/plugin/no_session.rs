@@ -2,10 +2,12 @@
 //! none. Its connection and transaction are empty.
 
 use std::rc::Rc;
+use std::time::Duration;
 
-use super::access::{EditHeader, Later, SessionAccess};
+use super::access::{EditHeader, Later, Peek, SessionAccess};
 use super::facade::Auth;
 use super::failure::Failure;
+use super::services::Job;
 use crate::config::ConfigDir;
 use crate::mail::{Connection, Shown, Transaction};
 
@@ -63,6 +65,32 @@ impl SessionAccess for NoSession<'_> {
 
     fn edit_header<'a>(&'a self, _: EditHeader) -> Later<'a, Result<(), Failure>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn is_1_00(&self) -> bool {
+        true
+    }
+
+    fn config_place(&self, name: &str, index: usize, line: &[u8]) -> Option<String> {
+        self.config?.place_of(name, index, line)
+    }
+
+    /// As nobody waits beside this process: at once.
+    fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>> {
+        job();
+        Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn peek<'a>(&'a self, _: Duration) -> Later<'a, Peek> {
+        Box::pin(std::future::ready(Peek::Gone))
+    }
+
+    fn respond<'a>(&'a self, _: u16, _: Vec<Vec<u8>>) -> Later<'a, bool> {
+        Box::pin(std::future::ready(false))
+    }
+
+    fn disconnect<'a>(&'a self) -> Later<'a, ()> {
+        Box::pin(std::future::ready(()))
     }
 
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {

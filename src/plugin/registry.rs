@@ -1,13 +1,16 @@
 //! Which native plugins there are, and those that config/plugins has loaded.
 
+use std::any::TypeId;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::Plugin;
-use super::args;
+use super::args::{self, Words};
+use super::cx::Identity;
 use super::failure::PluginError;
 use super::hooks::{Handler, Hooks};
+use super::policy::{self, Policy};
 use crate::chain::Guards;
 use crate::config::{ConfigDir, PluginLine, table_name};
 use crate::hook::Hook;
@@ -121,10 +124,20 @@ fn without_number(name: &str) -> &str {
 }
 
 fn load<P: Plugin>(env: &LoadEnv<'_>) -> Result<Vec<Handler>, PluginError> {
-    let args = args::read::<P::Args>(&env.line.args)?;
+    let named = TypeId::of::<P::Args>() != TypeId::of::<Words>();
+    let common = match (named, P::REJECTS) {
+        (false, _) => &[],
+        (true, false) => policy::OF_ALL,
+        (true, true) => policy::OF_REJECTING,
+    };
+    let (policy, words) = Policy::take(&env.line.args, common)?;
+    let args = args::read::<P::Args>(&words, common)?;
     let plugin = Rc::new(P::load(args, env)?);
     let mut hooks = Hooks {
-        name: env.name.clone(),
+        identity: Rc::new(Identity {
+            name: env.name.clone(),
+            policy,
+        }),
         plugin,
         handlers: Vec::new(),
     };

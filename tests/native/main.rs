@@ -6,8 +6,11 @@
 mod all_hooks;
 mod both_ways;
 mod headers;
+mod https;
 mod parts;
 mod plugins;
+mod policy;
+mod services;
 mod wrong;
 
 use std::panic::catch_unwind;
@@ -15,10 +18,13 @@ use std::process::ExitCode;
 
 type Test = (&'static str, fn());
 
-const TESTS: [&[Test]; 4] = [
+const TESTS: [&[Test]; 7] = [
     both_ways::TESTS,
     all_hooks::TESTS,
     headers::TESTS,
+    services::TESTS,
+    https::TESTS,
+    policy::TESTS,
     wrong::TESTS,
 ];
 
@@ -33,6 +39,9 @@ fn main() -> ExitCode {
             .plugin::<parts::Parts>()
             .plugin::<parts::Keeper>()
             .plugin::<headers::Editor>()
+            .plugin::<services::Services>()
+            .plugin::<services::Leaver>()
+            .plugin::<policy::Judge>()
             .run();
     }
     let all = TESTS.concat();

@@ -47,6 +47,11 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(site: &Site) -> Daemon {
+        Daemon::start_with(site, &[])
+    }
+
+    /// With these variables in its environment.
+    pub fn start_with(site: &Site, environment: &[(&str, String)]) -> Daemon {
         site.put("plugins/idle", "sub idle { }\n");
         let port = free_port();
         let mut command = site.command(std::env::current_exe().unwrap());
@@ -55,6 +60,7 @@ impl Daemon {
             me()
         );
         command.args(args.split(' ')).args(["--control", "none"]);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let daemon = camelpost_support::Daemon::logging_to(site, command);
         let daemon = Daemon { daemon, port };
         // The worker has plugins then.

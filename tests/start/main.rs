@@ -265,7 +265,7 @@ fn an_argument_that_a_native_plugin_does_not_know_is_told_which_there_are() {
     assert_eq!(
         site.fails_in_a_line(&[]),
         site.at("plugins", 2)
-            + "native/count_recipients:2: unknown argument 'maks'; there are: max"
+            + "native/count_recipients:2: unknown argument 'maks'; there are: max, loglevel"
     );
 }
 

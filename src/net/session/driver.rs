@@ -170,6 +170,11 @@ pub(crate) async fn drive_on(
                 to.give(Box::pin(session.perl(work)).await.flatten())
             }
         };
+        if session.over.get() {
+            session.flush().await;
+            session.settle().await;
+            return Some(Outcome::Closed);
+        }
         session.note_replaced();
         step = machine.resume(answered);
     }

@@ -68,6 +68,8 @@ pub(super) struct Session {
     pub perl_side: Option<PerlSide>,
     pub(super) log: RefCell<Vec<LogLine>>,
     config_said: natives::ConfigSaid,
+    /// A native plugin has ended it: its hooks have run, and nothing more is to.
+    pub(super) over: Cell<bool>,
     /// The process serves no other session as long as this one lasts.
     pub(super) alone: Cell<bool>,
 }
@@ -95,6 +97,7 @@ impl Session {
             perl_side: host.map(|host| PerlSide::new(host, seat)),
             log: RefCell::default(),
             config_said: natives::ConfigSaid::default(),
+            over: Cell::new(false),
             alone: Cell::new(false),
         })
     }

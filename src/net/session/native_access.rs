@@ -1,11 +1,17 @@
 //! A session in a worker, as native plugins reach it.
 
 use std::rc::Rc;
+use std::time::Duration;
 
+use crate::log::LOGINFO;
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
+use crate::net::process::threads;
 use crate::net::session::Session;
+use crate::net::session::driver::drive;
 use crate::perl::host::Host;
-use crate::plugin::{Auth, EditHeader, Failure, Later, SessionAccess};
+use crate::plugin::{Auth, EditHeader, Failure, Job, Later, Peek, SessionAccess};
+use crate::session::{self, Profile};
+use crate::smtp::Reply;
 
 /// A session in a native plugin's hands.
 pub(crate) struct NativeAccess(pub Rc<Session>);
@@ -63,6 +69,43 @@ impl SessionAccess for NativeAccess {
             }
             let edited = self.0.perl(move |host| host.edit_header(edit)).await;
             edited.ok_or_else(|| Failure::new("the message's header object cannot be changed"))
+        })
+    }
+
+    fn is_1_00(&self) -> bool {
+        self.0.state.settings.profile == Profile::V100
+    }
+
+    fn config_place(&self, name: &str, index: usize, line: &[u8]) -> Option<String> {
+        self.0.loaded.config.place_of(name, index, line)
+    }
+
+    fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>> {
+        Box::pin(async { Ok(threads::run(job).await?) })
+    }
+
+    fn peek<'a>(&'a self, time: Duration) -> Later<'a, Peek> {
+        Box::pin(self.0.peek(time))
+    }
+
+    fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool> {
+        Box::pin(async move {
+            let reply = Reply::lines(code, lines).in_form(self.0.state.reply_form());
+            for text in reply.written() {
+                self.0.log(LOGINFO, None, None, text);
+            }
+            self.0.transport.queue(&reply);
+            self.0.flush().await;
+            !self.0.transport.is_gone()
+        })
+    }
+
+    fn disconnect<'a>(&'a self) -> Later<'a, ()> {
+        Box::pin(async {
+            let machine = session::disconnect(self.0.state.clone());
+            drive(self.0.clone(), machine).await;
+            // What runs around this call ends with it.
+            self.0.over.set(true);
         })
     }
 

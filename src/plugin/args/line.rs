@@ -131,11 +131,7 @@ impl<'de> MapAccess<'de> for Pairs<'_> {
             known: self.known,
             value: Value(value),
         };
-        seed.deserialize(pair)
-            .map_err(|wrong| match wrong.is_whole {
-                true => wrong,
-                false => wrong.of(&name),
-            })
+        seed.deserialize(pair).map_err(|wrong| wrong.of(&name))
     }
 }
 

@@ -94,8 +94,11 @@ impl<'de> Deserialize<'de> for Size {
 }
 
 /// The arguments that these words make.
-pub(super) fn read<T: DeserializeOwned>(words: &[Vec<u8>]) -> Result<T, PluginError> {
-    T::deserialize(line::Line(words)).map_err(PluginError::from)
+pub(super) fn read<T: DeserializeOwned>(
+    words: &[Vec<u8>],
+    common: &[&'static str],
+) -> Result<T, PluginError> {
+    T::deserialize(line::Line(words)).map_err(|wrong| wrong.told(common))
 }
 
 /// What is wrong with a line, or with the value of one of its arguments.
@@ -103,8 +106,8 @@ pub(super) fn read<T: DeserializeOwned>(words: &[Vec<u8>]) -> Result<T, PluginEr
 struct Wrong {
     argument: Option<String>,
     text: String,
-    /// It tells what it is about itself.
-    is_whole: bool,
+    /// There is no such argument; there are these.
+    known: Option<Vec<&'static str>>,
 }
 
 impl Wrong {
@@ -112,7 +115,22 @@ impl Wrong {
         Wrong {
             argument: None,
             text: text.into(),
-            is_whole: false,
+            known: None,
+        }
+    }
+
+    /// For whoever has written the line; `common` are arguments besides the plugin's own.
+    fn told(self, common: &[&'static str]) -> PluginError {
+        match (self.argument, self.known) {
+            (Some(name), Some(mut known)) => {
+                known.extend(common);
+                PluginError::new(match known.is_empty() {
+                    true => format!("unknown argument '{name}': there are none"),
+                    false => format!("unknown argument '{name}'; there are: {}", known.join(", ")),
+                })
+            }
+            (Some(name), None) => PluginError::argument(name, self.text),
+            (None, _) => PluginError::new(self.text),
         }
     }
 
@@ -120,15 +138,6 @@ impl Wrong {
     fn of(mut self, argument: &str) -> Wrong {
         self.argument.get_or_insert_with(|| argument.to_owned());
         self
-    }
-}
-
-impl From<Wrong> for PluginError {
-    fn from(wrong: Wrong) -> PluginError {
-        match wrong.argument {
-            Some(name) => PluginError::argument(name, wrong.text),
-            None => PluginError::new(wrong.text),
-        }
     }
 }
 
@@ -165,17 +174,11 @@ impl serde::de::Error for Wrong {
     }
 }
 
-fn unknown(field: &str, known: &[&str]) -> Wrong {
-    let text = match known {
-        [] => format!("unknown argument '{field}': there are none"),
-        known => format!(
-            "unknown argument '{field}'; there are: {}",
-            known.join(", ")
-        ),
-    };
+fn unknown(field: &str, known: &[&'static str]) -> Wrong {
     Wrong {
-        is_whole: true,
-        ..Wrong::new(text)
+        argument: Some(field.to_owned()),
+        text: "is unknown".to_owned(),
+        known: Some(known.to_vec()),
     }
 }
 

@@ -36,7 +36,7 @@ fn words(line: &str) -> Vec<Vec<u8>> {
 }
 
 fn args(line: &str) -> Result<Args, String> {
-    read(&words(line)).map_err(|error| error.to_string())
+    read(&words(line), &[]).map_err(|error| error.to_string())
 }
 
 #[test]
@@ -110,8 +110,9 @@ fn an_unknown_argument_is_told_which_there_are() {
     let said = format!("unknown argument 'maks'; {known}");
     assert_eq!(args("maks 5"), Err(said));
     // A plugin need not ask for that.
-    let lenient = read::<Lenient>(&words("zone a zona b")).map_err(|error| error.to_string());
-    let said = "unknown argument 'zona'; there are: zone";
+    let lenient =
+        read::<Lenient>(&words("zone a zona b"), &["loglevel"]).map_err(|error| error.to_string());
+    let said = "unknown argument 'zona'; there are: zone, loglevel";
     assert_eq!(lenient, Err(said.to_owned()));
 }
 
@@ -121,19 +122,19 @@ fn an_argument_without_value_twice_or_not_there_is_named() {
     assert_eq!(args("strict no max"), Err(said.to_owned()));
     let said = "argument 'max' stands there twice";
     assert_eq!(args("max 1 max 1"), Err(said.to_owned()));
-    let missing = read::<Lenient>(&[]).map_err(|error| error.to_string());
+    let missing = read::<Lenient>(&[], &[]).map_err(|error| error.to_string());
     assert_eq!(missing, Err("argument 'zone' is missing".to_owned()));
 }
 
 #[test]
 fn positional_words_come_as_they_are_in_their_order() {
     let line = [&b"b"[..], b"a", b"a", b"\xff"].map(<[u8]>::to_vec);
-    assert_eq!(read::<Words>(&line).unwrap(), Words(line.to_vec()));
+    assert_eq!(read::<Words>(&line, &[]).unwrap(), Words(line.to_vec()));
 }
 
 #[test]
 fn a_plugin_without_arguments_takes_none() {
-    assert!(read::<()>(&[]).is_ok());
-    let said = read::<()>(&words("loud")).unwrap_err().to_string();
+    assert!(read::<()>(&[], &[]).is_ok());
+    let said = read::<()>(&words("loud"), &[]).unwrap_err().to_string();
     assert_eq!(said, "unknown argument 'loud': there are none");
 }

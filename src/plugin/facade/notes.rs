@@ -57,6 +57,11 @@ impl NotesHandle {
         self.0.remove(key.as_bytes()).is_some()
     }
 
+    /// For the server's own code.
+    pub(crate) fn with<R>(&self, at: impl FnOnce(&Notes) -> R) -> R {
+        at(&self.0)
+    }
+
     /// The keys, in no order.
     pub fn keys(&self) -> Vec<Vec<u8>> {
         self.0.keys()
