@@ -49,6 +49,8 @@
 //! }
 //! ```
 //!
+//! [`testing`] plays a session against it in a test's own process.
+//!
 //! A plugin that fails or panics has died for that call alone (`on_error` of plugin_settings says what that
 //! means), and one that takes too long is given up. What is hidden here is the program's own: it
 //! changes without notice. See ARCHITECTURE.md for the layers.

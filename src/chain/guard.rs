@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
@@ -82,11 +82,13 @@ impl Guard {
             return Given::Quarantined;
         }
         let call = self.begin();
-        let called = caught(called);
+        let longest = Cell::new(Duration::ZERO);
+        let called = caught(called, &longest);
         let outcome = match self.limit() {
             Some(limit) => tokio::time::timeout(limit, called).await.ok(),
             None => Some(called.await),
         };
+        tell_of_blocking(&self.spot.place, longest.get());
         self.ended(call, outcome)
     }
 
@@ -126,12 +128,34 @@ impl Guard {
     }
 }
 
-/// The same future, whose panic is a value: its text, as far as it has one. What the plugin has left
+/// How long a native call may keep the worker's other sessions waiting in one go before the log says so.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A plugin that does not wait but blocks has been seen. Nothing ends it; its author is to know.
+fn tell_of_blocking(place: &Place, longest: Duration) {
+    if longest > PATIENCE {
+        let hook = Hook::ALL.get(usize::from(place.hook));
+        tracing::warn!(
+            "a native plugin running the {} hook has kept all sessions of its worker waiting for {} ms: \
+             what blocks belongs into cx.offload",
+            hook.map_or("?", |hook| hook.name()),
+            longest.as_millis()
+        );
+    }
+}
+
+/// The same future, whose panic is a value: its text, as far as it has one. `longest` is how long it has
+/// run without a pause. What the plugin has left
 /// half done is its own: no state of the server's is under its hands while it runs.
-async fn caught<T>(called: impl Future<Output = T>) -> Result<T, Vec<u8>> {
+async fn caught<T>(
+    called: impl Future<Output = T>,
+    longest: &Cell<Duration>,
+) -> Result<T, Vec<u8>> {
     let mut called = pin!(called);
     poll_fn(|context| {
+        let begun = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| called.as_mut().poll(context)));
+        longest.set(longest.get().max(begun.elapsed()));
         match polled {
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
             Ok(Poll::Pending) => Poll::Pending,

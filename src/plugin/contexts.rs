@@ -4,6 +4,10 @@
 use std::net::IpAddr;
 use std::ops::Deref;
 
+use openssl::hash::MessageDigest;
+use openssl::pkey::PKey;
+use openssl::sign::Signer;
+
 use super::cx::Cx;
 use super::facade::NotesHandle;
 use crate::hook::{Arg, Code};
@@ -101,6 +105,18 @@ contexts! {
         /// The challenge of which it was made.
         pub fn ticket(&self) -> Option<&[u8]> {
             self.given("ticket")
+        }
+
+        /// Whether the client has shown that it knows this password: it has sent it, or the digest of the
+        /// challenge with it.
+        pub fn knows(&self, password: &[u8]) -> bool {
+            match (self.password(), self.digest(), self.ticket()) {
+                (Some(sent), _, _) => is_same(sent, password),
+                (None, Some(digest), Some(ticket)) if !ticket.is_empty() => {
+                    is_same(&digest.to_ascii_lowercase(), &hmac_md5(password, ticket))
+                }
+                _ => false,
+            }
         }
     }
     /// MAIL and RCPT before the path is an address: OK with a text puts that in its place.
@@ -257,8 +273,46 @@ contexts! {
     }
 }
 
+/// Compared in a time that does not tell where the difference is.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && openssl::memcmp::eq(one, other)
+}
+
+/// In hex digits; nothing where the system's library refuses MD5.
+fn hmac_md5(key: &[u8], text: &[u8]) -> Vec<u8> {
+    let signed = || {
+        let key = PKey::hmac(key)?;
+        let mut signer = Signer::new(MessageDigest::md5(), &key)?;
+        signer.sign_oneshot_to_vec(text)
+    };
+    let digest: Vec<u8> = signed().unwrap_or_default();
+    let digits = digest.iter().map(|byte| format!("{byte:02x}"));
+    digits.collect::<String>().into_bytes()
+}
+
 fn unpacked(ip: &[u8]) -> Option<IpAddr> {
     let four = <[u8; 4]>::try_from(ip).map(IpAddr::from);
     four.or_else(|_| <[u8; 16]>::try_from(ip).map(IpAddr::from))
         .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_digest_of_cram_md5_is_that_of_rfc_2195() {
+        let ticket = b"<1896.697170952@postoffice.reston.mci.net>";
+        let expected = b"b913a602c7eda7a495b4e6e7334d3890";
+        assert_eq!(hmac_md5(b"tanstaaftanstaaf", ticket), expected);
+    }
+
+    #[test]
+    fn packed_addresses_are_those_of_both_kinds() {
+        assert_eq!(unpacked(&[192, 0, 2, 1]), "192.0.2.1".parse().ok());
+        let mut six = [0; 16];
+        six[15] = 1;
+        assert_eq!(unpacked(&six), "::1".parse().ok());
+        assert_eq!(unpacked(b"12345"), None);
+    }
 }

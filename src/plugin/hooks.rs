@@ -82,15 +82,29 @@ macro_rules! hook_method {
     (now, $hook:ident, $name:literal, $when:literal, $method:ident, $context:ident) => {
         #[doc = concat!("The hook `", $name, "`. ", $when, " It cannot wait.")]
         pub fn $method(&mut self, handler: impl Fn(&P, &mut $context<'_>) -> HookResult + 'static) {
-            let (plugin, identity) = (self.plugin.clone(), self.identity.clone());
-            let run = move |session: &dyn SessionAccess, call: &HookCall| {
-                let mut context = $context::from(Cx::new(session, call, &identity));
-                handler(&plugin, &mut context)
-            };
-            self.push(Hook::$hook, Run::Now(Rc::new(run)));
+            self.now(Hook::$hook, move |plugin: &P, cx| {
+                handler(plugin, &mut $context::from(cx))
+            });
         }
     };
 }
+
+/// The method by which a hook that could wait is a plain function.
+macro_rules! plain_method {
+    (later, $hook:ident, $name:literal, $when:literal, $method:ident, $context:ident) => {
+        #[doc = concat!("The hook `", $name, "`. ", $when)]
+        pub fn $method(&mut self, handler: impl Fn(&P, &mut $context<'_>) -> HookResult + 'static) {
+            self.0.now(Hook::$hook, move |plugin: &P, cx| {
+                handler(plugin, &mut $context::from(cx))
+            });
+        }
+    };
+    (now, $hook:ident, $name:literal, $when:literal, $method:ident, $context:ident) => {};
+}
+
+/// Takes hooks that never wait, as plain functions: they are called where they stand in the chain, with
+/// no way back to other sessions until they are done, and no time limit ends them.
+pub struct Plain<'a, P>(&'a mut Hooks<P>);
 
 /// A method for each hook of the table: a row that has none does not compile.
 macro_rules! hook_methods {
@@ -102,12 +116,29 @@ macro_rules! hook_methods {
         impl<P: 'static> Hooks<P> {
             $(hook_method!($mode, $hook, $name, $when, $method, $context);)*
         }
+
+        impl<P: 'static> Plain<'_, P> {
+            $(plain_method!($mode, $hook, $name, $when, $method, $context);)*
+        }
     };
 }
 
 crate::with_hooks!(hook_methods);
 
 impl<P: 'static> Hooks<P> {
+    /// For hooks that never wait: `hooks.plain().rcpt(Self::rcpt)` with a function that is not async.
+    pub fn plain(&mut self) -> Plain<'_, P> {
+        Plain(self)
+    }
+
+    fn now(&mut self, hook: Hook, handler: impl Fn(&P, Cx<'_>) -> HookResult + 'static) {
+        let (plugin, identity) = (self.plugin.clone(), self.identity.clone());
+        let run = move |session: &dyn SessionAccess, call: &HookCall| {
+            handler(&plugin, Cx::new(session, call, &identity))
+        };
+        self.push(hook, Run::Now(Rc::new(run)));
+    }
+
     fn on<F>(&mut self, hook: Hook, run: F)
     where
         F: for<'a> Fn(

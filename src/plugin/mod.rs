@@ -34,7 +34,7 @@ pub use failure::{
     Failure, HookResult, PluginError, declined, deny, deny_disconnect, denysoft,
     denysoft_disconnect, done, ok, ok_with, values,
 };
-pub use hooks::{Handler, Hooks};
+pub use hooks::{Handler, Hooks, Plain};
 #[doc(hidden)]
 pub use no_session::NoSession;
 pub(crate) use parser::NativeParser;

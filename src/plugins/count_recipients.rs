@@ -33,12 +33,12 @@ impl Plugin for CountRecipients {
     }
 
     fn hooks(hooks: &mut Hooks<CountRecipients>) {
-        hooks.rcpt(CountRecipients::rcpt);
+        hooks.plain().rcpt(CountRecipients::rcpt);
     }
 }
 
 impl CountRecipients {
-    async fn rcpt(&self, cx: &mut RcptCx<'_>) -> HookResult {
+    fn rcpt(&self, cx: &mut RcptCx<'_>) -> HookResult {
         let notes = cx.envelope().notes();
         let count = notes.int("recipient_count").unwrap_or_default() + 1;
         notes.set("recipient_count", count);

@@ -56,7 +56,7 @@ impl Plugin for Parts {
         hooks.unrecognized_command(command);
         hooks.help(help);
         hooks.noop(async |_: &Parts, cx: &mut Cx<'_>| quietly(cx));
-        hooks.vrfy(async |_: &Parts, cx: &mut Cx<'_>| quietly(cx));
+        hooks.plain().vrfy(|_: &Parts, cx: &mut Cx<'_>| quietly(cx));
         hooks.quit(async |_: &Parts, cx: &mut Cx<'_>| quietly(cx));
         hooks.disconnect(async |_: &Parts, cx: &mut Cx<'_>| quietly(cx));
         hooks.post_connection(async |_: &Parts, cx: &mut Cx<'_>| quietly(cx));
@@ -145,7 +145,7 @@ async fn auth(_: &Parts, cx: &mut AuthCx<'_>) -> HookResult {
     );
     cx.log(6, text);
     match cx.password() {
-        Some(b"secret") => ok_with("welcome"),
+        _ if cx.knows(b"secret") => ok_with("welcome"),
         Some(b"wrong") => deny("no such password"),
         _ => declined(),
     }

@@ -65,6 +65,10 @@ async fn obey(cx: &Cx<'_>) -> HookResult {
             "odd" => Code::Other(b"17".to_vec()),
             "panics" => panic!("as {} was told", "it"),
             "fails" => return Err(Failure::new("as it was told")),
+            "blocks" => {
+                std::thread::sleep(Duration::from_millis(900));
+                Code::Declined
+            }
             "waits" => {
                 tokio::time::sleep(Duration::from_millis(30)).await;
                 Code::Declined

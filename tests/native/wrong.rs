@@ -11,6 +11,7 @@ pub const TESTS: &[super::Test] = &[
     ),
     ("on_error_says_what_a_failure_means", on_failure),
     ("lines_of_one_plugin_are_told_apart_by_a_number", numbered),
+    ("a_plugin_that_blocks_is_told_of", blocks),
     (
         "an_isolated_plugin_has_a_process_for_each_session",
         isolated,
@@ -175,6 +176,21 @@ fn numbered() {
             assert_eq!(log.matches(&told).count(), 1, "{log}");
         }
     }
+}
+
+fn blocks() {
+    both_ways("", |site, daemon| {
+        greeted(daemon).say("FOO waits");
+        assert!(!site.read("run/log").contains("waiting for"));
+        greeted(daemon).say("FOO blocks");
+        let told = "a native plugin running the unrecognized_command hook has kept all sessions of its \
+                    worker waiting for ";
+        assert!(
+            site.read("run/log").contains(told),
+            "{}",
+            site.read("run/log")
+        );
+    });
 }
 
 fn isolated() {

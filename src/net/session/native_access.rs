@@ -102,6 +102,10 @@ impl SessionAccess for NativeAccess {
 
     fn disconnect<'a>(&'a self) -> Later<'a, ()> {
         Box::pin(async {
+            // It ends already: what is still to run of that is to run.
+            if self.0.state.disconnected.get() {
+                return;
+            }
             let machine = session::disconnect(self.0.state.clone());
             drive(self.0.clone(), machine).await;
             // What runs around this call ends with it.

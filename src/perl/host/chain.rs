@@ -3,6 +3,7 @@
 //! is handed back, to be continued with what that gave. What an answer means for the chain is
 //! [`crate::chain`]'s to say.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
 use super::answer::{
@@ -317,12 +318,15 @@ pub(in crate::perl) fn end(
 }
 
 /// The same call with those of Perl's values that have a native form in that form.
-fn plain(call: &HookCall) -> HookCall {
+fn plain(call: &HookCall) -> Cow<'_, HookCall> {
+    if !call.args.iter().any(|arg| matches!(arg, Arg::Foreign(_))) {
+        return Cow::Borrowed(call);
+    }
     let args = call.args.iter().map(|arg| match arg {
         Arg::Foreign(value) => PerlValue::of(value.as_ref()).map_or_else(|| arg.clone(), to_arg),
         arg => arg.clone(),
     });
-    HookCall::with(call.hook, args.collect())
+    Cow::Owned(HookCall::with(call.hook, args.collect()))
 }
 
 /// The id of the native plugin's hook that this code stands for in the table.
