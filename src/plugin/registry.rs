@@ -11,6 +11,7 @@ use super::cx::Identity;
 use super::failure::PluginError;
 use super::hooks::{Handler, Hooks};
 use super::policy::{self, Policy};
+use super::services::ConfigValue;
 use crate::chain::Guards;
 use crate::config::{ConfigDir, PluginLine, table_name};
 use crate::hook::Hook;
@@ -54,6 +55,17 @@ impl<'a> LoadEnv<'a> {
     pub fn lines(&self, name: &str) -> Result<Vec<Vec<u8>>, PluginError> {
         let entries = self.config.entries(name)?;
         Ok(entries.into_iter().map(|entry| entry.text).collect())
+    }
+
+    /// A config file as a value of the plugin's own type, as it is now. The error names the file and the line.
+    pub fn value<T: ConfigValue>(&self, name: &str) -> Result<T, PluginError> {
+        let entries = self.config.entries(name)?;
+        let lines: Vec<Vec<u8>> = entries.iter().map(|entry| entry.text.clone()).collect();
+        T::parse(&lines).map_err(|wrong| {
+            let place = entries.get(wrong.line).map(|entry| entry.place.to_string());
+            let place = place.unwrap_or_else(|| self.config.path(name).display().to_string());
+            PluginError::new(format!("{place}: {}", wrong.text))
+        })
     }
 
     /// What the administrator is to know, though the plugin can do its work.

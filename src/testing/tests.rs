@@ -21,7 +21,9 @@ impl Plugin for Gate {
 
     type Args = Args;
 
-    fn load(args: Args, _: &LoadEnv<'_>) -> Result<Gate, PluginError> {
+    fn load(args: Args, env: &LoadEnv<'_>) -> Result<Gate, PluginError> {
+        // To be right from the start.
+        env.value::<Option<u32>>("limit")?;
         match args.text.as_str() {
             "panics" => panic!("while it was loaded"),
             _ => Ok(Gate { text: args.text }),
@@ -156,6 +158,10 @@ fn what_an_administrator_would_read_is_the_error() {
         unknown.starts_with("camelpost: plugins:3: native/gat: there is no such"),
         "{unknown}"
     );
+    let wrong = told(site().config("limit", "# of what?\nmany\n"));
+    let expected =
+        "camelpost: plugins:1: native/gate: limit:2: 'many' cannot be used: invalid digit";
+    assert!(wrong.starts_with(expected), "{wrong}");
     let panicked = told(Site::new().plugin::<Gate>("text panics"));
     assert_eq!(panicked, "a plugin has panicked while it was loaded");
 }

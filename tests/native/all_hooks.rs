@@ -20,6 +20,7 @@ pub const TESTS: &[super::Test] = &[
         "a_native_logger_beside_a_perl_plugin_has_every_line",
         logger_beside_perl,
     ),
+    ("a_native_logger_has_every_line_the_plain_way", plain_logger),
     ("post_fork_runs_once_in_each_worker", post_fork),
     ("a_plugin_s_warning_names_its_line", warning),
     ("notes_are_shared_with_perl_plugins", notes),
@@ -181,6 +182,26 @@ fn kept(plugins: &str) -> (String, String) {
         &owned(&["HELO x", "NOOP panics in a logger", "NOOP"]),
     );
     (site.read("run/kept"), said.join("\n"))
+}
+
+/// The line of a logger that stands in the chain the plain way.
+fn plain_logger() {
+    let site = Site::new("native/parts\nidle\n");
+    let file = site.path("run/kept");
+    site.put(
+        "config/logging",
+        &format!("native/keeper {} 6\n", file.display()),
+    );
+    let plain = [("CAMELPOST_PLAIN", "1".to_owned())];
+    let daemon = Daemon::start_with(&site, &plain);
+    let mut client = daemon.connect();
+    client.reply();
+    client.say("NOOP");
+    drop(client);
+    daemon.stop();
+    let kept = site.read("run/kept");
+    assert!(kept.contains("6 noop parts seen in noop"), "{kept}");
+    assert!(!site.read("run/log").contains("seen in noop"));
 }
 
 fn check_kept(kept: &str, log: &str) {

@@ -39,7 +39,8 @@ impl Session {
 }
 
 /// Hands a line of the log to the native loggers: its level, its hook and its plugin, and its text. True
-/// where one of them has taken care of it, or there is none that would want it elsewhere.
+/// where it is not to be written to stderr, as with loggers of Perl's: they are there, and the last of them
+/// has not refused it.
 pub(crate) fn tell_loggers(
     natives: &Natives,
     level: u8,
