@@ -58,6 +58,14 @@ sub rename_header {
     return;
 }
 
+# The header is these lines from now on, and the object stays the same.
+sub set_header_text {
+    my ($header, $text) = @_;
+    $header->empty;
+    $header->extract([split /^/m, $text]);
+    return;
+}
+
 sub get_header {
     my ($header, $name) = @_;
     return $header->get($name);

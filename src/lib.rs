@@ -5,31 +5,41 @@
 //! implements [`plugin::Plugin`], and a program with it is [`builder`] and two calls.
 //!
 //! ```no_run
-//! use camelpost::config::ConfigDir;
-//! use camelpost::hook::{Code, Verdict};
-//! use camelpost::plugin::{Hooks, Plugin, PluginArgs, PluginError, RcptContext};
+//! use camelpost::plugin::{
+//!     HookResult, Hooks, LoadEnv, Plugin, PluginError, RcptCx, declined, deny,
+//! };
+//! use serde::Deserialize;
 //!
-//! /// `native/no_one`: refuses mail for local parts that are empty.
-//! struct NoOne;
+//! /// `native/no_one [text TEXT]`: refuses mail for local parts that are empty.
+//! struct NoOne {
+//!     text: String,
+//! }
+//!
+//! #[derive(Deserialize)]
+//! struct Args {
+//!     #[serde(default)]
+//!     text: Option<String>,
+//! }
 //!
 //! impl Plugin for NoOne {
 //!     const NAME: &'static str = "no_one";
+//!     type Args = Args;
 //!
-//!     fn load(_: &PluginArgs, _: &ConfigDir) -> Result<NoOne, PluginError> {
-//!         Ok(NoOne)
+//!     fn load(args: Args, _: &LoadEnv<'_>) -> Result<NoOne, PluginError> {
+//!         let text = args.text.unwrap_or_else(|| "whom do you mean?".to_owned());
+//!         Ok(NoOne { text })
 //!     }
 //!
-//!     fn register(hooks: &mut Hooks<NoOne>) {
-//!         hooks.on_rcpt(NoOne::rcpt);
+//!     fn hooks(hooks: &mut Hooks<NoOne>) {
+//!         hooks.rcpt(NoOne::rcpt);
 //!     }
 //! }
 //!
 //! impl NoOne {
-//!     async fn rcpt(&self, cx: &mut RcptContext<'_>) -> Verdict {
-//!         let recipient = cx.recipient();
-//!         match recipient.is_some_and(|to| to.data.address.borrow().user() == Some(b"")) {
-//!             true => Verdict::with_text(Code::Deny, "whom do you mean?"),
-//!             false => Verdict::declined(),
+//!     async fn rcpt(&self, cx: &mut RcptCx<'_>) -> HookResult {
+//!         match cx.recipient().user() == Some(b"") {
+//!             true => deny(&*self.text),
+//!             false => declined(),
 //!         }
 //!     }
 //! }
@@ -39,7 +49,9 @@
 //! }
 //! ```
 //!
-//! A plugin that panics has died for that call alone (`on_error` of plugin_settings says what that
+//! [`testing`] plays a session against it in a test's own process.
+//!
+//! A plugin that fails or panics has died for that call alone (`on_error` of plugin_settings says what that
 //! means), and one that takes too long is given up. What is hidden here is the program's own: it
 //! changes without notice. See ARCHITECTURE.md for the layers.
 
@@ -51,6 +63,7 @@ pub mod hook;
 pub mod mail;
 pub mod plugin;
 pub mod smtp;
+pub mod testing;
 
 #[doc(hidden)]
 pub mod cli;

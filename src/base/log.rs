@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
@@ -81,7 +82,32 @@ pub fn write_line(mut line: Vec<u8>) {
     if let Some(shown) = shown(&line) {
         line = shown;
     }
-    let _ = std::io::stderr().write_all(&line);
+    let kept = KEPT.with_borrow_mut(|kept| {
+        let kept = kept.as_mut()?;
+        let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+        // The first word is a number that says nothing here.
+        let text = text.split_once(' ').map(|(_, rest)| rest.to_owned());
+        kept.extend(text);
+        Some(())
+    });
+    if kept.is_none() {
+        let _ = std::io::stderr().write_all(&line);
+    }
+}
+
+thread_local! {
+    /// The lines of this thread, where they are kept instead of written.
+    static KEPT: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// This thread's lines are kept from now on, for tests of plugins.
+pub(crate) fn keep_lines() {
+    KEPT.set(Some(Vec::new()));
+}
+
+/// The lines that were kept; those to come are written again.
+pub(crate) fn take_lines() -> Vec<String> {
+    KEPT.take().unwrap_or_default()
 }
 
 /// A text of the log with its control characters written out; none where it has none.

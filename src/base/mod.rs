@@ -1,10 +1,13 @@
-//! What everything stands on: time zones and dates, log levels and the form of a line, and who this host is. Knows nothing of the rest.
+//! What everything stands on: time zones and dates, log levels and the form of a line, who this host is, and whom it
+//! asks for names. Knows nothing of the rest.
 
+mod dns_servers;
 mod host;
 pub mod log;
 mod zone;
 mod zone_rule;
 
+pub(crate) use dns_servers::dns_servers;
 pub(crate) use host::{home, hostname, program_dir, program_path};
 pub(crate) use zone::Zone;
 pub(crate) use zone_rule::civil_date;

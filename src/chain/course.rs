@@ -18,6 +18,8 @@ pub(crate) struct Course {
 /// How far the call of an entry has come.
 pub(crate) enum Called {
     Gave(Given),
+    /// The same of a native plugin's that never waits.
+    GaveNow(Given),
     /// It is a native plugin's, with this id: who runs the chain calls it, and goes on with what it
     /// gave.
     Native(i32),
@@ -52,7 +54,7 @@ pub(crate) trait Plugins: Around {
 
     /// Entry `index` of the hook as it is now, with its plugin's name.
     fn entry(&mut self, hook: Hook, index: usize) -> Option<(Self::Entry, Vec<u8>)>;
-    /// Calls an entry that is not native.
+    /// Calls an entry, unless it is a native one that may wait.
     fn call(
         &mut self,
         call: &HookCall,
@@ -74,7 +76,7 @@ pub(crate) fn advance<P: Plugins>(
     if let Some(given) = native {
         let last = plugins.entry(hook, course.next - 1);
         let name = last.map(|(_, name)| name).unwrap_or_default();
-        if course.take(plugins, &name, given)? {
+        if course.take(plugins, &name, true, given)? {
             plugins.finish(&course.call, &mut course.verdict)?;
             return Ok(None);
         }
@@ -87,7 +89,12 @@ pub(crate) fn advance<P: Plugins>(
         match plugins.call(&course.call, &name, &entry)? {
             Called::Native(id) => return Ok(Some(id)),
             Called::Gave(given) => {
-                if course.take(plugins, &name, given)? {
+                if course.take(plugins, &name, false, given)? {
+                    break;
+                }
+            }
+            Called::GaveNow(given) => {
+                if course.take(plugins, &name, true, given)? {
                     break;
                 }
             }
@@ -121,9 +128,15 @@ impl Course {
     }
 
     /// Takes what a plugin gave into the chain. True if the chain ends with it.
-    fn take<A: Around>(&mut self, around: &A, name: &[u8], given: Given) -> Result<bool, A::Exit> {
+    fn take<A: Around>(
+        &mut self,
+        around: &A,
+        name: &[u8],
+        native: bool,
+        given: Given,
+    ) -> Result<bool, A::Exit> {
         let hook = self.call.hook;
-        let guard = || around.guards().map(|guards| guards.of(name, hook, false));
+        let guard = || around.guards().map(|guards| guards.of(name, hook, native));
         let instead = |verdict: fn(&Guard) -> Option<Verdict>| guard().and_then(|g| verdict(&g));
         let verdict = match given {
             Given::Verdict(verdict) => Some(verdict),

@@ -3,12 +3,13 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::fmt::Display;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustc_hash::FxHashMap;
 
@@ -75,17 +76,42 @@ impl Guard {
     }
 
     /// Runs a native plugin's call for as long as it may take, unless it is not to be called. One that
-    /// panics has died.
-    pub async fn run(&self, called: impl Future<Output = Verdict>) -> Given {
+    /// fails or panics has died.
+    pub async fn run<E: Display>(&self, called: impl Future<Output = Result<Verdict, E>>) -> Given {
         if self.is_quarantined() {
             return Given::Quarantined;
         }
         let call = self.begin();
-        let called = caught(called);
+        let longest = Cell::new(Duration::ZERO);
+        let called = caught(called, &longest);
         let outcome = match self.limit() {
             Some(limit) => tokio::time::timeout(limit, called).await.ok(),
             None => Some(called.await),
         };
+        tell_of_blocking(&self.spot.place, longest.get());
+        self.ended(call, outcome)
+    }
+
+    /// The same for a call that never waits: nothing ends one that takes too long.
+    pub fn run_now<E: Display>(&self, called: impl FnOnce() -> Result<Verdict, E>) -> Given {
+        if self.is_quarantined() {
+            return Given::Quarantined;
+        }
+        let call = self.begin();
+        let called = catch_unwind(AssertUnwindSafe(called));
+        self.ended(call, Some(called.map_err(|panic| text_of_panic(&*panic))))
+    }
+
+    fn ended<E: Display>(
+        &self,
+        call: Call<'_>,
+        outcome: Option<Result<Result<Verdict, E>, Vec<u8>>>,
+    ) -> Given {
+        let outcome = outcome.map(|called| match called {
+            Ok(Ok(verdict)) => Ok(verdict),
+            Ok(Err(failure)) => Err(failure.to_string().into_bytes()),
+            Err(panic) => Err(panic),
+        });
         call.end(match outcome {
             Some(Ok(_)) => End::Returned,
             Some(Err(_)) => End::Died,
@@ -96,18 +122,40 @@ impl Guard {
                 self.gave(&verdict.code);
                 Given::Verdict(verdict)
             }
-            Some(Err(panic)) => Given::Died(panic),
+            Some(Err(text)) => Given::Died(text),
             None => Given::TooLate(Reason::Time),
         }
     }
 }
 
-/// The same future, whose panic is a value: its text, as far as it has one. What the plugin has left
+/// How long a native call may keep the worker's other sessions waiting in one go before the log says so.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// A plugin that does not wait but blocks has been seen. Nothing ends it; its author is to know.
+fn tell_of_blocking(place: &Place, longest: Duration) {
+    if longest > PATIENCE {
+        let hook = Hook::ALL.get(usize::from(place.hook));
+        tracing::warn!(
+            "a native plugin running the {} hook has kept all sessions of its worker waiting for {} ms: \
+             what blocks belongs into cx.offload",
+            hook.map_or("?", |hook| hook.name()),
+            longest.as_millis()
+        );
+    }
+}
+
+/// The same future, whose panic is a value: its text, as far as it has one. `longest` is how long it has
+/// run without a pause. What the plugin has left
 /// half done is its own: no state of the server's is under its hands while it runs.
-async fn caught<T>(called: impl Future<Output = T>) -> Result<T, Vec<u8>> {
+async fn caught<T>(
+    called: impl Future<Output = T>,
+    longest: &Cell<Duration>,
+) -> Result<T, Vec<u8>> {
     let mut called = pin!(called);
     poll_fn(|context| {
+        let begun = Instant::now();
         let polled = catch_unwind(AssertUnwindSafe(|| called.as_mut().poll(context)));
+        longest.set(longest.get().max(begun.elapsed()));
         match polled {
             Ok(Poll::Ready(value)) => Poll::Ready(Ok(value)),
             Ok(Poll::Pending) => Poll::Pending,
@@ -306,8 +354,18 @@ impl Guards {
         isolating.fold(0, |all, (_, hooks)| all | hooks)
     }
 
-    /// What holds for a plugin in a hook.
+    /// What holds for a plugin in a hook, by the name that plugin_settings has, or the one that log lines
+    /// give it: a native plugin is `native/NAME` there, unless it stands in a Perl plugin's place.
     pub fn of(&self, name: &[u8], hook: Hook, native: bool) -> Rc<Guard> {
+        let whole;
+        let name = match native && !name.starts_with(NATIVE) {
+            true => {
+                whole = [NATIVE, name].concat();
+                let in_place = self.number(&whole).is_none() && self.number(name).is_some();
+                if in_place { name } else { &whole }
+            }
+            false => name,
+        };
         let mut known = self.known.borrow_mut();
         let known = known.entry(hook).or_default();
         if let Some(guard) = known.get(name) {

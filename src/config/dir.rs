@@ -155,6 +155,14 @@ impl ConfigDir {
         }
     }
 
+    /// File and line of the value of a config name at this place among its values, where it still stands
+    /// there.
+    pub fn place_of(&self, name: &str, index: usize, line: &[u8]) -> Option<String> {
+        let entries = self.entries(name).ok()?;
+        let entry = entries.get(index).filter(|entry| entry.text == line)?;
+        Some(entry.place.to_string())
+    }
+
     /// The lines of a file that is named by its path, read now, which counts as one of config
     /// `name`. Otherwise as `lines`.
     pub fn lines_of(&self, name: &str, path: &Path) -> Result<Option<Lines>, ConfigError> {

@@ -224,7 +224,10 @@ fn unknown(entry: &Entry, name: &[u8], names: &[&[u8]]) -> ConfigError {
 /// The name that a plugin has in the table of hooks: `queue/qmail-queue` is
 /// `queue::qmail_2dqueue`, a module's and a native plugin's name stays.
 pub fn table_name(name: &[u8]) -> Vec<u8> {
-    if name.windows(2).any(|two| two == b"::") || name.starts_with(b"native/") {
+    if let Some(rest) = name.strip_prefix(b"native/") {
+        return [b"native/", &table_name(rest)[..]].concat();
+    }
+    if name.windows(2).any(|two| two == b"::") {
         return name.to_vec();
     }
     let mut escaped = Vec::with_capacity(name.len() + 8);

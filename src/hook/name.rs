@@ -9,7 +9,7 @@ macro_rules! hooks {
         $name:literal, $when:literal,
         args [$(($arg:literal, $kind:ident)),*],
         verdicts [$($verdict:ident),*], default $default:literal,
-        responder [$($responder:ident)?], native [$($on:ident $context:ident)?]
+        responder [$($responder:ident)?], native [$mode:ident $on:ident $context:ident]
     })*) => {
         /// A hook of qpsmtpd 0.94 or 1.00. `name` is what `register_hook` takes (`pre-connection`),
         /// and `hook_` with underscores for all else is the Perl method's (`hook_pre_connection`).
@@ -55,6 +55,13 @@ macro_rules! responder {
 crate::with_hooks!(hooks);
 
 impl Hook {
+    /// The mechanisms of AUTH that have a hook of their own.
+    pub const AUTH_MECHANISMS: [(Hook, &'static str); 3] = [
+        (Hook::AuthPlain, "PLAIN"),
+        (Hook::AuthLogin, "LOGIN"),
+        (Hook::AuthCramMd5, "CRAM-MD5"),
+    ];
+
     /// The hook with this name; `pre_connection` finds `pre-connection` as well.
     pub fn by_name(name: &[u8]) -> Option<Hook> {
         let same = |hook: &&Hook| {

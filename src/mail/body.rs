@@ -388,6 +388,25 @@ impl Body {
         self.noting(read)
     }
 
+    /// At most `most` bytes of the message from the byte `from` on; none at its end. Where others read
+    /// does not matter, nor change.
+    pub fn chunk(&mut self, from: u64, most: usize) -> Result<Vec<u8>, BodyError> {
+        let Some(spooled) = self.file.as_ref() else {
+            let rest = self.memory.bytes.get(from as usize..).unwrap_or_default();
+            return Ok(rest[..rest.len().min(most)].to_vec());
+        };
+        let mut bytes = vec![0; most];
+        let read = spooled.file.read_at(&mut bytes, from);
+        let read = read.map_err(|error| BodyError {
+            what: "read",
+            path: spooled.path.clone(),
+            error,
+        });
+        let got = self.noting(read)?;
+        bytes.truncate(got);
+        Ok(bytes)
+    }
+
     fn bytes_from(&self, from: u64) -> Result<Vec<u8>, BodyError> {
         match self.file.as_ref() {
             None => Ok(self

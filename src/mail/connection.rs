@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 
 use super::face::Faces;
+use super::locals::Locals;
 use super::notes::{Note, Notes};
 
 /// The names of fields that somebody else tells: the client, its name server, whoever started an inetd
@@ -52,6 +53,8 @@ pub struct Connection {
     pub notes: Notes,
     /// Values that plugins wrote in a form of their own.
     pub faces: Faces,
+    /// What native plugins keep until the connection ends.
+    pub locals: Locals,
 }
 
 impl Connection {
@@ -85,6 +88,7 @@ impl Connection {
             relay_client_said: self.relay_client_said.clone(),
             notes: self.notes.copy(),
             faces: self.faces.share(),
+            locals: self.locals.share(),
         }
     }
 
@@ -103,6 +107,7 @@ impl Connection {
             relay_client_said,
             notes,
             faces,
+            locals,
         } = other;
         self.remote_ip.swap(&remote_ip);
         self.remote_host.swap(&remote_host);
@@ -116,6 +121,7 @@ impl Connection {
         self.relay_client_said.swap(&relay_client_said);
         self.notes.swap(&notes);
         self.faces.swap(&faces);
+        self.locals.swap(&locals);
     }
 
     /// A connection with the same client and greeting but without notes: what destructors see
@@ -125,6 +131,7 @@ impl Connection {
             hello: self.hello.clone(),
             hello_host: self.hello_host.clone(),
             notes: Notes::default(),
+            locals: Locals::default(),
             ..self.without_greeting()
         }
     }

@@ -8,10 +8,12 @@ mod address;
 mod body;
 mod connection;
 mod face;
+mod fields;
 mod foreign;
 mod header;
 mod leftovers;
 mod lines;
+mod locals;
 mod notes;
 mod transaction;
 
@@ -22,8 +24,10 @@ pub use connection::{
     UNKNOWN,
 };
 pub use face::Faces;
+pub use fields::{Field, FieldError, check as check_field};
 pub use foreign::{Foreign, Shown};
 pub use header::{Header, HeaderSlot};
 pub use leftovers::remove_left_by;
+pub use locals::Locals;
 pub use notes::{Note, Notes};
 pub use transaction::Transaction;

@@ -87,6 +87,19 @@ impl From<&str> for Note {
     }
 }
 
+impl From<String> for Note {
+    fn from(text: String) -> Note {
+        Note::Bytes(text.into_bytes())
+    }
+}
+
+/// As Perl has it: 1 or the empty string.
+impl From<bool> for Note {
+    fn from(is: bool) -> Note {
+        Note::Bytes(if is { b"1".to_vec() } else { Vec::new() })
+    }
+}
+
 impl From<Vec<u8>> for Note {
     fn from(bytes: Vec<u8>) -> Note {
         Note::Bytes(bytes)

@@ -7,6 +7,7 @@ use super::address::EnvelopeAddress;
 use super::body::Body;
 use super::foreign::{Foreign, Shown};
 use super::header::HeaderSlot;
+use super::locals::Locals;
 use super::notes::Notes;
 
 /// One mail transaction. A session always has one, also before MAIL.
@@ -26,6 +27,10 @@ pub struct Transaction {
     pub body: RefCell<Body>,
     /// What plugins keep until the transaction ends.
     pub notes: Notes,
+    /// Keywords that native plugins add to the reply to EHLO.
+    pub capabilities: RefCell<Vec<Vec<u8>>>,
+    /// What native plugins keep until the transaction ends.
+    pub locals: Locals,
     /// The handle on the spool file that a scripting language was given.
     pub body_handle: RefCell<Option<Box<dyn Foreign>>>,
     /// Seconds since 1970 when the transaction began.

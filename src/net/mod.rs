@@ -10,4 +10,6 @@ mod scripted;
 mod session;
 
 pub use process::engine::SmtpEngine;
+pub(crate) use process::in_memory::converse;
+pub(crate) use process::load::load;
 pub use scripted::{prove, run as run_perl};

@@ -1,141 +1,92 @@
 //! Which native plugins there are, and those that config/plugins has loaded.
 
+use std::any::TypeId;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
 
 use super::Plugin;
-use super::context::{Context, HelloContext, MailContext, RcptContext, SessionAccess};
+use super::args::{self, Words};
+use super::cx::Identity;
+use super::failure::PluginError;
+use super::hooks::{Handler, Hooks};
+use super::policy::{self, Policy};
+use super::services::ConfigValue;
 use super::twin::{Twin, TwinEntry};
 use crate::chain::Guards;
-use crate::config::ConfigDir;
-use crate::hook::{Hook, HookCall, Verdict};
+use crate::config::{ConfigDir, PluginLine, table_name};
+use crate::hook::Hook;
 
-/// The words after the plugin's name.
-#[derive(Debug, Clone, Default)]
-pub struct PluginArgs(pub Vec<Vec<u8>>);
+/// What the names of native plugins begin with in config/plugins and config/logging.
+pub const PREFIX: &[u8] = b"native/";
 
-impl PluginArgs {
-    /// Arguments in pairs, `name value`.
-    pub fn pairs(&self) -> Result<Vec<Pair<'_>>, PluginError> {
-        if !self.0.len().is_multiple_of(2) {
-            return Err(PluginError(
-                "arguments must be pairs: name value".to_owned(),
-            ));
-        }
-        Ok(self
-            .0
-            .chunks_exact(2)
-            .map(|pair| (&*pair[0], &*pair[1]))
-            .collect())
-    }
-}
-
-/// The name and the value of an argument.
-pub(super) type Pair<'a> = (&'a [u8], &'a [u8]);
-
-/// Why a native plugin could not be loaded: what was found, and what to do.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct PluginError(pub String);
-
-type Hooked<'a> = Pin<Box<dyn Future<Output = Verdict> + 'a>>;
-type HookFn = dyn for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Hooked<'a>;
-
-/// A native plugin's hook, ready to be called.
-#[derive(Clone)]
-pub struct Handler {
-    /// The plugin's name in the chain, `native/NAME`.
-    pub plugin: Rc<str>,
-    /// The hook.
-    pub hook: Hook,
-    run: Rc<HookFn>,
-}
-
-impl Handler {
-    /// A hook that is no method of a plugin's type: it reaches its session without a context.
-    pub(crate) fn new<F>(plugin: Rc<str>, hook: Hook, run: F) -> Handler
-    where
-        F: for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Hooked<'a> + 'static,
-    {
-        let run = Rc::new(run);
-        Handler { plugin, hook, run }
-    }
-
-    /// Calls it in a session.
-    pub async fn call(&self, session: &dyn SessionAccess, call: &HookCall) -> Verdict {
-        (self.run)(session, call).await
-    }
-}
-
-/// Takes a plugin's hooks while it registers.
-pub struct Hooks<P> {
+/// Where and as what a plugin is loaded.
+pub struct LoadEnv<'a> {
     name: Rc<str>,
-    plugin: Rc<P>,
-    handlers: Vec<Handler>,
+    config: &'a ConfigDir,
+    line: &'a PluginLine,
+    warnings: RefCell<Vec<String>>,
 }
 
-/// An `on_*` method for each hook that the table gives to native plugins.
-macro_rules! hook_methods {
-    ($($hook:ident {
-        $name:literal, $when:literal,
-        args $args:tt, verdicts $verdicts:tt, default $default:literal,
-        responder $responder:tt, native [$($method:ident $context:ident)?]
-    })*) => {
-        impl<P: 'static> Hooks<P> { $($(
-            #[doc = concat!("The hook `", $name, "`. ", $when)]
-            pub fn $method(
-                &mut self,
-                handler: impl AsyncFn(&P, &mut $context<'_>) -> Verdict + Clone + 'static,
-            ) {
-                self.on(Hook::$hook, move |plugin: Rc<P>, name: Rc<str>, session, call| {
-                    let handler = handler.clone();
-                    Box::pin(async move {
-                        let mut context = $context::from(Context::new(session, call, &name));
-                        handler(&plugin, &mut context).await
-                    })
-                });
-            }
-        )?)* }
-    };
-}
+impl<'a> LoadEnv<'a> {
+    /// For the plugin of this line.
+    pub fn new(config: &'a ConfigDir, line: &'a PluginLine) -> LoadEnv<'a> {
+        let name = line.name.strip_prefix(PREFIX).unwrap_or(&line.name);
+        let name = table_name(name);
+        LoadEnv {
+            name: Rc::from(&*String::from_utf8_lossy(&name)),
+            config,
+            line,
+            warnings: RefCell::default(),
+        }
+    }
 
-crate::with_hooks!(hook_methods);
+    /// The plugin's name as other plugins and the log have it: `dnsbl` of `native/dnsbl`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
 
-impl<'a> From<Context<'a>> for HelloContext<'a> {
-    fn from(context: Context<'a>) -> Self {
-        HelloContext(context)
+    /// The config directory, for what the plugin reads once. What may change while the service runs is
+    /// asked for in the hooks.
+    pub fn config(&self) -> &ConfigDir {
+        self.config
+    }
+
+    /// The lines of a config file, as they are now; none where it is not there.
+    pub fn lines(&self, name: &str) -> Result<Vec<Vec<u8>>, PluginError> {
+        let entries = self.config.entries(name)?;
+        Ok(entries.into_iter().map(|entry| entry.text).collect())
+    }
+
+    /// A config file as a value of the plugin's own type, as it is now. The error names the file and the line.
+    pub fn value<T: ConfigValue>(&self, name: &str) -> Result<T, PluginError> {
+        let entries = self.config.entries(name)?;
+        let lines: Vec<Vec<u8>> = entries.iter().map(|entry| entry.text.clone()).collect();
+        T::parse(&lines).map_err(|wrong| {
+            let place = entries.get(wrong.line).map(|entry| entry.place.to_string());
+            let place = place.unwrap_or_else(|| self.config.path(name).display().to_string());
+            PluginError::new(format!("{place}: {}", wrong.text))
+        })
+    }
+
+    /// What the administrator is to know, though the plugin can do its work.
+    pub fn warn(&self, text: impl Into<String>) {
+        let text = format!("{}: {}: {}", self.line.place, self.shown(), text.into());
+        self.warnings.borrow_mut().push(text);
+    }
+
+    /// What was to be said, once.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
+    }
+
+    /// As the line has it.
+    fn shown(&self) -> String {
+        String::from_utf8_lossy(&self.line.name).into_owned()
     }
 }
 
-impl<'a> From<Context<'a>> for MailContext<'a> {
-    fn from(context: Context<'a>) -> Self {
-        MailContext(context)
-    }
-}
-
-impl<'a> From<Context<'a>> for RcptContext<'a> {
-    fn from(context: Context<'a>) -> Self {
-        RcptContext(context)
-    }
-}
-
-impl<P: 'static> Hooks<P> {
-    fn on<F>(&mut self, hook: Hook, run: F)
-    where
-        F: for<'a> Fn(Rc<P>, Rc<str>, &'a dyn SessionAccess, &'a HookCall) -> Hooked<'a> + 'static,
-    {
-        let (plugin, name) = (self.plugin.clone(), self.name.clone());
-        self.handlers.push(Handler {
-            plugin: self.name.clone(),
-            hook,
-            run: Rc::new(move |session, call| run(plugin.clone(), name.clone(), session, call)),
-        });
-    }
-}
-
-type Load = fn(&str, &PluginArgs, &ConfigDir) -> Result<Vec<Handler>, PluginError>;
+type Load = fn(&LoadEnv<'_>) -> Result<Vec<Handler>, PluginError>;
 
 /// The native plugins that config/plugins may name.
 #[derive(Clone, Default)]
@@ -172,38 +123,56 @@ impl Registry {
         all.into_iter().copied()
     }
 
-    /// Loads `native/NAME ARGS` and gives its hooks.
-    pub fn load(
-        &self,
-        name: &str,
-        args: &PluginArgs,
-        config: &ConfigDir,
-    ) -> Result<Vec<Handler>, PluginError> {
-        match self.known.get(name) {
-            Some(load) => load(&format!("native/{name}"), args, config),
+    /// Loads the plugin of a `native/NAME ARGS` line and gives its hooks. `native/NAME:N` is another
+    /// one of the same. The error begins with file and line.
+    pub fn load(&self, env: &LoadEnv<'_>) -> Result<Vec<Handler>, String> {
+        let shown = env.shown();
+        let name = shown.strip_prefix("native/").unwrap_or(&shown);
+        let loaded = match self.known.get(without_number(name)) {
+            Some(load) => load(env),
             None => {
                 let known: Vec<_> = self.names().map(|name| format!("native/{name}")).collect();
-                Err(PluginError(format!(
+                Err(PluginError::new(format!(
                     "there is no such native plugin; there are: {}",
                     known.join(", ")
                 )))
             }
-        }
+        };
+        loaded.map_err(|error| format!("{}: {shown}: {error}", env.line.place))
     }
 }
 
-fn load<P: Plugin>(
-    name: &str,
-    args: &PluginArgs,
-    config: &ConfigDir,
-) -> Result<Vec<Handler>, PluginError> {
-    let plugin = Rc::new(P::load(args, config)?);
+/// `dnsbl` of `dnsbl:2`.
+fn without_number(name: &str) -> &str {
+    match name.rsplit_once(':') {
+        Some((plain, number))
+            if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            plain
+        }
+        _ => name,
+    }
+}
+
+fn load<P: Plugin>(env: &LoadEnv<'_>) -> Result<Vec<Handler>, PluginError> {
+    let named = TypeId::of::<P::Args>() != TypeId::of::<Words>();
+    let common = match (named, P::REJECTS) {
+        (false, _) => &[],
+        (true, false) => policy::OF_ALL,
+        (true, true) => policy::OF_REJECTING,
+    };
+    let (policy, words) = Policy::take(&env.line.args, common)?;
+    let args = args::read::<P::Args>(&words, common)?;
+    let plugin = Rc::new(P::load(args, env)?);
     let mut hooks = Hooks {
-        name: Rc::from(name),
+        identity: Rc::new(Identity {
+            name: env.name.clone(),
+            policy,
+        }),
         plugin,
         handlers: Vec::new(),
     };
-    P::register(&mut hooks);
+    P::hooks(&mut hooks);
     Ok(hooks.handlers)
 }
 
@@ -231,7 +200,7 @@ impl Natives {
     /// Lets the guards know which plugin is called in which hooks.
     pub fn note_hooks(&self, guards: &Guards) {
         for handler in &self.handlers {
-            let name = handler.plugin.as_bytes().to_vec();
+            let name = handler.listed.as_bytes().to_vec();
             guards.note_hook(handler.hook, std::iter::once(name));
         }
     }
@@ -241,11 +210,32 @@ impl Natives {
         self.by_hook.contains_key(&hook)
     }
 
+    /// The mechanisms for which an auth hook is registered; `auth` stands for all.
+    pub fn auth_mechanisms(&self) -> Vec<&'static str> {
+        let all = self.has_entries(Hook::Auth);
+        let mechanisms = Hook::AUTH_MECHANISMS.iter();
+        let offered = mechanisms.filter(|(hook, _)| all || self.has_entries(*hook));
+        offered.map(|(_, name)| *name).collect()
+    }
+
     /// The hook with this id.
     pub fn get(&self, id: i32) -> Option<Handler> {
         usize::try_from(id)
             .ok()
             .and_then(|id| self.handlers.get(id))
             .cloned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_behind_the_name_tells_lines_of_one_plugin_apart() {
+        assert_eq!(without_number("dnsbl:2"), "dnsbl");
+        assert_eq!(without_number("queue/maildir:10"), "queue/maildir");
+        assert_eq!(without_number("dnsbl:"), "dnsbl:");
+        assert_eq!(without_number("dnsbl:x"), "dnsbl:x");
     }
 }

@@ -2,7 +2,8 @@
 //! such a plugin is, which files it may stand for, and what it gets while it is loaded. Does not look for
 //! files.
 
-use super::registry::{Handler, PluginArgs, PluginError};
+use super::failure::PluginError;
+use super::hooks::Handler;
 use crate::config::{Place, Profile};
 use crate::hook::Hook;
 
@@ -10,8 +11,10 @@ use crate::hook::Hook;
 pub struct TwinLine<'a> {
     /// The plugin's name in the chain.
     pub name: &'a str,
+    /// The same as the line has it: with `native/`, or the Perl plugin's.
+    pub listed: &'a str,
     /// The words behind it.
-    pub args: &'a PluginArgs,
+    pub args: &'a [Vec<u8>],
     /// Where the line is.
     pub place: &'a Place,
     /// Whose plugin it does as.

@@ -40,7 +40,7 @@ pub use ipc::link::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
 pub use metrics::MetricsAddress;
 pub use process::{
     OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, readiness,
-    wake_by_interrupt,
+    spawn_without_signals, wake_by_interrupt,
 };
 pub use sandbox::{Sandbox, SandboxPart};
 pub use service::error::ServeError;

@@ -62,12 +62,47 @@ pub(crate) fn fork() -> io::Result<Option<Pid>> {
 /// The child must not go back to the runtime that it was forked with, and has to end with
 /// `exit_now`.
 pub fn fork_session() -> io::Result<Option<Pid>> {
-    // SAFETY: fork takes nothing. A worker has one thread: its runtime is of one thread, and
-    // starts none for blocking work. The child goes on in ordinary code with a runtime of its own.
+    // A plugin may have started one of its own.
+    if threads() > 1 {
+        return Err(io::Error::other("another thread of this process runs"));
+    }
+    // SAFETY: fork takes nothing. This process has one thread, as was seen just now, and only threads
+    // make others. The child goes on in ordinary code with a runtime of its own.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
         pid => Ok(Pid::from_raw(pid)),
     }
+}
+
+/// How many threads this process has.
+pub(crate) fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
+}
+
+/// A thread that no signal is delivered to: perl's handlers belong to the thread that perl runs in.
+pub fn spawn_without_signals(
+    name: &str,
+    work: impl FnOnce() + Send + 'static,
+) -> io::Result<std::thread::JoinHandle<()>> {
+    let mut all = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: sigfillset fills what `all` points to, pthread_sigmask reads that and fills `before`.
+    let blocked = unsafe {
+        libc::sigfillset(all.as_mut_ptr());
+        libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr())
+    };
+    if blocked != 0 {
+        return Err(io::Error::from_raw_os_error(blocked));
+    }
+    // A thread begins with the mask of the one that starts it.
+    let started = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work);
+    // SAFETY: `before` was filled above.
+    unsafe {
+        libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
+    }
+    started
 }
 
 /// Closes descriptors whose owners live on in the process that this one was forked from, and are

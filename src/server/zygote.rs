@@ -86,7 +86,7 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     };
     let facts = engine.facts(&loaded);
     crate::base::log::set_level(facts.log_level);
-    if threads() > 1 {
+    if process::threads() > 1 {
         tracing::warn!(
             "a plugin has started threads while it loaded; the workers will not have them"
         );
@@ -187,11 +187,6 @@ fn take_control() -> Result<Channel, String> {
         .and_then(|null| Ok(rustix::stdio::dup2_stdin(null)?))
         .map_err(|error| format!("cannot open /dev/null: {error}"))?;
     Ok(control)
-}
-
-/// How many threads this process has.
-fn threads() -> usize {
-    std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count)
 }
 
 fn control_closed(control: &Channel) -> bool {

@@ -188,6 +188,7 @@ impl Session {
             lines.push([b"SIZE ", &databytes[..]].concat());
         }
         lines.extend(self.capabilities().await);
+        lines.append(&mut self.transaction().capabilities.borrow_mut());
         if let Some(mechanisms) = auth {
             lines.push([b"AUTH ", &mechanisms[..]].concat());
         }

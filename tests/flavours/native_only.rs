@@ -54,9 +54,9 @@ fn native_plugins_alone_are_served_without_an_interpreter() {
     let log = site.read("run/log");
     for line in [
         "Accepted connection 1/6400 from 127.0.0.1 / Unknown",
-        "(rcpt) running plugin: native/count_recipients",
-        "Plugin native/count_recipients, hook rcpt returned DECLINED, ",
-        "Plugin native/count_recipients, hook rcpt returned DENYSOFT, ",
+        "(rcpt) running plugin: count_recipients",
+        "Plugin count_recipients, hook rcpt returned DECLINED, ",
+        "Plugin count_recipients, hook rcpt returned DENYSOFT, ",
         "click, disconnecting",
     ] {
         assert!(log.contains(line), "{line}: {log}");

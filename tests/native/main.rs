@@ -3,8 +3,14 @@
 //! that session's alone.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod all_hooks;
 mod both_ways;
+mod headers;
+mod https;
+mod parts;
 mod plugins;
+mod policy;
+mod services;
 mod wrong;
 
 use std::panic::catch_unwind;
@@ -12,7 +18,15 @@ use std::process::ExitCode;
 
 type Test = (&'static str, fn());
 
-const TESTS: [&[Test]; 2] = [both_ways::TESTS, wrong::TESTS];
+const TESTS: [&[Test]; 7] = [
+    both_ways::TESTS,
+    all_hooks::TESTS,
+    headers::TESTS,
+    services::TESTS,
+    https::TESTS,
+    policy::TESTS,
+    wrong::TESTS,
+];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -20,7 +34,15 @@ fn main() -> ExitCode {
         .first()
         .is_some_and(|first| first == "serve" || first == "zygote")
     {
-        return camelpost::builder().plugin::<plugins::Tester>().run();
+        return camelpost::builder()
+            .plugin::<plugins::Tester>()
+            .plugin::<parts::Parts>()
+            .plugin::<parts::Keeper>()
+            .plugin::<headers::Editor>()
+            .plugin::<services::Services>()
+            .plugin::<services::Leaver>()
+            .plugin::<policy::Judge>()
+            .run();
     }
     let all = TESTS.concat();
     if args.iter().any(|arg| arg == "--list") {

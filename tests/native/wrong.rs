@@ -6,6 +6,13 @@ pub const TESTS: &[super::Test] = &[
     ("a_panic_is_that_session_s_alone", panic_is_alone),
     ("on_error_says_what_a_panic_means", on_error),
     (
+        "a_failure_ends_its_call_and_the_log_names_the_plugin",
+        failure,
+    ),
+    ("on_error_says_what_a_failure_means", on_failure),
+    ("lines_of_one_plugin_are_told_apart_by_a_number", numbered),
+    ("a_plugin_that_blocks_is_told_of", blocks),
+    (
         "an_isolated_plugin_has_a_process_for_each_session",
         isolated,
     ),
@@ -41,6 +48,11 @@ pub struct Daemon {
 
 impl Daemon {
     pub fn start(site: &Site) -> Daemon {
+        Daemon::start_with(site, &[])
+    }
+
+    /// With these variables in its environment.
+    pub fn start_with(site: &Site, environment: &[(&str, String)]) -> Daemon {
         site.put("plugins/idle", "sub idle { }\n");
         let port = free_port();
         let mut command = site.command(std::env::current_exe().unwrap());
@@ -49,6 +61,7 @@ impl Daemon {
             me()
         );
         command.args(args.split(' ')).args(["--control", "none"]);
+        command.envs(environment.iter().map(|(name, value)| (name, value)));
         let daemon = camelpost_support::Daemon::logging_to(site, command);
         let daemon = Daemon { daemon, port };
         // The worker has plugins then.
@@ -99,7 +112,7 @@ fn panic_is_alone() {
         assert_eq!(good.say("VRFY x"), worker);
         assert_eq!(bad.say("VRFY x"), worker);
         let log = site.read("run/log");
-        let told = "FATAL PLUGIN ERROR [native/tester]:  panicked: as it was told";
+        let told = "FATAL PLUGIN ERROR [tester]:  panicked: as it was told";
         assert_eq!(log.matches(told).count(), 2, "{log}");
     });
 }
@@ -113,6 +126,70 @@ fn on_error() {
                 .starts_with("550 ")
         );
         assert!(client.say("MAIL FROM:<a@example.net>").starts_with("250 "));
+    });
+}
+
+fn failure() {
+    both_ways("", |site, daemon| {
+        let mut client = greeted(daemon);
+        assert!(
+            client
+                .say("MAIL FROM:<fails@example.net>")
+                .starts_with("250 ")
+        );
+        assert!(client.say("RCPT TO:<ok@example.com>").starts_with("250 "));
+        let log = site.read("run/log");
+        let told = "FATAL PLUGIN ERROR [tester]:  as it was told";
+        assert_eq!(log.matches(told).count(), 1, "{log}");
+    });
+}
+
+fn on_failure() {
+    both_ways("native/tester on_error defer\n", |_, daemon| {
+        let mut client = greeted(daemon);
+        assert!(
+            client
+                .say("MAIL FROM:<fails@example.net>")
+                .starts_with("450 ")
+        );
+    });
+}
+
+fn numbered() {
+    for rest in ["", "idle\n"] {
+        let site = Site::new(&format!("native/tester:1\nnative/tester:2\n{rest}"));
+        site.put("config/loglevel", "7\n");
+        site.put("config/plugin_settings", "native/tester:2 on_error deny\n");
+        let daemon = Daemon::start(&site);
+        let mut client = greeted(&daemon);
+        // The first of them is skipped, the second refuses.
+        assert!(
+            client
+                .say("MAIL FROM:<fails@example.net>")
+                .starts_with("550 ")
+        );
+        drop(client);
+        daemon.stop();
+        let log = site.read("run/log");
+        for name in ["tester_3a1", "tester_3a2"] {
+            let told = format!("FATAL PLUGIN ERROR [{name}]:  as it was told");
+            assert_eq!(log.matches(&told).count(), 1, "{log}");
+        }
+    }
+}
+
+fn blocks() {
+    both_ways("", |site, daemon| {
+        greeted(daemon).say("FOO waits");
+        assert!(!site.read("run/log").contains("waiting for"));
+        greeted(daemon).say("FOO blocks");
+        let told = "a native plugin running the unrecognized_command hook has kept all sessions of its \
+                    worker waiting for ";
+        assert!(
+            site.read("run/log").contains(told),
+            "{}",
+            site.read("run/log")
+        );
     });
 }
 
@@ -137,7 +214,7 @@ fn late() {
         assert!(bad.say("NOOP").starts_with("250 "));
         wait_for("the line", || {
             let log = site.read("run/log");
-            log.contains("plugin native/tester running the data_post hook was not done after 1 s")
+            log.contains("plugin tester running the data_post hook was not done after 1 s")
                 .then_some(())
         });
     });

@@ -254,7 +254,18 @@ fn a_wrong_argument_of_a_native_plugin_is_named() {
     assert_eq!(
         site.fails_in_a_line(&[]),
         site.at("plugins", 1)
-            + "native/count_recipients: max takes a number of recipients (0: any), not 'many'"
+            + "native/count_recipients: argument 'max' takes a whole number from 0 to 4294967295, not 'many'"
+    );
+}
+
+#[test]
+fn an_argument_that_a_native_plugin_does_not_know_is_told_which_there_are() {
+    let site = Site::new();
+    site.config("plugins", "# one\nnative/count_recipients:2 maks 5\n");
+    assert_eq!(
+        site.fails_in_a_line(&[]),
+        site.at("plugins", 2)
+            + "native/count_recipients:2: unknown argument 'maks'; there are: max, loglevel"
     );
 }
 

@@ -101,6 +101,17 @@ impl End {
         Ok(rustix::io::read(self.descriptor(), room)?)
     }
 
+    /// How much is there to be read, one byte at least; 0 at the end of the stream.
+    pub(crate) fn peek(&self) -> io::Result<usize> {
+        if self.is_socket {
+            let flags = RecvFlags::DONTWAIT | RecvFlags::PEEK;
+            return Ok(rustix::net::recv(self.descriptor(), &mut [0; 1], flags)?.0);
+        }
+        self.check(PollFlags::IN, Duration::ZERO)?;
+        let bytes = rustix::io::ioctl_fionread(self.descriptor())?;
+        Ok(usize::try_from(bytes).unwrap_or(usize::MAX))
+    }
+
     /// Whether there is something to be read now; the end of the stream is nothing.
     pub(crate) fn has_input(&self) -> bool {
         rustix::io::ioctl_fionread(self.descriptor()).is_ok_and(|bytes| bytes > 0)

@@ -16,6 +16,7 @@ use super::tls::{Failed, SEND_TIMEOUT, Tls};
 use crate::perl::Sv;
 use crate::perl::secured;
 use crate::perl::stdio;
+use crate::plugin::Peek;
 use crate::server::{AsyncLink, STOPPING, has_hung_up};
 use crate::session::ReadEvent;
 use crate::smtp::{InputBuffer, Reply};
@@ -160,6 +161,29 @@ impl Transport {
             }
             Ok(Ok(_)) => ReadEvent::Bytes,
             Err(_) => ReadEvent::TimedOut,
+        }
+    }
+
+    /// Whether nothing reaches the client any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.gone.get()
+    }
+
+    /// Waits until something has come, and takes nothing of it.
+    pub(crate) async fn peek(&self, time: Duration) -> Peek {
+        if self.gone.get() {
+            return Peek::Gone;
+        }
+        let looked = self.input.when(Interest::READABLE, End::peek);
+        let looked = tokio::select! {
+            biased;
+            () = self.lost() => return Peek::Gone,
+            looked = tokio::time::timeout(time, looked) => looked,
+        };
+        match looked {
+            Err(_) => Peek::Silent,
+            Ok(Ok(0) | Err(_)) => Peek::Gone,
+            Ok(Ok(_)) => Peek::Spoke,
         }
     }
 

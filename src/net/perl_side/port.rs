@@ -187,18 +187,13 @@ impl Port for SessionPort {
             return Ok(Verdict::declined());
         };
         let call = HookCall::with(handler.hook, args);
-        let running = session.clone();
-        let run =
-            session.pump.run_nested(
-                session.id,
-                async move { running.call_native(id, &call).await },
-            );
-        match run.map_err(unwind)? {
+        match self.run_native(id, &call)? {
             Given::Verdict(verdict) => Ok(verdict),
             Given::Died(text) => Err(Unwind::Died(Sv::bytes(&[&text[..], b"\n"].concat()))),
             given => {
                 let (name, hook) = (handler.plugin.as_bytes(), handler.hook);
-                let guard = session.loaded.guards.of(name, hook, true);
+                let listed = handler.listed.as_bytes();
+                let guard = session.loaded.guards.of(listed, hook, true);
                 let Some((level, text)) = guard.told(&given, name, hook) else {
                     return Ok(Verdict::declined());
                 };
@@ -207,6 +202,26 @@ impl Port for SessionPort {
                 Ok(guard.on_lateness().unwrap_or_else(Verdict::declined))
             }
         }
+    }
+
+    fn run_native(&self, id: i32, call: &HookCall) -> Result<Given, Unwind> {
+        if let Some(given) = self.native_now(id, call) {
+            return Ok(given);
+        }
+        let session = self.session()?;
+        if stray::is_stray_child() {
+            return Ok(Given::Nothing);
+        }
+        let (running, call) = (session.clone(), call.clone());
+        let called = async move { running.call_native(id, &call).await };
+        let run = session.pump.run_nested(session.id, called);
+        run.map_err(unwind)
+    }
+
+    fn native_now(&self, id: i32, call: &HookCall) -> Option<Given> {
+        let session = self.session().ok()?;
+        let handler = session.loaded.natives.get(id)?;
+        session.call_native_now(&handler, call)
     }
 
     fn reset_transaction(&self) -> Result<(), Unwind> {

@@ -245,7 +245,7 @@ impl Session {
     }
 
     /// A plugin has taken the client over.
-    fn hand_over(&self, perl: &PerlSide) {
+    fn hand_over(self: &Rc<Self>, perl: &PerlSide) {
         perl.taken.set(true);
         let ahead = self.state.input.take();
         drop(ahead);

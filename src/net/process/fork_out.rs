@@ -10,10 +10,12 @@ use std::future::Future;
 use std::os::fd::{OwnedFd, RawFd};
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::{Pid, WaitOptions, waitpid};
 
+use super::threads;
 use super::worker::Worker;
 use crate::hook::{Hook, HookCall};
 use crate::net::client::transport::{Transport, open_null};
@@ -27,6 +29,9 @@ use crate::perl::turn::Belongings;
 use crate::perl::{Sv, forget, release_dropped};
 use crate::server::{self, GoOn, WorkerLink};
 use crate::session::{Machine, State, Step};
+
+/// How long a session waits for other threads of the process before it goes on where it is.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The port on which the client begins with TLS (RFC 8314 section 3.3), as plugin `tls` has it.
 const SMTPS: i64 = 465;
@@ -110,6 +115,15 @@ impl WayOut for ForkOut {
     ) -> Pin<Box<dyn Future<Output = Option<Halted>> + 'a>> {
         Box::pin(async move {
             let worker = &self.0;
+            // A fork while another thread runs would leave locks that nobody gives back.
+            let Some(_none) = threads::pause(PATIENCE).await else {
+                let seconds = PATIENCE.as_secs();
+                tracing::warn!(
+                    "what native plugins have offloaded runs for more than {seconds} s: a session \
+                     that should go on in a process of its own goes on where it is"
+                );
+                return Some(halted);
+            };
             let must = match &halted.1 {
                 Step::Hook(call, _) => must_leave(worker, session, call),
                 _ => true,

@@ -1,6 +1,7 @@
 //! Loads the configuration and the plugins, in the zygote. Every error is one line that names
 //! the file and line, what was found, and what to do.
 
+use std::cell::RefCell;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -10,12 +11,13 @@ use crate::chain::{Defaults, Guards, line};
 use crate::config::{
     ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
 };
-use crate::hook::Hook;
+use crate::hook::{Hook, HookCall};
 use crate::mail::Spool;
 use crate::net::process::twins::{Ground, Twins};
+use crate::net::session::natives::tell_loggers;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
-use crate::plugin::{Handler, Natives, PluginArgs, Registry};
+use crate::plugin::{Handler, LoadEnv, Natives, NoSession, PREFIX, Registry, declined};
 use crate::session::{PRODUCT, Settings};
 
 /// What a worker starts with.
@@ -38,10 +40,14 @@ pub struct Loaded {
 impl Loaded {
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
-        match &self.host {
-            Some(host) => host.table.has_entries(hook),
-            None => self.natives.has_entries(hook),
-        }
+        has_entries(self.host.as_ref(), &self.natives, hook)
+    }
+}
+
+fn has_entries(host: Option<&Rc<Host>>, natives: &Natives, hook: Hook) -> bool {
+    match host {
+        Some(host) => host.table.has_entries(hook),
+        None => natives.has_entries(hook),
     }
 }
 
@@ -95,11 +101,12 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         )?),
     };
     let host = host.as_ref();
+    let natives = RefCell::new(Natives::default());
     let say = |level: u8, text: &str| {
         if let Some(host) = host {
             // An error means that a logging plugin called exit: nothing more can be said.
             let _ = host.log(level, None, None, &[perl::Sv::bytes(text.as_bytes())]);
-        } else if level <= log_level {
+        } else if !loggers_take(&natives.borrow(), level, text) && level <= log_level {
             let first = crate::base::log::first_word(None);
             crate::base::log::write_line(line(first, None, None, [text.as_bytes()]));
         }
@@ -110,8 +117,18 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             &format!("{}: fast paths are off", perl::fast::SWITCH),
         );
     }
+    let load_line = |line: &PluginLine| match line.name.starts_with(PREFIX) {
+        false => load_perl(host, line),
+        true => {
+            let env = LoadEnv::new(&config, line);
+            load_native(host, &natives, registry, &env)?;
+            let warnings = env.take_warnings();
+            warnings.iter().for_each(|text| say(LOGWARN, text));
+            Ok(())
+        }
+    };
     for line in &core.logging {
-        load_perl(host, line)?;
+        load_line(line)?;
         if core.compat.profile == Profile::V100 {
             say(
                 LOGINFO,
@@ -132,26 +149,21 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     for text in twins.changed() {
         say(LOGWARN, text);
     }
-    let mut natives = Natives::default();
     for line in &core.plugins {
-        if let Some(twin) = twins.of(line) {
-            let ground = Ground {
-                host,
-                config: &config,
-                defaults: &defaults,
-                log_level,
-            };
-            twin.load(&ground, &mut natives, line)?;
-            continue;
-        }
-        match line.name.strip_prefix(b"native/") {
-            Some(_) => load_native(host, &mut natives, registry, &config, line)?,
-            None => load_perl(host, line)?,
+        match twins.of(line) {
+            Some(twin) => {
+                let ground = Ground {
+                    host,
+                    config: &config,
+                    defaults: &defaults,
+                    log_level,
+                };
+                twin.load(&ground, &natives, line)?;
+            }
+            None => load_line(line)?,
         }
     }
-    let has_queue = host.map_or(natives.has_entries(Hook::Queue), |host| {
-        host.table.has_entries(Hook::Queue)
-    });
+    let has_queue = has_entries(host, &natives.borrow(), Hook::Queue);
     if let Some(text) = nothing_delivers(&config, &core, has_queue) {
         say(LOGWARN, &text);
     }
@@ -164,13 +176,16 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             host.note_hooks();
             host.note_site();
         }
-        None => natives.note_hooks(&guards),
+        None => natives.borrow().note_hooks(&guards),
     }
-    let mechanisms = host.map_or_else(Vec::new, |host| host.table.auth_mechanisms());
+    let mechanisms = match host {
+        Some(host) => host.table.auth_mechanisms(),
+        None => natives.borrow().auth_mechanisms(),
+    };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Loaded {
         host: host.cloned(),
-        natives: Rc::new(natives),
+        natives: Rc::new(natives.into_inner()),
         settings: Rc::new(session_settings(core, version, spool, mechanisms)),
         config,
         defaults,
@@ -182,9 +197,8 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
 
 /// Whether a configuration names a Perl plugin.
 fn needs_perl(core: &CoreSettings, twins: &Twins) -> bool {
-    let is_native =
-        |line: &PluginLine| line.name.starts_with(b"native/") || twins.of(line).is_some();
-    !core.logging.is_empty() || !core.plugins.iter().all(is_native)
+    let is_native = |line: &PluginLine| line.name.starts_with(PREFIX) || twins.of(line).is_some();
+    !core.logging.iter().chain(&core.plugins).all(is_native)
 }
 
 /// What an administrator should know of taint mode: that it is off, or what it keeps perl from.
@@ -295,35 +309,33 @@ fn load_perl(host: Option<&Rc<Host>>, line: &PluginLine) -> Result<(), String> {
 
 fn load_native(
     host: Option<&Rc<Host>>,
-    natives: &mut Natives,
+    natives: &RefCell<Natives>,
     registry: &Registry,
-    config: &ConfigDir,
-    line: &PluginLine,
+    env: &LoadEnv<'_>,
 ) -> Result<(), String> {
-    enter(host, natives, handlers(registry, config, line)?);
+    enter(host, natives, registry.load(env)?);
     Ok(())
 }
 
 /// Native hooks take their places at the ends of their chains.
-pub(super) fn enter(host: Option<&Rc<Host>>, natives: &mut Natives, handlers: Vec<Handler>) {
+pub(super) fn enter(host: Option<&Rc<Host>>, natives: &RefCell<Natives>, handlers: Vec<Handler>) {
     for handler in handlers {
-        let (plugin, hook) = (handler.plugin.clone(), handler.hook);
-        let id = natives.add(handler);
+        let id = natives.borrow_mut().add(handler.clone());
         if let Some(host) = host {
-            host.table.add_native(&plugin, hook, id);
+            host.present.port().know_native(id, &handler);
+            host.table
+                .add_native(&handler.plugin, &handler.listed, handler.hook, id);
         }
     }
 }
 
-fn handlers(
-    registry: &Registry,
-    config: &ConfigDir,
-    line: &PluginLine,
-) -> Result<Vec<Handler>, String> {
-    let name = line.name.strip_prefix(b"native/").unwrap_or(&line.name);
-    let name = String::from_utf8_lossy(name);
-    let args = PluginArgs(line.args.clone());
-    registry
-        .load(&name, &args, config)
-        .map_err(|error| format!("{}: native/{name}: {error}", line.place))
+/// Whether native loggers take care of a line that is nobody's session's.
+fn loggers_take(natives: &Natives, level: u8, text: &str) -> bool {
+    let nowhere = NoSession::new(None, |_, _, _, _| {});
+    let call = |handler: &Handler, line: &HookCall| {
+        let guard = Guards::default().of(handler.listed.as_bytes(), handler.hook, true);
+        let called = || handler.call_now(&nowhere, line).unwrap_or_else(declined);
+        Some(guard.run_now(called))
+    };
+    tell_loggers(natives, level, (None, None), text.as_bytes(), call)
 }

@@ -2,6 +2,7 @@
 //! NAME where its file is one that the native plugin knows by its sum. A file that was changed stays
 //! Perl's. Does not know what such a plugin does.
 
+use std::cell::RefCell;
 use std::convert::Infallible;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +15,7 @@ use crate::net::process::load::enter;
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::plugin::twin::{TwinEntry, TwinLine};
-use crate::plugin::{Natives, PluginArgs, Registry};
+use crate::plugin::{Natives, Registry};
 
 /// The lines that such plugins serve.
 #[derive(Default)]
@@ -122,27 +123,33 @@ impl Found {
     pub(super) fn load(
         &self,
         ground: &Ground<'_>,
-        natives: &mut Natives,
+        natives: &RefCell<Natives>,
         line: &PluginLine,
     ) -> Result<(), String> {
         let host = ground.host;
-        let name = &self.name;
-        crate::server::loading(&format!("{}: plugin {name}", line.place));
+        let listed = &*self.name;
+        let name = listed.strip_prefix("native/").unwrap_or(listed);
+        crate::server::loading(&format!("{}: plugin {listed}", line.place));
         let log = |level: u8, text: &str| {
             let plugin = name.as_bytes();
             if let Some(host) = host {
                 // An error means that a logging plugin called exit: nothing more can be said.
                 let _ = host.log(level, None, Some(plugin), &[Sv::bytes(text.as_bytes())]);
             } else if level <= ground.log_level {
-                let first = crate::log::first_word(None);
-                crate::log::write_line(log_line(first, None, Some(plugin), [text.as_bytes()]));
+                let first = crate::base::log::first_word(None);
+                crate::base::log::write_line(log_line(
+                    first,
+                    None,
+                    Some(plugin),
+                    [text.as_bytes()],
+                ));
             }
         };
         let config = |key: &str| match host {
             Some(host) => host.config().values(key.as_bytes()).unwrap_or_default(),
             None => {
                 let problem = |text: String| {
-                    log(crate::log::LOGERROR, &text);
+                    log(crate::base::log::LOGERROR, &text);
                     Ok::<(), Infallible>(())
                 };
                 let Ok(lines) = look_up(ground.config, key, None, problem);
@@ -155,19 +162,20 @@ impl Found {
         };
         let has_entries = |hook| match host {
             Some(host) => host.table.has_entries(hook),
-            None => natives.has_entries(hook),
+            None => natives.borrow().has_entries(hook),
         };
-        let args = PluginArgs(line.args.clone());
         let loaded = (self.entry.load)(&TwinLine {
             name,
-            args: &args,
+            listed,
+            args: &line.args,
             place: &line.place,
             of: self.of,
             config: &config,
             has_entries: &has_entries,
             log: &log,
         });
-        let handlers = loaded.map_err(|error| format!("{}: plugin {name}: {error}", line.place))?;
+        let handlers =
+            loaded.map_err(|error| format!("{}: plugin {listed}: {error}", line.place))?;
         enter(host, natives, handlers);
         Ok(())
     }

@@ -9,13 +9,14 @@ use std::time::SystemTime;
 use tokio::task::JoinSet;
 
 use super::load::Loaded;
-use crate::hook::{Hook, HookCall};
+use crate::hook::Hook;
 use crate::mail::{Connection, UNKNOWN};
 use crate::net::client::transport::{Transport, open_null, release_stdio};
 use crate::net::perl_side::port::SessionPort;
 use crate::net::perl_side::pump::{Exited, Pump};
 use crate::net::perl_side::stage::Stage;
 use crate::net::process::fork_out::{ForkOut, Open};
+use crate::net::process::post_fork;
 use crate::net::session::driver::{Halted, drive_on, start};
 use crate::net::session::{Arrival, Seat, Session};
 use crate::perl::ffi::interpreter;
@@ -122,14 +123,8 @@ impl Worker {
     }
 
     fn run(self) -> i32 {
-        if let Some(host) = &self.loaded.host
-            && host.table.has_entries(Hook::PostFork)
-        {
-            if host.run_quiet(HookCall::new(Hook::PostFork)).is_err() {
-                return 1;
-            }
-            // What the hook has set all sessions of this worker have.
-            host.note_site();
+        if post_fork::run(&self).is_err() {
+            return 1;
         }
         let worker = Rc::new(self);
         worker.pump.run(worker.clone().serve());

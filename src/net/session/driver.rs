@@ -6,10 +6,12 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use crate::hook::Verdict;
+use crate::log::LOGERROR;
 use crate::net::session::Session;
 use crate::net::session::reentry;
 use crate::perl::grammar;
 use crate::perl::host::Host;
+use crate::plugin::NativeParser;
 use crate::session::{Called, Listed, Machine, Outcome, Returned, Step};
 use crate::smtp::Address;
 use crate::watch::count_queue_outcome;
@@ -127,10 +129,19 @@ pub(crate) async fn drive_on(
                 verb,
                 rest,
                 to,
-            } => {
-                let work = move |host: &Host| host.call_parser(parser.as_ref(), &verb, &rest);
-                to.give(Box::pin(session.perl(work)).await.unwrap_or_default())
-            }
+            } => to.give(match NativeParser::of(parser.as_ref()) {
+                Some(parser) => {
+                    let (parts, told) = parser.call(&rest);
+                    if let Some(told) = told {
+                        session.log(LOGERROR, None, None, told.into_bytes());
+                    }
+                    parts
+                }
+                None => {
+                    let work = move |host: &Host| host.call_parser(parser.as_ref(), &verb, &rest);
+                    Box::pin(session.perl(work)).await.unwrap_or_default()
+                }
+            }),
             Step::Call(method, to) => {
                 let work = move |host: &Host| reentry::call(host, &method);
                 let nothing = || Called::Returned(Returned::default());
@@ -162,6 +173,11 @@ pub(crate) async fn drive_on(
                 }
             },
         };
+        if session.over.get() {
+            session.flush().await;
+            session.settle().await;
+            return Some(Outcome::Closed);
+        }
         session.note_replaced();
         step = machine.resume(answered);
     }

@@ -1,11 +1,16 @@
 //! A session's log lines: written at once, or kept for its next Perl work where a Perl logging
 //! plugin decides what becomes of them.
 
+use std::rc::Rc;
+
 use crate::chain::line;
+use crate::hook::HookCall;
 use crate::net::session::Session;
+use crate::net::session::natives::tell_loggers;
 use crate::perl::Sv;
 use crate::perl::fast::at_once;
 use crate::perl::ffi::call::Unwind;
+use crate::plugin::Handler;
 
 /// A line that waits for the session's next Perl work.
 pub(crate) struct LogLine {
@@ -18,7 +23,7 @@ pub(crate) struct LogLine {
 impl Session {
     /// Writes a log line now where no Perl logging plugin wants it, else at the next Perl work.
     pub(crate) fn log(
-        &self,
+        self: &Rc<Self>,
         level: u8,
         hook: Option<&'static str>,
         plugin: Option<String>,
@@ -32,6 +37,9 @@ impl Session {
                 plugin,
                 text,
             });
+        } else if perl.is_none() && self.native_loggers_take(level, hook, plugin.as_deref(), &text)
+        {
+            // One of them has written it where it writes.
         } else if perl.map_or(level <= self.loaded.log_level, |perl| {
             perl.host.logger().shows(level)
         }) {
@@ -42,6 +50,18 @@ impl Session {
             );
             crate::base::log::write_line(line(first, hook, plugin, [&text[..]]));
         }
+    }
+
+    fn native_loggers_take(
+        self: &Rc<Self>,
+        level: u8,
+        hook: Option<&'static str>,
+        plugin: Option<&str>,
+        text: &[u8],
+    ) -> bool {
+        let said = (hook.map(str::as_bytes), plugin.map(str::as_bytes));
+        let call = |handler: &Handler, line: &HookCall| self.call_native_now(handler, line);
+        tell_loggers(&self.loaded.natives, level, said, text, call)
     }
 
     /// Hands the waiting lines to the logging plugins.

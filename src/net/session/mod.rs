@@ -4,7 +4,7 @@
 pub(super) mod driver;
 pub(super) mod log;
 pub(super) mod native_access;
-mod natives;
+pub(super) mod natives;
 pub(super) mod rdns;
 pub(super) mod reentry;
 mod tls;
@@ -30,6 +30,7 @@ use crate::net::session::native_access::NativeAccess;
 use crate::perl::fast::at_once;
 use crate::perl::host::Host;
 use crate::perl::{Chain, Progress};
+use crate::plugin::{Handler, declined};
 use crate::session::State;
 use crate::watch;
 
@@ -69,6 +70,9 @@ pub(super) struct Session {
     /// From now on nobody else may write to the client in clear.
     pub(super) on_secured: Box<dyn Fn()>,
     pub(super) log: RefCell<Vec<LogLine>>,
+    config_said: natives::ConfigSaid,
+    /// A native plugin has ended it: its hooks have run, and nothing more is to.
+    pub(super) over: Cell<bool>,
     /// The process serves no other session as long as this one lasts.
     pub(super) alone: Cell<bool>,
 }
@@ -96,6 +100,8 @@ impl Session {
             perl_side: host.map(|host| PerlSide::new(host, seat.stage, seat.environment)),
             on_secured: seat.on_secured,
             log: RefCell::default(),
+            config_said: natives::ConfigSaid::default(),
+            over: Cell::new(false),
             alone: Cell::new(false),
         })
     }
@@ -181,7 +187,7 @@ impl Session {
         }
     }
 
-    async fn native_chain(self: &Rc<Self>, call: HookCall) -> Verdict {
+    pub(super) async fn native_chain(self: &Rc<Self>, call: HookCall) -> Verdict {
         // As before a Perl plugin: the replies do not wait for what it does.
         self.transport.flush(FLUSH_TIMEOUT).await;
         let mut course = Course::new(call);
@@ -202,9 +208,25 @@ impl Session {
         };
         let access = NativeAccess(self.clone());
         watch::set_session(self.id);
-        let plugin = handler.plugin.as_bytes();
-        let guard = self.loaded.guards.of(plugin, handler.hook, true);
+        let listed = handler.listed.as_bytes();
+        let guard = self.loaded.guards.of(listed, handler.hook, true);
         guard.run(handler.call(&access, call)).await
+    }
+
+    /// Calls a native plugin's hook that never waits; `None` where it is no such hook.
+    pub(super) fn call_native_now(
+        self: &Rc<Self>,
+        handler: &Handler,
+        call: &HookCall,
+    ) -> Option<Given> {
+        if !handler.never_waits() {
+            return None;
+        }
+        let access = NativeAccess(self.clone());
+        watch::set_session(self.id);
+        let listed = handler.listed.as_bytes();
+        let guard = self.loaded.guards.of(listed, handler.hook, true);
+        Some(guard.run_now(|| handler.call_now(&access, call).unwrap_or_else(declined)))
     }
 
     /// Whether no plugin is registered for a hook, as far as that can be told at once.
@@ -216,9 +238,10 @@ impl Session {
     }
 
     /// A config value as `config()` gives it, where Perl code has no say in it.
-    pub(super) fn config_at_once(&self, name: &str) -> Option<Vec<Vec<u8>>> {
+    pub(super) fn config_at_once(self: &Rc<Self>, name: &str) -> Option<Vec<Vec<u8>>> {
         let asks = |perl: &PerlSide| !self.is_here() || !at_once::config_is_the_file_s(&perl.host);
-        match self.perl_side.as_ref().is_some_and(asks) {
+        let natives_ask = || self.loaded.natives.has_entries(Hook::Config);
+        match self.perl_side.as_ref().map_or_else(natives_ask, asks) {
             true => None,
             false => Some(self.file_config(name)),
         }
@@ -229,12 +252,15 @@ impl Session {
         if let Some(values) = self.config_at_once(name) {
             return values;
         }
+        if self.perl_side.is_none() {
+            return self.config_of_natives(name).await;
+        }
         let name = name.to_owned();
         let work = move |host: &Host| host.config().values(name.as_bytes());
         self.perl(work).await.unwrap_or_default()
     }
 
-    fn file_config(&self, name: &str) -> Vec<Vec<u8>> {
+    pub(super) fn file_config(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
         let problem = |text: String| {
             self.log(LOGERROR, None, None, text.into_bytes());
             Ok::<(), Infallible>(())

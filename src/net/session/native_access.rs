@@ -1,14 +1,18 @@
-//! A session in a worker with an interpreter, as native plugins reach it.
+//! A session in a worker, as native plugins reach it.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
+use crate::log::LOGINFO;
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
+use crate::net::process::threads;
 use crate::net::session::Session;
+use crate::net::session::driver::drive;
 use crate::perl::host::Host;
-use crate::plugin::SessionAccess;
 use crate::plugin::tls::TlsAccess;
+use crate::plugin::{Auth, EditHeader, Failure, Job, Later, Peek, SessionAccess};
+use crate::session::{self, Profile};
+use crate::smtp::Reply;
 
 /// A session in a native plugin's hands.
 pub(crate) struct NativeAccess(pub Rc<Session>);
@@ -22,18 +26,94 @@ impl SessionAccess for NativeAccess {
         self.0.state.transaction.borrow().clone()
     }
 
-    fn config<'a>(&'a self, name: &'a str) -> Pin<Box<dyn Future<Output = Vec<Vec<u8>>> + 'a>> {
+    fn config<'a>(&'a self, name: &'a str) -> Later<'a, Vec<Vec<u8>>> {
         Box::pin(self.0.config(name))
     }
 
-    fn header<'a>(&'a self) -> Pin<Box<dyn Future<Output = Vec<u8>> + 'a>> {
+    fn auth(&self) -> Auth {
+        let state = &self.0.state;
+        Auth {
+            user: state.auth_user.borrow().clone(),
+            mechanism: state.auth_mechanism.borrow().clone(),
+            is_authenticated: state.is_authenticated(),
+        }
+    }
+
+    fn file_config(&self, name: &str) -> Vec<Vec<u8>> {
+        self.0.file_config(name)
+    }
+
+    fn header<'a>(&'a self) -> Later<'a, Result<Vec<u8>, Failure>> {
         Box::pin(async {
             let transaction = self.transaction();
-            if let HeaderSlot::Native(header) = &*transaction.header.borrow() {
-                return header.bytes.clone();
+            match &*transaction.header.borrow() {
+                HeaderSlot::None => return Ok(Vec::new()),
+                HeaderSlot::Native(header) => return Ok(header.bytes.clone()),
+                HeaderSlot::Foreign(_) => {}
             }
             let work = move |host: &Host| host.present.header_text(&transaction.data);
-            self.0.perl(work).await.unwrap_or_default()
+            let text = self.0.perl(work).await;
+            text.ok_or_else(|| Failure::new("the message's header object has no text"))
+        })
+    }
+
+    fn edit_header<'a>(&'a self, edit: EditHeader) -> Later<'a, Result<(), Failure>> {
+        Box::pin(async {
+            let transaction = self.transaction();
+            match &mut *transaction.header.borrow_mut() {
+                HeaderSlot::None => return Ok(()),
+                HeaderSlot::Native(header) => {
+                    edit(header);
+                    return Ok(());
+                }
+                HeaderSlot::Foreign(_) => {}
+            }
+            let edited = self
+                .0
+                .perl(move |host| host.present.edit_header(edit))
+                .await;
+            edited.ok_or_else(|| Failure::new("the message's header object cannot be changed"))
+        })
+    }
+
+    fn is_1_00(&self) -> bool {
+        self.0.state.settings.profile == Profile::V100
+    }
+
+    fn config_place(&self, name: &str, index: usize, line: &[u8]) -> Option<String> {
+        self.0.loaded.config.place_of(name, index, line)
+    }
+
+    fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>> {
+        Box::pin(async { Ok(threads::run(job).await?) })
+    }
+
+    fn peek<'a>(&'a self, time: Duration) -> Later<'a, Peek> {
+        Box::pin(self.0.peek(time))
+    }
+
+    fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool> {
+        Box::pin(async move {
+            let reply = Reply::lines(code, lines).in_form(self.0.state.reply_form());
+            for text in reply.written() {
+                self.0.log(LOGINFO, None, None, text);
+            }
+            self.0.transport.queue(&reply);
+            self.0.flush().await;
+            !self.0.transport.is_gone()
+        })
+    }
+
+    fn disconnect<'a>(&'a self) -> Later<'a, ()> {
+        Box::pin(async {
+            // It ends already: what is still to run of that is to run.
+            if self.0.state.disconnected.get() {
+                return;
+            }
+            let machine = session::disconnect(self.0.state.clone());
+            drive(self.0.clone(), machine).await;
+            // What runs around this call ends with it.
+            self.0.over.set(true);
         })
     }
 

@@ -1,12 +1,78 @@
 //! The chain of a hook where there is no interpreter: the native plugins in the order of their lines.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::rc::Rc;
 
 use super::Session;
-use crate::chain::{Around, Called, Guards, Plugins};
+use crate::chain::{self, Around, Called, Course, Given, Guards, Plugins};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
+use crate::plugin::{Handler, Natives};
+
+/// What native config hooks have said of names in a session, under 0.94: they are asked once.
+pub(super) type ConfigSaid = RefCell<HashMap<String, Option<Vec<Vec<u8>>>>>;
+
+impl Session {
+    /// A config value where native config hooks have a say in it.
+    pub(super) async fn config_of_natives(self: &Rc<Self>, name: &str) -> Vec<Vec<u8>> {
+        let said = self.config_said.borrow().get(name).cloned();
+        let said = match said {
+            Some(said) => said,
+            None => self.ask_native_config_hooks(name).await,
+        };
+        said.unwrap_or_else(|| self.file_config(name))
+    }
+
+    async fn ask_native_config_hooks(self: &Rc<Self>, name: &str) -> Option<Vec<Vec<u8>>> {
+        let call = HookCall::with(Hook::Config, vec![Arg::from(name)]);
+        let verdict = Box::pin(self.native_chain(call)).await;
+        let values = verdict.values.into_iter().map(Option::unwrap_or_default);
+        let said = (verdict.code == Code::Ok).then(|| values.collect());
+        if self.state.settings.profile == Profile::V094 {
+            let mut all = self.config_said.borrow_mut();
+            all.insert(name.to_owned(), Option::clone(&said));
+        }
+        said
+    }
+}
+
+/// Hands a line of the log to the native loggers: its level, its hook and its plugin, and its text. True
+/// where it is not to be written to stderr, as with loggers of Perl's: they are there, and the last of them
+/// has not refused it.
+pub(crate) fn tell_loggers(
+    natives: &Natives,
+    level: u8,
+    (hook, plugin): (Option<&[u8]>, Option<&[u8]>),
+    text: &[u8],
+    call: impl Fn(&Handler, &HookCall) -> Option<Given>,
+) -> bool {
+    let loggers = natives.of(Hook::Logging);
+    if loggers.is_empty() {
+        return false;
+    }
+    let bytes = |bytes: Option<&[u8]>| bytes.map_or(Arg::Undef, Arg::from);
+    let text = crate::log::shown(text).unwrap_or_else(|| text.to_vec());
+    let args = vec![
+        Arg::Int(level.into()),
+        bytes(hook),
+        bytes(plugin),
+        Arg::Bytes(text),
+    ];
+    let line = HookCall::with(Hook::Logging, args);
+    let mut last = Code::Declined;
+    for handler in loggers.iter().filter_map(|id| natives.get(*id)) {
+        // What fails is passed over; saying so would not end.
+        if let Some(Given::Verdict(verdict)) = call(&handler, &line) {
+            last = verdict.code;
+            if last != Code::Declined {
+                break;
+            }
+        }
+    }
+    matches!(last, Code::Declined | Code::Ok)
+}
 
 /// A session's native plugins.
 pub(super) struct InOrder<'a>(pub &'a Rc<Session>);
@@ -19,7 +85,7 @@ impl Around for InOrder<'_> {
     }
 
     fn is_logged(&self, level: u8) -> bool {
-        level <= self.0.loaded.log_level
+        level <= self.0.loaded.log_level || self.has_entries(Hook::Logging)
     }
 
     fn log(&self, level: u8, hook: Option<Hook>, texts: &[&[u8]]) -> Result<(), Infallible> {
@@ -36,8 +102,10 @@ impl Around for InOrder<'_> {
         self.0.loaded.natives.has_entries(hook)
     }
 
-    /// No native plugin has a hook that runs while another one's is weighed.
-    fn run_quiet(&self, _: HookCall) -> Result<(), Infallible> {
+    fn run_quiet(&self, call: HookCall) -> Result<(), Infallible> {
+        // `ok` and `deny`, which never wait: the chain stops at none of them.
+        let mut course = Course::quiet(call);
+        chain::advance(&mut course, &mut InOrder(self.0), None)?;
         Ok(())
     }
 
@@ -67,8 +135,10 @@ impl Plugins for InOrder<'_> {
         Some((id, name))
     }
 
-    fn call(&mut self, _: &HookCall, _: &[u8], id: &i32) -> Result<Called, Infallible> {
-        Ok(Called::Native(*id))
+    fn call(&mut self, call: &HookCall, _: &[u8], id: &i32) -> Result<Called, Infallible> {
+        let handler = self.0.loaded.natives.get(*id);
+        let now = handler.and_then(|handler| self.0.call_native_now(&handler, call));
+        Ok(now.map_or(Called::Native(*id), Called::GaveNow))
     }
 
     fn finish(&mut self, _: &HookCall, _: &mut Verdict) -> Result<(), Infallible> {

@@ -11,8 +11,9 @@ use std::time::Duration;
 use hickory_resolver::Name;
 use hickory_resolver::proto::op::{Message, Query, ResponseCode};
 use hickory_resolver::proto::rr::{RData, RecordType};
-use hickory_resolver::system_conf::read_system_conf;
 use tokio::net::UdpSocket;
+
+use crate::base::dns_servers;
 
 /// How long the lookup may take.
 const TIMEOUT: Duration = Duration::from_secs(3);
@@ -21,37 +22,10 @@ const PATIENCE: Duration = Duration::from_millis(1200);
 
 /// The PTR name of an address, without the dot at its end; `None` where there is none in time.
 pub(crate) async fn name_of(address: IpAddr) -> Option<Vec<u8>> {
-    let environment = |name| std::env::var(name).unwrap_or_default();
-    let servers = servers(&environment("RES_NAMESERVERS"), &environment("RES_OPTIONS"));
+    let servers = dns_servers();
     tokio::time::timeout(TIMEOUT, look_up(Name::from(address), &servers))
         .await
         .ok()?
-}
-
-/// The environment's servers before the machine's, as Net::DNS has it.
-fn servers(nameservers: &str, options: &str) -> Vec<SocketAddr> {
-    let port = options
-        .split_whitespace()
-        .find_map(|option| option.strip_prefix("port:")?.parse().ok())
-        .unwrap_or(53);
-    let named: Vec<SocketAddr> = nameservers
-        .split_whitespace()
-        .filter_map(|name| Some(SocketAddr::new(name.parse().ok()?, port)))
-        .collect();
-    if !named.is_empty() {
-        return named;
-    }
-    let mut found = Vec::new();
-    if let Ok((config, _)) = read_system_conf() {
-        for server in config.name_servers() {
-            let address = SocketAddr::new(server.socket_addr.ip(), port);
-            // There is one entry for each protocol.
-            if !found.contains(&address) {
-                found.push(address);
-            }
-        }
-    }
-    found
 }
 
 async fn look_up(name: Name, servers: &[SocketAddr]) -> Option<Vec<u8>> {
@@ -108,27 +82,4 @@ fn first_name(answer: &Message) -> Option<Vec<u8>> {
             }
             _ => None,
         })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn address(text: &str) -> SocketAddr {
-        text.parse().expect("an address")
-    }
-
-    #[test]
-    fn the_environment_names_servers_and_their_port() {
-        let found = servers("192.0.2.1 nonsense 2001:db8::1", "ndots:2 port:5353");
-        assert_eq!(
-            found,
-            [address("192.0.2.1:5353"), address("[2001:db8::1]:5353")]
-        );
-    }
-
-    #[test]
-    fn servers_of_the_environment_have_the_usual_port() {
-        assert_eq!(servers("192.0.2.1", "port:x"), [address("192.0.2.1:53")]);
-    }
 }

@@ -23,7 +23,7 @@ const HANDSHAKE: Duration = Duration::from_secs(60);
 impl Session {
     /// Tells of what the client sent before the handshake: it was not protected by it, and is forgotten
     /// (RFC 3207 section 4.2).
-    pub(in crate::net) fn ignore_clear_text(&self, forgotten: usize) {
+    pub(in crate::net) fn ignore_clear_text(self: &Rc<Self>, forgotten: usize) {
         if forgotten > 0 {
             let text = format!("{forgotten} bytes sent before the handshake are ignored");
             self.log(LOGWARN, None, None, text.into_bytes());

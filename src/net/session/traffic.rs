@@ -8,6 +8,7 @@ use super::{FLUSH_TIMEOUT, Session};
 use crate::net::client::patience::Awaited;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::stdio;
+use crate::plugin::Peek;
 use crate::server::STOPPING;
 use crate::session::ReadEvent;
 
@@ -40,6 +41,19 @@ impl Session {
     /// Whether the client has sent what was not read yet, as far as that can be seen from outside of TLS.
     pub(crate) fn has_sent_more(&self) -> bool {
         !self.is_taken() && self.transport.has_input()
+    }
+
+    /// Waits until the client says something, or is gone, and for so long at most.
+    pub(crate) async fn peek(self: &Rc<Self>, time: Duration) -> Peek {
+        if !self.state.input.borrow().is_empty() {
+            return Peek::Spoke;
+        }
+        // Through a handle of Perl's nothing is seen without taking it.
+        if self.is_taken() {
+            return Peek::Silent;
+        }
+        self.flush().await;
+        self.transport.peek(time).await
     }
 
     /// Appends what the client sends to the session's input.

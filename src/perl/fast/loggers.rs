@@ -11,6 +11,7 @@ use crate::perl::host::Host;
 use crate::perl::host::answer::to_arg;
 use crate::perl::host::chain::{Chain, Progress, end};
 use crate::perl::host::owners::Owner;
+use crate::perl::host::table::native_id;
 
 /// Calls the logging hooks with level, hook and plugin of a line, and its texts. True if it was taken care of.
 pub(in crate::perl) fn tell(
@@ -55,6 +56,16 @@ fn by_list(host: &Host, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<Co
         let Some(code) = entry.hash_find(&host.table.code) else {
             continue;
         };
+        if let Some(id) = native_id(&code) {
+            let said = native_line(line, texts);
+            if let Some(Given::Verdict(verdict)) = host.present.port().native_now(id, &said) {
+                last = verdict.code;
+                if last != Code::Declined {
+                    break;
+                }
+            }
+            continue;
+        }
         let owner = host.owners.of(&code);
         let name = || entry.hash_get("name").map(|name| name.to_bytes());
         let guard = host.guard(owner.as_deref(), Hook::Logging, || {
@@ -84,6 +95,15 @@ fn by_list(host: &Host, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<Co
     Ok(last)
 }
 
+/// The line as a native plugin gets it.
+fn native_line(line: [&Sv; 3], texts: &[Sv]) -> HookCall {
+    let texts = texts
+        .iter()
+        .map(|text| shown(text).as_ref().map_or_else(|| to_arg(text), to_arg));
+    let args = line.into_iter().map(to_arg).chain(texts).collect();
+    HookCall::with(Hook::Logging, args)
+}
+
 fn by_chain(host: &Host, line: [&Sv; 3], texts: &[Sv]) -> Result<Code, Unwind> {
     let texts = texts
         .iter()
@@ -95,14 +115,9 @@ fn by_chain(host: &Host, line: [&Sv; 3], texts: &[Sv]) -> Result<Code, Unwind> {
     loop {
         match progress {
             Progress::Finished(verdict) => return Ok(verdict.code),
-            Progress::Native { chain, id } => {
-                let args = line.iter().map(to_arg).collect();
-                let given = match host.present.port().call_native(id, args) {
-                    Ok(verdict) => Given::Verdict(verdict),
-                    Err(Unwind::Died(_)) => Given::Nothing,
-                    Err(exited) => return Err(exited),
-                };
-                progress = host.advance(chain, Some(given))?;
+            // Of one that is not known here.
+            Progress::Native { chain, .. } => {
+                progress = host.advance(chain, Some(Given::Nothing))?;
             }
         }
     }

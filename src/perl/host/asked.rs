@@ -2,7 +2,7 @@
 //! lists, its TLS socket. What the steps do with it is the session's.
 
 use super::present::Present;
-use crate::mail::{HeaderSlot, Note, Transaction};
+use crate::mail::{Header, HeaderSlot, Note, Transaction};
 use crate::perl::ffi::call::{Unwind, Want, call_function, eval, stringify};
 use crate::perl::ffi::value::{PerlValue, Sv};
 
@@ -68,6 +68,17 @@ impl Present {
     pub fn get_header(&self, name: &str) -> Result<Vec<Vec<u8>>, Unwind> {
         let values = self.with_header("Camelpost::get_header", &[Sv::bytes(name.as_bytes())])?;
         values.iter().map(stringify).collect()
+    }
+
+    /// Changes a header that is Perl's, and the object stays the same.
+    pub fn edit_header(&self, edit: impl FnOnce(&mut Header)) -> Result<(), Unwind> {
+        let text = self.header_text(&self.port().transaction())?;
+        let mut header = Header::new(text);
+        edit(&mut header);
+        // What a client has sent is in it.
+        let text = Sv::tainted_bytes(&header.bytes);
+        self.with_header("Camelpost::set_header_text", &[text])?;
+        Ok(())
     }
 
     fn with_header(&self, function: &str, args: &[Sv]) -> Result<Vec<Sv>, Unwind> {

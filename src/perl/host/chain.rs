@@ -3,9 +3,12 @@
 //! is handed back, to be continued with what that gave. What an answer means for the chain is
 //! [`crate::chain`]'s to say.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 
-use super::answer::{as_given, code_sv, error_text, is_first_tainted, to_code, to_sv, to_verdict};
+use super::answer::{
+    as_given, code_sv, error_text, is_first_tainted, to_arg, to_code, to_sv, to_verdict,
+};
 use super::owners::Owner;
 use super::stored::Stored;
 use crate::chain::{self, Around, Called, Course, Given, Guard, Guards, Plugins};
@@ -15,10 +18,9 @@ use crate::mail::{Note, Notes};
 use crate::perl::fast::hook_call::call_hook;
 use crate::perl::ffi::call::{Unwind, Want, call_function};
 use crate::perl::ffi::object;
-use crate::perl::ffi::sys;
 use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host::Host;
-use crate::perl::host::table::FIRST_NATIVE;
+use crate::perl::host::table::native_id;
 use crate::watch::{self, Call, End};
 
 /// A chain on its way, with what it needs of Perl.
@@ -71,14 +73,15 @@ struct InTable<'a> {
 }
 
 impl Host {
-    /// Runs a chain that has no native plugins to its end; native ones are passed over.
+    /// Runs a chain to its end for Perl code that waits for it.
     pub fn run_quiet(&self, call: HookCall) -> Result<Verdict, Unwind> {
         let mut progress = self.advance(Chain::quiet(call), None)?;
         loop {
             match progress {
                 Progress::Finished(verdict) => return Ok(verdict),
-                Progress::Native { chain, .. } => {
-                    progress = self.advance(chain, Some(Given::Nothing))?;
+                Progress::Native { chain, id } => {
+                    let given = self.present.port().run_native(id, &plain(chain.call()))?;
+                    progress = self.advance(chain, Some(given))?;
                 }
             }
         }
@@ -165,10 +168,9 @@ impl Plugins for InTable<'_> {
     }
 
     fn call(&mut self, call: &HookCall, name: &[u8], code: &Sv) -> Result<Called, Unwind> {
-        // SAFETY: a live SV.
-        let id = unsafe { sys::cp_xsub_index(code.raw()) };
-        if id >= FIRST_NATIVE {
-            return Ok(Called::Native(id - FIRST_NATIVE));
+        if let Some(id) = native_id(code) {
+            let now = self.host.present.port().native_now(id, &plain(call));
+            return Ok(now.map_or(Called::Native(id), Called::GaveNow));
         }
         // What runs around this call is to end: nothing else begins.
         if watch::is_interrupted() {
@@ -298,6 +300,18 @@ pub(in crate::perl) fn end(
         watch::wear_out();
     }
     late
+}
+
+/// The same call with those of Perl's values that have a native form in that form.
+fn plain(call: &HookCall) -> Cow<'_, HookCall> {
+    if !call.args.iter().any(|arg| matches!(arg, Arg::Foreign(_))) {
+        return Cow::Borrowed(call);
+    }
+    let args = call.args.iter().map(|arg| match arg {
+        Arg::Foreign(value) => PerlValue::of(value.as_ref()).map_or_else(|| arg.clone(), to_arg),
+        arg => arg.clone(),
+    });
+    Cow::Owned(HookCall::with(call.hook, args.collect()))
 }
 
 /// A hash under the plugin's own name in the notes gets `{hook_X}{return}`.

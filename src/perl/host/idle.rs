@@ -1,14 +1,17 @@
 //! The session that Perl code sees while there is none: plugins are loaded, or a worker waits.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use super::port::{AuthFact, Own, Port};
+use crate::chain::{Given, Guards};
 use crate::hook::{Arg, HookCall, Verdict};
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::perl::ffi::call::Unwind;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host;
+use crate::plugin::{Handler, NoSession, declined};
 use crate::smtp::Reply;
 
 /// The session that Perl code sees where there is none.
@@ -16,6 +19,8 @@ pub(in crate::perl) struct Idle {
     spool: Rc<Spool>,
     connection: RefCell<Rc<Shown<Connection>>>,
     transaction: RefCell<Rc<Shown<Transaction>>>,
+    /// Native plugins' hooks that need no session: loggers, above all.
+    natives: RefCell<HashMap<i32, Handler>>,
 }
 
 impl Idle {
@@ -28,6 +33,7 @@ impl Idle {
             spool,
             connection: RefCell::new(Rc::new(Shown::new(Connection::default()))),
             transaction: RefCell::new(Rc::new(Shown::new(transaction))),
+            natives: RefCell::default(),
         }
     }
 
@@ -92,6 +98,21 @@ impl Port for Idle {
 
     fn call_native(&self, _: i32, _: Vec<Arg>) -> Result<Verdict, Unwind> {
         Err(Idle::no_session("a native plugin's hook"))
+    }
+
+    fn native_now(&self, id: i32, call: &HookCall) -> Option<Given> {
+        let handler = self.natives.borrow().get(&id)?.clone();
+        // What it logs itself is about nobody's session.
+        let nowhere = NoSession::new(None, |_, _, _, _| {});
+        let guard = Guards::default().of(handler.listed.as_bytes(), handler.hook, true);
+        let called = || handler.call_now(&nowhere, call).unwrap_or_else(declined);
+        Some(guard.run_now(called))
+    }
+
+    fn know_native(&self, id: i32, handler: &Handler) {
+        if handler.never_waits() {
+            self.natives.borrow_mut().insert(id, handler.clone());
+        }
     }
 
     fn reset_transaction(&self) -> Result<(), Unwind> {

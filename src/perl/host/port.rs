@@ -3,10 +3,12 @@
 
 use std::rc::Rc;
 
+use crate::chain::Given;
 use crate::hook::{Arg, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::perl::ffi::call::Unwind;
 use crate::perl::ffi::value::Sv;
+use crate::plugin::Handler;
 use crate::smtp::Reply;
 
 /// A session as Perl code sees it. Methods that may run Perl again return an `Unwind`, which
@@ -34,6 +36,17 @@ pub trait Port {
     fn run_hooks(&self, call: HookCall, respond: bool) -> Result<Verdict, Unwind>;
     /// A native plugin's hook, called from Perl.
     fn call_native(&self, id: i32, args: Vec<Arg>) -> Result<Verdict, Unwind>;
+    /// A native plugin's hook in a chain that Perl code waits for. Where there is no session, none is
+    /// called.
+    fn run_native(&self, _: i32, _: &HookCall) -> Result<Given, Unwind> {
+        Ok(Given::Nothing)
+    }
+    /// The same of one that never waits; `None` where it is no such hook.
+    fn native_now(&self, _: i32, _: &HookCall) -> Option<Given> {
+        None
+    }
+    /// A native plugin is loaded.
+    fn know_native(&self, _: i32, _: &Handler) {}
     fn reset_transaction(&self) -> Result<(), Unwind>;
     /// Ends the session. A daemon's does not return to the plugin: that is an unwinding to the
     /// outermost call.

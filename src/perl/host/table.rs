@@ -1,12 +1,22 @@
 //! The table of hooks as Perl has it: `$Qpsmtpd::hooks`, which plugins and harnesses change at run time.
 //! Looks it up and adds native plugins' entries; calls nothing.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use crate::hook::Hook;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 
 /// Indexes of subs from here on are native plugins' entries.
 pub(in crate::perl) const FIRST_NATIVE: i32 = 1 << 20;
+
+/// The id of the native plugin's hook that this code stands for in the table.
+pub(in crate::perl) fn native_id(code: &Sv) -> Option<i32> {
+    // SAFETY: a live SV.
+    let index = unsafe { sys::cp_xsub_index(code.raw()) };
+    (index >= FIRST_NATIVE).then(|| index - FIRST_NATIVE)
+}
 
 /// The table, by keys that are made once.
 pub struct Table {
@@ -15,6 +25,8 @@ pub struct Table {
     pub(in crate::perl) name: Sv,
     /// The key of an entry's code.
     pub(in crate::perl) code: Sv,
+    /// The names of native plugins in plugin_settings, by the ids of their hooks.
+    listed: RefCell<HashMap<i32, Vec<u8>>>,
 }
 
 impl Table {
@@ -23,6 +35,7 @@ impl Table {
             hooks: Hook::ALL.iter().map(|hook| Sv::key(hook.name())).collect(),
             name: Sv::key("name"),
             code: Sv::key("code"),
+            listed: RefCell::default(),
         }
     }
 
@@ -44,8 +57,11 @@ impl Table {
         self.list(hook).is_some_and(|list| list.array_len() > 0)
     }
 
-    /// Puts a native plugin's hook at the end of a chain.
-    pub fn add_native(&self, name: &str, hook: Hook, id: i32) {
+    /// Puts a native plugin's hook at the end of a chain. `listed` is the plugin's name in plugin_settings.
+    pub fn add_native(&self, name: &str, listed: &str, hook: Hook, id: i32) {
+        let mut known = self.listed.borrow_mut();
+        known.insert(id, listed.as_bytes().to_vec());
+        drop(known);
         let hooks = self.all();
         if hooks.hash_get(hook.name()).is_none() {
             hooks.hash_set(hook.name().as_bytes(), Sv::array_of([]));
@@ -62,7 +78,7 @@ impl Table {
         }
     }
 
-    /// The names of all plugins in the table, some of them often.
+    /// The names of all plugins in the table as plugin_settings has them, some of them often.
     pub fn names(&self) -> Vec<Vec<u8>> {
         let names = Hook::ALL.iter().map(|hook| self.names_in(*hook));
         names.flatten().collect()
@@ -70,14 +86,19 @@ impl Table {
 
     /// The names of the plugins of a hook, in their order.
     pub(in crate::perl) fn names_in(&self, hook: Hook) -> Vec<Vec<u8>> {
-        let names = self.entries(hook, "name").into_iter();
-        names.map(|name| name.to_bytes()).collect()
+        let names = self.entries(hook).into_iter().filter_map(|entry| {
+            let name = entry.hash_get("name")?.to_bytes();
+            let native = native_id(&entry.hash_get("code")?);
+            let listed = native.and_then(|id| self.listed.borrow().get(&id).cloned());
+            Some(listed.unwrap_or(name))
+        });
+        names.collect()
     }
 
     /// The code of all entries.
     pub(in crate::perl) fn codes(&self) -> Vec<Sv> {
-        let codes = Hook::ALL.iter().map(|hook| self.entries(*hook, "code"));
-        codes.flatten().collect()
+        let entries = Hook::ALL.iter().flat_map(|hook| self.entries(*hook));
+        entries.filter_map(|entry| entry.hash_get("code")).collect()
     }
 
     /// The table, its lists and their entries.
@@ -85,36 +106,27 @@ impl Table {
         let all = self.all();
         let lists = Hook::ALL
             .iter()
-            .filter_map(|hook| all.hash_get(hook.name()));
-        let lists: Vec<Sv> = lists.collect();
-        let entries = |list: &Sv| {
-            (0..list.array_len())
-                .filter_map(|at| list.array_get(at))
-                .collect::<Vec<_>>()
-        };
-        let entries: Vec<Sv> = lists.iter().flat_map(entries).collect();
+            .filter_map(|hook| all.hash_get(hook.name()))
+            .collect::<Vec<Sv>>();
+        let entries = Hook::ALL.iter().flat_map(|hook| self.entries(*hook));
+        let entries: Vec<Sv> = entries.collect();
         std::iter::once(all).chain(lists).chain(entries).collect()
     }
 
-    fn entries(&self, hook: Hook, key: &str) -> Vec<Sv> {
+    fn entries(&self, hook: Hook) -> Vec<Sv> {
         let Some(list) = self.all().hash_get(hook.name()) else {
             return Vec::new();
         };
-        let entries = (0..list.array_len()).filter_map(|at| list.array_get(at));
-        entries.filter_map(|entry| entry.hash_get(key)).collect()
+        (0..list.array_len())
+            .filter_map(|at| list.array_get(at))
+            .collect()
     }
 
     /// The mechanisms for which an auth hook is registered; `auth` stands for all.
     pub fn auth_mechanisms(&self) -> Vec<&'static str> {
         let all = self.has_entries(Hook::Auth);
-        [
-            (Hook::AuthPlain, "PLAIN"),
-            (Hook::AuthLogin, "LOGIN"),
-            (Hook::AuthCramMd5, "CRAM-MD5"),
-        ]
-        .into_iter()
-        .filter(|(hook, _)| all || self.has_entries(*hook))
-        .map(|(_, name)| name)
-        .collect()
+        let mechanisms = Hook::AUTH_MECHANISMS.into_iter();
+        let offered = mechanisms.filter(|(hook, _)| all || self.has_entries(*hook));
+        offered.map(|(_, name)| name).collect()
     }
 }

@@ -21,9 +21,8 @@ use crate::config::{Profile, reason};
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::log::{LOGDEBUG, LOGERROR, LOGINFO, LOGWARN};
 use crate::mail::Note;
-use crate::plugin::tls::Pending;
 use crate::plugin::twin::{Twin, TwinLine};
-use crate::plugin::{Handler, PluginError, SessionAccess};
+use crate::plugin::{Handler, HookResult, Later, PluginError, SessionAccess};
 
 /// The port on which the client begins with TLS (RFC 8314 section 3.3).
 const SMTPS: i64 = 465;
@@ -59,27 +58,28 @@ impl Twin for Tls {
     ];
 
     fn load(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> {
-        let plugin = Rc::new(Tls::from_line(line).map_err(PluginError)?);
+        let plugin = Rc::new(Tls::from_line(line).map_err(PluginError::new)?);
         let mut handlers = Vec::new();
         let mut on = |hook: Hook, run: Run| {
             let plugin = plugin.clone();
             handlers.push(Handler::new(
                 line.name.into(),
+                line.listed.into(),
                 hook,
                 move |session, call| run(plugin.clone(), session, call),
             ));
         };
         on(Hook::Connect, |plugin, session, _| {
-            Box::pin(plugin.connect(session))
+            Box::pin(async { Ok(plugin.connect(session).await) })
         });
         on(Hook::Ehlo, |plugin, session, _| {
-            Box::pin(plugin.ehlo(session))
+            Box::pin(async { Ok(plugin.ehlo(session).await) })
         });
         on(Hook::UnrecognizedCommand, |plugin, session, call| {
-            Box::pin(plugin.command(session, call))
+            Box::pin(async { Ok(plugin.command(session, call).await) })
         });
         on(Hook::PostConnection, |plugin, session, _| {
-            Box::pin(plugin.post_connection(session))
+            Box::pin(async { Ok(plugin.post_connection(session).await) })
         });
         let refused = [Hook::Helo, Hook::Mail, Hook::Rcpt, Hook::Data];
         let auth = [
@@ -91,14 +91,14 @@ impl Twin for Tls {
         let auth = auth.into_iter().filter(|hook| (line.has_entries)(*hook));
         for hook in refused.into_iter().chain(auth) {
             on(hook, |_, session, _| {
-                Box::pin(async { refuse_after_failure(session) })
+                Box::pin(async { Ok(refuse_after_failure(session)) })
             });
         }
         Ok(handlers)
     }
 }
 
-type Run = for<'a> fn(Rc<Tls>, &'a dyn SessionAccess, &'a HookCall) -> Pending<'a, Verdict>;
+type Run = for<'a> fn(Rc<Tls>, &'a dyn SessionAccess, &'a HookCall) -> Later<'a, HookResult>;
 
 impl Tls {
     fn from_line(line: &TwinLine<'_>) -> Result<Tls, String> {
@@ -229,8 +229,8 @@ fn refuse_after_failure(session: &dyn SessionAccess) -> Verdict {
 
 /// The words of the line, and the config files.
 fn settings(line: &TwinLine<'_>) -> Result<Settings, String> {
-    let words: Vec<&[u8]> = line.args.0.iter().map(Vec::as_slice).collect();
-    let is_own_line = line.name.starts_with("native/");
+    let words: Vec<&[u8]> = line.args.iter().map(Vec::as_slice).collect();
+    let is_own_line = line.listed.starts_with("native/");
     let own = |word: &&[u8]| is_own_line && matches!(*word, b"names" | b"client_ca");
     let positional = words.iter().position(own).unwrap_or(words.len());
     let (files, named) = words.split_at(positional);

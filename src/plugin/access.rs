@@ -1,0 +1,67 @@
+//! A session as native plugins reach it. The network's side implements it; plugins see the contexts
+//! and facades over it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::facade::Auth;
+use super::failure::Failure;
+use super::services::Job;
+use super::tls::TlsAccess;
+use crate::mail::{Connection, Header, Shown, Transaction};
+
+/// What comes later, in a session.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
+
+/// What is to be done with a header.
+pub type EditHeader = Box<dyn FnOnce(&mut Header)>;
+
+/// What a client has done while it was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peek {
+    /// It has said nothing, or nothing that can be seen: a Perl plugin reads it.
+    Silent,
+    /// It has said something.
+    Spoke,
+    /// It is gone.
+    Gone,
+}
+
+/// A session as native plugins reach it.
+#[doc(hidden)]
+pub trait SessionAccess {
+    /// The connection.
+    fn connection(&self) -> Rc<Shown<Connection>>;
+    /// The present transaction.
+    fn transaction(&self) -> Rc<Shown<Transaction>>;
+    /// Who the client has shown to be.
+    fn auth(&self) -> Auth;
+    /// All values of a config name: a config hook's, else the file's lines, else the default.
+    fn config<'a>(&'a self, name: &'a str) -> Later<'a, Vec<Vec<u8>>>;
+    /// The same without config hooks.
+    fn file_config(&self, name: &str) -> Vec<Vec<u8>>;
+    /// The message's header as it will be queued. Empty before DATA.
+    fn header<'a>(&'a self) -> Later<'a, Result<Vec<u8>, Failure>>;
+    /// Changes the header, where there is one.
+    fn edit_header<'a>(&'a self, edit: EditHeader) -> Later<'a, Result<(), Failure>>;
+    /// Whether the profile is that of qpsmtpd 1.00.
+    fn is_1_00(&self) -> bool;
+    /// Where a line of a config value stands: file and line.
+    fn config_place(&self, name: &str, index: usize, line: &[u8]) -> Option<String>;
+    /// Runs it in a thread of its own; it has ended then, unless nobody waits any more.
+    fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>>;
+    /// Waits for the client to say something.
+    fn peek<'a>(&'a self, time: Duration) -> Later<'a, Peek>;
+    /// Sends a reply at once. False if the client is gone.
+    fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool>;
+    /// Ends the session.
+    fn disconnect<'a>(&'a self) -> Later<'a, ()>;
+    /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str);
+    /// The client's TLS, where it can have any.
+    fn tls(&self) -> Option<&dyn TlsAccess> {
+        None
+    }
+}

@@ -1,0 +1,18 @@
+//! What native plugins may use besides the session: typed config values, DNS, HTTP, threads for what
+//! blocks, and values of a process. Each is safe across the forks of workers, and none keeps other
+//! sessions waiting.
+
+mod config;
+mod dns;
+mod http;
+mod offload;
+mod per_process;
+
+pub(super) use config::parsed;
+pub use config::{ConfigValue, WrongValue};
+pub(crate) use dns::use_zone;
+pub use dns::{Dns, Mx, Zone};
+pub use http::{Http, HttpRequest, HttpResponse};
+pub(crate) use offload::Job;
+pub(super) use offload::offload;
+pub use per_process::PerProcess;
