@@ -202,7 +202,7 @@ impl Tls {
             let text = format!("{problem}: the certificate that was read before is shown");
             session.log(LOGERROR, hook.name(), &self.name, &text);
         })?;
-        client.start(ssl).await
+        client.start(ssl, &self.name, hook).await
     }
 
     async fn post_connection(self: Rc<Self>, session: &dyn SessionAccess) -> Verdict {
