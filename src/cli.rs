@@ -22,7 +22,7 @@ use self::classic::Request;
 use self::flavour::Flavour;
 use self::service::{Given, ServiceArgs};
 pub use self::top::Screen;
-use crate::log::LogPid;
+use crate::base::log::LogPid;
 use crate::server::{
     self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
 };
@@ -301,7 +301,7 @@ pub fn run<E: Engine>(
         Some(word) if word == "prove" => return status((scripts.prove)(args.split_off(2))),
         _ => {}
     }
-    crate::log::init();
+    crate::base::log::init();
     // The process that loads plugins has the name that its parent was called by.
     let is_zygote = args.get(1).is_some_and(|arg| arg == "zygote");
     let flavour = args.first().and_then(|name| Flavour::of(name));

@@ -57,8 +57,6 @@ pub mod cli;
 #[doc(hidden)]
 pub mod fuzz;
 #[doc(hidden)]
-pub mod log;
-#[doc(hidden)]
 pub mod net;
 #[doc(hidden)]
 pub mod perl;
@@ -72,6 +70,8 @@ pub mod session;
 pub mod watch;
 
 mod base;
+#[doc(hidden)]
+pub use base::log;
 mod chain;
 
 use plugin::{Plugin, Registry};

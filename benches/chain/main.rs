@@ -69,7 +69,7 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     };
     let one = objects.array_get(0).ok_or("no plugin object was found")?;
     let idle = host
-        .begin_session(host.port(), &[])
+        .begin_session(host.present.port(), &[])
         .map_err(|error| text_of(&error))?;
     let calls = (PLUGINS * RUNS) as f64;
     let ours = best(calls, || chains(&host))?;

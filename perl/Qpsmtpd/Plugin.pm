@@ -16,17 +16,8 @@ use Qpsmtpd::Constants;
 
 our @ISA = ('Qpsmtpd::Base');
 
-# In the order in which a plugin's hook_* methods are registered and logged.
-our @hooks = qw(
-  logging config user_config post-fork pre-connection connect
-  ehlo_parse ehlo helo_parse helo
-  auth_parse auth auth-plain auth-login auth-cram-md5
-  rcpt_parse rcpt_pre rcpt mail_parse mail mail_pre
-  data data_headers_end data_post_headers data_post
-  queue_pre queue queue_post
-  vrfy noop quit reset_transaction disconnect post-connection
-  unrecognized_command deny ok received_line help
-);
+# The host's table of hooks, in the order in which hook_* methods are registered (src/hook/table.rs).
+our @hooks = Camelpost::hook_names();
 our %hooks = map { $_ => 1 } @hooks;
 
 sub new {

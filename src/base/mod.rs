@@ -1,6 +1,7 @@
-//! What everything stands on: time zones and dates, and who this host is. Knows nothing of the rest.
+//! What everything stands on: time zones and dates, log levels and the form of a line, and who this host is. Knows nothing of the rest.
 
 mod host;
+pub mod log;
 mod zone;
 mod zone_rule;
 

@@ -2,9 +2,9 @@
 
 use super::given::Given;
 use super::guard::{Guard, Guards};
+use crate::base::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
-use crate::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 
 /// A chain on its way.
 pub(crate) struct Course {

@@ -13,9 +13,9 @@ use std::time::Duration;
 use rustc_hash::FxHashMap;
 
 use super::given::Given;
+use crate::base::log::{LOGCRIT, LOGINFO};
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
-use crate::log::{LOGCRIT, LOGINFO};
 use crate::watch::{self, Call, End, Place, Reason, Rule, Sharing, Spot};
 
 /// What holds for the calls of one plugin in one hook.

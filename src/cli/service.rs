@@ -8,7 +8,7 @@ use clap::{ArgMatches, Args};
 
 use super::Serve;
 use super::size::Size;
-use crate::log::LogPid;
+use crate::base::log::LogPid;
 use crate::server::{MemoryLimits, Rate, Sandbox, SandboxPart, ServiceSettings};
 
 const UPGRADE: u32 = 120;

@@ -1,8 +1,6 @@
 //! The methods of a session's object that a subclass in the scripting language may put its own
 //! in place of, by qpsmtpd's names. Does not know who calls them, nor whether one is replaced.
 
-use super::Hook;
-
 /// Every method of which the session asks whether it was replaced.
 macro_rules! methods {
     ($($variant:ident $name:literal,)*) => {
@@ -76,11 +74,6 @@ impl Method {
         let named = |method: &&Method| method.name().as_bytes() == verb;
         commands.iter().find(named).copied()
     }
-
-    /// What does with a hook's verdict what its place in the session asks for.
-    pub fn responder(hook: Hook) -> Option<Method> {
-        hook.facts().responder
-    }
 }
 
 /// A set of methods.
@@ -104,6 +97,7 @@ impl FromIterator<Method> for MethodSet {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hook::Hook;
 
     #[test]
     fn all_methods_fit_a_set() {

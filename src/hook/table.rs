@@ -3,10 +3,11 @@
 //! which a plugin's `hook_*` methods are registered.
 //!
 //! What comes from it: [`Hook`](super::Hook) and its facts, the session's responders, the `on_*`
-//! methods and contexts of native plugins, and what docs/hooks.md says of each hook. Perl's list
-//! (`@Qpsmtpd::Plugin::hooks`) and the session's code are held to it by tests.
+//! methods and contexts of native plugins, Perl's list (`@Qpsmtpd::Plugin::hooks`), and what docs/hooks.md says
+//! of each hook. The session's code is held to it by tests.
 
-use super::{Code, Method};
+use super::method::Method;
+use super::verdict::Code;
 
 /// What an argument of a hook is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a plugin answers: qpsmtpd's return codes with their numbers, and the values after them.
 
-use super::Arg;
+use super::arg::Arg;
 use crate::mail::Foreign;
 
 /// A return code of `Qpsmtpd::Constants`.

@@ -2,7 +2,8 @@
 
 use std::cell::RefCell;
 
-use super::{Faces, Notes};
+use super::face::Faces;
+use super::notes::Notes;
 use crate::smtp::Address;
 
 /// A reverse-path or forward-path as plugins hold it: the parsed address, which `user` and

@@ -2,7 +2,8 @@
 
 use std::cell::{Cell, RefCell};
 
-use super::{Faces, Note, Notes};
+use super::face::Faces;
+use super::notes::{Note, Notes};
 
 /// The names of fields that somebody else tells: the client, its name server, whoever started an inetd
 /// service. For `tell`.

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 
-use super::Note;
+use super::notes::Note;
 
 /// The fields that plugins have written in a form of their own. A field is known by its name.
 #[derive(Debug, Default)]

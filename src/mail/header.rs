@@ -2,7 +2,7 @@
 //! below, until a scripting language asks for it; from then on that language's object is the
 //! header that is queued.
 
-use super::Foreign;
+use super::foreign::Foreign;
 
 /// A header in native form: complete lines, each with its line feed, folded lines as received.
 #[derive(Debug, Default, Clone)]

@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use super::Foreign;
+use super::foreign::Foreign;
 
 /// The value of a note.
 #[derive(Debug)]

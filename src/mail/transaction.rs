@@ -3,7 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Body, EnvelopeAddress, Foreign, HeaderSlot, Notes, Shown};
+use super::address::EnvelopeAddress;
+use super::body::Body;
+use super::foreign::{Foreign, Shown};
+use super::header::HeaderSlot;
+use super::notes::Notes;
 
 /// One mail transaction. A session always has one, also before MAIL.
 #[derive(Debug, Default)]

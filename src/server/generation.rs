@@ -16,16 +16,16 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::AbortHandle;
 
-use super::Names;
+use super::event::Event;
+use super::facts::Names;
 use super::sandbox::Sandbox;
-use super::supervisor::Event;
 use crate::server::ipc::bounded::Bounded;
 use crate::server::ipc::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use crate::server::ipc::message::{FromZygote, ToWorker, ToZygote};
 use crate::server::process;
 use crate::server::process::SharedPage;
 use crate::server::service::progress::LONG;
-use crate::server::service::start::ZygoteCommand;
+use crate::server::service::settings::ZygoteCommand;
 
 /// How long a zygote may take to end once its control socket is closed.
 const END: Duration = Duration::from_secs(2);
@@ -151,7 +151,7 @@ async fn listen(
     generation: u64,
     control: Rc<AsyncFd<Channel>>,
     mut child: Child,
-    bounded: Bounded,
+    bounded: Bounded<Event>,
 ) {
     let mut buffer = vec![0; MAX_MESSAGE];
     let mut loading = None;

@@ -8,6 +8,9 @@
 #![deny(unsafe_code)]
 
 mod control;
+mod engine;
+mod event;
+mod facts;
 mod front;
 mod generation;
 mod ipc;
@@ -26,6 +29,8 @@ pub use control::{
     QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState,
     WorkerStatus, ask, control_path,
 };
+pub use engine::{Engine, OneSessionError};
+pub use facts::{LoadFacts, Names};
 pub use front::clients::has_hung_up;
 pub use front::listen::ListenAddress;
 pub use front::rate::Rate;
@@ -38,87 +43,9 @@ pub use process::{
     wake_by_interrupt,
 };
 pub use sandbox::{Sandbox, SandboxPart};
+pub use service::error::ServeError;
 pub use service::progress::loading;
-pub use service::start::{
-    ServeError, ServiceSettings, Settings, Talk, ZygoteCommand, nice_level, restore_nice_level,
-    serve,
-};
-pub use supervisor::{MemoryLimits, STOPPING};
+pub use service::settings::{MemoryLimits, ServiceSettings, Settings, Talk, ZygoteCommand};
+pub use service::start::{nice_level, restore_nice_level, serve};
+pub use supervisor::STOPPING;
 pub use zygote::run_zygote;
-
-/// What the loaded plugins mean for the supervisor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LoadFacts {
-    /// A plugin hooks pre-connection: the limit per address is left to it.
-    pub hooks_pre_connection: bool,
-    /// The config's loglevel (0 to 7), for the supervisor's own lines.
-    pub log_level: u8,
-}
-
-/// What the numbers on the workers' pages stand for: plugins and hooks, each in their order.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Names {
-    pub plugins: Vec<String>,
-    pub hooks: Vec<String>,
-}
-
-/// What the zygote loads and its workers run.
-pub trait Engine {
-    /// Everything that was loaded; each worker has it as it was when the worker was forked.
-    type Loaded;
-
-    /// Called once in the zygote, on the main thread, before any other thread exists; it must
-    /// start none. The error is one or more lines that tell the user what to do.
-    fn load(&self) -> Result<Self::Loaded, String>;
-
-    fn facts(&self, loaded: &Self::Loaded) -> LoadFacts;
-
-    /// The names of what its workers write to their pages.
-    fn names(&self, _loaded: &Self::Loaded) -> Names {
-        Names::default()
-    }
-
-    /// Which plugins are not called for some time when they have failed too often.
-    fn quarantine_rules(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Rule> {
-        Vec::new()
-    }
-
-    /// How the sessions of a worker share each plugin, in the order of their names.
-    fn sharing(&self, _loaded: &Self::Loaded) -> Vec<crate::watch::Sharing> {
-        Vec::new()
-    }
-
-    /// What sessions write to, as far as the configuration says; asked where the service has a sandbox, in
-    /// the zygote. The error is one or more lines about what contradicts a sandbox.
-    fn writable(&self, _loaded: &Self::Loaded) -> Result<Vec<std::path::PathBuf>, String> {
-        Ok(Vec::new())
-    }
-
-    /// Called in the zygote before each fork: buffered output would be written twice.
-    fn before_fork(&self, _loaded: &mut Self::Loaded) {}
-
-    /// Called in the zygote when a worker has ended: what it has left behind in the file system is
-    /// nobody's now.
-    fn after_worker(&self, _loaded: &mut Self::Loaded, _pid: u32) {}
-
-    /// A worker's life, on the main thread of a fresh process; the result is its exit status.
-    /// No exit handlers run after it.
-    fn work(&self, loaded: Self::Loaded, link: WorkerLink) -> i32;
-
-    /// One session with the client on descriptors 0 and 1, in this very process and without any
-    /// other, as inetd, tcpserver and their like start it; the result is the exit status.
-    fn one_session(&self) -> Result<i32, OneSessionError> {
-        Err(OneSessionError {
-            message: "camelpost: this program has no sessions without its daemon".to_owned(),
-            status: 1,
-        })
-    }
-}
-
-/// Why the one session of a process did not begin.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OneSessionError {
-    /// One or more lines for the log.
-    pub message: String,
-    pub status: i32,
-}

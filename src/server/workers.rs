@@ -14,9 +14,9 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc::UnboundedSender;
 
-use super::Names;
+use super::event::{Event, Word};
+use super::facts::Names;
 use super::generation::Starting;
-use super::supervisor::Event;
 use crate::server::ipc::bounded::Bounded;
 use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::message::{Assignment, FromWorker, ToWorker};
@@ -62,7 +62,7 @@ impl Worker {
         pidfd: OwnedFd,
         starting: Starting,
         names: Rc<Names>,
-        events: Bounded,
+        events: Bounded<Event>,
     ) -> io::Result<Worker> {
         let Starting { link, page } = starting;
         let link = Rc::new(process::readiness(link, Interest::READABLE)?);
@@ -149,11 +149,8 @@ impl Worker {
     }
 }
 
-/// What a worker says, and the descriptor that came with it.
-pub(super) type Word = (FromWorker, Option<OwnedFd>);
-
 /// Passes on what a worker says until its link closes.
-async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, bounded: Bounded) {
+async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, bounded: Bounded<Event>) {
     let mut buffer = [0; 64];
     while let Ok(mut ready) = link.readable().await {
         let Some(room) = bounded.room().await else {

@@ -13,8 +13,9 @@ use rustix::process::{
     waitpid,
 };
 
+use super::engine::Engine;
+use super::ledger;
 use super::sandbox::{Confinement, Sandbox};
-use super::{Engine, ledger};
 use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::link::WorkerLink;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
@@ -84,7 +85,7 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         }
     };
     let facts = engine.facts(&loaded);
-    crate::log::set_level(facts.log_level);
+    crate::base::log::set_level(facts.log_level);
     if threads() > 1 {
         tracing::warn!(
             "a plugin has started threads while it loaded; the workers will not have them"

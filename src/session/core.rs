@@ -13,7 +13,7 @@ use crate::hook::{Arg, Method, Verdict};
 use crate::mail::{Connection, Shown, Transaction};
 use crate::smtp::{BareByte, CommandLines, LineEvent, MAX_COMMAND_LINE, Reply};
 
-pub(super) use crate::log::{LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN};
+pub(super) use crate::base::log::{LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN};
 
 /// The session is over: its last hooks have run, and nothing of it may go on.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 
 use std::cell::Cell;
 
-use super::core::{Flow, LOGNOTICE, Session};
 use crate::config::Limits;
 
 /// In lower case: what a client may say for ever without bringing a message nearer.
@@ -56,7 +55,7 @@ impl Counts {
     }
 
     /// A command is over. What there is too much of, in the words of the reply.
-    fn end(&self, verb: &[u8], limits: &Limits) -> Option<&'static str> {
+    pub(super) fn end(&self, verb: &[u8], limits: &Limits) -> Option<&'static str> {
         let refused = self.refused.take();
         if verb == b"data" && !refused {
             add(&self.messages);
@@ -100,19 +99,4 @@ fn add(count: &Cell<u64>) -> u64 {
     let sum = count.get().saturating_add(1);
     count.set(sum);
     sum
-}
-
-impl Session {
-    /// A command line has been answered: a client that has had enough is sent away.
-    pub(super) async fn count(&self, line: &[u8]) -> Flow {
-        let verb = line.split(|byte| byte.is_ascii_whitespace()).next();
-        let verb = verb.unwrap_or_default().to_ascii_lowercase();
-        let Some(what) = self.state.counts.end(&verb, &self.state.settings.limits) else {
-            return Ok(());
-        };
-        self.log(LOGNOTICE, format!("{what}, disconnecting")).await;
-        self.say(421, format!("4.7.0 {what}, closing connection"))
-            .await;
-        Err(self.disconnect().await)
-    }
 }

@@ -11,6 +11,7 @@ mod commands;
 mod core;
 mod counts;
 mod data;
+mod enough;
 mod envelope;
 mod greeting;
 mod header_lines;

@@ -2,7 +2,7 @@
 //! message. Stores lines as the original does, with LF ends, and bare CR, LF and NUL as
 //! `bare_line_ends` says; knows neither headers nor limits.
 
-use super::InputBuffer;
+use super::input::InputBuffer;
 use super::lines::{BareByte, without_crs};
 use crate::config::BareLineEnds;
 

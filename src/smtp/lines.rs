@@ -1,7 +1,7 @@
 //! Command lines out of the received bytes: bounded, and ended at LF, with or without CR before it, as far
 //! as `bare_line_ends` allows. Does not split a line into verb and arguments.
 
-use super::InputBuffer;
+use super::input::InputBuffer;
 use crate::config::BareLineEnds;
 
 /// The longest line that is taken outside of a message, without its line end. RFC 5321 section

@@ -4,6 +4,7 @@
 
 #![forbid(unsafe_code)]
 
+mod clock;
 mod ends;
 mod ledger;
 mod page;
@@ -12,6 +13,7 @@ mod sums;
 mod unfit;
 mod writer;
 
+pub use clock::now;
 pub use ledger::{Ledger, Marked, Out, Rule};
 pub use page::{BUCKETS, Page, Place, Reason, Running, VERDICTS};
 pub use queue::{QueueCounts, QueueOutcome};
@@ -22,10 +24,3 @@ pub use writer::{
     count_verdict, detach, end_session, excuse_exit, interrupt_reason, is_interrupted, is_out,
     is_unshared, is_worn, mark_unfit, marks, set_session, wear_out,
 };
-
-/// Nanoseconds of the clock that all processes of this machine share.
-pub fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    let part = |part: i64| u64::try_from(part).unwrap_or(0);
-    part(time.tv_sec) * 1_000_000_000 + part(time.tv_nsec)
-}

@@ -4,8 +4,8 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::clock::now;
 use super::ledger::{Ledger, Marked};
-use super::now;
 use super::page::{Page, Place, ROWS, Reason, Row, SLOTS, VERDICTS};
 use super::queue::QueueOutcome;
 use super::sums::bucket;

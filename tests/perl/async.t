@@ -11,6 +11,7 @@ BEGIN { $modules = abs_path(dirname(__FILE__) . '/../../perl') }
 use lib $modules, dirname(abs_path(__FILE__)) . '/lib';
 use Test::More;
 use Probe;
+use HookTable;
 use Qpsmtpd::PluginLoader;
 BEGIN { $ENV{PROBE_MODULES} = "$modules/Qpsmtpd" }
 

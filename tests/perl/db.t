@@ -12,6 +12,7 @@ BEGIN {
 }
 use lib $modules, "$here/lib";
 use Test::More;
+use HookTable;
 use Qpsmtpd::Plugin;
 use Qpsmtpd::DB;
 

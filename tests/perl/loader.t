@@ -13,6 +13,7 @@ BEGIN {
 use lib $modules, "$here/lib", 'lib';
 use Test::More;
 use Probe;
+use HookTable;
 use Qpsmtpd::PluginLoader;
 BEGIN { $ENV{PROBE_MODULES} = "$modules/Qpsmtpd" }
 

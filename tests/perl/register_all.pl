@@ -5,6 +5,7 @@ use strict;
 use warnings;
 use File::Temp qw(tempdir);
 use Probe;
+use HookTable;
 use Qpsmtpd::Plugin;
 
 # The session's classes are not what is looked at; a plugin may require them.

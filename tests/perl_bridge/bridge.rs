@@ -82,7 +82,12 @@ impl Bridge {
         }
         let bridge = Bridge { host, _dir: dir };
         let take = eval("sub { $main::qp = shift }", Want::Scalar).unwrap();
-        call(&take[0], std::slice::from_ref(&bridge.host.qp), Want::Void).unwrap();
+        call(
+            &take[0],
+            std::slice::from_ref(&bridge.host.present.qp),
+            Want::Void,
+        )
+        .unwrap();
         assert_eq!(bridge.perl(PRELUDE), "1");
         bridge.host.note_site();
         bridge
@@ -119,7 +124,7 @@ impl Bridge {
         let environment = [("TCPREMOTEIP", b"192.0.2.1".to_vec())];
         let idle = self
             .host
-            .begin_session(self.host.port(), &environment)
+            .begin_session(self.host.present.port(), &environment)
             .unwrap();
         let made = work();
         self.host.end_session(idle).unwrap();

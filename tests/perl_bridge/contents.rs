@@ -139,10 +139,10 @@ fn a_session_that_is_set_aside_finds_all_as_it_was(bridge: &Bridge) {
     };
     let expected: Vec<String> = (0..3).map(|_| String::new()).collect();
     let alone: Vec<String> = bridge.session(|| expected.iter().map(|_| step()).collect());
-    let idle = host.begin_session(host.port(), &[]).unwrap();
+    let idle = host.begin_session(host.present.port(), &[]).unwrap();
     let mut seen = vec![vec![step()], Vec::new()];
     let first = host.end_turn(idle.clone()).unwrap();
-    let idle = host.begin_session(host.port(), &[]).unwrap();
+    let idle = host.begin_session(host.present.port(), &[]).unwrap();
     seen[1].push(step());
     let second = host.end_turn(idle.clone()).unwrap();
     let mut waiting = [Some(first), Some(second)];

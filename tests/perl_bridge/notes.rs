@@ -73,7 +73,7 @@ fn a_note_keeps_what_it_refers_to(bridge: &Bridge) {
 }
 
 fn notes_are_shared_with_rust(bridge: &Bridge) {
-    let connection = bridge.host.port().connection();
+    let connection = bridge.host.present.port().connection();
     connection.notes.set(b"int", Note::Int(5));
     connection
         .notes

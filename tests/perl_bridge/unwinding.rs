@@ -127,6 +127,7 @@ fn exit_in_a_destructor_ends_the_call(bridge: &Bridge) {
     ));
     bridge
         .host
+        .present
         .port()
         .connection()
         .notes

@@ -49,7 +49,7 @@ fn a_worker_that_talks_without_end_takes_no_memory_of_the_supervisor_s() {
     let daemon = Daemon::start(&[]);
     let mut liar = daemon.connect();
     let before = most_resident(daemon.child.id());
-    liar.send_line("SAYS STAYED 300000");
+    liar.send_line("SAYS STAYED 100000");
     assert_eq!(liar.line(), "250 said\r\n");
     assert_eq!(daemon.connect().end("QUIT"), "221 bye\r\n");
     let after = most_resident(daemon.child.id());

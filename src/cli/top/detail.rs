@@ -112,8 +112,8 @@ fn calls(running: &[&CallStatus], with_session: bool) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::feed::Heard;
     use super::super::fixture::status;
+    use super::super::heard::Heard;
     use super::*;
     use std::time::Instant;
 

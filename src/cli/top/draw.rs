@@ -251,8 +251,8 @@ fn row(
 
 #[cfg(test)]
 mod tests {
-    use super::super::feed::Heard;
     use super::super::fixture::{later, status};
+    use super::super::heard::Heard;
     use super::super::input::Action;
     use super::*;
     use ratatui::Terminal;

@@ -9,17 +9,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::super::control::Place;
-use super::{Event, Farewell};
+use super::heard::{Event, Farewell, Heard};
 use crate::server::{Command, Outcome, Status, ask};
 
 /// How soon a daemon that is gone is looked for again.
 const AGAIN: Duration = Duration::from_millis(300);
-
-/// An answer, or why there is none.
-pub(super) struct Heard {
-    pub at: Instant,
-    pub status: Result<Status, String>,
-}
 
 pub(super) struct Feed {
     place: Place,

@@ -6,6 +6,7 @@ mod detail;
 mod draw;
 mod feed;
 mod figures;
+mod heard;
 mod input;
 mod once;
 mod screen;
@@ -25,7 +26,8 @@ use std::time::Duration;
 use clap::Args;
 use ratatui::crossterm::event;
 
-use self::feed::{Feed, Heard};
+use self::feed::Feed;
+use self::heard::{Event, Farewell};
 use self::input::{Action, action};
 use self::state::State;
 use super::control::{NO_DAEMON, Place, STATUSES};
@@ -62,17 +64,6 @@ pub(super) struct TopArgs {
     /// Print one frame as plain text, counted since the daemon's start, and end. Needs no terminal.
     #[arg(long)]
     once: bool,
-}
-
-/// What the loop reacts to.
-enum Event {
-    Key(event::KeyEvent),
-    Resized,
-    Heard(Box<Heard>),
-    /// SIGTERM and its like.
-    Told,
-    /// A thread that everything else needs is gone.
-    Lost(String),
 }
 
 pub(super) fn top(args: &TopArgs) -> ExitCode {
@@ -166,16 +157,6 @@ fn wait(events: &Receiver<Event>) -> Result<Event, String> {
     events
         .recv()
         .map_err(|_| "nothing more can happen".to_owned())
-}
-
-/// Says at the end of a thread that it is over, also where that was a panic.
-struct Farewell(Sender<Event>, &'static str);
-
-impl Drop for Farewell {
-    fn drop(&mut self) {
-        // The loop may be over already.
-        let _ = self.0.send(Event::Lost(self.1.to_owned()));
-    }
 }
 
 fn read_keys(events: Sender<Event>) {

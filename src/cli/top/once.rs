@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 
 use super::draw;
-use super::feed::Heard;
+use super::heard::Heard;
 use super::state::{State, View};
 use crate::server::Status;
 

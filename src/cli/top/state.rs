@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::feed::Heard;
+use super::heard::Heard;
 use super::input::Action;
 use super::tables::{self, Grid};
 use crate::server::Status;

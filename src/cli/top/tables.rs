@@ -367,8 +367,8 @@ fn sessions(status: &Status) -> Vec<Row> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::feed::Heard;
     use super::super::fixture::{later, status};
+    use super::super::heard::Heard;
     use super::*;
     use std::time::{Duration, Instant};
 

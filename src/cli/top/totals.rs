@@ -148,8 +148,8 @@ fn workers(status: &Status) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::feed::Heard;
     use super::super::fixture::{later, status};
+    use super::super::heard::Heard;
     use super::*;
     use std::time::{Duration, Instant};
 

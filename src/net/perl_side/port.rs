@@ -4,16 +4,16 @@
 use std::rc::{Rc, Weak};
 
 use super::pump::Left;
+use crate::base::log::LOGINFO;
 use crate::chain::Given;
 use crate::hook::{Arg, Code, HookCall, Verdict};
-use crate::log::LOGINFO;
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::net::session::Session;
 use crate::net::session::driver::drive;
 use crate::net::session::reentry;
 use crate::perl::Sv;
 use crate::perl::ffi::call::Unwind;
-use crate::perl::ffi::interpreter;
+use crate::perl::ffi::stray;
 use crate::perl::host::Host;
 use crate::perl::host::port::{AuthFact, Own, Port};
 use crate::perl::stdio;
@@ -40,7 +40,7 @@ impl SessionPort {
     /// Runs session code to its end while the Perl code that asked for it waits.
     fn nested(&self, session: &Rc<Session>, machine: Machine) -> Result<Outcome, Unwind> {
         // The runtime is the parent's: its events would be lost to it.
-        if interpreter::is_stray_child() {
+        if stray::is_stray_child() {
             let text = b"a forked child cannot run hooks of its parent's session\n";
             return Err(Unwind::Died(Sv::bytes(text)));
         }
@@ -180,7 +180,7 @@ impl Port for SessionPort {
 
     fn call_native(&self, id: i32, args: Vec<Arg>) -> Result<Verdict, Unwind> {
         let session = self.session()?;
-        if interpreter::is_stray_child() {
+        if stray::is_stray_child() {
             return Ok(Verdict::declined());
         }
         let Some(handler) = session.loaded.natives.get(id) else {

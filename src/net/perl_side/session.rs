@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use crate::log::LOGCRIT;
+use crate::base::log::LOGCRIT;
 use crate::net::perl_side::once::Once;
 use crate::net::perl_side::pump::Exited;
 use crate::net::perl_side::stage::Stage;
@@ -93,7 +93,7 @@ impl Session {
     /// The machine is to know which of its methods Perl code has replaced.
     pub(crate) fn note_replaced(&self) {
         if let Some(perl) = &self.perl_side {
-            self.state.replaced.set(perl.host.replaced());
+            self.state.replaced.set(perl.host.present.replaced());
         }
     }
 
@@ -136,7 +136,8 @@ impl Session {
             }
         }
         self.perl(move |host| {
-            host.set_environment(&[("TCPREMOTEHOST", name)]);
+            host.process_state
+                .set_environment(&[("TCPREMOTEHOST", name)]);
             Ok(())
         })
         .await;
@@ -239,7 +240,7 @@ impl Session {
 
     /// A plugin has closed a handle that others find open. False where that cannot be undone.
     fn mend(&self, perl: &PerlSide) -> bool {
-        perl.host.restore_stderr().is_ok()
+        perl.host.process_state.restore_stderr().is_ok()
             && (perl.taken.get() || (self.transport.take_stdio().is_ok() && stdio::fresh().is_ok()))
     }
 

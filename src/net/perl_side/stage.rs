@@ -30,7 +30,7 @@ impl Stage {
     pub(crate) fn new(host: &Rc<Host>, null: OwnedFd) -> Stage {
         Stage {
             host: host.clone(),
-            idle: host.port(),
+            idle: host.present.port(),
             null,
             on: RefCell::default(),
         }
@@ -48,7 +48,7 @@ impl Stage {
 
     /// This session has its turn already.
     pub(crate) fn put_on(&self, session: &Rc<Session>) {
-        self.host.keep_number(session.number);
+        self.host.number.keep(session.number);
         self.on.replace(Some(session.clone()));
     }
 
@@ -62,7 +62,7 @@ impl Stage {
     pub(crate) fn begin(&self, session: &Rc<Session>, port: Rc<dyn Port>) -> Result<(), Unwind> {
         self.set_aside()?;
         take_stdio(session)?;
-        self.host.set_number(session.number);
+        self.host.number.set(session.number);
         self.host.begin_session(port, &session.environment())?;
         self.on.replace(Some(session.clone()));
         Ok(())
@@ -75,7 +75,7 @@ impl Stage {
         }
         self.set_aside()?;
         take_stdio(session)?;
-        self.host.set_number(session.number);
+        self.host.number.set(session.number);
         if let Some(belongings) = belongings_of(session) {
             self.host.begin_turn(belongings, &session.environment())?;
         }
@@ -86,7 +86,7 @@ impl Stage {
     /// It is no session's turn.
     pub(crate) fn clear(&self) -> Result<(), Unwind> {
         self.set_aside()?;
-        self.host.set_number(None);
+        self.host.number.set(None);
         self.release_stdio()
     }
 
@@ -109,7 +109,7 @@ impl Stage {
         }
         self.on.take();
         let belongings = self.take_from(session)?;
-        self.host.set_number(None);
+        self.host.number.set(None);
         self.release_stdio()?;
         Ok(Some(belongings))
     }
@@ -130,10 +130,10 @@ impl Stage {
     pub(crate) fn end(&self, session: &Session) -> Result<(), Exited> {
         debug_assert!(self.is_on(session));
         self.on.take();
-        let cleared = self.host.clear_temporary();
+        let cleared = self.host.number.clear_temporary();
         let ended = self.host.end_session(self.idle.clone());
         // Only now: objects that end with the session may look at it (File::Temp does).
-        self.host.set_number(None);
+        self.host.number.set(None);
         let released = release_stdio(&self.null);
         match (cleared.and(ended), released) {
             (Ok(()), Ok(())) => Ok(()),

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::load::{self, Loaded};
+use crate::base::log::LogPid;
 use crate::hook::Hook;
-use crate::log::LogPid;
 use crate::net::process::confined;
 use crate::net::process::one_session;
 use crate::net::process::worker;
@@ -28,7 +28,7 @@ impl Engine for SmtpEngine {
     type Loaded = Loaded;
 
     fn load(&self) -> Result<Loaded, String> {
-        crate::log::set_log_pid(self.log_pid);
+        crate::base::log::set_log_pid(self.log_pid);
         let loaded = load::load(self.config.clone(), &self.registry)?;
         if let Some(host) = &loaded.host {
             host.take_unfit();

@@ -240,7 +240,7 @@ impl Worker {
         let session = session.moved(transport, &worker.loaded, &worker.pump, seat);
         if let (Some(host), Some(stage)) = (&worker.loaded.host, &worker.stage) {
             let port = Rc::new(SessionPort(Rc::downgrade(&session)));
-            std::mem::forget(host.enter(port));
+            std::mem::forget(host.present.enter(port));
             stage.put_on(&session);
         }
         worker.pump.run(worker.clone().go_on(session, halted));

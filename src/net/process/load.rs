@@ -5,14 +5,14 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use crate::base::log::{LOGINFO, LOGWARN};
 use crate::chain::{Defaults, Guards, line};
 use crate::config::{
     ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
 };
 use crate::hook::Hook;
-use crate::log::{LOGINFO, LOGWARN};
 use crate::mail::Spool;
-use crate::net::process::twins::{Ground, Twins};
+use crate::net::process::twins::{Ground, Twins, enter};
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
 use crate::plugin::{Handler, Natives, PluginArgs, Registry};
@@ -39,7 +39,7 @@ impl Loaded {
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
         match &self.host {
-            Some(host) => host.has_entries(hook),
+            Some(host) => host.table.has_entries(hook),
             None => self.natives.has_entries(hook),
         }
     }
@@ -68,7 +68,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         threshold: core.size_threshold,
         ..Spool::default()
     });
-    let log_level = core.log_level.unwrap_or(crate::log::DEFAULT_LEVEL);
+    let log_level = core.log_level.unwrap_or(crate::base::log::DEFAULT_LEVEL);
     let defaults = vec![("me", core.me.clone()), ("timeout", b"1200".to_vec())];
     let defaults = Rc::new(defaults);
     let dirs = plugin_dirs(&config, &core);
@@ -100,8 +100,8 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             // An error means that a logging plugin called exit: nothing more can be said.
             let _ = host.log(level, None, None, &[perl::Sv::bytes(text.as_bytes())]);
         } else if level <= log_level {
-            let first = crate::log::first_word(None);
-            crate::log::write_line(line(first, None, None, [text.as_bytes()]));
+            let first = crate::base::log::first_word(None);
+            crate::base::log::write_line(line(first, None, None, [text.as_bytes()]));
         }
     };
     if host.is_some() && !perl::fast::are_on() {
@@ -126,7 +126,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         say(LOGWARN, &text);
     }
     if let Some(host) = host.filter(|_| twins.has("tls")) {
-        let prepared = host.prepare_tls();
+        let prepared = host.present.prepare_tls();
         prepared.map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
     }
     for text in twins.changed() {
@@ -150,13 +150,13 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         }
     }
     let has_queue = host.map_or(natives.has_entries(Hook::Queue), |host| {
-        host.has_entries(Hook::Queue)
+        host.table.has_entries(Hook::Queue)
     });
     if let Some(text) = nothing_delivers(&config, &core, has_queue) {
         say(LOGWARN, &text);
     }
     // Only now: what happens while plugins load has no time of its own.
-    let of_table = host.map_or_else(Vec::new, |host| host.entry_names());
+    let of_table = host.map_or_else(Vec::new, |host| host.table.names());
     let guards = Rc::new(Guards::new(guarded, names.into_iter().chain(of_table)));
     match host {
         Some(host) => {
@@ -166,7 +166,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         }
         None => natives.note_hooks(&guards),
     }
-    let mechanisms = host.map_or_else(Vec::new, |host| host.auth_mechanisms());
+    let mechanisms = host.map_or_else(Vec::new, |host| host.table.auth_mechanisms());
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Loaded {
         host: host.cloned(),
@@ -302,17 +302,6 @@ fn load_native(
 ) -> Result<(), String> {
     enter(host, natives, handlers(registry, config, line)?);
     Ok(())
-}
-
-/// Native hooks take their places at the ends of their chains.
-pub(super) fn enter(host: Option<&Rc<Host>>, natives: &mut Natives, handlers: Vec<Handler>) {
-    for handler in handlers {
-        let (plugin, hook) = (handler.plugin.clone(), handler.hook);
-        let id = natives.add(handler);
-        if let Some(host) = host {
-            host.add_native(&plugin, hook, id);
-        }
-    }
 }
 
 fn handlers(

@@ -49,7 +49,7 @@ pub(crate) fn serve(
         let _ = std::io::stdout().write_all(NOT_LOADED.as_bytes());
         OneSessionError { message, status: 1 }
     })?;
-    crate::log::set_level(loaded.log_level);
+    crate::base::log::set_level(loaded.log_level);
 
     let arrival = Arrival {
         look_up,

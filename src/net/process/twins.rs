@@ -10,11 +10,10 @@ use std::rc::Rc;
 
 use crate::chain::{Defaults, default_of, line as log_line, look_up};
 use crate::config::{ConfigDir, Place, PluginLine, PluginSettings, Profile, table_name};
-use crate::net::process::load::enter;
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::plugin::twin::{TwinEntry, TwinLine};
-use crate::plugin::{Natives, PluginArgs, Registry};
+use crate::plugin::{Handler, Natives, PluginArgs, Registry};
 
 /// The lines that such plugins serve.
 #[derive(Default)]
@@ -134,15 +133,20 @@ impl Found {
                 // An error means that a logging plugin called exit: nothing more can be said.
                 let _ = host.log(level, None, Some(plugin), &[Sv::bytes(text.as_bytes())]);
             } else if level <= ground.log_level {
-                let first = crate::log::first_word(None);
-                crate::log::write_line(log_line(first, None, Some(plugin), [text.as_bytes()]));
+                let first = crate::base::log::first_word(None);
+                crate::base::log::write_line(log_line(
+                    first,
+                    None,
+                    Some(plugin),
+                    [text.as_bytes()],
+                ));
             }
         };
         let config = |key: &str| match host {
-            Some(host) => host.config(key.as_bytes()).unwrap_or_default(),
+            Some(host) => host.config().values(key.as_bytes()).unwrap_or_default(),
             None => {
                 let problem = |text: String| {
-                    log(crate::log::LOGERROR, &text);
+                    log(crate::base::log::LOGERROR, &text);
                     Ok::<(), Infallible>(())
                 };
                 let Ok(lines) = look_up(ground.config, key, None, problem);
@@ -154,7 +158,7 @@ impl Found {
             }
         };
         let has_entries = |hook| match host {
-            Some(host) => host.has_entries(hook),
+            Some(host) => host.table.has_entries(hook),
             None => natives.has_entries(hook),
         };
         let args = PluginArgs(line.args.clone());
@@ -170,6 +174,17 @@ impl Found {
         let handlers = loaded.map_err(|error| format!("{}: plugin {name}: {error}", line.place))?;
         enter(host, natives, handlers);
         Ok(())
+    }
+}
+
+/// Native hooks take their places at the ends of their chains.
+pub(super) fn enter(host: Option<&Rc<Host>>, natives: &mut Natives, handlers: Vec<Handler>) {
+    for handler in handlers {
+        let (plugin, hook) = (handler.plugin.clone(), handler.hook);
+        let id = natives.add(handler);
+        if let Some(host) = host {
+            host.table.add_native(&plugin, hook, id);
+        }
     }
 }
 

@@ -123,7 +123,7 @@ impl Worker {
 
     fn run(self) -> i32 {
         if let Some(host) = &self.loaded.host
-            && host.has_entries(Hook::PostFork)
+            && host.table.has_entries(Hook::PostFork)
         {
             if host.run_quiet(HookCall::new(Hook::PostFork)).is_err() {
                 return 1;
@@ -305,7 +305,7 @@ impl Worker {
         session.run_perl(|_| Ok(()))?;
         stage.end(session)?;
         if self.open.is_empty() {
-            host.reap_children();
+            host.process_state.reap();
         }
         release_dropped().map_err(|_| Exited)
     }

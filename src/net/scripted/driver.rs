@@ -4,13 +4,14 @@
 use std::rc::Rc;
 use std::time::SystemTime;
 
+use crate::base::log::{LOGINFO, LOGWARN};
 use crate::chain::Given;
 use crate::hook::{Hook, HookCall, Method, Verdict};
-use crate::log::{LOGINFO, LOGWARN};
 use crate::net::session::reentry;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::grammar;
-use crate::perl::host::{Host, Said};
+use crate::perl::host::Host;
+use crate::perl::host::present::Said;
 use crate::perl::{Chain, Progress, Sv, any_dropped, release_dropped};
 use crate::session::{Machine, Outcome, ReadEvent, State, Step};
 use crate::smtp::{Address, Reply};
@@ -21,11 +22,11 @@ pub(super) fn drive(
     state: &Rc<State>,
     mut machine: Machine,
 ) -> Result<Outcome, Unwind> {
-    state.replaced.set(host.replaced());
+    state.replaced.set(host.present.replaced());
     let mut step = machine.start();
     loop {
         let answered = match step {
-            Step::Read { timeout, to } => match host.read_line(timeout)? {
+            Step::Read { timeout, to } => match read_line(host, timeout)? {
                 Some(line) if !line.is_empty() => {
                     state.input.borrow_mut().push(&line);
                     to.give(ReadEvent::Bytes)
@@ -36,7 +37,7 @@ pub(super) fn drive(
                 print(host, &reply)?;
                 to.done()
             }
-            Step::Config(name, to) => to.give(host.config(name.as_bytes())?),
+            Step::Config(name, to) => to.give(host.config().values(name.as_bytes())?),
             Step::Hook(call, to) => to.give(chain(host, call)?),
             Step::Parse {
                 parser,
@@ -46,30 +47,30 @@ pub(super) fn drive(
             } => to.give(host.call_parser(parser.as_ref(), &verb, &rest)?),
             Step::Verb(verb, to) => to.give(reentry::listed(host, &verb)),
             Step::AddVerb(verb, to) => {
-                host.add_verb(verb);
+                host.present.add_verb(verb);
                 to.done()
             }
-            Step::Obey { verb, rest, to } => to.give(host.obey(&verb, rest.as_deref())?),
+            Step::Obey { verb, rest, to } => to.give(host.present.obey(&verb, rest.as_deref())?),
             Step::Call(call, to) => to.give(reentry::call(host, &call)?),
-            Step::Capabilities(to) => to.give(host.capabilities()),
+            Step::Capabilities(to) => to.give(host.present.capabilities()),
             Step::Log { level, text, to } => {
                 host.log(level, None, None, &[Sv::bytes(&text)])?;
                 to.done()
             }
             Step::AddHeader { name, value, to } => {
-                host.add_header(name, &value)?;
+                host.present.add_header(name, &value)?;
                 to.done()
             }
             Step::RenameHeader { old, new, to } => {
-                host.rename_header(old, new)?;
+                host.present.rename_header(old, new)?;
                 to.done()
             }
-            Step::GetHeader(name, to) => to.give(host.get_header(name)?),
+            Step::GetHeader(name, to) => to.give(host.present.get_header(name)?),
             Step::Canonify(path, to) => to.give(match grammar::is_perls() {
                 false => Address::canonify(&path),
                 true => grammar::canonify(&path)?,
             }),
-            Step::Cipher(to) => to.give(host.cipher()?),
+            Step::Cipher(to) => to.give(host.present.cipher()?),
             Step::Waiting(to) => to.give(false),
             Step::LookUpClient(to) => to.done(),
             Step::TransactionEnded(to) => {
@@ -86,7 +87,7 @@ pub(super) fn drive(
         if let Some(text) = state.settings.spool.take_complaint() {
             host.log(LOGWARN, None, None, &[Sv::text(&text)])?;
         }
-        state.replaced.set(host.replaced());
+        state.replaced.set(host.present.replaced());
         step = machine.resume(answered);
     }
 }
@@ -98,13 +99,13 @@ pub(super) fn print(host: &Host, reply: &Reply) -> Result<bool, Unwind> {
     }
     let mut wire = Vec::new();
     reply.encode(&mut wire);
-    host.write_client(&wire)
+    crate::perl::stdio::write_client(&wire)
 }
 
 /// A hook's chain. A script loads no native plugins.
 fn chain(host: &Rc<Host>, call: HookCall) -> Result<Verdict, Unwind> {
     if call.hook == Hook::Disconnect {
-        host.note_said(Said::Ended);
+        host.present.note_said(Said::Ended);
     }
     let mut progress = host.advance(Chain::new(call), None)?;
     loop {
@@ -117,11 +118,9 @@ fn chain(host: &Rc<Host>, call: HookCall) -> Result<Verdict, Unwind> {
     }
 }
 
-impl Host {
-    /// What the method `getline` of the session's object gives.
-    fn read_line(&self, timeout: std::time::Duration) -> Result<Option<Vec<u8>>, Unwind> {
-        let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
-        let values = self.call_replaced(Method::Getline, &[crate::hook::Arg::Int(seconds)])?;
-        Ok(values.first)
-    }
+/// What the method `getline` of the session's object gives.
+fn read_line(host: &Host, timeout: std::time::Duration) -> Result<Option<Vec<u8>>, Unwind> {
+    let seconds = i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX);
+    let args = [crate::hook::Arg::Int(seconds)];
+    Ok(host.present.call_replaced(Method::Getline, &args)?.first)
 }

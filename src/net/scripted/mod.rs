@@ -21,14 +21,14 @@ use crate::perl;
 use crate::perl::Sv;
 use crate::perl::ffi::interpreter;
 use crate::perl::host::port::Port;
-use crate::perl::host::scripted;
+use crate::perl::host::script;
 use crate::perl::host::{Host, HostSettings};
 use crate::session::Settings;
 
 /// Runs a perl program: the words of perl's command line after its name. The result is the exit
 /// status.
 pub fn run(words: Vec<OsString>) -> i32 {
-    scripted::run(words, prepare)
+    script::run(words, prepare)
 }
 
 /// Sets up the host, before the program's own text is compiled.
@@ -42,7 +42,7 @@ fn prepare() -> Result<(), String> {
         taint: false,
         config: Rc::new(ConfigDir::new(dirs)),
         search: Some(search),
-        trace_level: crate::log::DEFAULT_LEVEL,
+        trace_level: crate::base::log::DEFAULT_LEVEL,
         profile: Profile::V100,
         defaults: Rc::new(vec![("me", hostname()), ("timeout", b"1200".to_vec())]),
         version: compared_version(Profile::V100).to_owned(),
@@ -53,7 +53,7 @@ fn prepare() -> Result<(), String> {
         queue_sync: true,
     };
     let host = perl::make(settings, Rc::default())?;
-    host.serve_scripts(Box::new(|host: &Rc<Host>, object: &Sv| {
+    let _ = host.make_port.set(Box::new(|host: &Rc<Host>, object: &Sv| {
         Rc::new(ScriptPort::new(host, object)) as Rc<dyn Port>
     }));
     Ok(())
@@ -79,7 +79,7 @@ fn settings(host: Option<&Host>) -> Settings {
     let compat = first("compat").and_then(|text| Compat::parse(&text));
     // Without the file: what the script's modules are (0.94 as its upstream, which keeps no line).
     let compat = compat.unwrap_or_else(|| {
-        let profile = host.map_or(Profile::V100, Host::profile);
+        let profile = host.map_or(Profile::V100, |host| host.config().profile());
         Compat {
             profile,
             keeps_received: profile == Profile::V100,
@@ -107,7 +107,7 @@ fn settings(host: Option<&Host>) -> Settings {
 
 /// A config value. Where a method of the script's dies, there is none.
 fn first(host: &Host, name: &str) -> Option<Vec<u8>> {
-    let values = host.config(name.as_bytes()).ok()?;
+    let values = host.config().values(name.as_bytes()).ok()?;
     values.into_iter().next().filter(|value| !value.is_empty())
 }
 

@@ -68,7 +68,7 @@ impl ScriptPort {
 
     fn run(&self, machine: impl FnOnce(Rc<State>) -> Machine) -> Result<Outcome, Unwind> {
         let (host, state) = (self.host()?, self.state());
-        state.auth_mechanisms.replace(host.auth_mechanisms());
+        state.auth_mechanisms.replace(host.table.auth_mechanisms());
         let outcome = drive(&host, &state, machine(state.clone()))?;
         match outcome {
             Outcome::Disconnected if self.ends_process => Err(Unwind::Exited(0)),

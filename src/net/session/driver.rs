@@ -109,7 +109,7 @@ pub(crate) async fn drive_on(
                 })
             }
             Step::Capabilities(to) => {
-                let look = |host: &Host| host.capabilities();
+                let look = |host: &Host| host.present.capabilities();
                 to.give(Box::pin(session.look(look)).await.unwrap_or_default())
             }
             Step::Verb(verb, to) => {
@@ -118,7 +118,7 @@ pub(crate) async fn drive_on(
                 to.give(listed.unwrap_or(Listed::NoTable))
             }
             Step::AddVerb(verb, to) => {
-                let look = move |host: &Host| host.add_verb(verb);
+                let look = move |host: &Host| host.present.add_verb(verb);
                 Box::pin(session.look(look)).await;
                 to.done()
             }
@@ -137,27 +137,27 @@ pub(crate) async fn drive_on(
                 to.give(Box::pin(session.perl(work)).await.unwrap_or_else(nothing))
             }
             Step::Obey { verb, rest, to } => {
-                let work = move |host: &Host| host.obey(&verb, rest.as_deref());
+                let work = move |host: &Host| host.present.obey(&verb, rest.as_deref());
                 to.give(Box::pin(session.perl(work)).await.unwrap_or(false))
             }
             Step::AddHeader { name, value, to } => {
-                let work = move |host: &Host| host.add_header(name, &value);
+                let work = move |host: &Host| host.present.add_header(name, &value);
                 Box::pin(session.perl(work)).await;
                 to.done()
             }
             Step::RenameHeader { old, new, to } => {
-                let work = move |host: &Host| host.rename_header(old, new);
+                let work = move |host: &Host| host.present.rename_header(old, new);
                 Box::pin(session.perl(work)).await;
                 to.done()
             }
             Step::GetHeader(name, to) => {
-                let work = move |host: &Host| host.get_header(name);
+                let work = move |host: &Host| host.present.get_header(name);
                 to.give(Box::pin(session.perl(work)).await.unwrap_or_default())
             }
             Step::Cipher(to) => match session.cipher() {
                 Some(cipher) => to.give(Some(cipher)),
                 None => {
-                    let work = |host: &Host| host.cipher();
+                    let work = |host: &Host| host.present.cipher();
                     to.give(Box::pin(session.perl(work)).await.flatten())
                 }
             },

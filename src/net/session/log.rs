@@ -33,14 +33,14 @@ impl Session {
                 text,
             });
         } else if perl.map_or(level <= self.loaded.log_level, |perl| {
-            perl.host.is_logged(level)
+            perl.host.logger().shows(level)
         }) {
-            let first = crate::log::first_word(self.number);
+            let first = crate::base::log::first_word(self.number);
             let (hook, plugin) = (
                 hook.map(str::as_bytes),
                 plugin.as_ref().map(|p| p.as_bytes()),
             );
-            crate::log::write_line(line(first, hook, plugin, [&text[..]]));
+            crate::base::log::write_line(line(first, hook, plugin, [&text[..]]));
         }
     }
 

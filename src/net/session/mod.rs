@@ -16,9 +16,9 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
+use crate::base::log::{LOGERROR, LOGINFO};
 use crate::chain::{self, Course, Given};
 use crate::hook::{Hook, HookCall, Verdict};
-use crate::log::{LOGERROR, LOGINFO};
 use crate::mail::{REMOTE_HOST, REMOTE_INFO, Shown};
 use crate::net::client::transport::Transport;
 use crate::net::perl_side::pump::Pump;
@@ -230,7 +230,7 @@ impl Session {
             return values;
         }
         let name = name.to_owned();
-        let work = move |host: &Host| host.config(name.as_bytes());
+        let work = move |host: &Host| host.config().values(name.as_bytes());
         self.perl(work).await.unwrap_or_default()
     }
 

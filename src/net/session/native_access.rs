@@ -32,7 +32,7 @@ impl SessionAccess for NativeAccess {
             if let HeaderSlot::Native(header) = &*transaction.header.borrow() {
                 return header.bytes.clone();
             }
-            let work = move |host: &Host| host.header_text(&transaction.data);
+            let work = move |host: &Host| host.present.header_text(&transaction.data);
             self.0.perl(work).await.unwrap_or_default()
         })
     }

@@ -33,7 +33,7 @@ pub(crate) fn text_of(verdict: Verdict) -> Option<Vec<u8>> {
 
 /// What the table of commands says about a verb.
 pub(crate) fn listed(host: &Host, verb: &[u8]) -> Listed {
-    match host.lists_verb(verb) {
+    match host.present.lists_verb(verb) {
         Some(true) => Listed::Yes,
         Some(false) => Listed::No,
         None => Listed::NoTable,
@@ -51,7 +51,7 @@ pub(crate) fn auth_fact(state: &State, what: AuthFact) -> &RefCell<Option<Vec<u8
 
 /// Calls a method that was replaced. Only an exit is an error.
 pub(crate) fn call(host: &Host, call: &MethodCall) -> Result<Called, Unwind> {
-    match host.call_replaced(call.method, &call.args) {
+    match host.present.call_replaced(call.method, &call.args) {
         Ok(values) => Ok(Called::Returned(Returned {
             first: values.first,
             verdict: values.verdict,

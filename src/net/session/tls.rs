@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use openssl::ssl::{NameType, Ssl, SslRef};
 
+use crate::base::log::LOGWARN;
 use crate::hook::Hook;
-use crate::log::LOGWARN;
 use crate::mail::{Note, Shown};
 use crate::net::session::driver::drive;
 use crate::net::session::native_access::NativeAccess;
@@ -57,7 +57,7 @@ impl Session {
         Box::pin(drive(self.clone(), reset)).await;
         if let Some(tls) = self.transport.tls() {
             let facts = tls.look(facts);
-            let work = move |host: &Host| host.tls_socket(&facts);
+            let work = move |host: &Host| host.present.tls_socket(&facts);
             if let Some(socket) = self.perl(work).await {
                 connection.data.notes.set(b"tls_socket", socket);
             }
@@ -105,7 +105,7 @@ impl TlsAccess for NativeAccess {
             let reply = Reply::lines(code, vec![text.as_bytes().to_vec()]);
             let reply = reply.in_form(session.state.reply_form());
             for text in reply.written() {
-                session.log(crate::log::LOGINFO, None, None, text);
+                session.log(crate::base::log::LOGINFO, None, None, text);
             }
             session.transport.queue(&reply);
             session.transport.flush(FLUSH_TIMEOUT).await;
@@ -126,7 +126,7 @@ impl TlsAccess for NativeAccess {
             let session = &self.0;
             if session.perl_side.is_some() {
                 let work = move |host: &Host| {
-                    host.add_capability(line);
+                    host.present.add_capability(line);
                     Ok(())
                 };
                 session.perl(work).await;

@@ -28,9 +28,9 @@ impl Session {
 
     /// Sends what is queued through the handle of a plugin that has taken the client over.
     pub(crate) fn flush_taken(&self) -> Result<(), Unwind> {
-        if let Some(perl) = self.perl_side.as_ref().filter(|perl| perl.taken.get()) {
+        if self.perl_side.as_ref().is_some_and(|perl| perl.taken.get()) {
             let queued = self.transport.take_queued();
-            if !queued.is_empty() && !perl.host.write_client(&queued)? {
+            if !queued.is_empty() && !stdio::write_client(&queued)? {
                 self.transport.set_gone();
             }
         }
@@ -59,7 +59,7 @@ impl Session {
         if left.is_zero() {
             return ReadEvent::TimedOut;
         }
-        let read = self.perl(move |host| host.read_client(left)).await;
+        let read = self.perl(move |_| stdio::read_client(left)).await;
         match read {
             Some(Some(bytes)) if !bytes.is_empty() => {
                 self.transport.patience.received(&bytes);

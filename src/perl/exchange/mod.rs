@@ -10,12 +10,9 @@ pub mod secured;
 pub(super) mod site;
 pub(super) mod stderr;
 pub mod stdio;
-pub mod turn;
 
 use std::ptr::NonNull;
 
-use super::host::Host;
-use crate::log::LOGERROR;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
@@ -70,7 +67,7 @@ pub fn forget<T>(values: T) -> Result<(), Unwind> {
     // SAFETY: sets a flag.
     unsafe { sys::cp_without_destroy(1) }
     drop(values);
-    let released = crate::perl::ffi::value::release_dropped();
+    let released = crate::perl::ffi::dropped::release_dropped();
     // SAFETY: as above.
     unsafe { sys::cp_without_destroy(0) }
     released
@@ -82,18 +79,15 @@ pub fn take_ends() {
     unsafe { sys::cp_take_ends() }
 }
 
-impl Host {
-    /// The session ends as its own process would: END blocks, then DESTROY of the plugin objects.
-    pub fn run_ends(&self) -> Result<(), Unwind> {
-        let mut died = std::ptr::null_mut();
-        // SAFETY: the interpreter runs; `died` is the caller's; exiting ends in the outcome.
-        Unwind::check_exit(unsafe { sys::cp_run_ends(&mut died) })?;
-        let Some(died) = Sv::own(died).map(|died| died.reference()) else {
-            return Ok(());
-        };
-        for text in (0..died.array_len()).filter_map(|at| died.array_get(at)) {
-            self.log(LOGERROR, None, None, &[text])?;
-        }
-        Ok(())
-    }
+/// The session ends as its own process would: END blocks, then DESTROY of the plugin objects. What they
+/// died of, each.
+pub(super) fn run_ends() -> Result<Vec<Sv>, Unwind> {
+    let mut died = std::ptr::null_mut();
+    // SAFETY: the interpreter runs; `died` is the caller's; exiting ends in the outcome.
+    Unwind::check_exit(unsafe { sys::cp_run_ends(&mut died) })?;
+    let Some(died) = Sv::own(died).map(|died| died.reference()) else {
+        return Ok(Vec::new());
+    };
+    let texts = (0..died.array_len()).filter_map(|at| died.array_get(at));
+    Ok(texts.collect())
 }

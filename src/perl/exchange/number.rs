@@ -4,46 +4,45 @@
 
 use std::cell::Cell;
 
-use crate::log::{self, LogPid};
+use crate::base::log::{self, LogPid};
 use crate::perl::ffi::call::{Unwind, Want, call_function, has_function};
-use crate::perl::ffi::interpreter;
+use crate::perl::ffi::stray;
 use crate::perl::ffi::sys;
-use crate::perl::host::Host;
 
 /// The session's number as Perl has it, `$$`.
 #[derive(Default)]
-pub(crate) struct Number {
+pub struct Number {
     session: Cell<Option<u32>>,
     /// What `$$` is at present.
     shown: Cell<Option<u32>>,
 }
 
-impl Host {
+impl Number {
     /// Perl code runs for a session of this number from now on, or for none that has one.
-    pub fn set_number(&self, number: Option<u32>) {
-        self.number.session.set(number);
+    pub fn set(&self, number: Option<u32>) {
+        self.session.set(number);
         log::set_session(number);
         self.show(number);
     }
 
     /// The session goes on in a process that was forked for it, where `$$` is that process's id so
     /// far.
-    pub fn keep_number(&self, number: Option<u32>) {
-        self.number.shown.set(None);
-        self.set_number(number);
+    pub fn keep(&self, number: Option<u32>) {
+        self.shown.set(None);
+        self.set(number);
     }
 
     /// At a session's end: temporary files that were to last as long as its process would, which
     /// File::Temp lists by `$$`.
     pub fn clear_temporary(&self) -> Result<(), Unwind> {
-        if self.number.session.get().is_some() && has_function(c"File::Temp::cleanup") {
+        if self.session.get().is_some() && has_function(c"File::Temp::cleanup") {
             call_function("File::Temp::cleanup", &[], Want::Void)?;
         }
         Ok(())
     }
 
     fn show(&self, number: Option<u32>) -> Option<u32> {
-        let before = self.number.shown.replace(number);
+        let before = self.shown.replace(number);
         if before != number {
             // SAFETY: the interpreter runs, and no Perl code runs now.
             unsafe { sys::cp_set_pid_variable(number.unwrap_or_default()) }
@@ -54,8 +53,8 @@ impl Host {
     /// What a line begins with that is written now.
     pub(in crate::perl) fn first_word(&self) -> u32 {
         // A plugin's child tells of itself, as it does under the original.
-        let session = self.number.session.get();
-        log::first_word(session.filter(|_| !interpreter::is_stray_child()))
+        let session = self.session.get();
+        log::first_word(session.filter(|_| !stray::is_stray_child()))
     }
 
     /// Runs logging plugins: they begin a line with `$$`.

@@ -69,8 +69,10 @@ impl ProcessState {
         Ok(())
     }
 
-    pub(crate) fn restore_stderr(&self) {
+    /// STDERR is what it was.
+    pub(crate) fn restore_stderr(&self) -> Result<(), Unwind> {
         self.stderr.restore();
+        super::stdio::fresh_stderr()
     }
 
     /// A session is over: where it has made something else of the process, that serves no other.

@@ -6,11 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::hook::Hook;
 use crate::perl::ffi::call::{Want, call_function};
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
-use crate::perl::host::Host;
 use crate::watch::Unfit;
 
 /// Packages of the host's own whose variables plugins may set.
@@ -133,35 +131,44 @@ fn find_package(name: &[u8], owner: u16, keeps: bool) {
     unsafe { sys::cp_find_package(name.as_ptr().cast(), name.len(), owner, keeps.into()) }
 }
 
-impl Host {
+/// What all else is found from, once everything is loaded.
+pub(in crate::perl) struct Roots<'a> {
+    /// The object of the sessions that the host runs.
+    pub qp: &'a Sv,
+    /// The containers of the table of hooks, which is exchanged in another way.
+    pub table: Vec<Sv>,
+    /// The plugin objects that have hooks.
+    pub plugins: Vec<Sv>,
+    /// The code of hooks.
+    pub codes: Vec<Sv>,
+    /// Whether the variables of a plugin, by its name, are left to the worker.
+    pub keeps: &'a dyn Fn(&[u8]) -> bool,
+}
+
+impl Site {
     /// Before plugins are loaded: where the site's modules are.
-    pub(in crate::perl) fn begin_site(&self) {
-        let dirs = self.settings.plugin_dirs.iter();
-        dirs.chain(&self.settings.module_dirs).for_each(|dir| {
+    pub(in crate::perl) fn begin<'a>(&self, dirs: impl Iterator<Item = &'a Vec<u8>>) {
+        dirs.for_each(|dir| {
             let end = dir.iter().rposition(|byte| *byte != b'/').unwrap_or(0);
             Site::add_dir(&dir[..=end.min(dir.len().saturating_sub(1))]);
         });
     }
 
     /// Everything is loaded: what the site's variables hold now is what each session begins with.
-    /// What cannot be exchanged waits for `take_unfit`.
-    pub fn note_site(&self) {
-        let site = &self.site;
-        let guards = self.guards.get();
-        let keeps = |name: &[u8]| guards.is_some_and(|guards| guards.keeps(name));
+    pub(in crate::perl) fn note(&self, roots: &Roots<'_>) {
         // SAFETY: the interpreter runs, and no Perl code runs now.
         unsafe { sys::cp_find_anew() }
-        self.skip_table();
-        let objects = site.objects.borrow();
-        let mut late = self.owners.plugins();
+        skip_table(&roots.table);
+        let objects = self.objects.borrow();
+        let mut late = roots.plugins.clone();
         late.retain(|plugin| {
             let mut known = objects.iter().map(|(object, _)| object.address());
             !known.any(|address| address == plugin.address())
         });
-        let packages = site.packages.borrow();
-        let name_of = |owner: u16| site.name_of(owner.into());
+        let packages = self.packages.borrow();
+        let keeps = |owner: u16| (roots.keeps)(&self.name_of(owner.into()));
         for (package, owner) in packages.iter() {
-            if keeps(&name_of(*owner)) {
+            if keeps(*owner) {
                 find_package(package, *owner, true);
             }
         }
@@ -169,17 +176,17 @@ impl Host {
             // SAFETY: a live reference.
             unsafe { sys::cp_find_object(object.raw(), owner) }
         };
-        find(&self.qp, 0);
+        find(roots.qp, 0);
         objects
             .iter()
             .for_each(|(object, owner)| find(object, *owner));
         late.iter().for_each(|object| find(object, 0));
-        for code in self.owners.methods().iter().chain(&self.codes()) {
+        for code in &roots.codes {
             // SAFETY: a live value.
             unsafe { sys::cp_find_code(code.raw(), 0) }
         }
         for (package, owner) in packages.iter() {
-            if !keeps(&name_of(*owner)) {
+            if !keeps(*owner) {
                 find_package(package, *owner, false);
             }
         }
@@ -197,56 +204,12 @@ impl Host {
             // SAFETY: an array of references, which the glue takes over.
             unsafe { sys::cp_ends_of(list.into_raw()) }
         }
-        site.noted.set(true);
-        let found = self.found_unfit().into_iter();
-        let found = found.map(|(plugin, why, variable)| (plugin, why.reason(&variable)));
-        self.unfit.borrow_mut().extend(found);
-    }
-
-    /// The code in the table of hooks.
-    fn codes(&self) -> Vec<Sv> {
-        let table = self.hooks();
-        let lists = Hook::ALL
-            .iter()
-            .filter_map(|hook| table.hash_get(hook.name()));
-        let entries = lists.flat_map(|list| {
-            let entries = (0..list.array_len()).filter_map(move |at| list.array_get(at));
-            entries.filter_map(|entry| entry.hash_get("code"))
-        });
-        entries.collect()
-    }
-
-    /// The table of hooks is exchanged in another way.
-    fn skip_table(&self) {
-        let skip = |reference: &Sv| {
-            // SAFETY: a live value.
-            unsafe { sys::cp_find_nothing_in(reference.raw()) }
-        };
-        let table = self.hooks();
-        skip(&table);
-        for hook in Hook::ALL {
-            let Some(list) = table.hash_get(hook.name()) else {
-                continue;
-            };
-            skip(&list);
-            (0..list.array_len())
-                .filter_map(|at| list.array_get(at))
-                .for_each(|entry| skip(&entry));
-        }
-        // SAFETY: looks the variable up; a live value.
-        unsafe { sys::cp_find_nothing_in(sys::cp_hooks()) }
-    }
-
-    /// In a session: what was found to be unfit counts for all workers.
-    pub(in crate::perl) fn tell_unfit(&self) {
-        for (plugin, why, variable) in self.found_unfit() {
-            self.mark_unfit(&plugin, why, &variable);
-        }
+        self.noted.set(true);
     }
 
     /// The variables that were found to be unfit since the last time, for each plugin that has to do
     /// with them: its name, the reason, the variable.
-    fn found_unfit(&self) -> Vec<(Vec<u8>, Unfit, String)> {
+    pub(in crate::perl) fn found_unfit(&self) -> Vec<(Vec<u8>, Unfit, String)> {
         // SAFETY: an array of the caller's, or null.
         let Some(list) = Sv::own(unsafe { sys::cp_unfit() }) else {
             return Vec::new();
@@ -263,10 +226,20 @@ impl Host {
                 sys::CP_UNFIT_CODE => (Unfit::Other, format!("its sub {variable} was undefined")),
                 _ => (Unfit::TooLarge, variable),
             };
-            for plugin in self.site.users_of(owner, &package) {
+            for plugin in self.users_of(owner, &package) {
                 found.push((plugin, why, variable.clone()));
             }
         }
         found
     }
+}
+
+/// Nothing is found through these.
+fn skip_table(containers: &[Sv]) {
+    for container in containers {
+        // SAFETY: a live value.
+        unsafe { sys::cp_find_nothing_in(container.raw()) }
+    }
+    // SAFETY: looks the variable up; a live value.
+    unsafe { sys::cp_find_nothing_in(sys::cp_hooks()) }
 }

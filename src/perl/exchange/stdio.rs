@@ -2,6 +2,7 @@
 //! read ahead lent to STDIN for a call and taken back after it.
 
 use std::os::fd::{AsFd, IntoRawFd};
+use std::time::Duration;
 
 use crate::perl::ffi::call::{Unwind, Want, call_function};
 use crate::perl::ffi::sys;
@@ -55,6 +56,24 @@ pub(in crate::perl) fn keep() -> Option<Handles> {
 pub(in crate::perl) fn put(handles: &Handles) -> Result<(), Unwind> {
     // SAFETY: live handles; exiting ends in the outcome.
     Unwind::check_exit(unsafe { sys::cp_stdio_put(handles.stdin.raw(), handles.stdout.raw()) })
+}
+
+/// Reads what the client sends through the handle that a plugin has put in STDIN's place.
+/// Empty at the end of the stream, `None` when the time is up.
+pub fn read_client(timeout: Duration) -> Result<Option<Vec<u8>>, Unwind> {
+    let seconds = i64::try_from(timeout.as_secs().max(1)).unwrap_or(i64::MAX);
+    let read = call_function("Camelpost::read_client", &[Sv::int(seconds)], Want::Scalar)?;
+    Ok(read
+        .first()
+        .filter(|bytes| bytes.is_defined())
+        .map(Sv::to_bytes))
+}
+
+/// Sends bytes through the handle that a plugin has put in STDOUT's place. False if the
+/// client is gone.
+pub fn write_client(bytes: &[u8]) -> Result<bool, Unwind> {
+    let written = call_function("Camelpost::write_client", &[Sv::bytes(bytes)], Want::Scalar)?;
+    Ok(written.first().is_some_and(|sv| sv.as_int() == 1))
 }
 
 /// Makes `bytes` the next that STDIN reads.

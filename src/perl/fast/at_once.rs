@@ -6,15 +6,15 @@ use crate::perl::host::Host;
 
 /// No plugin is registered for the hook: its chain declines.
 pub fn declines(host: &Host, hook: Hook) -> bool {
-    super::are_on() && !host.has_entries(hook)
+    super::are_on() && !host.table.has_entries(hook)
 }
 
 /// A config value is what its file says.
 pub fn config_is_the_file_s(host: &Host) -> bool {
-    super::are_on() && !host.config_is_perl()
+    super::are_on() && !host.config().is_perl()
 }
 
 /// No Perl code decides what becomes of a log line.
 pub fn log_is_ours(host: &Host) -> bool {
-    super::are_on() && !host.log_is_perl()
+    super::are_on() && !host.logger().is_perl()
 }

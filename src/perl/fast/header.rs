@@ -10,9 +10,9 @@ use rustc_hash::FxHashMap;
 
 use crate::perl::fast::left_to;
 use crate::perl::ffi::call::{Want, call_function, stringify};
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
-use crate::perl::xs::{Body, Frame, Raise};
 
 pub(crate) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::Header::_filled", filled),

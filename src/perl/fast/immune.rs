@@ -5,11 +5,11 @@ use std::ffi::CStr;
 
 use crate::mail::{Connection, Notes, Transaction};
 use crate::perl::fast::left_to;
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::object;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host;
-use crate::perl::xs::{Body, Frame, Raise};
 
 pub(crate) const XSUBS: &[(&str, Body)] = &[("Camelpost::is_immune", is_immune)];
 
@@ -33,13 +33,13 @@ fn is_nobody_special(plugin: &Sv) -> Result<bool, Raise> {
         // SAFETY: a live SV; the name ends in NUL.
         unsafe { sys::cp_has_host_method(object.raw(), name.as_ptr()) != 0 }
     };
-    if qp.address() != host.qp.address()
+    if qp.address() != host.present.qp.address()
         || !has_own(&qp, c"connection")
         || !has_own(&qp, c"transaction")
     {
         return Ok(false);
     }
-    let port = host.port();
+    let port = host.present.port();
     let connection = port.connection();
     let transaction = port.transaction();
     let plain = |object: &Sv| has_own(object, c"notes");

@@ -10,6 +10,7 @@ use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host::Host;
 use crate::perl::host::answer::to_arg;
 use crate::perl::host::chain::{Chain, Progress, end};
+use crate::perl::host::owners::Owner;
 
 /// Calls the logging hooks with level, hook and plugin of a line, and its texts. True if it was taken care of.
 pub(in crate::perl) fn tell(
@@ -27,14 +28,14 @@ pub(in crate::perl) fn tell(
 
 /// A text in another form, as logging plugins write it as it is and what a client has sent may be in it.
 fn shown(text: &Sv) -> Option<Sv> {
-    let shown = text.look_at_text(crate::log::shown).flatten();
+    let shown = text.look_at_text(crate::base::log::shown).flatten();
     shown.map(|shown| Sv::bytes(&shown))
 }
 
 fn by_list(host: &Host, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<Code, Unwind> {
-    let transaction = object::of(&host.port().transaction());
+    let transaction = object::of(&host.present.port().transaction());
     let mut args = Vec::with_capacity(texts.len() + 5);
-    let object = host.object();
+    let object = host.present.object();
     args.extend([object.raw(), transaction.raw()]);
     args.extend(line.into_iter().map(Sv::raw));
     let mut written_out = Vec::new();
@@ -63,7 +64,7 @@ fn by_list(host: &Host, loggers: &Sv, line: [&Sv; 3], texts: &[Sv]) -> Result<Co
             continue;
         }
         let running = guard.as_deref().map(Guard::begin);
-        let outcome = call_hook_for_code(&code, owner.as_deref(), &mut args);
+        let outcome = call_hook_for_code(&code, owner.as_deref().map(Owner::method), &mut args);
         let unwound = outcome.as_ref().err();
         end(running, unwound, Hook::Logging, || {
             name().unwrap_or_default()
@@ -96,7 +97,7 @@ fn by_chain(host: &Host, line: [&Sv; 3], texts: &[Sv]) -> Result<Code, Unwind> {
             Progress::Finished(verdict) => return Ok(verdict.code),
             Progress::Native { chain, id } => {
                 let args = line.iter().map(to_arg).collect();
-                let given = match host.port().call_native(id, args) {
+                let given = match host.present.port().call_native(id, args) {
                     Ok(verdict) => Given::Verdict(verdict),
                     Err(Unwind::Died(_)) => Given::Nothing,
                     Err(exited) => return Err(exited),

@@ -16,10 +16,9 @@ pub(in crate::perl) mod plugin_log;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::perl::ffi::call::call_function;
-use crate::perl::xs::{Body, Frame, Raise};
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 
-/// The variable that turns them all off; it is read when perl starts, and not handed on to plugins.
-pub const SWITCH: &str = "CAMELPOST_PLAIN";
+pub use crate::perl::ffi::interpreter::SWITCH;
 
 /// A row of the table.
 #[derive(Debug)]

@@ -2,10 +2,10 @@
 //! The plain way is `_log` in Qpsmtpd::Plugin, which calls them.
 
 use crate::perl::fast::left_to;
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host;
-use crate::perl::xs::{Body, Frame, Raise};
 
 pub(crate) const XSUBS: &[(&str, Body)] = &[("Camelpost::plugin_log", log)];
 
@@ -32,7 +32,9 @@ fn log(frame: &mut Frame<'_>) -> Result<(), Raise> {
         Way::Not => return Ok(()),
         Way::Plain { hook, name } => {
             let (level, texts) = (frame.sv(1), frame.rest(2));
-            host::current()?.own_varlog(&level, &hook, &name, &texts)?
+            host::current()?
+                .logger()
+                .own_line(&level, &hook, &name, &texts)?
         }
     };
     if written {
@@ -52,7 +54,7 @@ fn way(plugin: &Sv) -> Result<Way, Raise> {
     if way == sys::CP_LOG_NOT {
         return Ok(Way::Not);
     }
-    if way != sys::CP_LOG_PLAIN || !host::current()?.logs_plainly(&Sv::share(facts.qp)) {
+    if way != sys::CP_LOG_PLAIN || !host::current()?.present.logs_plainly(&Sv::share(facts.qp)) {
         return Ok(Way::InPerl);
     }
     let hook = match facts.hook.is_null() {

@@ -7,6 +7,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use super::call::{Want, eval};
 use super::sys;
 
+/// The variable that turns the fast paths off; it is looked at before perl starts, and not handed on to plugins.
+pub const SWITCH: &str = "CAMELPOST_PLAIN";
+
 include!(concat!(env!("OUT_DIR"), "/perl_files.rs"));
 
 /// The text of a compiled-in module.
@@ -62,7 +65,7 @@ fn check() -> Result<(), String> {
     let version = version.first().map(super::value::Sv::to_bytes);
     let version = version.unwrap_or_default();
     Err(format!(
-        "perl {} is not as Camelpost takes it to be: {says} (src/perl/glue_check.c). Build it with a perl that \
+        "perl {} is not as Camelpost takes it to be: {says} (src/perl/c/glue_check.c). Build it with a perl that \
          it was tried with; README.md names them",
         String::from_utf8_lossy(&version)
     ))
@@ -76,7 +79,6 @@ pub fn run(words: Vec<OsString>) -> i32 {
     let mut argv: Vec<*mut c_char> = words.iter().map(|word| word.as_ptr().cast_mut()).collect();
     argv.push(std::ptr::null_mut());
     let count = i32::try_from(words.len()).unwrap_or(0);
-    crate::perl::fast::look_at_switch();
     // PERL_SIGNALS=unsafe would let a signal handler run inside any function of perl's or ours.
     // The allocator has read its setting, and the switch of the fast paths is looked at: neither is for the
     // programs that plugins run.
@@ -85,7 +87,7 @@ pub fn run(words: Vec<OsString>) -> i32 {
     let status = unsafe {
         std::env::remove_var("PERL_SIGNALS");
         std::env::remove_var("MIMALLOC_ALLOW_THP");
-        std::env::remove_var(crate::perl::fast::SWITCH);
+        std::env::remove_var(SWITCH);
         sys::cp_start(count, argv.as_mut_ptr())
     };
     std::mem::forget((words, argv));
@@ -119,13 +121,6 @@ pub fn adopt(seed: u32) {
         sys::cp_adopt();
         sys::cp_reseed(seed);
     }
-}
-
-/// Whether this process was forked by Perl code. Such a child never comes back from the call into
-/// Perl in which it was forked.
-pub fn is_stray_child() -> bool {
-    // SAFETY: reads a flag.
-    unsafe { sys::cp_is_stray_child() != 0 }
 }
 
 /// The status that the last exit of Perl code asked for.

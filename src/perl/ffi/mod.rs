@@ -2,9 +2,12 @@
 //! interpreter, and the signal that interrupts a call.
 
 pub mod call;
+pub mod dropped;
+pub(crate) mod frame;
 pub mod interpreter;
 pub mod interrupt;
 pub(crate) mod object;
+pub mod stray;
 #[rustfmt::skip]
 pub(crate) mod sys;
 pub mod value;

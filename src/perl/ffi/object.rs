@@ -1,20 +1,19 @@
 //! Perl objects that own Rust state: blessed hashes with magic that holds one counted
-//! reference to the state. The state lives until the last Perl reference is gone.
+//! reference to the state. The state lives until the last Perl reference is gone. Which kinds there are,
+//! and what their keys show, is said in `xs`.
 
+use std::cell::Cell;
 use std::ffi::c_void;
 use std::rc::Rc;
 
 use super::call::{Unwind, Want, call_function};
 use super::sys;
 use super::value::{PerlValue, Sv};
-use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
-use crate::perl::fast;
-use crate::perl::host::scripted::OwnSession;
-use crate::perl::xs::{CONNECTION_FIELDS, notes, set_connection_part};
+use crate::mail::{EnvelopeAddress, Shown};
 use crate::smtp::Address;
 
 /// State that a Perl object can own.
-pub trait Owned: Sized + 'static {
+pub(crate) trait Owned: Sized + 'static {
     const KIND: u16;
     const CLASS: &'static str;
     /// Keys of the object's hash that are read and written in Rust.
@@ -29,57 +28,13 @@ pub trait Owned: Sized + 'static {
     }
 }
 
-impl Owned for Connection {
-    const KIND: u16 = 1;
-    const CLASS: &'static str = "Qpsmtpd::Connection";
-    const KEYS: &'static [(&'static str, i32)] = crate::perl::xs::keys::CONNECTION;
-    const KEYS_MAY_WAIT: bool = true;
-
-    /// A copy of a connection's hash has what the connection had.
-    fn stand_in(hash: Option<&Sv>) -> Option<Connection> {
-        let connection = Connection::default();
-        for (index, (name, _)) in CONNECTION_FIELDS.iter().enumerate() {
-            let value = hash.and_then(|hash| hash.hash_get(&format!("_{name}")));
-            if let Some(value) = value.filter(Sv::is_defined) {
-                let _ = set_connection_part(&connection, index, &value);
-            }
-        }
-        if let Some(list) = hash.and_then(|hash| hash.hash_get("_notes")) {
-            notes::replace(&connection.notes, &list);
-        }
-        Some(connection)
-    }
+thread_local! {
+    static KEYS_WAIT: Cell<bool> = const { Cell::new(false) };
 }
 
-impl Owned for Transaction {
-    const KIND: u16 = 2;
-    const CLASS: &'static str = "Qpsmtpd::Transaction";
-    const KEYS: &'static [(&'static str, i32)] = crate::perl::xs::keys::TRANSACTION;
-    const KEYS_MAY_WAIT: bool = true;
-
-    /// A copy of a transaction's hash has no body: it is refused.
-    fn stand_in(hash: Option<&Sv>) -> Option<Transaction> {
-        if hash.is_some_and(|hash| hash.hash_get("_recipients").is_some()) {
-            return None;
-        }
-        let host = crate::perl::host::current().ok()?;
-        Some(crate::perl::xs::new_transaction(host.port().spool()))
-    }
-}
-
-impl Owned for EnvelopeAddress {
-    const KIND: u16 = 3;
-    const CLASS: &'static str = "Qpsmtpd::Address";
-    const KEYS: &'static [(&'static str, i32)] = crate::perl::xs::keys::ADDRESS;
-
-    fn stand_in(hash: Option<&Sv>) -> Option<EnvelopeAddress> {
-        let part = |key| {
-            let value = hash?.hash_get(key)?;
-            value.is_defined().then(|| value.to_bytes())
-        };
-        let address = Address::from_parts(part("_user"), part("_host"));
-        Some(EnvelopeAddress::new(address))
-    }
+/// Whether a session has its turn, whose present objects get their keys when somebody looks for one.
+pub(crate) fn let_keys_wait(wait: bool) {
+    KEYS_WAIT.set(wait);
 }
 
 /// A new object of `class` (or of the state's own class) that owns the state.
@@ -101,19 +56,6 @@ fn make<T: Owned>(state: Rc<T>, class: Option<&Sv>, keys_wait: bool) -> Sv {
         unsafe { sys::cp_bind_keys(object.raw(), T::KIND, keys_wait.into()) }
     }
     object
-}
-
-/// Makes the keys known, before the first object is made.
-pub(crate) fn add_keys() {
-    fn add<T: Owned>() {
-        for (key, index) in T::KEYS {
-            // SAFETY: the interpreter runs; the text is copied.
-            unsafe { sys::cp_add_key(T::KIND, key.as_ptr().cast(), key.len(), *index) }
-        }
-    }
-    add::<Connection>();
-    add::<Transaction>();
-    add::<EnvelopeAddress>();
 }
 
 /// Makes an object that Perl code has made own a state, too.
@@ -177,9 +119,7 @@ pub(crate) fn of<T: Owned>(shown: &Shown<T>) -> Sv {
     if let Some(object) = known.flatten() {
         return object;
     }
-    let keys_wait = T::KEYS_MAY_WAIT
-        && fast::are_on()
-        && crate::perl::host::current().is_ok_and(|h| h.owners.in_session());
+    let keys_wait = T::KEYS_MAY_WAIT && KEYS_WAIT.get();
     let object = make(shown.data.clone(), None, keys_wait);
     shown.set_object(Box::new(PerlValue(Sv::copied(object.raw()))));
     object
@@ -227,39 +167,16 @@ pub(crate) fn address(value: &Sv) -> Result<Option<Rc<Shown<EnvelopeAddress>>>, 
     ))))
 }
 
-/// Called when an element of an object's hash becomes an owner of its state.
-#[unsafe(no_mangle)]
-extern "C" fn camelpost_share(kind: u16, data: *mut c_void) {
-    match kind {
-        Connection::KIND => count_up::<Connection>(data),
-        Transaction::KIND => count_up::<Transaction>(data),
-        EnvelopeAddress::KIND => count_up::<EnvelopeAddress>(data),
-        _ => {}
-    }
-}
-
-fn count_up<T: Owned>(data: *mut c_void) {
+/// One more owner of a state.
+pub(crate) fn count_up<T: Owned>(data: *mut c_void) {
     // SAFETY: data of this kind was made by `make` from an Rc<T>, which its object owns.
     unsafe { Rc::increment_strong_count(data.cast::<T>().cast_const()) }
-}
-
-/// Called when an object's hash is freed.
-#[unsafe(no_mangle)]
-extern "C" fn camelpost_free(kind: u16, data: *mut c_void) {
-    match kind {
-        Connection::KIND => give_back::<Connection>(data),
-        Transaction::KIND => give_back::<Transaction>(data),
-        EnvelopeAddress::KIND => give_back::<EnvelopeAddress>(data),
-        OwnSession::KIND => give_back::<OwnSession>(data),
-        notes::Held::KIND => give_back::<notes::Held>(data),
-        _ => {}
-    }
 }
 
 /// Takes back a counted pointer that was given to Perl.
 pub(crate) fn give_back<T: 'static>(data: *mut c_void) {
     // A child that a plugin forked must not remove its parent's spool file.
-    if super::interpreter::is_stray_child() {
+    if super::stray::is_stray_child() {
         return;
     }
     // SAFETY: made by `new` from an Rc of this type; each owner gives its pointer back once.

@@ -5,9 +5,7 @@
 
 use std::rc::Rc;
 
-use super::answer::{
-    as_given, code_sv, error_text, is_first_tainted, to_arg, to_code, to_sv, to_verdict, values_of,
-};
+use super::answer::{as_given, code_sv, error_text, is_first_tainted, to_code, to_sv, to_verdict};
 use super::owners::Owner;
 use super::stored::Stored;
 use crate::chain::{self, Around, Called, Course, Given, Guard, Guards, Plugins};
@@ -19,8 +17,8 @@ use crate::perl::ffi::call::{Unwind, Want, call_function};
 use crate::perl::ffi::object;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::{PerlValue, Sv};
-use crate::perl::host::{self, Host};
-use crate::perl::xs::{FIRST_NATIVE, Frame, Raise};
+use crate::perl::host::Host;
+use crate::perl::host::table::FIRST_NATIVE;
 use crate::watch::{self, Call, End};
 
 /// A chain on its way, with what it needs of Perl.
@@ -105,11 +103,11 @@ impl Around for InTable<'_> {
     type Exit = Unwind;
 
     fn profile(&self) -> Profile {
-        self.host.profile()
+        self.host.config().profile()
     }
 
     fn is_logged(&self, level: u8) -> bool {
-        self.host.is_logged(level)
+        self.host.logger().shows(level)
     }
 
     fn log(&self, level: u8, hook: Option<Hook>, texts: &[&[u8]]) -> Result<(), Unwind> {
@@ -122,7 +120,7 @@ impl Around for InTable<'_> {
     }
 
     fn has_entries(&self, hook: Hook) -> bool {
-        self.host.has_entries(hook)
+        self.host.table.has_entries(hook)
     }
 
     fn run_quiet(&self, call: HookCall) -> Result<(), Unwind> {
@@ -139,7 +137,12 @@ impl Around for InTable<'_> {
     }
 
     fn record(&self, plugin: &[u8], hook: Hook, code: &Code) {
-        record(&self.host.port().transaction().notes, plugin, hook, code);
+        record(
+            &self.host.present.port().transaction().notes,
+            plugin,
+            hook,
+            code,
+        );
     }
 }
 
@@ -150,7 +153,7 @@ impl Plugins for InTable<'_> {
     fn entry(&mut self, hook: Hook, index: usize) -> Option<(Sv, Vec<u8>)> {
         let host = self.host;
         let entries = self.entries.get_or_insert_with(|| {
-            let list = host.hook_list(hook);
+            let list = host.table.list(hook);
             let list = list.iter();
             list.flat_map(|list| (0..list.array_len()).filter_map(|index| list.array_get(index)))
                 .collect()
@@ -202,10 +205,10 @@ impl Host {
     /// Calls one plugin, with these arguments after the transaction.
     fn call_entry(&self, hook: Hook, name: &[u8], code: &Sv, rest: &[Sv]) -> Result<Given, Unwind> {
         let owner = self.owners.of(code);
-        let transaction = object::of(&self.port().transaction());
+        let transaction = object::of(&self.present.port().transaction());
         let mut args = Vec::with_capacity(rest.len() + 2);
         // A copy: a plugin that assigns to its argument changes the host's own object otherwise.
-        let qp = self.object();
+        let qp = self.present.object();
         args.extend([qp.raw(), transaction.raw()]);
         args.extend(rest.iter().map(Sv::raw));
         let guard = self.guard(owner.as_deref(), hook, || name.to_vec());
@@ -215,7 +218,7 @@ impl Host {
         let running = guard.as_deref().map(Guard::begin);
         let stores = hook == Hook::Queue && self.settings.queue_sync;
         let stored = stores.then(Stored::watch);
-        let outcome = call_hook(code, owner.as_deref(), &mut args);
+        let outcome = call_hook(code, owner.as_deref().map(Owner::method), &mut args);
         let late = end(running, outcome.as_ref().err(), hook, || name.to_vec());
         let values = match outcome {
             Err(Unwind::Exited(status)) => return Err(Unwind::Exited(status)),
@@ -263,25 +266,6 @@ impl Host {
             None => find(),
         })
     }
-
-    /// The table of hooks: `$Qpsmtpd::hooks` as it is now.
-    pub(in crate::perl) fn hooks(&self) -> Sv {
-        // SAFETY: the interpreter runs; the variable is shared at once.
-        Sv::share(unsafe { sys::cp_hooks() })
-    }
-
-    /// The entries of a hook as they are now.
-    pub(in crate::perl) fn hook_list(&self, hook: Hook) -> Option<Sv> {
-        // SAFETY: the interpreter runs; the list is shared at once.
-        let list = unsafe { sys::cp_hook_list(self.table.hook(hook)?.raw()) };
-        (!list.is_null()).then(|| Sv::share(list))
-    }
-
-    /// Whether any plugin is registered for a hook.
-    pub fn has_entries(&self, hook: Hook) -> bool {
-        self.hook_list(hook)
-            .is_some_and(|list| list.array_len() > 0)
-    }
 }
 
 /// A call is over; says whether it had to end. Then the process serves nobody else: what the
@@ -314,19 +298,6 @@ pub(in crate::perl) fn end(
         watch::wear_out();
     }
     late
-}
-
-/// Called when Perl code itself calls a native plugin's entry.
-pub fn call_native_entry(id: i32, frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let host = host::current()?;
-    // The first two are the qp object and the transaction.
-    let args = frame.rest(2).iter().map(to_arg).collect();
-    let verdict = host.port().call_native(id, args)?;
-    frame.ret(code_sv(&verdict.code));
-    for value in values_of(&verdict) {
-        frame.ret(value);
-    }
-    Ok(())
 }
 
 /// A hash under the plugin's own name in the notes gets `{hook_X}{return}`.

@@ -12,14 +12,14 @@ use crate::perl::host;
 use crate::smtp::Reply;
 
 /// The session that Perl code sees where there is none.
-pub(super) struct Idle {
+pub(in crate::perl) struct Idle {
     spool: Rc<Spool>,
     connection: RefCell<Rc<Shown<Connection>>>,
     transaction: RefCell<Rc<Shown<Transaction>>>,
 }
 
 impl Idle {
-    pub(super) fn new(spool: Rc<Spool>) -> Idle {
+    pub(in crate::perl) fn new(spool: Rc<Spool>) -> Idle {
         let transaction = Transaction {
             body: Body::new(spool.clone()).into(),
             ..Transaction::default()

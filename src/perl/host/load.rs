@@ -1,48 +1,12 @@
-//! Builds the host: interpreter, qp object, plugins in the order of their config lines.
+//! Loads the Perl plugins, in the order of their config lines, and notes what they have when all are there.
 
-use std::rc::Rc;
-
-use super::idle::Idle;
-use crate::config::{Profile, table_name};
+use crate::config::table_name;
 use crate::hook::Hook;
-use crate::mail::Spool;
-use crate::perl::ffi::call::{Want, call_function, call_method, eval};
-use crate::perl::ffi::interpreter;
-use crate::perl::ffi::sys;
+use crate::perl::exchange::site::Roots;
+use crate::perl::ffi::call::{Unwind, Want, call_function, call_method};
+use crate::perl::ffi::dropped::release_dropped;
 use crate::perl::ffi::value::Sv;
-use crate::perl::host::{Host, HostSettings};
-use crate::perl::xs::FIRST_NATIVE;
-
-/// Starts the interpreter and makes the host, without plugins.
-pub fn start(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String> {
-    let config = settings.named_config.as_deref();
-    interpreter::start(&settings.module_dirs, config, settings.taint)?;
-    make(settings, spool)
-}
-
-/// Makes the host in the interpreter that runs.
-pub fn make(settings: HostSettings, spool: Rc<Spool>) -> Result<Rc<Host>, String> {
-    let failed = |error: crate::perl::ffi::call::Unwind| {
-        String::from_utf8_lossy(&error.message()).into_owned()
-    };
-    let made = eval(
-        "require Qpsmtpd::TcpServer; require Qpsmtpd::Address; Qpsmtpd::TcpServer->new",
-        Want::Scalar,
-    )
-    .map_err(failed)?;
-    let [qp] = <[Sv; 1]>::try_from(made).map_err(|_| "no qp object".to_owned())?;
-    let version = Sv::bytes(settings.version.as_bytes());
-    let threshold = Sv::int(i64::try_from(settings.size_threshold).unwrap_or(i64::MAX));
-    let is_1_00 = Sv::int((settings.profile == Profile::V100).into());
-    let globals = [version, threshold, is_1_00];
-    call_function("Camelpost::set_globals", &globals, Want::Void).map_err(failed)?;
-    let host = Host::new(qp, settings, Rc::new(Idle::new(spool)));
-    host.begin_site();
-    host.methods.note(&["Qpsmtpd::TcpServer", "Qpsmtpd::SMTP"]);
-    crate::perl::xs::keys::bind_session_keys(&host.qp, None);
-    host.qp.hash_set(b"_continuation", Sv::undef());
-    Ok(host)
-}
+use crate::perl::host::Host;
 
 impl Host {
     /// Loads one Perl plugin by its config line.
@@ -50,76 +14,46 @@ impl Host {
         if let Err(error) = call_function("Camelpost::modules_first", &[], Want::Void) {
             return Err(String::from_utf8_lossy(&error.message()).into_owned());
         }
-        let mut args = vec![self.qp.clone(), Sv::bytes(line)];
+        let mut args = vec![self.present.qp.clone(), Sv::bytes(line)];
         args.extend(self.settings.plugin_dirs.iter().map(|dir| Sv::bytes(dir)));
         match call_method("_load_plugin", &args, Want::Scalar) {
             Ok(made) => {
                 let name = line.split(u8::is_ascii_whitespace).next();
                 let name = table_name(name.unwrap_or_default());
                 self.site.loaded(&name, made.first());
-                crate::perl::ffi::value::release_dropped().map_err(|_| exited(line, None))
+                release_dropped().map_err(|_| exited(line, None))
             }
-            Err(crate::perl::ffi::call::Unwind::Exited(status)) => Err(exited(line, Some(status))),
+            Err(Unwind::Exited(status)) => Err(exited(line, Some(status))),
             Err(died) => Err(String::from_utf8_lossy(&died.message())
                 .trim_end()
                 .to_owned()),
         }
     }
 
-    /// Puts a native plugin's hook at the end of a chain.
-    pub fn add_native(&self, name: &str, hook: Hook, id: i32) {
-        let hooks = self.hooks();
-        if hooks.hash_get(hook.name()).is_none() {
-            hooks.hash_set(hook.name().as_bytes(), Sv::array_of([]));
-        }
-        let entry = Sv::hash_ref();
-        entry.hash_set(b"name", Sv::bytes(name.as_bytes()));
-        // SAFETY: makes a new code reference.
-        if let Some(code) = Sv::own(unsafe { sys::cp_anonymous_xsub(FIRST_NATIVE + id) }) {
-            entry.hash_set(b"code", code);
-        }
-        if let Some(list) = hooks.hash_get(hook.name()).and_then(|list| list.referent()) {
-            // SAFETY: `list` is the hook's array, which takes over the reference.
-            unsafe { sys::cp_array_push(list.raw(), entry.into_raw()) }
-        }
-    }
-
-    /// The names of all plugins in the table of hooks, some of them often.
-    pub fn entry_names(&self) -> Vec<Vec<u8>> {
-        let names = Hook::ALL.iter().map(|hook| self.names_in(*hook));
-        names.flatten().collect()
-    }
-
-    fn names_in(&self, hook: Hook) -> Vec<Vec<u8>> {
-        let Some(list) = self.hooks().hash_get(hook.name()) else {
-            return Vec::new();
-        };
-        let entries = (0..list.array_len()).filter_map(|at| list.array_get(at));
-        let named = entries.filter_map(|entry| entry.hash_get("name"));
-        named.map(|name| name.to_bytes()).collect()
-    }
-
     /// Lets the guards know which plugin is called in which hooks.
     pub fn note_hooks(&self) {
         if let Some(guards) = self.guards.get() {
             for hook in Hook::ALL {
-                guards.note_hook(*hook, self.names_in(*hook).into_iter());
+                guards.note_hook(*hook, self.table.names_in(*hook).into_iter());
             }
         }
     }
 
-    /// The mechanisms for which an auth hook is registered; `auth` stands for all.
-    pub fn auth_mechanisms(&self) -> Vec<&'static str> {
-        let all = self.has_entries(Hook::Auth);
-        [
-            (Hook::AuthPlain, "PLAIN"),
-            (Hook::AuthLogin, "LOGIN"),
-            (Hook::AuthCramMd5, "CRAM-MD5"),
-        ]
-        .into_iter()
-        .filter(|(hook, _)| all || self.has_entries(*hook))
-        .map(|(_, name)| name)
-        .collect()
+    /// Everything is loaded: what the site's variables hold now is what each session begins with.
+    /// What cannot be exchanged waits for `take_unfit`.
+    pub fn note_site(&self) {
+        let guards = self.guards.get();
+        let codes = self.owners.methods().into_iter().chain(self.table.codes());
+        self.site.note(&Roots {
+            qp: &self.present.qp,
+            table: self.table.containers(),
+            plugins: self.owners.plugins(),
+            codes: codes.collect(),
+            keeps: &|plugin| guards.is_some_and(|guards| guards.keeps(plugin)),
+        });
+        let found = self.site.found_unfit().into_iter();
+        let found = found.map(|(plugin, why, variable)| (plugin, why.reason(&variable)));
+        self.unfit.borrow_mut().extend(found);
     }
 }
 

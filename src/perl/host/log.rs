@@ -8,17 +8,14 @@ use crate::perl::ffi::call::{Unwind, Want, call_function, call_method, stringify
 use crate::perl::ffi::value::Sv;
 use crate::perl::host::Host;
 
-impl Host {
-    /// Whether a line at this level can be seen by anybody.
-    pub fn is_logged(&self, level: u8) -> bool {
-        level <= self.trace_level.get() || self.log_is_perl()
-    }
+/// Log lines as the present session has them.
+#[derive(Clone, Copy)]
+pub struct Logger<'h>(&'h Host);
 
-    /// Whether Perl code decides what becomes of a line.
-    pub fn log_is_perl(&self) -> bool {
-        self.has_entries(Hook::Logging)
-            || self.is_replaced(Method::Varlog)
-            || self.is_replaced(Method::Log)
+impl Host {
+    /// Where log lines go.
+    pub fn logger(&self) -> Logger<'_> {
+        Logger(self)
     }
 
     /// A line of the core, or of a plugin in a hook.
@@ -32,32 +29,48 @@ impl Host {
         let hook = hook
             .map(|hook| Sv::bytes(hook.as_bytes()))
             .unwrap_or_else(Sv::undef);
-        self.varlog(&Sv::int(level.into()), &hook, &Sv::optional(plugin), texts)
+        let plugin = Sv::optional(plugin);
+        self.logger()
+            .line(&Sv::int(level.into()), &hook, &plugin, texts)
+    }
+}
+
+impl Logger<'_> {
+    /// Whether a line at this level can be seen by anybody.
+    pub fn shows(self, level: u8) -> bool {
+        level <= self.0.trace_level.get() || self.is_perl()
+    }
+
+    /// Whether Perl code decides what becomes of a line.
+    pub fn is_perl(self) -> bool {
+        self.0.table.has_entries(Hook::Logging)
+            || self.0.present.is_replaced(Method::Varlog)
+            || self.0.present.is_replaced(Method::Log)
     }
 
     /// `varlog` of the present session's object: level, hook and plugin as the caller gave them.
-    pub fn varlog(&self, level: &Sv, hook: &Sv, plugin: &Sv, texts: &[Sv]) -> Result<(), Unwind> {
-        if self.is_replaced(Method::Log) && !hook.is_defined() && !plugin.is_defined() {
-            return self.call_varlog("log", level, hook, plugin, texts);
+    pub fn line(self, level: &Sv, hook: &Sv, plugin: &Sv, texts: &[Sv]) -> Result<(), Unwind> {
+        if self.0.present.is_replaced(Method::Log) && !hook.is_defined() && !plugin.is_defined() {
+            return self.call("log", level, hook, plugin, texts);
         }
-        if self.is_replaced(Method::Varlog) {
-            return self.call_varlog("varlog", level, hook, plugin, texts);
+        if self.0.present.is_replaced(Method::Varlog) {
+            return self.call("varlog", level, hook, plugin, texts);
         }
-        self.own_varlog(level, hook, plugin, texts)?;
+        self.own_line(level, hook, plugin, texts)?;
         Ok(())
     }
 
     /// A method that has been put in the place of the host's gets what the original gives it: `log`
     /// the texts; `varlog` one text, the hook before it where there is one, and the plugin.
-    pub fn call_varlog(
-        &self,
+    pub fn call(
+        self,
         name: &str,
         level: &Sv,
         hook: &Sv,
         plugin: &Sv,
         texts: &[Sv],
     ) -> Result<(), Unwind> {
-        let mut args = vec![self.object(), level.clone()];
+        let mut args = vec![self.0.present.object(), level.clone()];
         match (hook.is_defined(), plugin.is_defined()) {
             (_, true) => args.extend([hook.clone(), plugin.clone()]),
             (true, false) => args.push(hook.clone()),
@@ -77,8 +90,8 @@ impl Host {
     }
 
     /// The host's own: the logging hooks, else stderr. True if the line went to stderr.
-    pub fn own_varlog(
-        &self,
+    pub fn own_line(
+        self,
         level: &Sv,
         hook: &Sv,
         plugin: &Sv,
@@ -86,31 +99,40 @@ impl Host {
     ) -> Result<bool, Unwind> {
         if let Some(list) = self.loggers()
             && self
-                .with_pid_of_lines(|| loggers::tell(self, &list, [level, hook, plugin], texts))?
+                .0
+                .number
+                .with_pid_of_lines(|| loggers::tell(self.0, &list, [level, hook, plugin], texts))?
         {
             return Ok(false);
         }
-        if level.as_int() > self.trace_level.get().into() {
+        if level.as_int() > self.0.trace_level.get().into() {
             return Ok(false);
         }
         let texts = texts.iter().map(stringify).collect::<Result<Vec<_>, _>>()?;
         let given = |value: &Sv| value.is_defined().then(|| value.to_bytes());
         let (hook, plugin) = (given(hook), given(plugin));
         let texts = texts.iter().map(Vec::as_slice);
-        let mut line = line(self.first_word(), hook.as_deref(), plugin.as_deref(), texts);
-        if self.is_for_scripts() {
+        let mut line = line(
+            self.0.number.first_word(),
+            hook.as_deref(),
+            plugin.as_deref(),
+            texts,
+        );
+        if self.0.is_for_scripts() {
             // A script may look at what is warned of.
             line.push(b'\n');
             call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
         } else {
-            crate::log::write_line(line);
+            crate::base::log::write_line(line);
         }
         Ok(true)
     }
 
     /// The list of logging hooks, if there are any.
-    fn loggers(&self) -> Option<Sv> {
-        self.hook_list(Hook::Logging)
+    fn loggers(self) -> Option<Sv> {
+        self.0
+            .table
+            .list(Hook::Logging)
             .filter(|list| list.array_len() > 0)
     }
 }

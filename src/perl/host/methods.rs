@@ -4,14 +4,10 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
-use super::answer::{to_code, to_sv, to_verdict};
-use crate::hook::{Arg, Method, MethodSet, Verdict};
+use crate::hook::{Method, MethodSet, Verdict};
 use crate::perl::fast::by_class::ByClass;
-use crate::perl::ffi::call::{Unwind, Want, call_method, stringify};
-use crate::perl::ffi::object;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
-use crate::perl::host::{Host, Said};
 
 /// The sets of methods that classes have of their own.
 #[derive(Default)]
@@ -77,61 +73,4 @@ pub struct Values {
     pub first: Option<Vec<u8>>,
     /// The values as a hook's answer.
     pub verdict: Option<Verdict>,
-}
-
-impl Host {
-    /// Whether the present session's object has a method of its own in the place of the host's.
-    pub fn is_replaced(&self, method: Method) -> bool {
-        self.replaced().has(method)
-    }
-
-    /// The methods for which that is so.
-    pub fn replaced(&self) -> MethodSet {
-        match &*self.other.borrow() {
-            Some(object) => self.methods.replaced(object),
-            None => self.methods.replaced(&self.qp),
-        }
-    }
-
-    /// Whether this is the object of the sessions that the host itself runs, and has the host's
-    /// own `varlog`.
-    pub fn logs_plainly(&self, object: &Sv) -> bool {
-        self.qp.address() == object.address() && !self.methods.is_replaced(object, Method::Varlog)
-    }
-
-    /// Calls a method of the present session's object.
-    pub fn call_replaced(&self, method: Method, args: &[Arg]) -> Result<Values, Unwind> {
-        let mut all = vec![self.object()];
-        all.extend(args.iter().map(to_sv));
-        if method == Method::Queue {
-            all.push(object::of(&self.port().transaction()));
-        }
-        let want = match method {
-            Method::RunHooks => Want::List,
-            _ => Want::Scalar,
-        };
-        let returned = call_method(method.name(), &all, want)?;
-        if method == Method::Respond {
-            let value = returned.first().cloned();
-            self.note_said(value.map_or(Said::Nothing, Said::Value));
-        }
-        let Some(first) = returned.first() else {
-            return Ok(Values::default());
-        };
-        let text = match first.is_defined() {
-            true => Some(stringify(first)?),
-            false => None,
-        };
-        if method != Method::RunHooks {
-            return Ok(Values {
-                first: text,
-                verdict: None,
-            });
-        }
-        let verdict = to_verdict(to_code(first), &returned[1..])?;
-        Ok(Values {
-            first: text,
-            verdict: Some(verdict),
-        })
-    }
 }

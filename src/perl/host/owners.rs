@@ -7,6 +7,9 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use crate::chain::Guard;
+use crate::perl::fast;
+use crate::perl::fast::hook_call::Known;
+use crate::perl::ffi::object;
 use crate::perl::ffi::value::Sv;
 
 /// The plugins that code references belong to.
@@ -29,6 +32,17 @@ pub struct Owner {
     _code: Sv,
     /// What holds for its calls, once it was called.
     pub guard: OnceCell<Rc<Guard>>,
+}
+
+impl Owner {
+    /// How its method is called.
+    pub(in crate::perl) fn method(&self) -> Known<'_> {
+        Known {
+            plugin: &self.plugin,
+            method: &self.method,
+            hook: &self.hook,
+        }
+    }
 }
 
 impl Owners {
@@ -78,31 +92,32 @@ impl Owners {
         methods.filter(Sv::is_code).collect()
     }
 
-    /// Whether it is a session's turn.
-    pub(in crate::perl) fn in_session(&self) -> bool {
-        self.in_session.get()
+    /// Whether it is a session's turn from now on.
+    fn turn(&self, has_one: bool) {
+        self.in_session.set(has_one);
+        object::let_keys_wait(has_one && fast::are_on());
     }
 
     pub(in crate::perl) fn begin_session(&self) {
-        self.in_session.set(true);
+        self.turn(true);
     }
 
     pub(in crate::perl) fn end_session(&self) {
         for key in self.late.take() {
             self.by_code.borrow_mut().remove(&key);
         }
-        self.in_session.set(false);
+        self.turn(false);
     }
 
     /// Another session's turn.
     pub(in crate::perl) fn set_aside(&self) -> Vec<usize> {
-        self.in_session.set(false);
+        self.turn(false);
         self.late.take()
     }
 
     /// The session's turn again.
     pub(in crate::perl) fn bring_back(&self, late: Vec<usize>) {
         self.late.replace(late);
-        self.in_session.set(true);
+        self.turn(true);
     }
 }

@@ -7,7 +7,6 @@ use crate::hook::{Arg, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Shown, Spool, Transaction};
 use crate::perl::ffi::call::Unwind;
 use crate::perl::ffi::value::Sv;
-use crate::perl::host::Host;
 use crate::smtp::Reply;
 
 /// A session as Perl code sees it. Methods that may run Perl again return an `Unwind`, which
@@ -65,9 +64,6 @@ pub enum Own {
     /// Adds our own.
     AddResults,
 }
-
-/// Makes the session of an object that a script drives: (host, object).
-pub type MakePort = dyn Fn(&Rc<Host>, &Sv) -> Rc<dyn Port>;
 
 /// A fact about the client's authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! Plugins whose variables cannot be exchanged between the sessions of a worker: told here as soon
 //! as that is found.
 
-use crate::log::{LOGINFO, LOGWARN};
+use crate::base::log::{LOGINFO, LOGWARN};
 use crate::perl::ffi::value::Sv;
 use crate::perl::host::Host;
 use crate::watch::{self, Marked, Unfit};
@@ -25,6 +25,13 @@ impl Host {
         if marked == Some(Marked::NoPlace) {
             watch::wear_out();
             self.set_unfit(plugin, &why.reason(variable));
+        }
+    }
+
+    /// In a session: what was found to be unfit counts for all workers.
+    pub(in crate::perl) fn tell_unfit(&self) {
+        for (plugin, why, variable) in self.site.found_unfit() {
+            self.mark_unfit(&plugin, why, &variable);
         }
     }
 

@@ -1,11 +1,11 @@
 //! The table of commands behind `$qp->{_commands}`, which plugins read and change, and the verbs
 //! that they have put there. What the core's own verbs do is the session's.
 
+use super::present::Present;
 use crate::perl::ffi::call::{Unwind, Want, call_function};
 use crate::perl::ffi::value::Sv;
-use crate::perl::host::Host;
 
-impl Host {
+impl Present {
     /// Whether the table has a verb (in lower case); `None` where there is no table.
     pub fn lists_verb(&self, verb: &[u8]) -> Option<bool> {
         let table = self.verbs()?;

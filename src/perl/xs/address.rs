@@ -3,9 +3,9 @@
 use std::rc::Rc;
 
 use super::connection::{access_notes, written};
-use super::{Body, Frame, Raise};
 use crate::mail::{EnvelopeAddress, Note};
 use crate::perl::fast::grammar;
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::object;
 use crate::perl::ffi::value::Sv;
 use crate::smtp::Address;

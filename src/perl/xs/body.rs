@@ -3,11 +3,11 @@
 use std::os::fd::{AsFd, IntoRawFd};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{Body, Frame, Raise};
+use crate::base::log::LOGWARN;
 use crate::config::Profile;
-use crate::log::LOGWARN;
 use crate::mail::{BodyError, Transaction};
 use crate::perl::ffi::call::{Want, call_function};
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::object;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::{PerlValue, Sv};
@@ -65,7 +65,7 @@ fn told_size(frame: &mut Frame<'_>, of: Size) -> Result<(), Raise> {
 fn body_size(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     // As each version spells it.
-    let old = match host.profile() {
+    let old = match host.config().profile() {
         Profile::V094 => "depreceated",
         Profile::V100 => "deprecated",
     };

@@ -1,14 +1,15 @@
 //! Qpsmtpd::SMTP: the session's commands and what it does with the verdicts of hooks, as methods
 //! that a subclass may override and reach through SUPER.
 
-use super::qp::within;
-use super::{Body, Frame, Raise};
+use super::scripted::within;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::perl::ffi::call::{Want, call_function, stringify};
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::value::{PerlValue, Sv};
+use crate::perl::host;
 use crate::perl::host::answer::{to_arg, to_code};
 use crate::perl::host::port::{Own, Port};
-use crate::perl::host::{self, Said};
+use crate::perl::host::present::Said;
 
 macro_rules! commands {
     ($($verb:literal)*) => {
@@ -130,9 +131,9 @@ pub(super) fn answering(
         frame.ret(value);
         return Ok(());
     }
-    let before = host.listen();
+    let before = host.present.listen();
     let done = work(frame);
-    let said = host.end_listening(before);
+    let said = host.present.end_listening(before);
     done?;
     if let Said::Value(value) = said {
         frame.ret(value);

@@ -3,12 +3,12 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
-use super::{Body, Frame, Raise};
 use crate::mail::{
     Connection, HELLO_HOST, LOCAL_IP, LOCAL_PORT, Note, Notes, REMOTE_HOST, REMOTE_INFO, REMOTE_IP,
     REMOTE_PORT,
 };
 use crate::perl::ffi::call::{Unwind, stringify};
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::object;
 use crate::perl::ffi::value::Sv;
 

@@ -4,17 +4,18 @@
 use std::ffi::c_void;
 use std::rc::Rc;
 
+use super::address::{part as address_part, set_part as set_address_part};
+use super::body::parts;
+use super::connection::{part as connection_part, set_part as set_connection_part};
+use super::notes;
+use super::transaction::{fresh as new_transaction, header_object, set_header};
 use crate::mail::{Connection, EnvelopeAddress, Shown, Transaction};
 use crate::perl::ffi::object;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host;
 use crate::perl::host::port::{AuthFact, Port};
-use crate::perl::host::scripted::OwnSession;
-use crate::perl::xs::{
-    address_part, connection_part, header_object, new_transaction, notes, set_address_part,
-    set_connection_part, set_header, transaction_parts as parts,
-};
+use crate::perl::host::script::OwnSession;
 
 const RECIPIENTS: i32 = 0;
 const BODY_FILE: i32 = 1;
@@ -118,7 +119,7 @@ impl KeyOf {
     fn port(&self) -> Option<Rc<dyn Port>> {
         match &self.0 {
             Some(own) => Some(own.0.clone()),
-            None => host::current().ok().map(|host| host.port()),
+            None => host::current().ok().map(|host| host.present.port()),
         }
     }
 }
@@ -153,7 +154,7 @@ fn state<T>(data: *mut c_void) -> Rc<T> {
 /// Called when somebody walks through the hash of an object whose keys wait: it is the session's own.
 #[unsafe(no_mangle)]
 extern "C" fn camelpost_key_now(index: i32) -> *mut sys::cp_sv {
-    let port = host::current().ok().map(|host| host.port());
+    let port = host::current().ok().map(|host| host.present.port());
     let value = port.and_then(|port| match owner(index) {
         Of::Connection => connection_value(index, &port.connection()),
         Of::Transaction => transaction_value(index, &port.transaction()),

@@ -1,15 +1,17 @@
 //! Camelpost:: — small services for the Perl side of the host.
 
-use super::{Body, Frame, Raise};
 use crate::config::Profile;
+use crate::hook::Hook;
 use crate::perl::exchange::secured;
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::interpreter;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host;
-use crate::perl::host::scripted;
+use crate::perl::host::script;
 
 pub(super) const XSUBS: &[(&str, Body)] = &[
+    ("Camelpost::hook_names", hook_names),
     ("Camelpost::is_stray_child", is_stray_child),
     ("Camelpost::pid", pid),
     ("Camelpost::_is_tainted", is_tainted),
@@ -23,6 +25,14 @@ pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Camelpost::_read_secured", read_secured),
     ("Camelpost::_write_secured", write_secured),
 ];
+
+/// The names of all hooks, in the order of the table.
+fn hook_names(frame: &mut Frame<'_>) -> Result<(), Raise> {
+    for hook in Hook::ALL {
+        frame.ret_bytes(hook.name().as_bytes());
+    }
+    Ok(())
+}
 
 /// own_hook(CODE, PLUGIN, METHOD, HOOK): the code calls this method of the plugin object.
 fn own_hook(frame: &mut Frame<'_>) -> Result<(), Raise> {
@@ -67,7 +77,7 @@ fn write_secured(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 /// Whether the profile is that of 1.00.
 fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let old = host::current().is_ok_and(|host| host.profile() == Profile::V094);
+    let old = host::current().is_ok_and(|host| host.config().profile() == Profile::V094);
     frame.ret_int((!old).into());
     Ok(())
 }
@@ -75,7 +85,7 @@ fn is_1_00(frame: &mut Frame<'_>) -> Result<(), Raise> {
 /// The object of the session that Perl code runs in.
 fn session(frame: &mut Frame<'_>) -> Result<(), Raise> {
     if let Ok(host) = host::current() {
-        frame.ret(host.object());
+        frame.ret(host.present.object());
     }
     Ok(())
 }
@@ -95,7 +105,7 @@ fn is_tainted(frame: &mut Frame<'_>) -> Result<(), Raise> {
 
 /// A script's own text comes next: what serves it is set up.
 fn serve_scripts(_: &mut Frame<'_>) -> Result<(), Raise> {
-    scripted::prepare().map_err(|error| Raise::Croak(error + "\n"))
+    script::prepare().map_err(|error| Raise::Croak(error + "\n"))
 }
 
 /// The sub that stands in @INC until the one of Camelpost::Start does: finds that module.

@@ -2,9 +2,9 @@
 
 use std::rc::Rc;
 
-use super::{Body, Frame, Raise};
 use crate::mail::{Note, Notes};
 use crate::perl::ffi::call::{Want, call_function};
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::object::{self, Owned};
 use crate::perl::ffi::value::Sv;
 

@@ -6,11 +6,12 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 use super::commands::answering;
-use super::{Body, Frame, Raise};
+use super::scripted::{in_session_of, within};
+use crate::base::log::LOGWARN;
 use crate::hook::{Hook, HookCall, Method, Verdict};
-use crate::log::LOGWARN;
 use crate::mail::{Connection, Transaction};
 use crate::perl::ffi::call::{Want, call_function};
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::object;
 use crate::perl::ffi::value::Sv;
 use crate::perl::host;
@@ -53,15 +54,6 @@ pub(super) const XSUBS: &[(&str, Body)] = &[
     ("Qpsmtpd::run_hooks_no_respond", |f| run_hooks(f, false)),
 ];
 
-/// Runs a body in the session of the object that is its first argument.
-pub(super) fn within(
-    frame: &mut Frame<'_>,
-    body: fn(&mut Frame<'_>, &dyn Port) -> Result<(), Raise>,
-) -> Result<(), Raise> {
-    let host = host::current()?;
-    host.within(&frame.sv(0), |port| body(frame, &*port))
-}
-
 /// varlog(LEVEL, TEXT), varlog(LEVEL, HOOK, TEXT) or varlog(LEVEL, HOOK, PLUGIN, TEXT…), also as a
 /// class method.
 fn varlog(frame: &mut Frame<'_>) -> Result<(), Raise> {
@@ -73,8 +65,10 @@ fn varlog(frame: &mut Frame<'_>) -> Result<(), Raise> {
         4 => (frame.sv(2), nothing, 3),
         _ => (frame.sv(2), frame.sv(3), 4),
     };
-    let written = host.within(&frame.sv(0), |_| {
-        Ok(host.own_varlog(&frame.sv(1), &hook, &plugin, &frame.rest(text))?)
+    let written = in_session_of(&host, &frame.sv(0), |_| {
+        Ok(host
+            .logger()
+            .own_line(&frame.sv(1), &hook, &plugin, &frame.rest(text))?)
     })?;
     ret_logged(frame, written);
     Ok(())
@@ -84,13 +78,14 @@ fn varlog(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn log(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let nothing = Sv::undef();
-    let written = host.within(&frame.sv(0), |_| {
+    let written = in_session_of(&host, &frame.sv(0), |_| {
         let (level, texts) = (frame.sv(1), frame.rest(2));
-        if host.is_replaced(Method::Varlog) {
-            host.call_varlog("varlog", &level, &nothing, &nothing, &texts)?;
+        if host.present.is_replaced(Method::Varlog) {
+            host.logger()
+                .call("varlog", &level, &nothing, &nothing, &texts)?;
             return Ok(false);
         }
-        Ok(host.own_varlog(&level, &nothing, &nothing, &texts)?)
+        Ok(host.logger().own_line(&level, &nothing, &nothing, &texts)?)
     })?;
     ret_logged(frame, written);
     Ok(())
@@ -141,11 +136,11 @@ fn config(frame: &mut Frame<'_>) -> Result<(), Raise> {
         return Ok(());
     }
     // Lists of some length are asked for at each message: no copy before perl's own.
-    let lines = host.within(&frame.sv(0), |_| {
-        Ok(host.lines_without_default(&name, None)?)
+    let lines = in_session_of(&host, &frame.sv(0), |_| {
+        Ok(host.config().lines_without_default(&name, None)?)
     })?;
     let Some(lines) = lines else {
-        let default = host.default_of(&name);
+        let default = host.config().default_of(&name);
         if default.is_some() || frame.wants() != Want::List {
             frame.ret_optional(default);
         }
@@ -167,10 +162,10 @@ fn hooks_values(
     host: &Rc<host::Host>,
     name: &[u8],
 ) -> Result<Option<Vec<Sv>>, Raise> {
-    if !host.has_entries(Hook::Config) {
+    if !host.table.has_entries(Hook::Config) {
         return Ok(None);
     }
-    let said = host.within(&frame.sv(0), |_| Ok(host.ask_config_hook(name)?))?;
+    let said = in_session_of(host, &frame.sv(0), |_| Ok(host.config().ask_hook(name)?))?;
     Ok(said.map(|said| values_of(&said)))
 }
 
@@ -193,8 +188,10 @@ fn config_of_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let (name, path) = (frame.bytes(1)?, frame.defined_bytes(2)?);
     let path = path.map(|path| PathBuf::from(OsString::from_vec(path)));
-    let lines = host.within(&frame.sv(0), |_| {
-        Ok(host.lines_without_default(&name, path.as_deref())?)
+    let lines = in_session_of(&host, &frame.sv(0), |_| {
+        Ok(host
+            .config()
+            .lines_without_default(&name, path.as_deref())?)
     })?;
     for line in lines.iter().flat_map(|lines| lines.iter()) {
         frame.ret(Sv::tainted_bytes(line));
@@ -207,7 +204,9 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let name = String::from_utf8_lossy(&frame.bytes(1)?).into_owned();
     let invocant = frame.sv(0);
-    let path = host.within(&invocant, |_| Ok(host.own_config_dir().path(&name)))?;
+    let path = in_session_of(&host, &invocant, |_| {
+        Ok(host.config().own_dir().path(&name))
+    })?;
     frame.ret_bytes(std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str()));
     Ok(())
 }
@@ -217,7 +216,9 @@ fn config_path(frame: &mut Frame<'_>) -> Result<(), Raise> {
 fn config_map_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
     let name = String::from_utf8_lossy(&frame.bytes(1)?).into_owned();
-    let path = host.within(&frame.sv(0), |_| Ok(host.config_dir(&name)?.path(&name)))?;
+    let path = in_session_of(&host, &frame.sv(0), |_| {
+        Ok(host.config().dir(&name)?.path(&name))
+    })?;
     let mut path = path.into_os_string();
     path.push(".cdb");
     let there = std::path::Path::new(&path).exists();
@@ -227,21 +228,21 @@ fn config_map_file(frame: &mut Frame<'_>) -> Result<(), Raise> {
 }
 
 fn clear_config_cache(_: &mut Frame<'_>) -> Result<(), Raise> {
-    host::current()?.forget_config();
+    host::current()?.config().forget();
     Ok(())
 }
 
 fn version(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    frame.ret_bytes(host.version().as_bytes());
+    frame.ret_bytes(host.config().version().as_bytes());
     Ok(())
 }
 
 fn plugin_dirs(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    let dirs = host.within(&frame.sv(0), |_| match &host.settings.search {
+    let dirs = in_session_of(&host, &frame.sv(0), |_| match &host.settings.search {
         Some(search) => {
-            let named = host.config(b"plugin_dirs")?;
+            let named = host.config().values(b"plugin_dirs")?;
             let beside = || search().into_iter().filter_map(|dir| beside(&dir));
             Ok(if named.is_empty() {
                 beside().collect()
@@ -265,7 +266,7 @@ fn beside(config: &[u8]) -> Option<Vec<u8>> {
 
 fn size_threshold(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    let threshold = host.within(&frame.sv(0), |port| Ok(port.spool().threshold))?;
+    let threshold = in_session_of(&host, &frame.sv(0), |port| Ok(port.spool().threshold))?;
     frame.ret_int(i64::try_from(threshold).unwrap_or(i64::MAX));
     Ok(())
 }
@@ -273,7 +274,7 @@ fn size_threshold(frame: &mut Frame<'_>) -> Result<(), Raise> {
 /// The spool directory, without the slash at its end. It is there from then on.
 fn spool_dir(frame: &mut Frame<'_>) -> Result<(), Raise> {
     let host = host::current()?;
-    let spool = host.within(&frame.sv(0), |port| {
+    let spool = in_session_of(&host, &frame.sv(0), |port| {
         let spool = port.spool();
         if let Err(error) = spool.prepare() {
             return Err(Raise::Croak(error.to_string()));
@@ -307,7 +308,7 @@ fn transaction(frame: &mut Frame<'_>, port: &dyn Port) -> Result<(), Raise> {
 
 fn auth(frame: &mut Frame<'_>, fact: AuthFact) -> Result<(), Raise> {
     let host = host::current()?;
-    host.within(&frame.sv(0), |port| auth_fact(frame, &*port, fact))
+    in_session_of(&host, &frame.sv(0), |port| auth_fact(frame, &*port, fact))
 }
 
 fn auth_fact(frame: &mut Frame<'_>, port: &dyn Port, fact: AuthFact) -> Result<(), Raise> {
@@ -391,7 +392,9 @@ fn run_hooks(frame: &mut Frame<'_>, respond: bool) -> Result<(), Raise> {
 fn run_chain(frame: &Frame<'_>, hook: Hook, respond: bool) -> Result<Verdict, Raise> {
     let args = frame.rest(2).iter().map(to_arg).collect();
     let call = HookCall::with(hook, args);
-    host::current()?.within(&frame.sv(0), |port| Ok(port.run_hooks(call, respond)?))
+    in_session_of(&host::current()?, &frame.sv(0), |port| {
+        Ok(port.run_hooks(call, respond)?)
+    })
 }
 
 /// In scalar context the number of values: of all where nobody was to answer, else of those behind

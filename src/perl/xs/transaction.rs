@@ -4,9 +4,9 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::connection::access_notes;
-use super::{Body, Frame, Raise};
 use crate::mail::{self, EnvelopeAddress, HeaderSlot, Shown, Transaction};
 use crate::perl::ffi::call::Want;
+use crate::perl::ffi::frame::{Body, Frame, Raise};
 use crate::perl::ffi::object;
 use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host;
@@ -23,7 +23,7 @@ pub(super) const XSUBS: &[(&str, Body)] = &[
 ];
 
 fn new(frame: &mut Frame<'_>) -> Result<(), Raise> {
-    let transaction = fresh(host::current()?.port().spool());
+    let transaction = fresh(host::current()?.present.port().spool());
     let class = frame.sv(0);
     let class = if class.is_ref() { None } else { Some(&class) };
     frame.ret(object::new(Rc::new(transaction), class));

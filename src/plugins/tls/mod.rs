@@ -17,9 +17,9 @@ use certificates::Certificates;
 use protocols::Protocols;
 use settings::Settings;
 
+use crate::base::log::{LOGDEBUG, LOGERROR, LOGINFO, LOGWARN};
 use crate::config::{Profile, reason};
 use crate::hook::{Code, Hook, HookCall, Verdict};
-use crate::log::{LOGDEBUG, LOGERROR, LOGINFO, LOGWARN};
 use crate::mail::Note;
 use crate::plugin::tls::Pending;
 use crate::plugin::twin::{Twin, TwinLine};

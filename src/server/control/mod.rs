@@ -6,7 +6,7 @@
 
 mod client;
 mod memory;
-mod message;
+pub(super) mod message;
 mod place;
 mod shown;
 mod trust;
@@ -19,7 +19,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::supervisor::Event;
+use super::event::{Asked, Event};
 
 pub use client::{ask, control_path};
 pub use message::{
@@ -58,12 +58,6 @@ const CALLERS: u32 = 32;
 const MAX_REQUEST: usize = 4096;
 /// How long a caller may take to send its line, and to take the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
-
-/// A request with the way back.
-pub(super) struct Asked {
-    pub(super) command: Command,
-    pub(super) answer: oneshot::Sender<Outcome>,
-}
 
 /// The callers that are being served.
 #[derive(Clone)]

@@ -9,10 +9,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::server::supervisor::Event;
-
-pub(in crate::server) struct Bounded {
-    pub(in crate::server) events: UnboundedSender<Event>,
+pub(in crate::server) struct Bounded<E> {
+    pub(in crate::server) events: UnboundedSender<E>,
     room: Arc<Semaphore>,
 }
 
@@ -21,8 +19,8 @@ pub(in crate::server) struct Room {
     _permit: OwnedSemaphorePermit,
 }
 
-impl Bounded {
-    pub(in crate::server) fn new(events: UnboundedSender<Event>, most: usize) -> Bounded {
+impl<E> Bounded<E> {
+    pub(in crate::server) fn new(events: UnboundedSender<E>, most: usize) -> Bounded<E> {
         let room = Arc::new(Semaphore::new(most));
         Bounded { events, room }
     }
@@ -43,7 +41,7 @@ mod tests {
 
     #[test]
     fn no_more_words_than_allowed_are_in_the_queue_and_each_that_is_handled_makes_room() {
-        let (events, _queue) = unbounded_channel();
+        let (events, _queue) = unbounded_channel::<()>();
         let bounded = Bounded::new(events, 2);
         let runtime = tokio::runtime::Builder::new_current_thread()
             .build()

@@ -7,8 +7,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::wire::{Reader, Writer};
+use crate::server::facts::{LoadFacts, Names};
 use crate::server::sandbox::Sandbox;
-use crate::server::{LoadFacts, Names};
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
 pub(crate) const PROTOCOL: u32 = 6;

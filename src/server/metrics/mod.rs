@@ -21,7 +21,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use self::request::{Refusal, Request};
 use super::control::{Command, Outcome, query};
-use super::supervisor::Event;
+use super::event::Event;
 
 /// Scrapers at a time; one that comes then has the place of another that is idle.
 const SCRAPERS: usize = 8;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::UnboundedSender;
 
-use crate::server::supervisor::Event;
+use crate::server::event::Event;
 
 /// Sends an event for each INT, TERM (stop), HUP (reload) and USR2 (upgrade). Needs a LocalSet.
 pub(in crate::server) fn watch(events: UnboundedSender<Event>) -> io::Result<()> {

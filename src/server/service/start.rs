@@ -3,155 +3,25 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
-use std::fmt;
-use std::path::PathBuf;
-use std::time::Duration;
-
 use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
 };
 
-use super::detach::Detached;
+use super::error::ServeError;
 use super::notify::Notify;
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
-use super::upgrade::{Line, Predecessor};
-use crate::log::LogPid;
-use crate::server::control::{self, ControlPlace, ControlSocket};
+use super::settings::{Begun, Settings, Talk, ZygoteCommand};
+use super::upgrade::Predecessor;
+use crate::server::control::{self, ControlPlace};
 use crate::server::front::activation;
-use crate::server::front::listen::{Bound, ListenAddress, bind_all};
-use crate::server::front::rate::Rate;
-use crate::server::metrics::{self, MetricsAddress};
+use crate::server::front::listen::{Bound, bind_all};
+use crate::server::metrics;
 use crate::server::process;
-use crate::server::sandbox::Sandbox;
 use crate::server::service::detach;
 use crate::server::service::privileges;
 use crate::server::service::upgrade;
-use crate::server::supervisor::{MemoryLimits, Supervisor};
-
-/// What the daemon is to do, apart from mail.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// None: every address of this machine.
-    pub listen: Vec<ListenAddress>,
-    /// For the addresses that name no port.
-    pub ports: Vec<u16>,
-    pub user: Option<String>,
-    /// Connections open at a time; 0 for any number.
-    pub limit_connections: u32,
-    /// Connections open at a time from one address; 0 for any number.
-    pub max_from_ip: u32,
-    /// Workers kept for reuse. More live while more sessions are open where each has a worker for
-    /// itself.
-    pub workers: u32,
-    /// Sessions that a worker may have at a time.
-    pub sessions_per_worker: u32,
-    /// Processes beyond `workers` for sessions that would keep others waiting.
-    pub extra_processes: u32,
-    /// Idle workers kept ready.
-    pub spare_workers: u32,
-    /// Sessions after which a worker is replaced.
-    pub sessions_per_life: u32,
-    /// What a worker may take for itself.
-    pub memory: MemoryLimits,
-    pub pid_file: Option<PathBuf>,
-    pub detach: bool,
-    /// How much to lower the nice level of the supervisor alone; needs root.
-    pub lower_nice: u32,
-    pub talk: Talk,
-    /// Where the control socket is.
-    pub control: ControlPlace,
-    /// Where metrics are served.
-    pub metrics: Option<MetricsAddress>,
-    pub service: ServiceSettings,
-}
-
-/// How the service as a whole behaves toward whoever runs it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ServiceSettings {
-    /// How long open sessions may go on once the service is told to stop.
-    pub drain: Duration,
-    /// How long a new process may take to be ready when it upgrades the service.
-    pub upgrade: Duration,
-    /// How often one address may connect (IPv6: one /64); none for as often as it likes.
-    pub max_rate: Option<Rate>,
-    /// What the lines of sessions begin with.
-    pub log_pid: LogPid,
-    /// Programs that plugins start gain nothing by a file's set-user-ID bit or capabilities.
-    pub no_new_privs: bool,
-    /// What workers give up before their first session; programs gain no rights then either.
-    pub sandbox: Sandbox,
-    /// Who runs the plugins; none: who runs the service.
-    pub worker_user: Option<String>,
-    /// Whether `ports` were asked for and are not just the default: only then must sockets that a
-    /// service manager passes have them.
-    pub ports_named: bool,
-}
-
-/// What the start has made for the supervisor.
-pub(in crate::server) struct Begun<'a> {
-    pub(in crate::server) user: &'a ServiceUser,
-    pub(in crate::server) bound: Vec<Bound>,
-    pub(in crate::server) detached: Option<Detached>,
-    pub(in crate::server) notify: Notify,
-    pub(in crate::server) pid_file: Option<PidFile>,
-    pub(in crate::server) control: Option<ControlSocket>,
-    /// The process that this one replaces.
-    pub(in crate::server) predecessor: Option<Line>,
-    /// The number of the first session.
-    pub(in crate::server) first_session: u64,
-    /// The nice level that the service was started with.
-    pub(in crate::server) nice: i32,
-}
-
-/// What the service itself logs while it starts; afterwards `loglevel` counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Talk {
-    Normal,
-    Debug,
-    Quiet,
-}
-
-/// How to start a zygote: a program that calls `run_zygote`.
-#[derive(Debug, Clone)]
-pub struct ZygoteCommand {
-    pub program: PathBuf,
-    pub arg0: Option<OsString>,
-    pub args: Vec<OsString>,
-}
-
-impl ZygoteCommand {
-    /// This very program, even if its file has been replaced since, under the path it was
-    /// started by.
-    pub fn this_program(args: Vec<OsString>) -> ZygoteCommand {
-        ZygoteCommand {
-            program: PathBuf::from("/proc/self/exe"),
-            arg0: Some(crate::base::program_path().into_os_string()),
-            args,
-        }
-    }
-}
-
-/// Why the daemon did not start.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServeError {
-    /// One line without the program's name.
-    Start(String),
-    /// What the engine said when it could not load, as it is.
-    Load(String),
-}
-
-impl fmt::Display for ServeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ServeError::Start(line) => write!(f, "camelpost: {line}"),
-            ServeError::Load(lines) => f.write_str(lines.trim_end()),
-        }
-    }
-}
-
-impl std::error::Error for ServeError {}
+use crate::server::supervisor::Supervisor;
 
 /// Runs the daemon until it is told to stop. To be called on the main thread before there is
 /// another: it forks (`detach`) and changes the user.
@@ -189,8 +59,9 @@ fn serve_after(
         }
         _ => None,
     };
-    let problem =
-        |what: &str, error: &dyn fmt::Display| ServeError::Start(format!("cannot {what}: {error}"));
+    let problem = |what: &str, error: &dyn std::fmt::Display| {
+        ServeError::Start(format!("cannot {what}: {error}"))
+    };
     // One that replaces a detached process is where that is.
     let detached = match settings.detach && predecessor.is_none() {
         true => Some(detach::detach().map_err(|error| problem("detach", &error))?),
@@ -207,8 +78,8 @@ fn serve_after(
     let nice = nice_level();
     match settings.talk {
         Talk::Normal => {}
-        Talk::Debug => crate::log::set_level(7),
-        Talk::Quiet => crate::log::set_level(0),
+        Talk::Debug => crate::base::log::set_level(7),
+        Talk::Quiet => crate::base::log::set_level(0),
     }
     if settings.lower_nice > 0
         && predecessor.is_none()

@@ -22,11 +22,11 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use crate::server::event::{Event, FromPredecessor, FromSuccessor};
 use crate::server::front::activation;
 use crate::server::front::listen::Bound;
 use crate::server::ipc::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use crate::server::process;
-use crate::server::supervisor::Event;
 
 /// `VERSION NICE`: of this conversation, and the nice level that the service was started with.
 pub(in crate::server) const VARIABLE: &str = "CAMELPOST_UPGRADE";
@@ -101,21 +101,6 @@ async fn hear(channel: &AsyncFd<Channel>) -> Option<Word> {
             Err(_would_block) => {}
         }
     }
-}
-
-/// What the running process hears of the new one.
-#[derive(Debug)]
-pub(in crate::server) enum FromSuccessor {
-    Ready { pid: u32 },
-    Failed { why: String },
-    Stop,
-}
-
-/// What the new process hears of the running one.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::server) enum FromPredecessor {
-    LetGo,
-    Gone,
 }
 
 /// The new process, as the running one holds it.

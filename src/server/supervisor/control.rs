@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::super::control::{
-    self, Asked, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
+    self, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
     PluginStatus, SessionState, SessionStatus, Status, WorkerState, WorkerStatus,
 };
 use super::super::metrics;
@@ -21,6 +21,7 @@ use super::super::workers::Worker;
 use super::Supervisor;
 use super::upgrading::Succession;
 use super::watching::{RunningCall, Sums};
+use crate::server::event::Asked;
 use crate::server::ipc::message::ProcessEnd;
 use crate::watch::{VERDICTS, upper_bound};
 

@@ -5,9 +5,10 @@
 
 use std::time::Duration;
 
-use super::super::workers::{Word, Worker};
+use super::super::workers::Worker;
 use super::upgrading::Succession;
-use super::{Client, Event, Session, Supervisor, watching};
+use super::{Client, Session, Supervisor, watching};
+use crate::server::event::{Event, Word};
 use crate::server::front::clients::{linger, refuse};
 use crate::server::front::listen::Connection;
 use crate::server::ipc::message::{FromWorker, ProcessEnd};

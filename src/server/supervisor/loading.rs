@@ -8,14 +8,15 @@ use std::os::fd::OwnedFd;
 use std::process::ExitStatus;
 use std::rc::Rc;
 
-use super::super::LoadFacts;
+use super::super::facts::LoadFacts;
 use super::super::generation::Generation;
 use super::super::workers::Worker;
+use super::Supervisor;
 use super::upgrading::Succession;
-use super::{Event, Supervisor};
+use crate::server::event::Event;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ToWorker};
 use crate::server::service::environment;
-use crate::server::service::start::ServeError;
+use crate::server::service::error::ServeError;
 
 impl Supervisor<'_> {
     /// A generation that is no more current ends with its last worker.
@@ -162,7 +163,7 @@ impl Supervisor<'_> {
     /// A generation has loaded everything and becomes the current one.
     fn loaded(&mut self, number: u64, facts: LoadFacts) -> Result<(), ServeError> {
         self.facts = facts;
-        crate::log::set_level(facts.log_level);
+        crate::base::log::set_level(facts.log_level);
         self.zygotes.well();
         self.counters.loads += 1;
         if self.stop.is_some() {

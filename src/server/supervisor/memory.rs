@@ -17,6 +17,7 @@ use super::Supervisor;
 use super::quarantine::culprit;
 use super::watching::named;
 use crate::server::process::INTERRUPT;
+use crate::server::service::settings::MemoryLimits;
 use crate::watch::Reason;
 
 /// How often all workers are looked at, and how often those in which a plugin runs.
@@ -28,15 +29,6 @@ const CLOSE: Duration = Duration::from_millis(20);
 /// What an open session may take, in bytes, without its worker counting as grown: docs/limits.md has it stay
 /// below that, and it gives it back.
 const A_SESSION: u64 = 1 << 20;
-
-/// Limits in bytes; 0 is none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MemoryLimits {
-    /// Above it, and a MiB for each of its open sessions, a worker is replaced when these have ended.
-    pub replace: u64,
-    /// Above it a worker is killed.
-    pub kill: u64,
-}
 
 #[derive(Default)]
 pub(super) struct Memory {

@@ -21,7 +21,6 @@ mod watching;
 use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
-use std::process::ExitStatus;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -29,21 +28,22 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
-use super::LoadFacts;
-use super::control::{Asked, Counters};
+use super::control::Counters;
+use super::event::Event;
+use super::facts::LoadFacts;
 use super::generation::Generation;
-use super::workers::{Damper, Word, Workers};
+use super::workers::{Damper, Workers};
 use crate::server::front::clients::{Counted, Networks};
 use crate::server::front::listen::{Bound, Connection, Listener, Places};
 use crate::server::front::rate::Rates;
-use crate::server::ipc::bounded::{Bounded, Room};
-use crate::server::ipc::message::{FromZygote, ProcessEnd};
+use crate::server::ipc::bounded::Bounded;
 use crate::server::service::detach::Detached;
+use crate::server::service::error::ServeError;
 use crate::server::service::notify::Notify;
 use crate::server::service::pid_file::PidFile;
 use crate::server::service::privileges::ServiceUser;
-use crate::server::service::start::{Begun, ServeError, Settings, ZygoteCommand};
-use crate::server::service::upgrade::{FromPredecessor, FromSuccessor, Line, Successor};
+use crate::server::service::settings::{Begun, Settings, ZygoteCommand};
+use crate::server::service::upgrade::{Line, Successor};
 use leaving::Leaving;
 use memory::Memory;
 use quarantine::Quarantines;
@@ -52,52 +52,7 @@ use upgrading::Succession;
 use watchdog::Watchdog;
 use watching::Sums;
 
-pub use memory::MemoryLimits;
 pub use stopping::STOPPING;
-
-/// What the supervisor reacts to.
-pub(super) enum Event {
-    Connection(Connection),
-    Zygote {
-        generation: u64,
-        message: FromZygote,
-        descriptor: Option<OwnedFd>,
-        room: Room,
-    },
-    ZygoteEnded {
-        generation: u64,
-        status: Option<ExitStatus>,
-    },
-    Worker {
-        worker: u64,
-        word: Word,
-        room: Room,
-    },
-    LinkClosed {
-        worker: u64,
-    },
-    /// Seen by its pidfd, because its zygote is gone.
-    WorkerEnded {
-        worker: u64,
-    },
-    /// The end of a worker, after everything that it has said.
-    WorkerGone {
-        worker: u64,
-        end: Option<ProcessEnd>,
-        last_words: Vec<Word>,
-    },
-    Stop,
-    Reload,
-    /// From the control socket, or for the metrics.
-    Control(Asked),
-    Upgrade,
-    /// Behind the last connection of a process that was replaced.
-    Retire,
-    Successor(FromSuccessor),
-    Predecessor(FromPredecessor),
-    /// Time to tell the service manager that this loop still turns.
-    Alive,
-}
 
 /// A client that has no worker yet.
 struct Client {
@@ -206,7 +161,7 @@ impl<'a> Supervisor<'a> {
             networks: Networks::default(),
             facts: LoadFacts {
                 hooks_pre_connection: false,
-                log_level: crate::log::DEFAULT_LEVEL,
+                log_level: crate::base::log::DEFAULT_LEVEL,
             },
             generations: HashMap::new(),
             current: None,
@@ -293,7 +248,7 @@ impl<'a> Supervisor<'a> {
 
     /// The queue of events for one worker's words. Of each session it asks, or says that it is secured,
     /// gone, staying or done, and it has only so many sessions.
-    fn for_worker(&self) -> Bounded {
+    fn for_worker(&self) -> Bounded<Event> {
         let sessions = self.settings.sessions_per_worker as usize;
         Bounded::new(
             self.events.clone(),

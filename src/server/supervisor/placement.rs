@@ -6,8 +6,9 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
+use super::super::event::Word;
 use super::super::generation::Generation;
-use super::super::workers::{LONG, Word};
+use super::super::workers::LONG;
 use super::leaving::PATIENCE;
 use super::stopping::STOPPING;
 use super::upgrading::Succession;

@@ -8,10 +8,12 @@ use std::os::fd::AsFd;
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::super::number;
-use super::{Event, Supervisor};
+use super::Supervisor;
+use crate::server::event::Event;
+use crate::server::event::{FromPredecessor, FromSuccessor};
 use crate::server::service::environment;
-use crate::server::service::start::ServeError;
-use crate::server::service::upgrade::{FromPredecessor, FromSuccessor, Successor};
+use crate::server::service::error::ServeError;
+use crate::server::service::upgrade::Successor;
 
 /// Where an upgrade stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

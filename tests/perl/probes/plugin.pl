@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use Probe;
+use HookTable;
 use Qpsmtpd::Plugin;
 
 $SIG{__WARN__} = sub { my $line = shift; print "  warning $line" if $line =~ /^----/ };

@@ -3,6 +3,7 @@
 use strict;
 use warnings;
 use Probe;
+use HookTable;
 use Qpsmtpd::Plugin;
 use Qpsmtpd::Constants;
 

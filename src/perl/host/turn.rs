@@ -5,13 +5,13 @@
 
 use std::rc::Rc;
 
-use super::process_state::Changes;
-use super::stdio::{self, Handles};
+use super::kept::Said;
+use super::port::Port;
+use crate::perl::exchange::process_state::Changes;
+use crate::perl::exchange::stdio::{self, Handles};
 use crate::perl::exchange::{self, Aside};
 use crate::perl::ffi::call::Unwind;
 use crate::perl::host::Host;
-use crate::perl::host::config_hook::Said;
-use crate::perl::host::port::Port;
 
 /// What belongs to a session, while it is another one's turn.
 pub struct Belongings {
@@ -44,8 +44,8 @@ impl Host {
         Ok(Belongings {
             contents,
             late: self.owners.set_aside(),
-            config: self.config_hook.set_aside(),
-            port: self.enter(idle),
+            config: self.kept.hook.set_aside(),
+            port: self.present.enter(idle),
             changes,
             handles,
         })
@@ -61,12 +61,12 @@ impl Host {
         if let Some(handles) = &belongings.handles {
             stdio::put(handles)?;
         }
-        self.config_hook.bring_back(belongings.config);
+        self.kept.hook.bring_back(belongings.config);
         exchange::bring_back(belongings.contents)?;
         self.owners.bring_back(belongings.late);
-        let idle = self.enter(belongings.port);
+        let idle = self.present.enter(belongings.port);
         drop(idle);
-        self.set_environment(environment);
+        self.process_state.set_environment(environment);
         self.process_state.put(belongings.changes)
     }
 }

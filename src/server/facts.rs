@@ -1,0 +1,19 @@
+//! What the zygote tells the supervisor of what it has loaded.
+
+#![forbid(unsafe_code)]
+
+/// What the loaded plugins mean for the supervisor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoadFacts {
+    /// A plugin hooks pre-connection: the limit per address is left to it.
+    pub hooks_pre_connection: bool,
+    /// The config's loglevel (0 to 7), for the supervisor's own lines.
+    pub log_level: u8,
+}
+
+/// What the numbers on the workers' pages stand for: plugins and hooks, each in their order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    pub plugins: Vec<String>,
+    pub hooks: Vec<String>,
+}
