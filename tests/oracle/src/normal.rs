@@ -43,6 +43,8 @@ impl Normal {
                 "> DATE HOST",
             ),
             rule(r" HOST\[\d+\]: ", " HOST[PID]: "),
+            // A release of Debian gets a new one now and then.
+            rule(r"(by ClamAV) \d+\.\d+\.\d+ ", "${1} VERSION "),
             // Where perl itself was reading: how much a worker has read before.
             rule(r"( line \d+), <\w*> (line|chunk) \d+", "${1}"),
             rule(r"HASH\(0x[0-9a-f]+\)", "HASH"),
