@@ -6,6 +6,8 @@ use std::pin::Pin;
 
 use openssl::ssl::Ssl;
 
+use crate::hook::Hook;
+
 /// What is under way in a session.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
@@ -16,8 +18,14 @@ pub trait TlsAccess {
 
     /// The client begins with TLS now: what it sent before in clear is dropped, the session goes on with a
     /// connection that has not greeted and a new transaction (RFC 3207 section 4.2). An error says why
-    /// there was no handshake; the session goes on in clear then.
-    fn start<'a>(&'a self, ssl: Ssl) -> Pending<'a, Result<(), String>>;
+    /// there was no handshake; the session goes on in clear then. The client has less time for it than this
+    /// plugin has for its hook.
+    fn start<'a>(
+        &'a self,
+        ssl: Ssl,
+        plugin: &'a str,
+        hook: Hook,
+    ) -> Pending<'a, Result<(), String>>;
 
     /// The reply to EHLO has this line.
     fn offer<'a>(&'a self, line: &'static str) -> Pending<'a, ()>;

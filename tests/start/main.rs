@@ -243,7 +243,7 @@ fn an_unknown_native_plugin_is_told_which_there_are() {
     assert_eq!(
         site.fails_in_a_line(&[]),
         site.at("plugins", 1)
-            + "native/no_such: there is no such native plugin; there are: native/count_recipients"
+            + "native/no_such: there is no such native plugin; there are: native/count_recipients, native/tls"
     );
 }
 

@@ -83,6 +83,20 @@ fn a_client_that_is_silent_in_its_handshake_keeps_nobody_waiting() {
 }
 
 #[test]
+fn a_client_that_does_not_shake_hands_in_time_is_told() {
+    let site = site(Way::Native, "rcpt_ok\n");
+    site.config("plugin_settings", "tls timeout 1\n");
+    let server = Server::start(site, &[]);
+    let mut client = Client::before_handshake(server.port);
+    client.send([0x16, 3, 1]);
+    assert_eq!(client.reply(), "500 TLS Negotiation Failed");
+    server
+        .daemon
+        .wait_for("TLS failed: Could not create SSL socket: no handshake within 1 s");
+    assert!(client.say("QUIT").starts_with("221 "));
+}
+
+#[test]
 fn a_session_that_leaves_its_worker_takes_its_tls_along() {
     let site = site(
         Way::Native,

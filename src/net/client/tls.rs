@@ -128,7 +128,7 @@ impl Tls {
                 "the client has closed the connection".to_owned()
             }
             Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("no handshake within {} s", time.as_secs()),
+            Err(_) => format!("no handshake within {} s", time.as_secs_f32().ceil()),
         };
         let rest = std::mem::take(&mut tls.stream.into_inner().get_mut().ahead);
         Err(Failed { reason, rest })

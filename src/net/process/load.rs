@@ -13,7 +13,7 @@ use crate::config::{
 };
 use crate::hook::{Hook, HookCall};
 use crate::mail::Spool;
-use crate::net::process::twins::{Ground, Twins};
+use crate::net::process::twins::{Ground, Twins, enter};
 use crate::net::session::natives::tell_loggers;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
@@ -315,18 +315,6 @@ fn load_native(
 ) -> Result<(), String> {
     enter(host, natives, registry.load(env)?);
     Ok(())
-}
-
-/// Native hooks take their places at the ends of their chains.
-pub(super) fn enter(host: Option<&Rc<Host>>, natives: &RefCell<Natives>, handlers: Vec<Handler>) {
-    for handler in handlers {
-        let id = natives.borrow_mut().add(handler.clone());
-        if let Some(host) = host {
-            host.present.port().know_native(id, &handler);
-            host.table
-                .add_native(&handler.plugin, &handler.listed, handler.hook, id);
-        }
-    }
 }
 
 /// Whether native loggers take care of a line that is nobody's session's.

@@ -11,11 +11,10 @@ use std::rc::Rc;
 
 use crate::chain::{Defaults, default_of, line as log_line, look_up};
 use crate::config::{ConfigDir, Place, PluginLine, PluginSettings, Profile, table_name};
-use crate::net::process::load::enter;
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::plugin::twin::{TwinEntry, TwinLine};
-use crate::plugin::{Natives, Registry};
+use crate::plugin::{Handler, Natives, Registry};
 
 /// The lines that such plugins serve.
 #[derive(Default)]
@@ -178,6 +177,18 @@ impl Found {
             loaded.map_err(|error| format!("{}: plugin {listed}: {error}", line.place))?;
         enter(host, natives, handlers);
         Ok(())
+    }
+}
+
+/// Native hooks take their places at the ends of their chains.
+pub(super) fn enter(host: Option<&Rc<Host>>, natives: &RefCell<Natives>, handlers: Vec<Handler>) {
+    for handler in handlers {
+        let id = natives.borrow_mut().add(handler.clone());
+        if let Some(host) = host {
+            host.present.port().know_native(id, &handler);
+            host.table
+                .add_native(&handler.plugin, &handler.listed, handler.hook, id);
+        }
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use openssl::ssl::{NameType, Ssl, SslRef};
 
-use crate::log::LOGWARN;
+use crate::base::log::LOGWARN;
+use crate::hook::Hook;
 use crate::mail::{Note, Shown};
 use crate::net::session::driver::drive;
 use crate::net::session::native_access::NativeAccess;
@@ -16,8 +17,7 @@ use crate::plugin::tls::{Pending, TlsAccess};
 use crate::session;
 use crate::smtp::Reply;
 
-/// How long a client may take for its handshake. Shorter than a plugin's call may take, so that the
-/// client is told.
+/// How long a client may take for its handshake.
 const HANDSHAKE: Duration = Duration::from_secs(60);
 
 impl Session {
@@ -30,12 +30,16 @@ impl Session {
         }
     }
 
-    async fn start_tls(self: &Rc<Self>, ssl: Ssl) -> Result<(), String> {
+    async fn start_tls(self: &Rc<Self>, ssl: Ssl, plugin: &str, hook: Hook) -> Result<(), String> {
+        // The client is told before the plugin's call is given up.
+        let guard = self.loaded.guards.of(plugin.as_bytes(), hook, true);
+        let limit = guard.limit().map(|limit| limit.mul_f32(0.9));
+        let time = limit.unwrap_or(HANDSHAKE).min(HANDSHAKE);
         self.transport.flush(FLUSH_TIMEOUT).await;
         let ahead = self.state.input.take().len();
         // The supervisor must not tell a client in clear that its worker has died.
         (self.on_secured)();
-        let shaken = self.transport.start_tls(ssl, HANDSHAKE).await;
+        let shaken = self.transport.start_tls(ssl, time).await;
         if let Err(failed) = shaken {
             self.state.input.borrow_mut().push(&failed.rest);
             return Err(failed.reason);
@@ -101,15 +105,20 @@ impl TlsAccess for NativeAccess {
             let reply = Reply::lines(code, vec![text.as_bytes().to_vec()]);
             let reply = reply.in_form(session.state.reply_form());
             for text in reply.written() {
-                session.log(crate::log::LOGINFO, None, None, text);
+                session.log(crate::base::log::LOGINFO, None, None, text);
             }
             session.transport.queue(&reply);
             session.transport.flush(FLUSH_TIMEOUT).await;
         })
     }
 
-    fn start<'a>(&'a self, ssl: Ssl) -> Pending<'a, Result<(), String>> {
-        Box::pin(self.0.start_tls(ssl))
+    fn start<'a>(
+        &'a self,
+        ssl: Ssl,
+        plugin: &'a str,
+        hook: Hook,
+    ) -> Pending<'a, Result<(), String>> {
+        Box::pin(self.0.start_tls(ssl, plugin, hook))
     }
 
     fn offer<'a>(&'a self, line: &'static str) -> Pending<'a, ()> {

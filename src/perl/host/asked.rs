@@ -36,9 +36,14 @@ impl Present {
 
     /// The object `tls_socket` of a client whose TLS ends in Rust.
     pub fn tls_socket(&self, facts: &[(&'static str, Vec<u8>)]) -> Result<Note, Unwind> {
+        let value = |name: &str, value: &[u8]| match name {
+            // The client's own words.
+            "servername" | "certificate" => Sv::tainted_bytes(value),
+            _ => Sv::bytes(value),
+        };
         let args: Vec<Sv> = facts
             .iter()
-            .flat_map(|(name, value)| [Sv::bytes(name.as_bytes()), Sv::tainted_bytes(value)])
+            .flat_map(|(name, bytes)| [Sv::bytes(name.as_bytes()), value(name, bytes)])
             .collect();
         let made = call_function("Camelpost::TlsSocket::of", &args, Want::Scalar)?;
         Ok(made.first().map_or(Note::Undef, Sv::to_note))

@@ -17,9 +17,9 @@ use certificates::Certificates;
 use protocols::Protocols;
 use settings::Settings;
 
+use crate::base::log::{LOGDEBUG, LOGERROR, LOGINFO, LOGWARN};
 use crate::config::{Profile, reason};
 use crate::hook::{Code, Hook, HookCall, Verdict};
-use crate::log::{LOGDEBUG, LOGERROR, LOGINFO, LOGWARN};
 use crate::mail::Note;
 use crate::plugin::twin::{Twin, TwinLine};
 use crate::plugin::{Handler, HookResult, Later, PluginError, SessionAccess};
@@ -202,7 +202,7 @@ impl Tls {
             let text = format!("{problem}: the certificate that was read before is shown");
             session.log(LOGERROR, hook.name(), &self.name, &text);
         })?;
-        client.start(ssl).await
+        client.start(ssl, &self.name, hook).await
     }
 
     async fn post_connection(self: Rc<Self>, session: &dyn SessionAccess) -> Verdict {

@@ -9,7 +9,8 @@ use openssl::dh::Dh;
 use openssl::pkcs12::Pkcs12;
 use openssl::pkey::{PKey, Private};
 use openssl::ssl::{
-    SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions, SslVerifyMode,
+    SslContext, SslContextBuilder, SslFiletype, SslMethod, SslMode, SslOptions,
+    SslSessionCacheMode, SslVerifyMode,
 };
 
 use super::protocols::Protocols;
@@ -79,6 +80,8 @@ impl Settings {
                 | SslMode::AUTO_RETRY
                 | SslMode::RELEASE_BUFFERS,
         );
+        // Who resumes a session brings a ticket along; what a worker kept would be found in that worker only.
+        context.set_session_cache_mode(SslSessionCacheMode::OFF);
         // As the Perl plugin: a file that is no such list does not matter where no certificate is asked for.
         let _ = context.set_ca_file(&self.ca);
         take_certificate(&mut context, certificate, key)?;
