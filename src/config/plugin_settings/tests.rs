@@ -112,14 +112,16 @@ fn what_is_not_understood_is_refused_with_file_and_line() {
         "rcpt_ok on_error ignore",
         "rcpt_ok isolate yes",
         "rcpt_ok keep yes",
+        "rcpt_ok native yes",
+        "rcpt_ok perl yes",
         "rcpt_ok quarantine",
         "rcpt_ok quarantine 1 2 3",
     ] {
         let error = load(line).unwrap_err();
         let expected = format!(
             "DIR/plugin_settings:1: the line is \"{line}\"; it must be NAME timeout SECONDS, NAME \
-             on_error skip, defer or deny, NAME quarantine FAILURES [SECONDS], NAME isolate, or NAME \
-             keep, where NAME is a plugin's name as in the file plugins, or * for all"
+             on_error skip, defer or deny, NAME quarantine FAILURES [SECONDS], NAME isolate, NAME \
+             keep, NAME native, or NAME perl, where NAME is a plugin's name as in the file plugins, or * for all"
         );
         assert_eq!(error, expected);
     }
