@@ -112,6 +112,8 @@ fn what_is_not_understood_is_refused_with_file_and_line() {
         "rcpt_ok on_error ignore",
         "rcpt_ok isolate yes",
         "rcpt_ok keep yes",
+        "rcpt_ok native yes",
+        "rcpt_ok perl yes",
         "rcpt_ok quarantine",
         "rcpt_ok quarantine 1 2 3",
     ] {
