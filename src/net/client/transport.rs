@@ -174,6 +174,10 @@ impl Transport {
         if self.gone.get() {
             return Peek::Gone;
         }
+        // What TLS has received already makes the socket readable no more.
+        if self.tls().is_some_and(|tls| tls.has_input()) {
+            return Peek::Spoke;
+        }
         let looked = self.input.when(Interest::READABLE, End::peek);
         let looked = tokio::select! {
             biased;
