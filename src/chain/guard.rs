@@ -17,7 +17,7 @@ use super::given::Given;
 use crate::base::log::{LOGCRIT, LOGINFO};
 use crate::config::{OnError, PluginSettings};
 use crate::hook::{Code, Hook, Verdict};
-use crate::watch::{self, Call, End, Place, Reason, Rule, Sharing, Spot};
+use crate::watch::{self, Call, End, PluginHook, Reason, Rule, Sharing, Spot};
 
 /// What holds for the calls of one plugin in one hook.
 #[derive(Debug)]
@@ -132,7 +132,7 @@ impl Guard {
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// A plugin that does not wait but blocks has been seen. Nothing ends it; its author is to know.
-fn tell_of_blocking(place: &Place, longest: Duration) {
+fn tell_of_blocking(place: &PluginHook, longest: Duration) {
     if longest > PATIENCE {
         let hook = Hook::ALL.get(usize::from(place.hook));
         tracing::warn!(
@@ -373,7 +373,7 @@ impl Guards {
         }
         // One that came later has the number after the last.
         let next = || u16::try_from(self.plugins.len()).unwrap_or(u16::MAX);
-        let place = Place {
+        let place = PluginHook {
             plugin: self.number(name).unwrap_or_else(next),
             hook: hook as u8,
             native,

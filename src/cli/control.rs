@@ -21,7 +21,7 @@ pub(super) const STATUSES: &str = "\
 Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon could be asked.";
 
 #[derive(Debug, Clone, Args)]
-pub(super) struct Place {
+pub(super) struct ControlOption {
     /// The daemon's control socket. Default: that of the only daemon found in the directories
     /// where `serve` makes it by default (/run/camelpost, and for others than root
     /// $XDG_RUNTIME_DIR/camelpost or /tmp/camelpost-UID).
@@ -29,7 +29,7 @@ pub(super) struct Place {
     control: Option<PathBuf>,
 }
 
-impl Place {
+impl ControlOption {
     pub(super) fn find(&self) -> Result<PathBuf, String> {
         control_path(self.control.as_deref())
     }
@@ -39,7 +39,7 @@ impl Place {
 #[command(after_help = STATUSES)]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    place: Place,
+    place: ControlOption,
 
     /// Show each open session too.
     #[arg(long)]
@@ -58,21 +58,21 @@ pub(super) struct StatusArgs {
 #[command(after_help = STATUSES)]
 pub(super) struct ReloadArgs {
     #[command(flatten)]
-    place: Place,
+    place: ControlOption,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = STATUSES)]
 pub(super) struct UpgradeArgs {
     #[command(flatten)]
-    place: Place,
+    place: ControlOption,
 }
 
 #[derive(Debug, Args)]
 #[command(after_help = STATUSES)]
 pub(super) struct DrainArgs {
     #[command(flatten)]
-    place: Place,
+    place: ControlOption,
 
     /// How long open sessions may go on; then they get a 421.
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
@@ -119,7 +119,7 @@ pub(super) fn upgrade(args: &UpgradeArgs) -> ExitCode {
 
 /// Waits until the new process answers, so that the next command finds it. Where it does not, the
 /// upgrade was one nonetheless.
-fn wait_for(place: &Place, new: u32) {
+fn wait_for(place: &ControlOption, new: u32) {
     let command = Command::Status {
         sessions: false,
         plugins: false,
@@ -148,7 +148,11 @@ pub(super) fn drain(args: &DrainArgs) -> ExitCode {
 }
 
 /// Asks and prints; `show` knows the answers that fit the question.
-fn finish(place: &Place, command: Command, show: impl Fn(Outcome) -> Option<String>) -> ExitCode {
+fn finish(
+    place: &ControlOption,
+    command: Command,
+    show: impl Fn(Outcome) -> Option<String>,
+) -> ExitCode {
     let answer = place.find().and_then(|path| ask(&path, command));
     let outcome = match answer {
         Ok(Outcome::Failed { error }) => {

@@ -13,7 +13,7 @@ use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::cache::{Directories, Watched};
 use super::error::ConfigError;
-use super::read::{Entry, Loaded, read};
+use super::read::{Entry, ReadFile, read};
 use crate::base::program_dir;
 
 /// The lines of a config file that count. Cheap to clone.
@@ -191,7 +191,7 @@ impl ConfigDir {
         self.problems.take()
     }
 
-    fn load(&self, name: &str) -> (Loaded, Option<ConfigError>) {
+    fn load(&self, name: &str) -> (ReadFile, Option<ConfigError>) {
         let mut watched = Watched::default();
         let path = self.find(name.as_bytes(), &mut watched);
         read(name, &path, watched, &|name, watched| {

@@ -25,7 +25,7 @@ pub struct Entry {
 
 /// What came of reading a file.
 #[derive(Debug, Default)]
-pub(super) struct Loaded {
+pub(super) struct ReadFile {
     pub entries: Vec<Entry>,
     /// Everything that was looked at: what comes out changes only if one of these does.
     pub watched: Watched,
@@ -43,15 +43,15 @@ pub(super) fn read(
     path: &Path,
     watched: Watched,
     find: Find<'_>,
-) -> (Loaded, Option<ConfigError>) {
+) -> (ReadFile, Option<ConfigError>) {
     let mut reader = Reader {
         name,
         find,
         seen: HashSet::from([path.to_path_buf()]),
         chain: vec![path.to_path_buf()],
-        loaded: Loaded {
+        loaded: ReadFile {
             watched,
-            ..Loaded::default()
+            ..ReadFile::default()
         },
     };
     match reader.file(path, 1) {
@@ -67,7 +67,7 @@ struct Reader<'a> {
     seen: HashSet<PathBuf>,
     /// The same in the order of inclusion, for messages.
     chain: Vec<PathBuf>,
-    loaded: Loaded,
+    loaded: ReadFile,
 }
 
 impl Reader<'_> {

@@ -10,7 +10,7 @@ use crate::base::Zone;
 use crate::config::{Limits, Strictness, UnauthPipelining};
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Spool};
-use crate::session::{PRODUCT, Profile, ReadEvent, Settings, State, Step, conversation};
+use crate::session::{PRODUCT, Profile, ReadEvent, SessionSettings, State, Step, conversation};
 use crate::smtp::{Address, MAX_COMMAND_LINE};
 
 /// The first byte chooses profile, limits and cuts.
@@ -29,9 +29,9 @@ fn shown(wire: &[u8]) -> String {
     String::from_utf8_lossy(wire).into_owned()
 }
 
-fn settings(seed: u8) -> Settings {
+fn settings(seed: u8) -> SessionSettings {
     let some = |limit| (seed & 1 == 1).then_some(limit);
-    Settings {
+    SessionSettings {
         profile: match seed & 2 {
             0 => Profile::V100,
             _ => Profile::V094,

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use super::Header;
+use super::header::Header;
 
 /// Why a field cannot stand in a header.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

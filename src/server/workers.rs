@@ -29,7 +29,7 @@ pub(super) const LONG: Duration = Duration::from_millis(50);
 /// How long it takes until a session that was given to a worker shows on its page.
 const BEGIN: Duration = Duration::from_millis(5);
 
-pub(super) struct Worker {
+pub(super) struct WorkerRecord {
     pub(super) generation: u64,
     pub(super) pid: i32,
     pidfd: Rc<OwnedFd>,
@@ -54,7 +54,7 @@ pub(super) struct Worker {
     broken: bool,
 }
 
-impl Worker {
+impl WorkerRecord {
     pub(super) fn new(
         number: u64,
         generation: u64,
@@ -63,11 +63,11 @@ impl Worker {
         starting: Starting,
         names: Rc<Names>,
         events: Bounded<Event>,
-    ) -> io::Result<Worker> {
+    ) -> io::Result<WorkerRecord> {
         let Starting { link, page } = starting;
         let link = Rc::new(process::readiness(link, Interest::READABLE)?);
         tokio::task::spawn_local(listen(number, link.clone(), events));
-        Ok(Worker {
+        Ok(WorkerRecord {
             generation,
             pid,
             pidfd: Rc::new(pidfd),
@@ -179,7 +179,7 @@ async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, bounded: Bounded<Event>
 
 #[derive(Default)]
 pub(super) struct Workers {
-    all: HashMap<u64, Worker>,
+    all: HashMap<u64, WorkerRecord>,
     /// Those that can take a session now; the one used last is used next, for its caches.
     idle: Vec<u64>,
     /// They tell each end of a session.
@@ -187,7 +187,7 @@ pub(super) struct Workers {
 }
 
 impl Workers {
-    pub(super) fn add(&mut self, number: u64, worker: Worker) {
+    pub(super) fn add(&mut self, number: u64, worker: WorkerRecord) {
         worker.page.tell_ends(self.told);
         self.all.insert(number, worker);
         self.idle.push(number);
@@ -218,11 +218,11 @@ impl Workers {
         ends
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &Worker)> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (u64, &WorkerRecord)> {
         self.all.iter().map(|(number, worker)| (*number, worker))
     }
 
-    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut Worker> {
+    pub(super) fn get_mut(&mut self, number: u64) -> Option<&mut WorkerRecord> {
         self.all.get_mut(&number)
     }
 
@@ -231,19 +231,19 @@ impl Workers {
     }
 
     /// A process that was forked for a session.
-    pub(super) fn add_busy(&mut self, number: u64, worker: Worker) {
+    pub(super) fn add_busy(&mut self, number: u64, worker: WorkerRecord) {
         self.all.insert(number, worker);
     }
 
     /// Those that are not about to end, without those forked for one session.
     pub(super) fn staying(&self) -> usize {
-        let staying = |worker: &&Worker| !worker.dismissed && worker.forked_by.is_none();
+        let staying = |worker: &&WorkerRecord| !worker.dismissed && worker.forked_by.is_none();
         self.all.values().filter(staying).count()
     }
 
     /// Those forked for one session.
     pub(super) fn forked(&self) -> usize {
-        let forked = |worker: &&Worker| worker.forked_by.is_some();
+        let forked = |worker: &&WorkerRecord| worker.forked_by.is_some();
         self.all.values().filter(forked).count()
     }
 
@@ -278,12 +278,12 @@ impl Workers {
 
     /// Those of a generation among them.
     pub(super) fn shared_of(&self, generation: u64) -> usize {
-        let counts = |worker: &&Worker| worker.generation == generation && worker.counts();
+        let counts = |worker: &&WorkerRecord| worker.generation == generation && worker.counts();
         self.all.values().filter(counts).count()
     }
 
     /// Others are to stand in for these, at once.
-    pub(super) fn replace(&mut self, chosen: impl Fn(&Worker) -> bool) {
+    pub(super) fn replace(&mut self, chosen: impl Fn(&WorkerRecord) -> bool) {
         for worker in self.all.values_mut() {
             worker.replaced |= chosen(worker);
         }
@@ -360,7 +360,7 @@ impl Workers {
     }
 
     /// Lets idle workers end; asks the others to, if `hurry`, and to take no session more.
-    pub(super) fn dismiss_all(&mut self, hurry: bool, chosen: impl Fn(&Worker) -> bool) {
+    pub(super) fn dismiss_all(&mut self, hurry: bool, chosen: impl Fn(&WorkerRecord) -> bool) {
         let numbers: Vec<u64> = self
             .all
             .iter()
@@ -394,12 +394,12 @@ impl Workers {
     pub(super) fn last_words(&self, number: u64) -> Vec<Word> {
         self.all
             .get(&number)
-            .map(Worker::last_words)
+            .map(WorkerRecord::last_words)
             .unwrap_or_default()
     }
 
     /// The worker's process has ended.
-    pub(super) fn remove(&mut self, number: u64) -> Option<Worker> {
+    pub(super) fn remove(&mut self, number: u64) -> Option<WorkerRecord> {
         self.idle.retain(|other| *other != number);
         self.all.remove(&number)
     }
@@ -414,7 +414,7 @@ impl Workers {
     /// Reports the end of each worker of a generation by its pidfd: its zygote no longer can.
     pub(super) fn watch(&self, generation: u64, events: &UnboundedSender<Event>) {
         let workers = self.all.iter();
-        let watched = |worker: &Worker| worker.forked_by.is_some();
+        let watched = |worker: &WorkerRecord| worker.forked_by.is_some();
         for (number, worker) in workers.filter(|(_, w)| w.generation == generation && !watched(w)) {
             worker.watch(*number, events);
         }

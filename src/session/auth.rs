@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use super::core::{Ended, Flow, Input, LOGDEBUG, Session};
+use super::core::{Conversation, Ended, Flow, Input, LOGDEBUG};
 use super::envelope::{accepted, first_bytes};
 use super::sasl;
 use super::state::Profile;
@@ -26,7 +26,7 @@ struct Credentials {
     ticket: Option<Vec<u8>>,
 }
 
-impl Session {
+impl Conversation {
     /// The mechanisms as EHLO offers them; from then on AUTH is a command.
     pub(super) async fn offered_mechanisms(&self) -> Option<Vec<u8>> {
         let tls_first = self.config("tls_before_auth").await.is_some();

@@ -1,13 +1,13 @@
 //! The ways in which a transaction and a session end: reset_transaction, disconnect and
 //! post-connection in the order that each occasion has. Says nothing to the client.
 
-use super::core::{Ended, LOGINFO, Session};
+use super::core::{Conversation, Ended, LOGINFO};
 use super::state::Profile;
 use super::step::Step;
 use crate::hook::{Hook, Method};
 use crate::mail::Note;
 
-impl Session {
+impl Conversation {
     /// Ends the transaction.
     pub(super) async fn reset_transaction(&self) {
         if self.is_replaced(Method::ResetTransaction) {

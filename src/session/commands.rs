@@ -5,14 +5,14 @@ use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 
-use super::core::{Flow, Input, LOGDEBUG, LOGERROR, LOGINFO, Session};
+use super::core::{Conversation, Flow, Input, LOGDEBUG, LOGERROR, LOGINFO};
 use super::step::{Listed, Step};
 use crate::hook::{Arg, Hook, Method, Verdict};
 use crate::mail::Note;
 use crate::smtp::split_command;
 
 type Pending<'a> = Pin<Box<dyn Future<Output = Flow> + 'a>>;
-type Handler = for<'a> fn(&'a Session, Option<&'a [u8]>) -> Pending<'a>;
+type Handler = for<'a> fn(&'a Conversation, Option<&'a [u8]>) -> Pending<'a>;
 
 /// The verbs, and what each of them calls with the rest of its line.
 const COMMANDS: &[(&[u8], Handler)] = &[
@@ -29,7 +29,7 @@ const COMMANDS: &[(&[u8], Handler)] = &[
     (b"quit", |session, _| Box::pin(session.quit())),
 ];
 
-impl Session {
+impl Conversation {
     /// A command line as the log may have it: without what AUTH PLAIN brings, as in 1.00, unless everything
     /// is to be logged.
     async fn without_credentials<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {

@@ -32,16 +32,16 @@ pub(super) enum Input {
 }
 
 /// The session's hands: its state, and the way to whoever carries its steps out.
-pub(super) struct Session {
+pub(super) struct Conversation {
     pub state: Rc<State>,
     steps: Steps,
     lines: RefCell<CommandLines>,
 }
 
-impl Session {
-    pub(super) fn new(state: Rc<State>, steps: Steps) -> Session {
+impl Conversation {
+    pub(super) fn new(state: Rc<State>, steps: Steps) -> Conversation {
         let lines = CommandLines::new(MAX_COMMAND_LINE, state.settings.strictness.bare_line_ends);
-        Session {
+        Conversation {
             state,
             steps,
             lines: RefCell::new(lines),

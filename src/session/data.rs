@@ -1,7 +1,7 @@
 //! DATA: takes the message into the transaction's body, the lines before the first blank one
 //! as its header, and hands it on to data_post. A message is stored whole or not at all.
 
-use super::core::{Ended, Flow, LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, Session};
+use super::core::{Conversation, Ended, Flow, LOGALERT, LOGDEBUG, LOGERROR, LOGINFO};
 use super::header_lines::header_of;
 use super::state::Profile;
 use super::step::ReadEvent;
@@ -38,7 +38,7 @@ impl Incoming {
     }
 }
 
-impl Session {
+impl Conversation {
     pub(super) async fn data(&self) -> Flow {
         self.run_hooks(Hook::Data, Vec::new()).await
     }

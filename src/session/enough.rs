@@ -1,8 +1,8 @@
 //! A client that has had enough of what it may is sent away. What counts, `counts.rs` says.
 
-use super::core::{Flow, LOGNOTICE, Session};
+use super::core::{Conversation, Flow, LOGNOTICE};
 
-impl Session {
+impl Conversation {
     /// A command line has been answered: a client that has had enough is sent away.
     pub(super) async fn count(&self, line: &[u8]) -> Flow {
         let verb = line.split(|byte| byte.is_ascii_whitespace()).next();

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::core::{Flow, LOGDEBUG, LOGINFO, Session, is_true, verdict_lines};
+use super::core::{Conversation, Flow, LOGDEBUG, LOGINFO, is_true, verdict_lines};
 use super::step::Step;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{EnvelopeAddress, Note, Shown};
@@ -11,7 +11,7 @@ use crate::smtp::{Address, Parameter, parameters, parse_mail_or_rcpt};
 /// A path, undefined where a command has no arguments, and names and values of parameters in turns.
 type Path = (Option<Vec<u8>>, Vec<Arg>);
 
-impl Session {
+impl Conversation {
     pub(super) async fn mail(&self, rest: Option<&[u8]>) -> Flow {
         // MAIL begins a transaction; that it ends the one before is what the original does in
         // place of a 503.

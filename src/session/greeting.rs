@@ -1,8 +1,8 @@
 //! The beginning of a session: pre-connection, connect and the server's greeting, HELO and
 //! EHLO with what the server offers.
 
-use super::core::{Ended, Flow, LOGNOTICE, Session, verdict_lines};
-use super::state::Settings;
+use super::core::{Conversation, Ended, Flow, LOGNOTICE, verdict_lines};
+use super::state::SessionSettings;
 use super::step::Step;
 use crate::hook::{Arg, Code, Hook, Verdict};
 use crate::mail::{HELLO_HOST, Note};
@@ -11,7 +11,7 @@ use crate::smtp::{Reply, split_arguments};
 /// What greetings, HELP and Received lines call this server.
 pub const PRODUCT: &str = "camelpost";
 
-impl Session {
+impl Conversation {
     /// A whole session.
     pub(super) async fn converse(&self) -> Flow {
         self.pre_connection().await?;
@@ -99,7 +99,7 @@ impl Session {
             return greeting;
         }
         let mut greeting = self.me().await;
-        let Settings {
+        let SessionSettings {
             product, version, ..
         } = &*self.state.settings;
         let rest =

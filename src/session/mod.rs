@@ -29,12 +29,12 @@ mod waiting;
 
 use std::rc::Rc;
 
-use self::core::{Flow, Session};
+use self::core::{Conversation, Flow};
 use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
 pub use greeting::PRODUCT;
 pub use machine::Machine;
-pub use state::{Neighbours, Profile, Settings, State};
+pub use state::{Neighbours, Profile, SessionSettings, State};
 pub use step::{
     Answered, Called, Listed, MethodCall, Outcome, Path, ReadEvent, Returned, Step, To,
 };
@@ -42,7 +42,7 @@ pub use step::{
 /// A whole session, from pre-connection to post-connection.
 pub fn conversation(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         // A session ends in one way only; how it came to that is in its log.
         let _ = session.converse().await;
         Outcome::Closed
@@ -53,7 +53,7 @@ pub fn conversation(state: Rc<State>) -> Machine {
 /// verdict (for data_post: queueing).
 pub fn run_hooks(state: Rc<State>, hook: Hook, args: Vec<Arg>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         let verdict = session.chain(hook, args.clone()).await;
         match session.conclude(hook, &verdict, &args).await {
             Err(_) => Outcome::Disconnected,
@@ -69,7 +69,7 @@ pub fn run_hooks(state: Rc<State>, hook: Hook, args: Vec<Arg>) -> Machine {
 /// `$qp->HOOK_respond($code, \@texts, \@args)`: what the session does with a verdict.
 pub fn respond_to(state: Rc<State>, hook: Hook, verdict: Verdict, args: Vec<Arg>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         returned(session.respond_to(hook, &verdict, &args).await)
     })
 }
@@ -77,7 +77,9 @@ pub fn respond_to(state: Rc<State>, hook: Hook, verdict: Verdict, args: Vec<Arg>
 /// `$qp->reset_transaction`.
 pub fn reset_transaction(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        Session::new(state, steps).reset_own_transaction().await;
+        Conversation::new(state, steps)
+            .reset_own_transaction()
+            .await;
         returned(Ok(()))
     })
 }
@@ -85,7 +87,7 @@ pub fn reset_transaction(state: Rc<State>) -> Machine {
 /// `$qp->disconnect`. It does not return to the plugin.
 pub fn disconnect(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        Session::new(state, steps).end_session().await;
+        Conversation::new(state, steps).end_session().await;
         Outcome::Disconnected
     })
 }
@@ -93,7 +95,7 @@ pub fn disconnect(state: Rc<State>) -> Machine {
 /// `$qp->dispatch($line)`: one command line, without its line end.
 pub fn dispatch(state: Rc<State>, line: Vec<u8>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         returned(session.obey(&line).await)
     })
 }
@@ -101,7 +103,7 @@ pub fn dispatch(state: Rc<State>, line: Vec<u8>) -> Machine {
 /// `$qp->mail($rest)` and its like: a command by its verb in lower case.
 pub fn command(state: Rc<State>, verb: Vec<u8>, rest: Option<Vec<u8>>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         returned(session.own_command(&verb, rest.as_deref()).await)
     })
 }
@@ -109,7 +111,7 @@ pub fn command(state: Rc<State>, verb: Vec<u8>, rest: Option<Vec<u8>>) -> Machin
 /// `$qp->queue`: hands the message on.
 pub fn queue(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         returned(session.queue_message().await)
     })
 }
@@ -117,7 +119,7 @@ pub fn queue(state: Rc<State>) -> Machine {
 /// `$qp->received_line`: the text of the Received line, which under 0.94 is in the header then.
 pub fn received_line(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         let text = session.make_received_line().await;
         Outcome::Returned(Verdict {
             values: vec![text],
@@ -129,7 +131,7 @@ pub fn received_line(state: Rc<State>) -> Machine {
 /// `$qp->clean_authentication_results`: the results that came with the message are renamed.
 pub fn clean_results(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        Session::new(state, steps).clean_results().await;
+        Conversation::new(state, steps).clean_results().await;
         returned(Ok(()))
     })
 }
@@ -137,7 +139,7 @@ pub fn clean_results(state: Rc<State>) -> Machine {
 /// `$qp->authentication_results`: our own go into the header.
 pub fn add_results(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        Session::new(state, steps).add_own_results().await;
+        Conversation::new(state, steps).add_own_results().await;
         returned(Ok(()))
     })
 }
@@ -145,7 +147,7 @@ pub fn add_results(state: Rc<State>) -> Machine {
 /// `$qp->start_conversation`: the connect hook and the greeting, and no more.
 pub fn start_conversation(state: Rc<State>) -> Machine {
     Machine::new(move |steps| async move {
-        let session = Session::new(state, steps);
+        let session = Conversation::new(state, steps);
         returned(session.run_hooks(Hook::Connect, Vec::new()).await)
     })
 }

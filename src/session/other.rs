@@ -1,10 +1,10 @@
 //! The commands beside the mail transaction: RSET, VRFY, NOOP, HELP, QUIT and those that the
 //! server does not know.
 
-use super::core::{Flow, Session, verdict_lines};
+use super::core::{Conversation, Flow, verdict_lines};
 use crate::hook::{Arg, Code, Hook, Verdict};
 
-impl Session {
+impl Conversation {
     pub(super) async fn rset(&self) -> Flow {
         self.reset_transaction().await;
         self.say(250, "OK").await;

@@ -1,11 +1,11 @@
 //! Queueing: queue_pre, queue and queue_post, with the transaction's end before the reply.
 
-use super::core::{Flow, LOGERROR, Session, verdict_lines};
+use super::core::{Conversation, Flow, LOGERROR, verdict_lines};
 use super::step::Step;
 use crate::hook::{Code, Hook, Method, Verdict};
 use crate::watch::QueueOutcome;
 
-impl Session {
+impl Conversation {
     pub(super) async fn queue(&self) -> Flow {
         if self.is_replaced(Method::Queue) {
             self.call(Method::Queue, Vec::new()).await?;

@@ -1,9 +1,9 @@
 //! What the server itself adds to a message's header: the Received line and
 //! Authentication-Results, in the order of the profile.
 
-use super::core::{LOGDEBUG, Session, is_true};
+use super::core::{Conversation, LOGDEBUG, is_true};
 use super::header_lines::{field_values, move_fields};
-use super::state::{Profile, Settings, seconds_since_1970};
+use super::state::{Profile, SessionSettings, seconds_since_1970};
 use super::step::Step;
 use crate::base::civil_date;
 use crate::config::BareLineEnds;
@@ -28,7 +28,7 @@ impl Named {
     }
 }
 
-impl Session {
+impl Conversation {
     /// Adds the server's own fields to the message that has just come.
     pub(super) async fn add_trace_fields(&self) {
         match self.state.settings.profile {
@@ -209,7 +209,7 @@ impl Session {
         let me = self.me().await;
         let connection = self.connection();
         let text = |value: &Option<Vec<u8>>| printable(value.as_deref().unwrap_or_default());
-        let Settings {
+        let SessionSettings {
             product, version, ..
         } = &*self.state.settings;
         let now = seconds_since_1970(self.now().await);

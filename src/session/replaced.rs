@@ -1,11 +1,11 @@
 //! The places where a subclass in the scripting language may have put a method of its own in the
 //! place of the session's: each is asked for here, and the session goes straight on where none is.
 
-use super::core::{Ended, Flow, LOGERROR, Session, is_true};
+use super::core::{Conversation, Ended, Flow, LOGERROR, is_true};
 use super::step::{Called, MethodCall, Returned, Step};
 use crate::hook::{Arg, Hook, HookCall, Method, Verdict};
 
-impl Session {
+impl Conversation {
     pub(super) fn is_replaced(&self, method: Method) -> bool {
         self.state.replaced.get().has(method)
     }

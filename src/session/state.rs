@@ -15,7 +15,7 @@ use crate::smtp::{InputBuffer, ReplyForm};
 
 /// What is fixed when the configuration is loaded.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SessionSettings {
     pub profile: Profile,
     /// Whether a Received line that a plugin has made is the message's: 0.94 loses it, Debian's
     /// later packages of it do not.
@@ -58,7 +58,7 @@ pub struct Neighbours {
 
 /// What a session knows.
 pub struct State {
-    pub settings: Rc<Settings>,
+    pub settings: Rc<SessionSettings>,
     pub connection: RefCell<Rc<Shown<Connection>>>,
     pub transaction: RefCell<Rc<Shown<Transaction>>>,
     /// `None` where pre-connection does not run (inetd, tcpserver).
@@ -104,7 +104,7 @@ pub struct State {
 impl State {
     /// The state of a session that begins now.
     pub fn new(
-        settings: Rc<Settings>,
+        settings: Rc<SessionSettings>,
         connection: Connection,
         neighbours: Option<Neighbours>,
         now: SystemTime,
@@ -158,7 +158,7 @@ impl State {
     }
 }
 
-fn new_transaction(settings: &Settings, now: SystemTime) -> Transaction {
+fn new_transaction(settings: &SessionSettings, now: SystemTime) -> Transaction {
     let transaction = Transaction::default();
     transaction.body.replace(Body::new(settings.spool.clone()));
     transaction.start_time.set(seconds_since_1970(now));

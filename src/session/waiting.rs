@@ -2,7 +2,7 @@
 //! RFC 5321 4.3.1), and what becomes of one that sends on (`unauth_pipelining`). Does not read ahead
 //! itself; what was sent behind STARTTLS is dropped where TLS begins.
 
-use super::core::{Flow, LOGWARN, Session};
+use super::core::{Conversation, Flow, LOGWARN};
 use super::step::Step;
 use crate::config::UnauthPipelining;
 
@@ -21,7 +21,7 @@ const LAST_IN_GROUP: [&[u8]; 10] = [
     b"quit",
 ];
 
-impl Session {
+impl Conversation {
     /// Looks whether the client has sent more than the command whose verb this is, in lower case, and
     /// must not. A client that is to be sent away is gone then.
     pub(super) async fn look_ahead(&self, verb: &[u8]) -> Flow {

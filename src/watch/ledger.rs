@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::page::Place;
+use super::page::PluginHook;
 use super::unfit::{Mark, Sharing, Unfit, Unshared};
 
 /// Plugins of which account is kept.
@@ -85,8 +85,8 @@ pub enum Marked {
 
 impl Out {
     /// Where it failed last.
-    pub fn place(&self) -> Place {
-        Place {
+    pub fn place(&self) -> PluginHook {
+        PluginHook {
             plugin: self.plugin,
             hook: self.hook,
             native: false,
@@ -128,7 +128,7 @@ impl Ledger {
     }
 
     /// A call has given a verdict.
-    pub fn succeeded(&self, place: Place) {
+    pub fn succeeded(&self, place: PluginHook) {
         if let Some(streak) = self.streak(place)
             && streak.load(Ordering::Relaxed) != 0
         {
@@ -137,7 +137,7 @@ impl Ledger {
     }
 
     /// A call took too long, or has ended its process.
-    pub fn failed(&self, place: Place, now: u64) {
+    pub fn failed(&self, place: PluginHook, now: u64) {
         let (Some(entry), Some(streak)) = (self.entry(place.plugin), self.streak(place)) else {
             return;
         };
@@ -273,7 +273,7 @@ impl Ledger {
         self.entries.get(usize::from(plugin))
     }
 
-    fn streak(&self, place: Place) -> Option<&AtomicU32> {
+    fn streak(&self, place: PluginHook) -> Option<&AtomicU32> {
         self.entry(place.plugin)?
             .streaks
             .get(usize::from(place.hook))
@@ -284,8 +284,8 @@ impl Ledger {
 mod tests {
     use super::*;
 
-    fn place(plugin: u16, hook: u8) -> Place {
-        Place {
+    fn place(plugin: u16, hook: u8) -> PluginHook {
+        PluginHook {
             plugin,
             hook,
             native: false,

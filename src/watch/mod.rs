@@ -15,7 +15,7 @@ mod writer;
 
 pub use clock::now;
 pub use ledger::{Ledger, Marked, Out, Rule};
-pub use page::{BUCKETS, Page, Place, Reason, Running, VERDICTS};
+pub use page::{BUCKETS, Page, PluginHook, Reason, Running, VERDICTS};
 pub use queue::{QueueCounts, QueueOutcome};
 pub use sums::{Sum, upper_bound};
 pub use unfit::{Sharing, Unfit, unfit_line};

@@ -30,23 +30,23 @@ const NATIVE: u32 = 1 << 31;
 
 /// A plugin and a hook of it, by their numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct PluginHook {
     pub plugin: u16,
     pub hook: u8,
     /// A native plugin: it ends by itself when its time is over, and takes no interrupt.
     pub native: bool,
 }
 
-impl Place {
+impl PluginHook {
     /// As it stands in the page, where 0 is no place.
     pub(super) fn packed(self) -> u32 {
         let native = if self.native { NATIVE } else { 0 };
         ((u32::from(self.plugin) + 1) << 8) | u32::from(self.hook) | native
     }
 
-    pub(super) fn unpacked(packed: u32) -> Option<Place> {
+    pub(super) fn unpacked(packed: u32) -> Option<PluginHook> {
         let plugin = ((packed & !NATIVE) >> 8).checked_sub(1)?;
-        Some(Place {
+        Some(PluginHook {
             plugin: u16::try_from(plugin).ok()?,
             hook: packed.to_le_bytes()[0],
             native: packed & NATIVE != 0,
@@ -113,7 +113,7 @@ pub enum Reason {
 pub struct Running {
     /// Tells the calls of a worker apart; a later call has a greater one.
     pub serial: u64,
-    pub place: Place,
+    pub place: PluginHook,
     pub session: u64,
     /// When it began, by [`super::now`].
     pub since: u64,
@@ -218,7 +218,7 @@ impl Slot {
         let limit = self.limit.load(Ordering::Relaxed);
         let call = Running {
             serial,
-            place: Place::unpacked(self.place.load(Ordering::Relaxed))?,
+            place: PluginHook::unpacked(self.place.load(Ordering::Relaxed))?,
             session: self.session.load(Ordering::Relaxed),
             since: self.since.load(Ordering::Relaxed),
             limit: (limit > 0).then(|| Duration::from_millis(limit.into())),

@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::page::{BUCKETS, Page, Place, Row, VERDICTS};
+use super::page::{BUCKETS, Page, PluginHook, Row, VERDICTS};
 
 /// What is known of the calls of one place.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -72,14 +72,14 @@ impl Sum {
 
 impl Page {
     /// The sums of this worker's life so far.
-    pub fn sums(&self) -> impl Iterator<Item = (Place, Sum)> + '_ {
+    pub fn sums(&self) -> impl Iterator<Item = (PluginHook, Sum)> + '_ {
         self.rows.iter().map_while(Row::read)
     }
 }
 
 impl Row {
-    fn read(&self) -> Option<(Place, Sum)> {
-        let place = Place::unpacked(self.place.load(Ordering::Acquire))?;
+    fn read(&self) -> Option<(PluginHook, Sum)> {
+        let place = PluginHook::unpacked(self.place.load(Ordering::Acquire))?;
         let sum = Sum {
             calls: self.calls.load(Ordering::Relaxed),
             died: self.died.load(Ordering::Relaxed).into(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::clock::now;
 use super::ledger::{Ledger, Marked};
-use super::page::{Page, Place, ROWS, Reason, Row, SLOTS, VERDICTS};
+use super::page::{Page, PluginHook, ROWS, Reason, Row, SLOTS, VERDICTS};
 use super::queue::QueueOutcome;
 use super::sums::bucket;
 use super::unfit::Unfit;
@@ -34,7 +34,7 @@ thread_local! {
 /// A place that calls are written down for, as the worker holds it.
 #[derive(Debug)]
 pub struct Spot {
-    pub place: Place,
+    pub place: PluginHook,
     /// A call's time in milliseconds; 0: any.
     pub limit: u32,
     /// Its failures in a row are counted.
@@ -46,7 +46,7 @@ pub struct Spot {
 const NO_ROW: u32 = u32::MAX;
 
 impl Spot {
-    pub fn new(place: Place, limit: u32, counted: bool) -> Spot {
+    pub fn new(place: PluginHook, limit: u32, counted: bool) -> Spot {
         Spot {
             place,
             limit,

@@ -10,7 +10,7 @@ use camelpost::cli::EngineSettings;
 use camelpost::server::{
     AsyncLink, Engine, Given, Incoming, LoadFacts, Names, SessionEnd, WorkerLink, readiness,
 };
-use camelpost::watch::{self, Place, QueueOutcome, Spot};
+use camelpost::watch::{self, PluginHook, QueueOutcome, Spot};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::Interest;
 
@@ -192,7 +192,7 @@ fn lie(line: &str, link: &AsyncLink) {
 
 /// Plays a plugin call that dies, after a time.
 fn call(config: &Path) {
-    let place = Place {
+    let place = PluginHook {
         plugin: 0,
         hook: 1,
         native: false,

@@ -3,7 +3,7 @@
 use super::*;
 
 fn guard(milliseconds: u32) -> Guard {
-    let place = Place {
+    let place = PluginHook {
         plugin: 0,
         hook: 0,
         native: true,

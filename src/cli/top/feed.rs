@@ -8,7 +8,7 @@ use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::super::control::Place;
+use super::super::control::ControlOption;
 use super::heard::{Event, Farewell, Heard};
 use crate::server::{Command, Outcome, Status, ask};
 
@@ -16,7 +16,7 @@ use crate::server::{Command, Outcome, Status, ask};
 const AGAIN: Duration = Duration::from_millis(300);
 
 pub(super) struct Feed {
-    place: Place,
+    place: ControlOption,
     /// Where the daemon was last time.
     path: Option<PathBuf>,
     interval: Duration,
@@ -33,7 +33,7 @@ impl Started {
 }
 
 impl Feed {
-    pub(super) fn new(place: &Place, interval: Duration) -> Feed {
+    pub(super) fn new(place: &ControlOption, interval: Duration) -> Feed {
         Feed {
             place: place.clone(),
             path: None,

@@ -30,7 +30,7 @@ use self::feed::Feed;
 use self::heard::{Event, Farewell};
 use self::input::{Action, action};
 use self::state::State;
-use super::control::{NO_DAEMON, Place, STATUSES};
+use super::control::{ControlOption, NO_DAEMON, STATUSES};
 
 pub use self::screen::Screen;
 
@@ -55,7 +55,7 @@ daemon's start; p pause.\n\n\
 docs/top.md says what the columns are.\n\n{STATUSES}"))]
 pub(super) struct TopArgs {
     #[command(flatten)]
-    place: Place,
+    place: ControlOption,
 
     /// Look this often.
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = interval, allow_negative_numbers = true)]

@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn an_interrupt_wakes_a_nested_pump_and_ends_it() {
-        use crate::watch::{Page, Place, Spot, attach, begin};
+        use crate::watch::{Page, PluginHook, Spot, attach, begin};
         let page: &Page = Box::leak(Page::empty());
         attach(page);
         let pump = Pump::new().unwrap();
@@ -304,7 +304,7 @@ mod tests {
         };
         pump.wake.set(wake.unwrap()).unwrap();
         let spot = Spot::new(
-            Place {
+            PluginHook {
                 plugin: 0,
                 hook: 0,
                 native: false,

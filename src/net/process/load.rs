@@ -18,7 +18,7 @@ use crate::net::session::natives::tell_loggers;
 use crate::perl;
 use crate::perl::host::{Host, HostSettings};
 use crate::plugin::{Handler, LoadEnv, Natives, NoSession, PREFIX, Registry, declined};
-use crate::session::{PRODUCT, Settings};
+use crate::session::{PRODUCT, SessionSettings};
 
 /// What a worker starts with.
 #[derive(Clone)]
@@ -26,7 +26,7 @@ pub struct Loaded {
     /// The Perl plugins' host; none where no Perl plugin is named, and so no interpreter is needed.
     pub host: Option<Rc<Host>>,
     pub natives: Rc<Natives>,
-    pub settings: Rc<Settings>,
+    pub settings: Rc<SessionSettings>,
     pub config: Rc<ConfigDir>,
     pub defaults: Rc<Defaults>,
     /// What holds for the plugins' calls.
@@ -238,8 +238,8 @@ fn session_settings(
     version: String,
     spool: Rc<Spool>,
     auth_mechanisms: Vec<&'static str>,
-) -> Settings {
-    Settings {
+) -> SessionSettings {
+    SessionSettings {
         profile: core.compat.profile,
         keeps_received: core.compat.keeps_received,
         me: core.me,

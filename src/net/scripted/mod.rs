@@ -23,7 +23,7 @@ use crate::perl::ffi::interpreter;
 use crate::perl::host::port::Port;
 use crate::perl::host::script;
 use crate::perl::host::{Host, HostSettings};
-use crate::session::Settings;
+use crate::session::SessionSettings;
 
 /// Runs a perl program: the words of perl's command line after its name. The result is the exit
 /// status.
@@ -74,7 +74,7 @@ fn search() -> Vec<Vec<u8>> {
 }
 
 /// The settings of a script's session, from the configuration as the object has it.
-fn settings(host: Option<&Host>) -> Settings {
+fn settings(host: Option<&Host>) -> SessionSettings {
     let first = |name: &str| first(host?, name);
     let compat = first("compat").and_then(|text| Compat::parse(&text));
     // Without the file: what the script's modules are (0.94 as its upstream, which keeps no line).
@@ -85,7 +85,7 @@ fn settings(host: Option<&Host>) -> Settings {
             keeps_received: profile == Profile::V100,
         }
     });
-    Settings {
+    SessionSettings {
         profile: compat.profile,
         keeps_received: compat.keeps_received,
         me: hostname(),

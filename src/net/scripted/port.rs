@@ -12,7 +12,7 @@ use crate::perl::Sv;
 use crate::perl::ffi::call::Unwind;
 use crate::perl::host::Host;
 use crate::perl::host::port::{AuthFact, Own, Port};
-use crate::session::{self, Machine, Outcome, Settings, State};
+use crate::session::{self, Machine, Outcome, SessionSettings, State};
 use crate::smtp::{Reply, ReplyForm};
 
 /// The session of one object that a script has made.
@@ -55,7 +55,7 @@ impl ScriptPort {
         self.state.get_or_init(|| state).clone()
     }
 
-    fn make(&self, settings: Settings) -> Rc<State> {
+    fn make(&self, settings: SessionSettings) -> Rc<State> {
         let mut state = State::new(
             Rc::new(settings),
             Connection::default(),

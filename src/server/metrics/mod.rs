@@ -157,10 +157,10 @@ async fn accept(listener: tokio::net::TcpListener, events: UnboundedSender<Event
 #[derive(Default)]
 struct Scrapers {
     tasks: JoinSet<()>,
-    places: VecDeque<Place>,
+    places: VecDeque<Served>,
 }
 
-struct Place {
+struct Served {
     task: AbortHandle,
     /// Whether there is nothing to do for it but to wait: for its request, or for its end.
     idle: Rc<Cell<bool>>,
@@ -177,7 +177,7 @@ impl Scrapers {
             if self.places.len() < SCRAPERS {
                 return;
             }
-            let slow = |place: &Place| place.since.elapsed() >= RESPONSE;
+            let slow = |place: &Served| place.since.elapsed() >= RESPONSE;
             let idle = self.places.iter().position(|place| place.idle.get());
             if let Some(at) = idle.or_else(|| self.places.iter().position(slow))
                 && let Some(place) = self.places.remove(at)
@@ -197,7 +197,7 @@ impl Scrapers {
             let _ = converse(stream, &waits, &events).await;
         });
         let since = Instant::now();
-        self.places.push_back(Place { task, idle, since });
+        self.places.push_back(Served { task, idle, since });
     }
 }
 

@@ -17,7 +17,7 @@ use super::super::control::{
 };
 use super::super::metrics;
 use super::super::number;
-use super::super::workers::Worker;
+use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use super::upgrading::Succession;
 use super::watching::{RunningCall, Sums};
@@ -250,7 +250,7 @@ impl Supervisor<'_> {
     }
 
     fn session_list(&self) -> Vec<SessionStatus> {
-        let workers: HashMap<u64, &Worker> = self
+        let workers: HashMap<u64, &WorkerRecord> = self
             .workers
             .iter()
             .flat_map(|(_, worker)| {
@@ -290,7 +290,7 @@ impl Supervisor<'_> {
     }
 }
 
-fn worker_status(worker: &Worker) -> WorkerStatus {
+fn worker_status(worker: &WorkerRecord) -> WorkerStatus {
     WorkerStatus {
         pid: worker.pid,
         generation: worker.generation,

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use super::super::workers::Worker;
+use super::super::workers::WorkerRecord;
 use super::upgrading::Succession;
-use super::{Client, Session, Supervisor, watching};
+use super::{Client, Placed, Supervisor, watching};
 use crate::server::event::{Event, Word};
 use crate::server::front::clients::{linger, refuse};
 use crate::server::front::listen::Connection;
@@ -51,17 +51,17 @@ impl Supervisor<'_> {
     /// The clients of a worker that has died before it began their sessions, for instance in its
     /// post-fork hook, wait for another one, unless that has happened to them too often: they have
     /// seen nothing yet. Returns how many.
-    fn take_back(&mut self, gone: &Worker) -> usize {
+    fn take_back(&mut self, gone: &WorkerRecord) -> usize {
         if gone.forked_by.is_some() || self.stop.is_some() {
             return 0;
         }
         let mut taken = 0;
         for number in gone.sessions.iter().rev() {
-            let waits_again = |session: &Session| session.tries < TRIES && session.socket.is_some();
+            let waits_again = |session: &Placed| session.tries < TRIES && session.socket.is_some();
             if gone.has_begun(*number) || !self.sessions.get(number).is_some_and(waits_again) {
                 continue;
             }
-            if let Some(Session {
+            if let Some(Placed {
                 socket: Some(socket),
                 peer,
                 local,

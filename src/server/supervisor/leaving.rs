@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use super::super::generation::Starting;
-use super::super::workers::Worker;
+use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use crate::server::ipc::channel::{Channel, Wait};
 use crate::server::ipc::message::ToWorker;
@@ -189,7 +189,7 @@ impl Supervisor<'_> {
             .ok_or_else(|| io::Error::other("its pidfd did not come"))
             .and_then(|pidfd| {
                 let names = names.clone();
-                Worker::new(
+                WorkerRecord::new(
                     self.next_worker,
                     generation,
                     pid,
@@ -224,7 +224,7 @@ impl Supervisor<'_> {
     }
 
     /// A process has ended: what it has asked for is nobody's, and who has forked it is told.
-    pub(super) fn gone_with_sessions(&mut self, number: u64, gone: &Worker) {
+    pub(super) fn gone_with_sessions(&mut self, number: u64, gone: &WorkerRecord) {
         let leaving = &mut self.leaving;
         leaving.starting.retain(|_, (worker, _)| *worker != number);
         leaving.waiting.retain(|waits| waits.worker != number);

@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use super::super::facts::LoadFacts;
 use super::super::generation::Generation;
-use super::super::workers::Worker;
+use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use super::upgrading::Succession;
 use crate::server::event::Event;
@@ -130,7 +130,7 @@ impl Supervisor<'_> {
                     return Ok(());
                 }
                 let events = self.for_worker();
-                match Worker::new(worker, number, pid, pidfd, starting, names, events) {
+                match WorkerRecord::new(worker, number, pid, pidfd, starting, names, events) {
                     Ok(new) => {
                         tracing::debug!("forked worker {pid}");
                         self.counters.workers_forked += 1;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::super::workers::LONG;
 use super::Supervisor;
 use crate::server::ipc::message::ToWorker;
-use crate::watch::{Place, Sum};
+use crate::watch::{PluginHook, Sum};
 
 /// How often the sums are looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -22,7 +22,7 @@ impl Supervisor<'_> {
             return;
         }
         self.look_for_long = now + LOOK;
-        let mut sums: HashMap<Place, Sum> = HashMap::new();
+        let mut sums: HashMap<PluginHook, Sum> = HashMap::new();
         for (_, worker) in self.workers.iter() {
             if self.current != Some(worker.generation) {
                 continue;

@@ -65,7 +65,7 @@ struct Client {
     waited: bool,
 }
 
-struct Session {
+struct Placed {
     /// The duplicate through which a 421 can be written; none once TLS has started.
     socket: Option<OwnedFd>,
     peer: SocketAddr,
@@ -110,7 +110,7 @@ pub(super) struct Supervisor<'a> {
     memory: Memory,
     /// What plugins did in workers that have ended.
     past: Sums,
-    sessions: HashMap<u64, Session>,
+    sessions: HashMap<u64, Placed>,
     /// How many of them each address has.
     addresses: HashMap<IpAddr, u32>,
     /// Ascending without an end, also over upgrades.

@@ -12,7 +12,7 @@ use super::super::workers::LONG;
 use super::leaving::PATIENCE;
 use super::stopping::STOPPING;
 use super::upgrading::Succession;
-use super::{Client, Session, Supervisor};
+use super::{Client, Placed, Supervisor};
 use crate::hook::Hook;
 use crate::server::front::clients::refuse;
 use crate::server::front::listen::Connection;
@@ -198,7 +198,7 @@ impl Supervisor<'_> {
             child_addrs: self.child_addrs(peer.ip()),
         };
         if self.workers.assign(worker, given, socket.as_fd()) {
-            let entry = Session {
+            let entry = Placed {
                 socket: Some(socket),
                 peer,
                 local,
@@ -242,12 +242,12 @@ impl Supervisor<'_> {
         addresses
     }
 
-    fn open_session(&mut self, number: u64, session: Session) {
+    fn open_session(&mut self, number: u64, session: Placed) {
         *self.addresses.entry(session.peer.ip()).or_default() += 1;
         self.sessions.insert(number, session);
     }
 
-    pub(super) fn close_session(&mut self, number: u64) -> Option<Session> {
+    pub(super) fn close_session(&mut self, number: u64) -> Option<Placed> {
         let session = self.sessions.remove(&number)?;
         let ip = session.peer.ip();
         if let Some(count) = self.addresses.get_mut(&ip) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::super::Names;
 use super::super::control::QuarantineStatus;
 use super::super::generation::Generation;
-use super::super::workers::{Worker, Workers};
+use super::super::workers::{WorkerRecord, Workers};
 use super::Supervisor;
 use super::sharing::Marks;
 use super::watching::named;
@@ -74,7 +74,7 @@ impl Supervisor<'_> {
     }
 
     /// A worker has ended in the middle of a plugin's call, which is what it has ended by.
-    pub(super) fn blame(&mut self, worker: &Worker) -> Option<(String, String)> {
+    pub(super) fn blame(&mut self, worker: &WorkerRecord) -> Option<(String, String)> {
         let call = culprit(&worker.page().running())?;
         let key = named(&worker.names, call.place);
         let sum = self.past.plugins.entry(key.clone()).or_default();

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use super::super::control::{SharingKind, SharingStatus};
-use super::super::workers::Worker;
+use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use super::quarantine::{Watched, lives};
 use crate::watch::{Sharing, unfit_line};
@@ -110,7 +110,7 @@ impl Watched {
     }
 }
 
-impl Worker {
+impl WorkerRecord {
     /// Whether it has called a plugin, by its number.
     fn has_run(&self, plugin: u16) -> bool {
         let page = self.page();

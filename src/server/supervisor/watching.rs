@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::super::Names;
-use super::super::workers::Worker;
+use super::super::workers::WorkerRecord;
 use super::Supervisor;
-use crate::watch::{Place, QueueCounts, Sum, now};
+use crate::watch::{PluginHook, QueueCounts, Sum, now};
 
 /// What has happened in workers.
 #[derive(Debug, Clone, Default)]
@@ -33,7 +33,7 @@ pub(in crate::server) struct RunningCall {
 }
 
 /// The names of a place's plugin and hook.
-pub(super) fn named(names: &Names, place: Place) -> (String, String) {
+pub(super) fn named(names: &Names, place: PluginHook) -> (String, String) {
     let name = |all: &Vec<String>, at: usize| {
         let found = all.get(at).map(String::as_str);
         found
@@ -48,7 +48,7 @@ pub(super) fn named(names: &Names, place: Place) -> (String, String) {
 }
 
 /// Adds what has happened in a worker.
-pub(super) fn add(sums: &mut Sums, worker: &Worker) {
+pub(super) fn add(sums: &mut Sums, worker: &WorkerRecord) {
     for (place, sum) in worker.page().sums() {
         let name = named(&worker.names, place);
         sums.plugins.entry(name).or_default().add(&sum);

@@ -35,7 +35,7 @@ type Plugin = Box<dyn FnMut(&HookCall, &State) -> Option<Verdict>>;
 
 /// A server's configuration and plugins.
 struct Server {
-    settings: Settings,
+    settings: SessionSettings,
     config: HashMap<&'static str, String>,
     plugins: Vec<(Hook, Plugin)>,
     /// What stands in objects of the scripting language, where a test has one.
@@ -74,7 +74,7 @@ struct Seen {
 
 fn server() -> Server {
     Server {
-        settings: Settings {
+        settings: SessionSettings {
             profile: Profile::V094,
             keeps_received: false,
             me: b"host.example".to_vec(),

@@ -4,7 +4,7 @@ use super::*;
 use std::time::Duration;
 
 fn spot(plugin: u16) -> Spot {
-    let place = Place {
+    let place = PluginHook {
         plugin,
         hook: 3,
         native: false,

@@ -20,7 +20,7 @@ thread_local! {
 
 /// Where a server is.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Target {
     host: String,
     port: u16,
     uses_tls: bool,
@@ -30,8 +30,8 @@ pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Stream for T {}
 
-impl Place {
-    pub(super) fn of(uri: &Uri) -> Result<Place, String> {
+impl Target {
+    pub(super) fn of(uri: &Uri) -> Result<Target, String> {
         let (uses_tls, usual) = match uri.scheme_str() {
             Some("http") => (false, 80),
             Some("https") => (true, 443),
@@ -39,7 +39,7 @@ impl Place {
         };
         let host = uri.host().ok_or("the address has no host")?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        Ok(Place {
+        Ok(Target {
             host: host.to_owned(),
             port: uri.port_u16().unwrap_or(usual),
             uses_tls,
@@ -88,7 +88,7 @@ fn in_hosts(hosts: &str, name: &str) -> Vec<IpAddr> {
 }
 
 /// The first of the server's addresses that answers.
-pub(super) async fn connect(place: &Place) -> Result<Pin<Box<dyn Stream>>, String> {
+pub(super) async fn connect(place: &Target) -> Result<Pin<Box<dyn Stream>>, String> {
     let mut last = String::new();
     for address in place.addresses().await? {
         match TcpStream::connect((address, place.port)).await {
@@ -102,7 +102,7 @@ pub(super) async fn connect(place: &Place) -> Result<Pin<Box<dyn Stream>>, Strin
     Err(last)
 }
 
-async fn secure(place: &Place, stream: TcpStream) -> Result<Pin<Box<dyn Stream>>, String> {
+async fn secure(place: &Target, stream: TcpStream) -> Result<Pin<Box<dyn Stream>>, String> {
     let made = TLS.with(PerProcess::get);
     let connector = match made {
         Some(connector) => connector,
@@ -124,8 +124,8 @@ async fn secure(place: &Place, stream: TcpStream) -> Result<Pin<Box<dyn Stream>>
 mod tests {
     use super::*;
 
-    fn place(url: &str) -> Place {
-        Place::of(&url.parse().unwrap()).unwrap()
+    fn place(url: &str) -> Target {
+        Target::of(&url.parse().unwrap()).unwrap()
     }
 
     #[test]

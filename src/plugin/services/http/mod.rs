@@ -120,7 +120,7 @@ impl HttpRequest {
 
     async fn ask(self) -> Result<HttpResponse, String> {
         let uri: Uri = self.url.parse().map_err(shown)?;
-        let place = connect::Place::of(&uri)?;
+        let place = connect::Target::of(&uri)?;
         let request = self.request(&uri, &place)?;
         let stream = connect::connect(&place).await?;
         let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
@@ -153,7 +153,7 @@ impl HttpRequest {
         }
     }
 
-    fn request(&self, uri: &Uri, place: &connect::Place) -> Result<Request<Full<Bytes>>, String> {
+    fn request(&self, uri: &Uri, place: &connect::Target) -> Result<Request<Full<Bytes>>, String> {
         let path = uri.path_and_query().map_or("/", |path| path.as_str());
         let agent = concat!("camelpost/", env!("CARGO_PKG_VERSION"));
         let mut request = Request::builder()
