@@ -1,5 +1,5 @@
-//! The comparison with upstream's 1.00: every dialogue with Camelpost in the profile 1.00, beside
-//! what upstream's daemon has answered.
+//! The comparison with upstream's 1.00: every dialogue with Camelpost in the profile 1.00, with fast paths
+//! and without, beside what upstream's daemon has answered.
 //!
 //! Its answers are recorded in `tests/recorded_100`, so that this needs no checkout. Where
 //! `QPSMTPD_100` names one, the dialogues are held with upstream's own plugin files, too; with
@@ -22,6 +22,7 @@ use camelpost_oracle::{IN_PERL, compare, each_set, keyless, native_mark, read_se
 use recorded::{OWN, PACKAGE, Recorded};
 
 const CAMELPOST: Which = Which::Camelpost(env!("CARGO_BIN_EXE_camelpost"));
+const PLAIN: Which = Which::Plain(env!("CARGO_BIN_EXE_camelpost"));
 
 macro_rules! compared {
     ($($name:ident)*) => {$(
@@ -50,7 +51,7 @@ fn play(name: &str, text: &str) -> Result<(), String> {
     if std::env::var("COMPARE_ONLY").is_ok_and(|only| only == Which::Upstream.name()) {
         (known, which) = (Known::default(), Which::Upstream);
     }
-    let with = |plugins: &str, recorded: &Result<Half, String>, mark| {
+    let with = |which, plugins: &str, recorded: &Result<Half, String>, mark| {
         let Ok(recorded) = recorded else {
             return Ok(String::new());
         };
@@ -60,7 +61,20 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         Ok::<_, String>(report)
     };
     // Where upstream does not start, there is nothing to compare.
-    let mut report = with(PACKAGE_PLUGINS, &recorded.package, PACKAGE)?;
+    let (report, plain) = std::thread::scope(|scope| {
+        let plain = scope.spawn(|| match which {
+            Which::Camelpost(_) => with(PLAIN, PACKAGE_PLUGINS, &recorded.package, PACKAGE),
+            _ => Ok(String::new()),
+        });
+        let report = with(which, PACKAGE_PLUGINS, &recorded.package, PACKAGE);
+        let died = |_| Err("the dialogues without fast paths have died".to_owned());
+        (report, plain.join().unwrap_or_else(died))
+    });
+    let (mut report, plain) = (report?, plain?);
+    if !plain.is_empty() {
+        report.push_str("\nWithout fast paths (CAMELPOST_PLAIN=1):\n");
+        report.push_str(&plain);
+    }
     let in_perl = set(name, text, PACKAGE_PLUGINS)?;
     if let (false, Ok(recorded)) = (native_mark(&in_perl).is_empty(), &recorded.package) {
         let stage = Stage::new(camelpost_oracle::in_perl(in_perl))?;
@@ -68,7 +82,7 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         report.push_str(&compare(&stage.set, IN_PERL, recorded, &half, &known));
     }
     if let Some(own) = own {
-        report.push_str(&with(&own, &recorded.own, OWN)?);
+        report.push_str(&with(which, &own, &recorded.own, OWN)?);
     }
     report_of(report)
 }
