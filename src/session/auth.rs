@@ -243,7 +243,7 @@ impl Conversation {
         }
         let text = self.auth_text(passed, mechanism, &credentials.user, &verdict);
         self.say(if passed { 235 } else { 535 }, &text).await;
-        self.log(LOGDEBUG, text).await;
+        self.log(LOGDEBUG, text);
     }
 
     fn auth_text(&self, passed: bool, mechanism: &[u8], user: &[u8], verdict: &Verdict) -> Vec<u8> {

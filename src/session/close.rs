@@ -22,7 +22,7 @@ impl Conversation {
         self.state.utf8_replies.set(false);
         let old = self.state.replace_transaction(self.now().await);
         drop(old);
-        self.ask(Step::TransactionEnded).await;
+        self.tell(Step::TransactionEnded);
     }
 
     /// The server ends the session: after QUIT, after a verdict that says so, and from plugins.
@@ -41,7 +41,7 @@ impl Conversation {
         if self.state.disconnected.replace(true) {
             return Ended;
         }
-        self.log(LOGINFO, "click, disconnecting").await;
+        self.log(LOGINFO, "click, disconnecting");
         self.hook(Hook::Disconnect, Vec::new()).await;
         self.connection().notes.set(b"disconnected", Note::Int(1));
         self.end_last_transaction().await;

@@ -54,8 +54,7 @@ impl Conversation {
                     let notes = &self.connection().notes;
                     notes.set(b"original_string", Note::of_client(&line));
                     let shown = self.without_credentials(&line).await;
-                    self.log(LOGINFO, [b"dispatching ", &shown[..]].concat())
-                        .await;
+                    self.log(LOGINFO, [b"dispatching ", &shown[..]].concat());
                     let flow = match self.look_ahead(&split_command(&line).0).await {
                         Ok(()) => self.dispatch(&line).await,
                         ended => ended,
@@ -147,7 +146,7 @@ impl Conversation {
         if !self.ask(obey).await {
             let verb = String::from_utf8_lossy(verb);
             let failure = format!("command '{verb}' failed unexpectedly");
-            self.log(LOGERROR, format!("fault: {failure}")).await;
+            self.log(LOGERROR, format!("fault: {failure}"));
             self.say(451, format!("Internal error - try again later - {failure}"))
                 .await;
         }

@@ -61,6 +61,11 @@ impl Conversation {
         self.steps.ask(step).await
     }
 
+    /// Gives a step that has nothing to answer; it is carried out before the next one that has.
+    pub(super) fn tell(&self, step: impl FnOnce(To<()>) -> Step) {
+        self.steps.tell(step(To::new()));
+    }
+
     /// A reply with one line.
     pub(super) async fn say(&self, code: u16, text: impl AsRef<[u8]>) {
         self.reply(code, vec![text.as_ref().to_vec()]).await;
@@ -78,9 +83,9 @@ impl Conversation {
         }
         let reply = Reply::lines(code, lines).in_form(self.state.reply_form());
         for line in reply.written() {
-            self.log(LOGINFO, line).await;
+            self.log(LOGINFO, line);
         }
-        self.ask(|to| Step::Reply(reply, to)).await;
+        self.tell(|to| Step::Reply(reply, to));
     }
 
     /// A reply with a verdict's texts. Where there is none, or the first is not true in Perl's
@@ -95,9 +100,9 @@ impl Conversation {
             .await;
     }
 
-    pub(super) async fn log(&self, level: u8, text: impl Into<Vec<u8>>) {
+    pub(super) fn log(&self, level: u8, text: impl Into<Vec<u8>>) {
         let text = text.into();
-        self.ask(|to| Step::Log { level, text, to }).await;
+        self.tell(|to| Step::Log { level, text, to });
     }
 
     /// The first value of a config file, where it is true in Perl's sense.

@@ -106,8 +106,7 @@ impl Conversation {
             self.log(
                 LOGALERT,
                 "Message header too big (header_size_limit, header_line_limit)",
-            )
-            .await;
+            );
             self.say(552, "Message header too big!").await;
             self.reset_transaction().await;
             return Ok(());
@@ -127,7 +126,7 @@ impl Conversation {
                 message.size,
                 message.limit.unwrap_or_default()
             );
-            self.log(LOGALERT, text).await;
+            self.log(LOGALERT, text);
             self.say(552, "Message too big!").await;
             self.reset_transaction().await;
             return Ok(());
@@ -148,7 +147,7 @@ impl Conversation {
     async fn log_size(&self, message: &Incoming) {
         let limit = message.limit.unwrap_or_default();
         let text = format!("max_size: {limit} / size: {}", message.size);
-        self.log(LOGDEBUG, text).await;
+        self.log(LOGDEBUG, text);
     }
 
     /// Takes in the message; `false` where the client vanished before its end.
@@ -269,11 +268,11 @@ impl Conversation {
             (result, !before && body.path().is_some())
         };
         if spooled {
-            self.log(LOGINFO, "spooling message to disk").await;
+            self.log(LOGINFO, "spooling message to disk");
         }
         if let Err(error) = result {
             message.failed = true;
-            self.log(LOGERROR, error.to_string()).await;
+            self.log(LOGERROR, error.to_string());
         }
     }
 

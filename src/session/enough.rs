@@ -10,7 +10,7 @@ impl Conversation {
         let Some(what) = self.state.counts.end(&verb, &self.state.settings.limits) else {
             return Ok(());
         };
-        self.log(LOGNOTICE, format!("{what}, disconnecting")).await;
+        self.log(LOGNOTICE, format!("{what}, disconnecting"));
         self.say(421, format!("4.7.0 {what}, closing connection"))
             .await;
         Err(self.disconnect().await)

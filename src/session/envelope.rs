@@ -22,7 +22,7 @@ impl Conversation {
             return Ok(());
         }
         let text = [b"full from_parameter: ", rest.unwrap_or_default()].concat();
-        self.log(LOGDEBUG, text).await;
+        self.log(LOGDEBUG, text);
         self.note_path(b"envelope_from", rest);
         let args = vec![rest.map_or(Arg::Undef, Arg::of_client)];
         self.run_hooks(Hook::MailParse, args).await
@@ -76,7 +76,7 @@ impl Conversation {
                 let mut text = format!("{what} mail from ").into_bytes();
                 text.extend_from_slice(&path);
                 text.extend_from_slice(&in_parentheses(&lines));
-                self.log(LOGINFO, text).await;
+                self.log(LOGINFO, text);
                 let code = match verdict.code {
                     Code::DenySoft => 450,
                     Code::DenySoftDisconnect => 421,
@@ -90,7 +90,7 @@ impl Conversation {
             }
             _ => {
                 let text = [b"getting mail from ", &path[..]].concat();
-                self.log(LOGDEBUG, text).await;
+                self.log(LOGDEBUG, text);
                 let text: &[u8] = b", sender OK - how exciting to get mail from you!";
                 self.say(250, [&path, text].concat()).await;
                 self.transaction().sender.replace(Some(sender.clone()));
@@ -180,7 +180,7 @@ impl Conversation {
         let lines = verdict_lines(verdict, default.as_bytes());
         if verdict.code.disconnects() {
             let text = [b"delivery denied", &in_parentheses(&lines)[..]].concat();
-            self.log(LOGDEBUG, text).await;
+            self.log(LOGDEBUG, text);
         }
         self.reply(code, lines).await;
         if verdict.code.disconnects() {
@@ -243,7 +243,7 @@ impl Conversation {
         let mut text = format!("{direction} email address : [").into_bytes();
         text.extend_from_slice(path.as_deref().unwrap_or_default());
         text.push(b']');
-        self.log(LOGDEBUG, text).await;
+        self.log(LOGDEBUG, text);
     }
 
     /// Whether the client says (SIZE of RFC 1870) that the message will exceed `databytes`. It counts a

@@ -55,7 +55,7 @@ impl Conversation {
         // disconnect nor post-connection run.
         let lines = verdict_lines(&verdict, default.as_bytes());
         let reply = Reply::lines(code, lines).in_form(self.state.reply_form());
-        self.ask(|to| Step::Reply(reply, to)).await;
+        self.tell(|to| Step::Reply(reply, to));
         self.state.disconnected.set(true);
         Err(Ended)
     }
@@ -63,7 +63,7 @@ impl Conversation {
     async fn connect(&self) -> Flow {
         let mut text = b"Connection from ".to_vec();
         text.extend_from_slice(&self.client());
-        self.log(LOGNOTICE, text).await;
+        self.log(LOGNOTICE, text);
         let flow = self.run_hooks(Hook::Connect, Vec::new()).await;
         self.settle(b"connect", flow).await
     }

@@ -1,8 +1,10 @@
 //! The machine: session code is written as plain `async` functions whose only await is "give a
 //! step, take its answer"; this file turns such a function into `start` and `resume`. No
-//! executor is involved: a poll always runs to the next step or to the end.
+//! executor is involved: a poll always runs to the next step that has an answer or to the end. Steps
+//! without one wait in a row before it and are given first.
 
 use std::cell::RefCell;
+use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -37,6 +39,10 @@ impl Machine {
 
     /// Takes the answer to the step given last and runs to the next one.
     pub fn resume(&mut self, answered: Answered) -> Step {
+        // The code waits for the last step of the row: those before it have nothing to answer.
+        if let Some(step) = self.exchange.first() {
+            return step;
+        }
         *self.exchange.0.answered.borrow_mut() = Some(answered);
         self.run()
     }
@@ -46,17 +52,14 @@ impl Machine {
             return Step::Finished(Outcome::Closed);
         };
         let mut context = Context::from_waker(Waker::noop());
-        match code.as_mut().poll(&mut context) {
-            Poll::Ready(outcome) => {
-                self.code = None;
-                Step::Finished(outcome)
-            }
-            // Session code awaits nothing but steps, so a pending poll has left one.
-            Poll::Pending => match self.exchange.0.step.borrow_mut().take() {
-                Some(step) => step,
-                None => Step::Finished(Outcome::Closed),
-            },
+        if let Poll::Ready(outcome) = code.as_mut().poll(&mut context) {
+            self.code = None;
+            self.exchange.tell(Step::Finished(outcome));
         }
+        // Session code awaits nothing but steps, so a pending poll has left one.
+        self.exchange
+            .first()
+            .unwrap_or(Step::Finished(Outcome::Closed))
     }
 }
 
@@ -66,16 +69,31 @@ pub struct Steps(Rc<Exchange>);
 
 #[derive(Default)]
 struct Exchange {
-    step: RefCell<Option<Step>>,
+    steps: RefCell<VecDeque<Step>>,
     answered: RefCell<Option<Answered>>,
 }
 
 impl Steps {
+    /// Gives a step whose answer nobody waits for: it is carried out before the next one that is
+    /// asked, and before the end.
+    pub fn tell(&self, step: Step) {
+        self.0.steps.borrow_mut().push_back(step);
+    }
+
+    fn first(&self) -> Option<Step> {
+        let mut steps = self.0.steps.borrow_mut();
+        let first = steps.pop_front();
+        if matches!(first, Some(Step::Read { .. })) {
+            // A session that waits for its client keeps no room for steps.
+            steps.shrink_to_fit();
+        }
+        first
+    }
+
     /// Gives a step and waits for its answer. The answer to another machine's step is none: that
     /// one ends this machine, which has no step to give then.
     pub async fn ask<T: Answer>(&self, step: impl FnOnce(To<T>) -> Step) -> T {
-        let step = step(To::new());
-        *self.0.step.borrow_mut() = Some(step);
+        self.tell(step(To::new()));
         std::future::poll_fn(|_| {
             let answered = self.0.answered.borrow_mut().take();
             match answered.and_then(Answered::take) {

@@ -25,7 +25,7 @@ impl Conversation {
                 true => self.refuse_damaged().await,
             },
             Code::Done => {
-                self.ask(|to| Step::Queued(QueueOutcome::Done, to)).await;
+                self.tell(|to| Step::Queued(QueueOutcome::Done, to));
                 Ok(())
             }
             _ => {
@@ -46,15 +46,14 @@ impl Conversation {
             None => false,
             Some(text) => {
                 let text = format!("the message is not acknowledged: {text}");
-                self.log(LOGERROR, text).await;
+                self.log(LOGERROR, text);
                 true
             }
         }
     }
 
     async fn refuse_damaged(&self) -> Flow {
-        self.ask(|to| Step::Queued(QueueOutcome::Deferred, to))
-            .await;
+        self.tell(|to| Step::Queued(QueueOutcome::Deferred, to));
         self.reset_transaction().await;
         self.say(451, "Cannot store the message; try again later")
             .await;
@@ -80,7 +79,7 @@ impl Conversation {
 
     async fn count_outcome(&self, verdict: &Verdict) {
         let outcome = outcome(&verdict.code);
-        self.ask(|to| Step::Queued(outcome, to)).await;
+        self.tell(|to| Step::Queued(outcome, to));
     }
 
     async fn reply_queued(&self, verdict: &Verdict) {
@@ -98,7 +97,7 @@ impl Conversation {
         if verdict.code != Code::Ok {
             let text = verdict_lines(verdict, b"").join(&b' ');
             if !text.is_empty() {
-                self.log(LOGERROR, text).await;
+                self.log(LOGERROR, text);
             }
         }
     }

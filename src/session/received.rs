@@ -85,7 +85,7 @@ impl Conversation {
     }
 
     async fn authentication_results(&self, server: Vec<u8>) -> Vec<u8> {
-        self.log(LOGDEBUG, "adding auth results header").await;
+        self.log(LOGDEBUG, "adding auth results header");
         let mut value = server;
         value.extend_from_slice(b"; auth=");
         if self.state.authenticated.get().is_none() {
@@ -131,7 +131,7 @@ impl Conversation {
         };
         if native {
             if moved {
-                self.log(LOGDEBUG, MOVED).await;
+                self.log(LOGDEBUG, MOVED);
             }
             return;
         }
@@ -143,7 +143,7 @@ impl Conversation {
                 to,
             };
             self.ask(rename).await;
-            self.log(LOGDEBUG, MOVED).await;
+            self.log(LOGDEBUG, MOVED);
         }
     }
 

@@ -17,7 +17,7 @@ impl Conversation {
         match self.ask(|to| Step::Call(call, to)).await {
             Called::Returned(returned) => Ok(returned),
             Called::Died(error) => {
-                self.log(LOGERROR, [b"XX: ", &error[..]].concat()).await;
+                self.log(LOGERROR, [b"XX: ", &error[..]].concat());
                 self.state.command_failed.set(true);
                 Err(Ended)
             }

@@ -61,7 +61,7 @@ impl Conversation {
     async fn does_not_wait(&self, what: &[u8]) -> Flow {
         if !self.state.ahead_logged.replace(true) {
             let text = [b"the client does not wait for ", what].concat();
-            self.log(LOGWARN, text).await;
+            self.log(LOGWARN, text);
         }
         if self.state.settings.strictness.unauth_pipelining != UnauthPipelining::Reject {
             return Ok(());
