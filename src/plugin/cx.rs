@@ -1,6 +1,7 @@
 //! What every hook of a native plugin has of its session. What a certain hook has besides is in
 //! contexts.rs.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -93,6 +94,16 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Where the map of a config name is: NAME.cdb beside the file of that name; none where there is no such
+    /// file. Config hooks are asked first, as for any name; a map that one of them gives is not seen.
+    pub async fn config_map(&self, name: &str) -> Option<PathBuf> {
+        let _ = self.config_lines(name).await;
+        let mut path = self.session.config_path(name)?.into_os_string();
+        path.push(".cdb");
+        let path = PathBuf::from(path);
+        path.exists().then_some(path)
+    }
+
     /// A config value of the plugin's own type, made of the lines once for each version of them. What is
     /// wrong with one is a failure that names the file and the line.
     pub async fn config<T: ConfigValue>(&self, name: &str) -> Result<Rc<T>, Failure> {
@@ -162,7 +173,7 @@ impl<'a> Cx<'a> {
     /// A log line in the form of a Perl plugin's. Levels: 0 LOGEMERG to 7 LOGDEBUG, which the argument
     /// `loglevel` of the plugin's line may move. A logging hook's own lines go nowhere, as they would not
     /// end.
-    pub fn log(&self, level: u8, text: impl AsRef<str>) {
+    pub fn log(&self, level: u8, text: impl AsRef<[u8]>) {
         if self.hook() != Hook::Logging {
             let (hook, name) = (self.hook().name(), &self.plugin.name);
             let level = self.plugin.policy.level(level);

@@ -2,7 +2,15 @@
 
 #![forbid(unsafe_code)]
 
+mod badmailfrom;
+mod badrcptto;
+mod cdb;
 mod count_recipients;
+mod count_unrecognized_commands;
+mod list;
+mod loop_;
+mod pattern;
+mod rcpt_ok;
 mod tls;
 
 use crate::plugin::Registry;
@@ -10,5 +18,10 @@ use crate::plugin::Registry;
 /// Makes all of them known.
 pub fn register(registry: &mut Registry) {
     registry.add::<count_recipients::CountRecipients>();
+    registry.add_port::<badmailfrom::BadMailFrom>();
+    registry.add_port::<badrcptto::BadRcptTo>();
+    registry.add_port::<count_unrecognized_commands::CountUnrecognized>();
+    registry.add_port::<loop_::Loop>();
+    registry.add_port::<rcpt_ok::RcptOk>();
     registry.add_twin::<tls::Tls>();
 }

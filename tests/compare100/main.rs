@@ -18,7 +18,9 @@ use camelpost_oracle::known::{Known, LIST_100, matches, without_mark};
 use camelpost_oracle::normal::Normal;
 use camelpost_oracle::sets::SETS;
 use camelpost_oracle::stage::{Half, Stage};
-use camelpost_oracle::{IN_PERL, compare, each_set, keyless, native_mark, read_set, report_of};
+use camelpost_oracle::{
+    IN_PERL, NATIVE, compare, each_set, in_rust, keyless, native_mark, read_set, report_of,
+};
 use recorded::{OWN, PACKAGE, Recorded};
 
 const CAMELPOST: Which = Which::Camelpost(env!("CARGO_BIN_EXE_camelpost"));
@@ -80,6 +82,16 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         let stage = Stage::new(camelpost_oracle::in_perl(in_perl))?;
         let half = keyless(stage.half(which, Some(recorded))?);
         report.push_str(&compare(&stage.set, IN_PERL, recorded, &half, &known));
+    }
+    let natively = in_rust(set(name, text, PACKAGE_PLUGINS)?);
+    if let (Some(natively), Ok(recorded)) = (natively, &recorded.package) {
+        let stage = Stage::new(natively)?;
+        let half = keyless(stage.half(which, Some(recorded))?);
+        let differs = compare(&stage.set, NATIVE, recorded, &half, &known);
+        if !differs.is_empty() {
+            report.push_str("\nWith native plugins (plugin_settings: NAME native):\n");
+            report.push_str(&differs);
+        }
     }
     if let Some(own) = own {
         report.push_str(&with(which, &own, &recorded.own, OWN)?);

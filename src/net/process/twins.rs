@@ -11,6 +11,7 @@ use std::rc::Rc;
 
 use crate::chain::{Defaults, default_of, line as log_line, look_up};
 use crate::config::{ConfigDir, Place, PluginLine, PluginSettings, Profile, table_name};
+use crate::hook::Hook;
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::plugin::twin::{TwinEntry, TwinLine};
@@ -70,7 +71,7 @@ impl Twins {
                 of,
             };
             if let Some(own) = name.strip_prefix("native/") {
-                let entry = registry.twin(own);
+                let entry = registry.twin(own).filter(|_| !registry.has_line(own));
                 twins.found.extend(entry.map(|entry| found(entry, profile)));
                 continue;
             }
@@ -129,19 +130,29 @@ impl Found {
         let listed = &*self.name;
         let name = listed.strip_prefix("native/").unwrap_or(listed);
         crate::server::loading(&format!("{}: plugin {listed}", line.place));
-        let log = |level: u8, text: &str| {
-            let plugin = name.as_bytes();
+        let say = |level: u8, plugin: Option<&[u8]>, texts: &[&str]| {
             if let Some(host) = host {
+                let texts: Vec<Sv> = texts
+                    .iter()
+                    .map(|text| Sv::bytes(text.as_bytes()))
+                    .collect();
                 // An error means that a logging plugin called exit: nothing more can be said.
-                let _ = host.log(level, None, Some(plugin), &[Sv::bytes(text.as_bytes())]);
+                let _ = host.log(level, None, plugin, &texts);
             } else if level <= ground.log_level {
                 let first = crate::base::log::first_word(None);
-                crate::base::log::write_line(log_line(
-                    first,
+                let texts = texts.iter().map(|text| text.as_bytes());
+                crate::base::log::write_line(log_line(first, None, plugin, texts));
+            }
+        };
+        let log = |level: u8, text: &str| say(level, Some(name.as_bytes()), &[text]);
+        let hooking = |hook: Hook| {
+            // Lines of loggers while they are loaded would go to themselves.
+            if hook != Hook::Logging {
+                say(
+                    crate::base::log::LOGDEBUG,
                     None,
-                    Some(plugin),
-                    [text.as_bytes()],
-                ));
+                    &[name, "hooking", hook.name()],
+                );
             }
         };
         let config = |key: &str| match host {
@@ -168,9 +179,12 @@ impl Found {
             listed,
             args: &line.args,
             place: &line.place,
+            line,
+            dir: ground.config,
             of: self.of,
             config: &config,
             has_entries: &has_entries,
+            hooking: &hooking,
             log: &log,
         });
         let handlers =

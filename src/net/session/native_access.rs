@@ -1,5 +1,6 @@
 //! A session in a worker, as native plugins reach it.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -117,14 +118,15 @@ impl SessionAccess for NativeAccess {
         })
     }
 
-    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
-        self.0.log(
-            level,
-            Some(hook),
-            Some(plugin.to_owned()),
-            text.as_bytes().to_vec(),
-        );
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]) {
+        let plugin = Some(plugin.to_owned());
+        self.0.log(level, Some(hook), plugin, text.to_vec());
     }
+
+    fn config_path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.0.loaded.config.path(name))
+    }
+
     fn tls(&self) -> Option<&dyn TlsAccess> {
         Some(self)
     }

@@ -87,6 +87,15 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
         let original = keyless(original.clone());
         report.push_str(&compare(set, IN_PERL, &original, &half, &known));
     }
+    if let Some(natively) = in_rust(read_set(name, text)?) {
+        let half = keyless(kept(ours[0], &Stage::new(natively)?, Some(&original))?);
+        let original = keyless(original.clone());
+        let differs = compare(set, NATIVE, &original, &half, &known);
+        if !differs.is_empty() {
+            report.push_str("\nWith native plugins (plugin_settings: NAME native):\n");
+            report.push_str(&differs);
+        }
+    }
     for (who, half) in [
         (Which::Original, &original),
         (ours[0], &camelpost),
@@ -109,28 +118,51 @@ pub const IN_PERL: &str = " (in Perl)";
 
 /// The Perl plugins in whose place native ones stand where nothing says otherwise.
 const TWINS: [&str; 1] = ["tls"];
+/// Those in whose place native ones stand where plugin_settings says so.
+const PORTS: [&str; 5] = [
+    "badmailfrom",
+    "badrcptto",
+    "count_unrecognized_commands",
+    "loop",
+    "rcpt_ok",
+];
 
 /// The mark of a set's dialogues.
 pub fn native_mark(set: &ConfigSet) -> &'static str {
-    match twins_of(set).next() {
-        Some(_) => NATIVE,
-        None => "",
+    match named(set, &TWINS).is_empty() {
+        false => NATIVE,
+        true => "",
     }
 }
 
-fn twins_of(set: &ConfigSet) -> impl Iterator<Item = &'static str> {
+/// Which of these plugins a set loads.
+fn named(set: &ConfigSet, of: &[&'static str]) -> Vec<&'static str> {
     let plugins = set.files.iter().rfind(|(name, _)| name == "config/plugins");
     let lines = plugins.map_or("", |(_, text)| text.as_str()).lines();
     let named: Vec<&str> = lines
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    TWINS.into_iter().filter(move |twin| named.contains(twin))
+    let known = of.iter().copied();
+    known.filter(|plugin| named.contains(plugin)).collect()
 }
 
 /// The same set with the Perl plugins.
-pub fn in_perl(mut set: ConfigSet) -> ConfigSet {
-    let lines: String = twins_of(&set)
-        .map(|name| format!("{name} perl\n"))
+pub fn in_perl(set: ConfigSet) -> ConfigSet {
+    let twins = named(&set, &TWINS);
+    set_up(set, &twins, "perl")
+}
+
+/// The same set with all native plugins that there are for its Perl plugins, if there is one that does not
+/// stand in its place anyway.
+pub fn in_rust(set: ConfigSet) -> Option<ConfigSet> {
+    let ports = named(&set, &PORTS);
+    (!ports.is_empty()).then(|| set_up(set, &ports, "native"))
+}
+
+fn set_up(mut set: ConfigSet, plugins: &[&str], how: &str) -> ConfigSet {
+    let lines: String = plugins
+        .iter()
+        .map(|name| format!("{name} {how}\n"))
         .collect();
     let file = "config/plugin_settings";
     match set.files.iter_mut().find(|(name, _)| name == file) {
