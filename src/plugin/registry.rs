@@ -208,6 +208,11 @@ fn load_port<P: Port>(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> 
         false => Policy::default(),
     };
     let env = LoadEnv::new(line.dir, line.line, line.of);
+    let text = String::from_utf8_lossy(&line.line.text);
+    // What the log says of a Perl plugin that is loaded: nothing where its line speaks of logging.
+    if let Some(file) = line.file.filter(|_| !text.contains("logging")) {
+        (line.trace)(&[&format!("Loading {text} from {}", file.display())]);
+    }
     let mut handlers = hooks_of::<P>(P::perl_args(line.args), policy, &env)?;
     let say = || {
         let said = env.take_said();
@@ -223,7 +228,7 @@ fn load_port<P: Port>(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> 
     }
     for handler in &mut handlers {
         handler.listed = line.listed.into();
-        (line.hooking)(handler.hook);
+        (line.trace)(&[line.name, "hooking", handler.hook.name()]);
     }
     say();
     Ok(handlers)

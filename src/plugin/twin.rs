@@ -2,6 +2,8 @@
 //! such a plugin is, which files it may stand for, and what it gets while it is loaded. Does not look for
 //! files.
 
+use std::path::Path;
+
 use super::Plugin;
 use super::failure::PluginError;
 use super::hooks::Handler;
@@ -28,8 +30,10 @@ pub struct TwinLine<'a> {
     pub config: &'a dyn Fn(&str) -> Vec<Vec<u8>>,
     /// Whether a plugin of a line before has the hook.
     pub has_entries: &'a dyn Fn(Hook) -> bool,
-    /// Tells that the plugin has a hook, as it is told of Perl plugins.
-    pub hooking: &'a dyn Fn(Hook),
+    /// The file in whose place it stands.
+    pub file: Option<&'a Path>,
+    /// A log line at LOGDEBUG that is not the plugin's own.
+    pub trace: &'a dyn Fn(&[&str]),
     /// A log line of the plugin's.
     pub log: &'a dyn Fn(u8, &str),
 }

@@ -13,6 +13,9 @@ mod pattern;
 mod rcpt_ok;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 use crate::plugin::Registry;
 
 /// Makes all of them known.

@@ -11,7 +11,6 @@ use std::rc::Rc;
 
 use crate::chain::{Defaults, default_of, line as log_line, look_up};
 use crate::config::{ConfigDir, Place, PluginLine, PluginSettings, Profile, table_name};
-use crate::hook::Hook;
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::plugin::twin::{TwinEntry, TwinLine};
@@ -30,6 +29,7 @@ pub(super) struct Found {
     name: String,
     entry: TwinEntry,
     of: Profile,
+    file: Option<PathBuf>,
 }
 
 /// What there is when a line is loaded.
@@ -64,15 +64,18 @@ impl Twins {
             let Ok(name) = std::str::from_utf8(&line.name) else {
                 continue;
             };
-            let found = |entry, of| Found {
+            let found = |entry, of, file| Found {
                 place: line.place.clone(),
                 name: name.to_owned(),
                 entry,
                 of,
+                file,
             };
             if let Some(own) = name.strip_prefix("native/") {
                 let entry = registry.twin(own).filter(|_| !registry.has_line(own));
-                twins.found.extend(entry.map(|entry| found(entry, profile)));
+                twins
+                    .found
+                    .extend(entry.map(|entry| found(entry, profile, None)));
                 continue;
             }
             let wanted = settings.of(&table_name(&line.name)).native;
@@ -87,7 +90,7 @@ impl Twins {
                 continue;
             };
             match entry.whose(&contents) {
-                Some(of) => twins.found.push(found(entry, of)),
+                Some(of) => twins.found.push(found(entry, of, Some(file))),
                 None => twins.changed.push(format!(
                     "{}: {} is not the file of qpsmtpd 0.94 or 1.00, so it is run as it is, in Perl, and not \
                      as native/{name} (plugin_settings: {name} perl)",
@@ -145,16 +148,7 @@ impl Found {
             }
         };
         let log = |level: u8, text: &str| say(level, Some(name.as_bytes()), &[text]);
-        let hooking = |hook: Hook| {
-            // Lines of loggers while they are loaded would go to themselves.
-            if hook != Hook::Logging {
-                say(
-                    crate::base::log::LOGDEBUG,
-                    None,
-                    &[name, "hooking", hook.name()],
-                );
-            }
-        };
+        let trace = |texts: &[&str]| say(crate::base::log::LOGDEBUG, None, texts);
         let config = |key: &str| match host {
             Some(host) => host.config().values(key.as_bytes()).unwrap_or_default(),
             None => {
@@ -184,7 +178,8 @@ impl Found {
             of: self.of,
             config: &config,
             has_entries: &has_entries,
-            hooking: &hooking,
+            file: self.file.as_deref(),
+            trace: &trace,
             log: &log,
         });
         let handlers =
