@@ -20,6 +20,7 @@ pub mod sets;
 pub mod sink;
 pub mod stage;
 pub mod tls;
+pub mod twins;
 
 use camelpost_support::repository;
 use daemon::Which;
@@ -28,6 +29,7 @@ use diff::Hunk;
 use known::{Known, LIST};
 use regex::Regex;
 use stage::{Half, Stage};
+use twins::{IN_PERL, NATIVE, in_perl, in_rust, native_mark};
 
 /// Reads a set, and the dialogues that it has from another.
 pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
@@ -109,67 +111,6 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
         report.push_str(&without);
     }
     report_of(report)
-}
-
-/// The mark of dialogues in which a native plugin stands in the place of a Perl plugin of the package's.
-pub const NATIVE: &str = " (native)";
-/// The mark of the same dialogues with the Perl plugin.
-pub const IN_PERL: &str = " (in Perl)";
-
-/// The Perl plugins in whose place native ones stand where nothing says otherwise.
-const TWINS: [&str; 1] = ["tls"];
-/// Those in whose place native ones stand where plugin_settings says so.
-const PORTS: [&str; 5] = [
-    "badmailfrom",
-    "badrcptto",
-    "count_unrecognized_commands",
-    "loop",
-    "rcpt_ok",
-];
-
-/// The mark of a set's dialogues.
-pub fn native_mark(set: &ConfigSet) -> &'static str {
-    match named(set, &TWINS).is_empty() {
-        false => NATIVE,
-        true => "",
-    }
-}
-
-/// Which of these plugins a set loads.
-fn named(set: &ConfigSet, of: &[&'static str]) -> Vec<&'static str> {
-    let plugins = set.files.iter().rfind(|(name, _)| name == "config/plugins");
-    let lines = plugins.map_or("", |(_, text)| text.as_str()).lines();
-    let named: Vec<&str> = lines
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
-    let known = of.iter().copied();
-    known.filter(|plugin| named.contains(plugin)).collect()
-}
-
-/// The same set with the Perl plugins.
-pub fn in_perl(set: ConfigSet) -> ConfigSet {
-    let twins = named(&set, &TWINS);
-    set_up(set, &twins, "perl")
-}
-
-/// The same set with all native plugins that there are for its Perl plugins, if there is one that does not
-/// stand in its place anyway.
-pub fn in_rust(set: ConfigSet) -> Option<ConfigSet> {
-    let ports = named(&set, &PORTS);
-    (!ports.is_empty()).then(|| set_up(set, &ports, "native"))
-}
-
-fn set_up(mut set: ConfigSet, plugins: &[&str], how: &str) -> ConfigSet {
-    let lines: String = plugins
-        .iter()
-        .map(|name| format!("{name} {how}\n"))
-        .collect();
-    let file = "config/plugin_settings";
-    match set.files.iter_mut().find(|(name, _)| name == file) {
-        Some((_, text)) => text.push_str(&lines),
-        None => set.files.push((file.to_owned(), lines)),
-    }
-    set
 }
 
 /// Without what a set's own DKIM key has made, as each directory has another.
