@@ -1,4 +1,5 @@
-//! The native plugins that ship with Camelpost, one file each.
+//! The native plugins that ship with Camelpost, one file each, and what several of them need (cdb, list,
+//! pattern).
 
 #![forbid(unsafe_code)]
 

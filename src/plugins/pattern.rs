@@ -399,16 +399,11 @@ mod tests {
             "%",
             "\x0b",
         ];
-        let script = "for my $p (split /\\0/, shift) { print join('', map { /$p/ ? 1 : 0 } split(/\\0/, $ARGV[0], -1)), \"\\n\" }";
         // No NUL may be in an argument.
-        let script = script.replace("\\\\0", "\\x01").replace("\\0", "\\x01");
+        let script = r#"for my $p (split /\x01/, shift) {
+            print join('', map { /$p/ ? 1 : 0 } split /\x01/, $ARGV[0], -1), "\n" }"#;
         let output = std::process::Command::new("perl")
-            .args([
-                "-e",
-                &script,
-                &patterns.join("\x01"),
-                &subjects.join("\x01"),
-            ])
+            .args(["-e", script, &patterns.join("\x01"), &subjects.join("\x01")])
             .output()
             .unwrap();
         let said = String::from_utf8(output.stdout).unwrap();
