@@ -61,6 +61,11 @@ pub trait SessionAccess {
     fn disconnect<'a>(&'a self) -> Later<'a, ()>;
     /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]);
+    /// Whether the map of a config name has a key, as Perl's config hooks and files have it; none where no such
+    /// hook can have a say.
+    fn map_has<'a>(&'a self, _: &'a str, _: &'a [u8]) -> Later<'a, Result<Option<bool>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// The path of a config file; none where there is no config directory.
     fn config_path(&self, name: &str) -> Option<PathBuf>;
     /// The client's TLS, where it can have any.

@@ -94,10 +94,15 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Whether the map of a config name has a key, where Perl plugins have hooks that may give a map; they have
+    /// been asked then, and the file too. None: [`Cx::config_map`] is what there is.
+    pub async fn hooks_map_has(&self, name: &str, key: &[u8]) -> Result<Option<bool>, Failure> {
+        self.session.map_has(name, key).await
+    }
+
     /// Where the map of a config name is: NAME.cdb beside the file of that name; none where there is no such
-    /// file. Config hooks are asked first, as for any name; a map that one of them gives is not seen.
-    pub async fn config_map(&self, name: &str) -> Option<PathBuf> {
-        let _ = self.config_lines(name).await;
+    /// file.
+    pub fn config_map(&self, name: &str) -> Option<PathBuf> {
         let mut path = self.session.config_path(name)?.into_os_string();
         path.push(".cdb");
         let path = PathBuf::from(path);

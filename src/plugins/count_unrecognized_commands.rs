@@ -32,9 +32,8 @@ impl Plugin for CountUnrecognized {
     }
 
     fn hooks(hooks: &mut Hooks<CountUnrecognized>) {
-        hooks
-            .plain()
-            .unrecognized_command(CountUnrecognized::command);
+        // Not a plain one: its lines would come behind the chain's where a Perl plugin logs.
+        hooks.unrecognized_command(CountUnrecognized::command);
     }
 }
 
@@ -64,7 +63,7 @@ fn number(word: &[u8]) -> i64 {
 }
 
 impl CountUnrecognized {
-    fn command(&self, cx: &mut CommandCx<'_>) -> HookResult {
+    async fn command(&self, cx: &mut CommandCx<'_>) -> HookResult {
         let notes = cx.notes();
         let count = notes.int(COUNT).unwrap_or_default().saturating_add(1);
         notes.set(COUNT, count);

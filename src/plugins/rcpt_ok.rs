@@ -1,7 +1,6 @@
 //! `native/rcpt_ok`: takes recipients of this server's own name, of the domains in config `rcpthosts`
 //! (`.example.org` for all below it) and of those in the map `morercpthosts`, and refuses all others, as
-//! qpsmtpd's plugin of that name. A client that may relay or is on a white list may send anywhere. A map
-//! that a config hook gives as a reference to a hash is not seen.
+//! qpsmtpd's plugin of that name. A client that may relay or is on a white list may send anywhere.
 
 use super::cdb;
 use super::list::{is_space, is_true};
@@ -94,27 +93,32 @@ async fn is_in_list(cx: &RcptCx<'_>, host: &[u8]) -> bool {
 }
 
 async fn is_in_map(cx: &RcptCx<'_>, host: &[u8]) -> Result<bool, Failure> {
-    if let Some(map) = cx.config_map(MAP).await {
-        match cdb::value(&map, host) {
-            Ok(Some(_)) => {
-                let text = [b"pass: ", host, b" found in ", MAP.as_bytes()].concat();
-                cx.log(LOGINFO, text);
-                return Ok(true);
+    let has = match cx.hooks_map_has(MAP, host).await? {
+        Some(has) => has,
+        None => is_in_file(cx, host)?,
+    };
+    let text = match has {
+        true => [b"pass: ", host, b" found in ", MAP.as_bytes()].concat(),
+        false => [b"fail: ", host, b" not in ", MAP.as_bytes()].concat(),
+    };
+    cx.log(LOGINFO, text);
+    Ok(has)
+}
+
+fn is_in_file(cx: &RcptCx<'_>, host: &[u8]) -> Result<bool, Failure> {
+    let Some(map) = cx.config_map(MAP) else {
+        return Ok(false);
+    };
+    match cdb::value(&map, host) {
+        Ok(found) => Ok(found.is_some()),
+        Err(error) => {
+            let map = map.display();
+            if error.kind() == std::io::ErrorKind::UnexpectedEof {
+                return Err(Failure::new(format!("{map} is torn or no cdb file")));
             }
-            Ok(None) => {}
-            Err(error) => {
-                let map = map.display();
-                if error.kind() == std::io::ErrorKind::UnexpectedEof {
-                    return Err(Failure::new(format!("{map} is torn or no cdb file")));
-                }
-                cx.log(
-                    LOGERROR,
-                    format!("{map} cannot be read: {}", reason(&error)),
-                );
-            }
+            let text = format!("{map} cannot be read: {}", reason(&error));
+            cx.log(LOGERROR, text);
+            Ok(false)
         }
     }
-    let text = [b"fail: ", host, b" not in ", MAP.as_bytes()].concat();
-    cx.log(LOGINFO, text);
-    Ok(false)
 }

@@ -123,6 +123,23 @@ impl SessionAccess for NativeAccess {
         self.0.log(level, Some(hook), plugin, text.to_vec());
     }
 
+    fn map_has<'a>(
+        &'a self,
+        name: &'a str,
+        key: &'a [u8],
+    ) -> Later<'a, Result<Option<bool>, Failure>> {
+        Box::pin(async move {
+            if self.0.perl_side.is_none() || self.0.config_at_once(name).is_some() {
+                return Ok(None);
+            }
+            let (owned, key) = (name.to_owned(), key.to_vec());
+            let work = move |host: &Host| host.present.map_has(&owned, &key);
+            let has = self.0.perl(work).await;
+            has.map(Some)
+                .ok_or_else(|| Failure::new(format!("config {name} is no map")))
+        })
+    }
+
     fn config_path(&self, name: &str) -> Option<PathBuf> {
         Some(self.0.loaded.config.path(name))
     }
