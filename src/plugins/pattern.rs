@@ -131,9 +131,8 @@ impl Reader<'_> {
         if self.rest.starts_with(b"*") {
             return Err("(* is not understood".to_owned());
         }
-        if !self.rest.starts_with(b"?") {
-            self.plain("(?:", false);
-        } else if self.skip(b"?:") {
+        // What is in a group is not asked for.
+        if self.skip(b"?:") || !self.rest.starts_with(b"?") {
             self.plain("(?:", false);
         } else if self.skip(b"?i:") {
             self.plain("(?i:", false);
