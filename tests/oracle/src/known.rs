@@ -101,12 +101,12 @@ impl Known {
     }
 
     /// The entries for a dialogue, which is named `set/dialogue`, and may have marks like ` (x)` behind
-    /// it: those for its name alone count, too, and those with one of the marks. Those of another perl do not.
+    /// it: those for its name alone count, too, and those with one of the marks, or all. Those of another perl do not.
     pub fn of<'a>(&'a self, dialogue: &'a str) -> impl Iterator<Item = &'a Entry> {
         let bare = without_mark(dialogue);
         let marks = dialogue[bare.len()..].split_inclusive(')');
         let mut names: Vec<String> = marks.map(|mark| format!("{bare}{mark}")).collect();
-        names.push(bare.to_owned());
+        names.extend([bare.to_owned(), dialogue.to_owned()]);
         let names = move |entry: &&Entry| {
             let named = |name: &String| matches(&entry.pattern, name);
             entry.is_of(facts::perl()) && names.iter().any(named)
