@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::Result;
 use crate::client;
-use crate::daemon::{Daemon, Kind, Setup};
+use crate::daemon::{Daemon, Setup};
+use crate::kind::Kind;
 use crate::load::{self, Outcome, Talk};
 use crate::measure::median;
 use crate::options::Options;

@@ -3,121 +3,76 @@
 use std::cell::RefCell;
 use std::error::Error;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use camelpost_support::Port;
 
 use crate::Result;
 use crate::cpu::Tree;
+use crate::kind::Kind;
 use crate::options::Options;
 use crate::site::Site;
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Kind {
-    Forkserver,
-    Prefork,
-    Camelpost,
-    /// An earlier build of Camelpost, which the variable CAMELPOST_EARLIER names.
-    Earlier,
-}
-
-impl Kind {
-    pub const ALL: [Self; 4] = [
-        Self::Forkserver,
-        Self::Prefork,
-        Self::Camelpost,
-        Self::Earlier,
-    ];
-
-    pub fn is_camelpost(self) -> bool {
-        matches!(self, Self::Camelpost | Self::Earlier)
-    }
-
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Forkserver => "forkserver",
-            Self::Prefork => "prefork",
-            Self::Camelpost => "camelpost",
-            Self::Earlier => "earlier",
+fn command(kind: Kind, site: &Site, config: &Path, port: u16, setup: &Setup) -> Command {
+    let port = port.to_string();
+    let connections = setup.connections.to_string();
+    let mut command = match kind {
+        Kind::Camelpost | Kind::Earlier => Command::new(kind.program()),
+        _ => {
+            // The servers ask for taint mode, under which PERL5OPT does nothing.
+            let mut perl = Command::new("/usr/bin/perl");
+            perl.arg("-T")
+                .arg("-I")
+                .arg(&site.shim)
+                .arg("-MNoReverse")
+                .arg(kind.program());
+            perl
         }
-    }
-
-    fn program(self) -> PathBuf {
-        match self {
-            Self::Forkserver => PathBuf::from("/usr/bin/qpsmtpd-forkserver"),
-            Self::Prefork => PathBuf::from("/usr/bin/qpsmtpd-prefork"),
-            Self::Camelpost => PathBuf::from(env!("CARGO_BIN_EXE_camelpost")),
-            Self::Earlier => std::env::var_os("CAMELPOST_EARLIER")
-                .map(PathBuf::from)
-                .unwrap_or_default(),
+    };
+    match kind {
+        Kind::Forkserver => {
+            command.args(["-l", "127.0.0.1", "-p", &port, "-u", &site.user]);
+            command.args(["-c", &connections, "-m", &connections]);
         }
-    }
-
-    pub fn is_installed(self) -> bool {
-        self.program().is_file()
-    }
-
-    fn command(self, site: &Site, config: &Path, port: u16, setup: &Setup) -> Command {
-        let port = port.to_string();
-        let connections = setup.connections.to_string();
-        let mut command = match self {
-            Self::Camelpost | Self::Earlier => Command::new(self.program()),
-            _ => {
-                // The servers ask for taint mode, under which PERL5OPT does nothing.
-                let mut perl = Command::new("/usr/bin/perl");
-                perl.arg("-T")
-                    .arg("-I")
-                    .arg(&site.shim)
-                    .arg("-MNoReverse")
-                    .arg(self.program());
-                perl
-            }
-        };
-        match self {
-            Self::Forkserver => {
-                command.args(["-l", "127.0.0.1", "-p", &port, "-u", &site.user]);
-                command.args(["-c", &connections, "-m", &connections]);
-            }
-            Self::Prefork => {
-                command.args([
-                    "--interface",
-                    "127.0.0.1",
-                    "--port",
-                    &port,
-                    "--user",
-                    &site.user,
-                ]);
-                command.args([
-                    "--children",
-                    &connections,
-                    "--idle-children",
-                    "4",
-                    "--max-from-ip",
-                    &connections,
-                ]);
-            }
-            Self::Camelpost | Self::Earlier => {
-                command.arg("serve").arg("--config").arg(config);
-                command.args(["--listen-address", "127.0.0.1", "--port", &port]);
-                command.args(["--user", &site.user, "--no-rdns", "--control", "none"]);
-                command.args(["--limit-connections", &connections]);
-                command.args(["--max-from-ip", &connections]);
-                if let Some(workers) = setup.workers {
-                    command.args(["--workers", &workers.to_string()]);
-                    if workers == 1 {
-                        // One that does all the work: spare ones would take their share of it.
-                        command.args(["--spare-workers", "0"]);
-                    }
+        Kind::Prefork => {
+            command.args([
+                "--interface",
+                "127.0.0.1",
+                "--port",
+                &port,
+                "--user",
+                &site.user,
+            ]);
+            command.args([
+                "--children",
+                &connections,
+                "--idle-children",
+                "4",
+                "--max-from-ip",
+                &connections,
+            ]);
+        }
+        Kind::Camelpost | Kind::Earlier => {
+            command.arg("serve").arg("--config").arg(config);
+            command.args(["--listen-address", "127.0.0.1", "--port", &port]);
+            command.args(["--user", &site.user, "--no-rdns", "--control", "none"]);
+            command.args(["--limit-connections", &connections]);
+            command.args(["--max-from-ip", &connections]);
+            if let Some(workers) = setup.workers {
+                command.args(["--workers", &workers.to_string()]);
+                if workers == 1 {
+                    // One that does all the work: spare ones would take their share of it.
+                    command.args(["--spare-workers", "0"]);
                 }
-                command.args(&setup.more);
             }
+            command.args(&setup.more);
         }
-        command
-            .env("QPSMTPD_CONFIG", config)
-            .current_dir(site.root.path());
-        command
     }
+    command
+        .env("QPSMTPD_CONFIG", config)
+        .current_dir(site.root.path());
+    command
 }
 
 /// How a server is started.
@@ -167,7 +122,7 @@ impl Daemon {
         let port = Port::free()?;
         let number = port.number;
         let output = format!("{}-{number}.out", kind.name());
-        let mut command = kind.command(site, config, number, setup);
+        let mut command = command(kind, site, config, number, setup);
         let started =
             camelpost_support::Daemon::logging_to_file(site.root.path().join(output), &mut command);
         let mut daemon = started

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::client;
-use crate::daemon::{Daemon, Kind, Setup};
+use crate::daemon::{Daemon, Setup};
+use crate::kind::Kind;
 use crate::load::{self, Outcome, Talk, Times};
 use crate::options::Options;
 use crate::site::Site;

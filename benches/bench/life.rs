@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 
 use crate::Result;
 use crate::client;
-use crate::daemon::{Daemon, Kind, Setup};
+use crate::daemon::{Daemon, Setup};
+use crate::kind::Kind;
 use crate::load;
 use crate::options::Options;
 use crate::site::Site;

@@ -13,6 +13,7 @@ mod crowd;
 mod daemon;
 mod early;
 mod idle;
+mod kind;
 mod life;
 mod load;
 mod measure;
@@ -25,7 +26,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::daemon::Kind;
+use crate::kind::Kind;
 use crate::measure::{Contestant, Work};
 use crate::options::{Options, Part};
 use crate::report::Report;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::Result;
 use crate::client::{self, Client};
-use crate::daemon::{Daemon, Kind, Setup};
+use crate::daemon::{Daemon, Setup};
+use crate::kind::Kind;
 use crate::options::Options;
 use crate::site::Site;
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, ValueEnum};
 
 use crate::Result;
-use crate::daemon::Kind;
+use crate::kind::Kind;
 
 /// What can be measured by itself.
 #[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]

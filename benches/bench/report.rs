@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-use crate::daemon::Kind;
+use crate::kind::Kind;
 use crate::measure::{Samples, median};
 use crate::options::Options;
 

@@ -18,7 +18,7 @@ pub(crate) struct Course {
 /// How far the call of an entry has come.
 pub(crate) enum Called {
     Gave(Given),
-    /// The same of a native plugin's that never waits.
+    /// It is a native plugin's that never waits, and gave this.
     GaveNow(Given),
     /// It is a native plugin's, with this id: who runs the chain calls it, and goes on with what it
     /// gave.

@@ -15,5 +15,6 @@ pub use arg::Arg;
 pub use call::HookCall;
 pub use method::{Method, MethodSet};
 pub use name::Hook;
+pub(crate) use table::with_hooks;
 pub use table::{Facts, Kind};
 pub use verdict::{Code, Verdict};

@@ -1,7 +1,7 @@
 //! [`Hook`], as the table of hooks has it.
 
 use super::method::Method;
-use super::table::{Facts, Kind};
+use super::table::{Facts, Kind, with_hooks};
 use super::verdict::Code;
 
 macro_rules! hooks {
@@ -52,7 +52,7 @@ macro_rules! responder {
     };
 }
 
-crate::with_hooks!(hooks);
+with_hooks!(hooks);
 
 impl Hook {
     /// The mechanisms of AUTH that have a hook of their own.

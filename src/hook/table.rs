@@ -48,8 +48,6 @@ pub struct Facts {
 }
 
 /// Gives all rows to a macro.
-#[macro_export]
-#[doc(hidden)]
 macro_rules! with_hooks {
     ($use:ident) => {
         $use! {
@@ -212,3 +210,5 @@ macro_rules! with_hooks {
         }
     };
 }
+
+pub(crate) use with_hooks;

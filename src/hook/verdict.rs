@@ -12,9 +12,9 @@ pub enum Code {
     Deny,
     /// Refused for now: a 4xx reply.
     DenySoft,
-    /// Also `DENYHARD`.
+    /// Refused for good, and the client is sent away. Also `DENYHARD`.
     DenyDisconnect,
-    /// The same, and the client is sent away.
+    /// Refused for now, and the client is sent away.
     DenySoftDisconnect,
     /// The plugin has nothing to say: the next one is asked.
     Declined,

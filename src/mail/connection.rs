@@ -64,7 +64,7 @@ impl Connection {
         kept.replace(Some(value));
     }
 
-    /// The same for a port.
+    /// A field with a port has a value that is somebody else's.
     pub fn tell_port(&self, field: &'static str, kept: &Cell<Option<i64>>, port: i64) {
         let note = Note::Tainted(Box::new(Note::Int(port)));
         self.faces

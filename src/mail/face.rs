@@ -54,7 +54,7 @@ impl Faces {
         self.0.swap(&other.0);
     }
 
-    /// The same once more.
+    /// Other faces of these values.
     pub fn share(&self) -> Faces {
         let faces = self.0.borrow();
         let faces = faces.iter().map(|face| Face {

@@ -33,7 +33,7 @@ impl<T> Shown<T> {
         Shown::of(Rc::new(data))
     }
 
-    /// The same for what others hold, too.
+    /// Shows what others hold, too; no object stands for it yet.
     pub fn of(data: Rc<T>) -> Shown<T> {
         Shown {
             data,

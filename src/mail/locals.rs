@@ -31,7 +31,7 @@ impl Locals {
         })
     }
 
-    /// The same values once more.
+    /// Another list of these values, which both hold.
     pub fn share(&self) -> Locals {
         Locals(RefCell::new(self.0.borrow().clone()))
     }

@@ -29,7 +29,7 @@ pub enum Note {
 }
 
 impl Note {
-    /// The same once more; what is foreign is shared.
+    /// Another note of this value; what is foreign is shared.
     pub fn share(&self) -> Note {
         match self {
             Note::Undef => Note::Undef,

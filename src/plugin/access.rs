@@ -41,7 +41,7 @@ pub trait SessionAccess {
     fn auth(&self) -> Auth;
     /// All values of a config name: a config hook's, else the file's lines, else the default.
     fn config<'a>(&'a self, name: &'a str) -> Later<'a, Vec<Vec<u8>>>;
-    /// The same without config hooks.
+    /// The file's lines of a config name, else the default: what no config hook is asked for.
     fn file_config(&self, name: &str) -> Vec<Vec<u8>>;
     /// The message's header as it will be queued. Empty before DATA.
     fn header<'a>(&'a self) -> Later<'a, Result<Vec<u8>, Failure>>;

@@ -80,7 +80,7 @@ impl<'a> Cx<'a> {
         Local(self.session.connection().locals.of(&self.plugin.name))
     }
 
-    /// The same of this transaction, with which it ends.
+    /// The plugin's own value of this transaction, made at first use; it ends with the transaction.
     pub fn transaction_local<T: Default + 'static>(&self) -> Local<T> {
         Local(self.session.transaction().locals.of(&self.plugin.name))
     }
@@ -203,7 +203,7 @@ impl<'a> Cx<'a> {
         self.given(name).unwrap_or(b"")
     }
 
-    /// The same where undefined is not empty.
+    /// The argument of this name as bytes; none where it is undefined.
     pub(super) fn given(&self, name: &str) -> Option<&'a [u8]> {
         self.args_from(name).first().and_then(Arg::text)
     }

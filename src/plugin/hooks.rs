@@ -6,7 +6,7 @@ use super::access::{Later, SessionAccess};
 use super::contexts::*;
 use super::cx::{Cx, Identity};
 use super::failure::HookResult;
-use crate::hook::{Hook, HookCall};
+use crate::hook::{Hook, HookCall, with_hooks};
 
 type LaterFn = dyn for<'a> Fn(&'a dyn SessionAccess, &'a HookCall) -> Later<'a, HookResult>;
 type NowFn = dyn Fn(&dyn SessionAccess, &HookCall) -> HookResult;
@@ -140,7 +140,7 @@ macro_rules! hook_methods {
     };
 }
 
-crate::with_hooks!(hook_methods);
+with_hooks!(hook_methods);
 
 impl<P: 'static> Hooks<P> {
     /// For hooks that never wait: `hooks.plain().rcpt(Self::rcpt)` with a function that is not async.

@@ -14,7 +14,7 @@ use crate::hook::Hook;
 pub struct TwinLine<'a> {
     /// The plugin's name in the chain.
     pub name: &'a str,
-    /// The same as the line has it: with `native/`, or the Perl plugin's.
+    /// The name as the line has it: with `native/`, or the Perl plugin's.
     pub listed: &'a str,
     /// The words behind it.
     pub args: &'a [Vec<u8>],

@@ -142,7 +142,7 @@ impl Conversation {
         }
     }
 
-    /// The same within a message, for which there is the method `getline`.
+    /// Reads on within a message, for which there is the method `getline`.
     pub(super) async fn read_message(&self) -> Result<ReadEvent, Ended> {
         if !self.is_replaced(Method::Getline) {
             return self.read().await;

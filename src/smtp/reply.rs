@@ -18,9 +18,9 @@ pub enum ReplyForm {
     /// Printable ASCII and TAB, in lines of 512 octets at most (RFC 5321 4.2, 4.5.3.1.5).
     #[default]
     Ascii,
-    /// The same with UTF-8 (RFC 6531 3.7.4.2).
+    /// Printable ASCII, TAB and UTF-8 (RFC 6531 3.7.4.2), in such lines.
     Utf8,
-    /// The same with any 8-bit octets.
+    /// Printable ASCII, TAB and any 8-bit octets, in such lines.
     EightBit,
     /// Everything, in lines of any length.
     AsGiven,

@@ -5,6 +5,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::Duration;
 
+use camelpost_support::wait_for;
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::daemon::{Client, Daemon, command, config, until, wait};
@@ -271,6 +272,12 @@ fn a_pid_file_of_a_running_daemon_refuses_the_start() {
         .stdin(std::process::Stdio::piped())
         .spawn()
         .unwrap();
+    // A process that has just begun with its program has no words for a moment.
+    let words = format!("/proc/{}/cmdline", sleeper.id());
+    wait_for("its words", || {
+        let words = std::fs::read_to_string(&words).ok()?;
+        words.contains("camelpost").then_some(())
+    });
     std::fs::write(pid_file, format!("{}\n", sleeper.id())).unwrap();
     let outcome = failing(dir.path(), &["--pid-file", pid_file]);
     sleeper.kill().unwrap();

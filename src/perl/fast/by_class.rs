@@ -8,7 +8,7 @@ use crate::hook::MethodSet;
 use crate::perl::ffi::sys;
 use crate::perl::ffi::value::Sv;
 
-/// See the module's description.
+/// The sets of methods that Perl code has replaced, by class.
 #[derive(Default)]
 pub(crate) struct ByClass {
     /// The class that was asked about last, its generation, and the set of its methods.

@@ -90,7 +90,7 @@ impl<'h> ConfigView<'h> {
         Ok(self.file_lines(name)?.to_vec())
     }
 
-    /// The same without config hooks, not copied.
+    /// The file's lines, else the default: what no config hook is asked for.
     pub fn file_lines(self, name: &[u8]) -> Result<Lines, Unwind> {
         if let Some(lines) = self.lines_without_default(name, None)? {
             return Ok(lines);

@@ -41,7 +41,7 @@ pub trait Port {
     fn run_native(&self, _: i32, _: &HookCall) -> Result<Given, Unwind> {
         Ok(Given::Nothing)
     }
-    /// The same of one that never waits; `None` where it is no such hook.
+    /// Calls a native plugin's hook that never waits; `None` where it is no such hook.
     fn native_now(&self, _: i32, _: &HookCall) -> Option<Given> {
         None
     }

@@ -19,7 +19,7 @@ impl Client {
         parsed(self.0.remote_ip.borrow().as_deref())
     }
 
-    /// The same as text, as it was said.
+    /// The client's address as it was said, which may be none.
     pub fn ip_text(&self) -> String {
         text(self.0.remote_ip.borrow().as_deref())
     }

@@ -38,7 +38,7 @@ impl<T> PerProcess<T> {
         }
     }
 
-    /// The same where it may not come to be: it is tried again at the next call.
+    /// This process's value, made by `make` where there is none. An error leaves none: the next call tries again.
     pub async fn get_or_try<E>(
         &self,
         make: impl AsyncFnOnce() -> Result<T, E>,
