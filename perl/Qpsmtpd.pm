@@ -136,6 +136,13 @@ sub _config_map {
     return $self->_map_of_file($file);
 }
 
+# Whether the map of a name has a key, for plugins that are not Perl's.
+sub _map_has {
+    my ($self, $name, $key) = @_;
+    my $map = $self->config($name, 'map');
+    return exists $map->{$key} ? 1 : 0;
+}
+
 sub _map_of_file {
     my ($self, $file) = @_;
     if (!eval { require CDB_File; 1 }) {

@@ -2,6 +2,7 @@
 //! and facades over it.
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
@@ -59,7 +60,14 @@ pub trait SessionAccess {
     /// Ends the session.
     fn disconnect<'a>(&'a self) -> Later<'a, ()>;
     /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
-    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str);
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]);
+    /// Whether the map of a config name has a key, as Perl's config hooks and files have it; none where no such
+    /// hook can have a say.
+    fn map_has<'a>(&'a self, _: &'a str, _: &'a [u8]) -> Later<'a, Result<Option<bool>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    /// The path of a config file; none where there is no config directory.
+    fn config_path(&self, name: &str) -> Option<PathBuf>;
     /// The client's TLS, where it can have any.
     fn tls(&self) -> Option<&dyn TlsAccess> {
         None

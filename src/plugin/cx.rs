@@ -1,6 +1,7 @@
 //! What every hook of a native plugin has of its session. What a certain hook has besides is in
 //! contexts.rs.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -93,6 +94,21 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// Whether the map of a config name has a key, where Perl plugins have hooks that may give a map; they have
+    /// been asked then, and the file too. None: [`Cx::config_map`] is what there is.
+    pub async fn hooks_map_has(&self, name: &str, key: &[u8]) -> Result<Option<bool>, Failure> {
+        self.session.map_has(name, key).await
+    }
+
+    /// Where the map of a config name is: NAME.cdb beside the file of that name; none where there is no such
+    /// file.
+    pub fn config_map(&self, name: &str) -> Option<PathBuf> {
+        let mut path = self.session.config_path(name)?.into_os_string();
+        path.push(".cdb");
+        let path = PathBuf::from(path);
+        path.exists().then_some(path)
+    }
+
     /// A config value of the plugin's own type, made of the lines once for each version of them. What is
     /// wrong with one is a failure that names the file and the line.
     pub async fn config<T: ConfigValue>(&self, name: &str) -> Result<Rc<T>, Failure> {
@@ -162,7 +178,7 @@ impl<'a> Cx<'a> {
     /// A log line in the form of a Perl plugin's. Levels: 0 LOGEMERG to 7 LOGDEBUG, which the argument
     /// `loglevel` of the plugin's line may move. A logging hook's own lines go nowhere, as they would not
     /// end.
-    pub fn log(&self, level: u8, text: impl AsRef<str>) {
+    pub fn log(&self, level: u8, text: impl AsRef<[u8]>) {
         if self.hook() != Hook::Logging {
             let (hook, name) = (self.hook().name(), &self.plugin.name);
             let level = self.plugin.policy.level(level);

@@ -1,6 +1,7 @@
 //! What native plugins reach where there is no session: `post-fork`, and lines of the log that belong to
 //! none. Its connection and transaction are empty.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -93,7 +94,11 @@ impl SessionAccess for NoSession<'_> {
         Box::pin(std::future::ready(()))
     }
 
-    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
-        (self.log)(level, hook, plugin, text);
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]) {
+        (self.log)(level, hook, plugin, &String::from_utf8_lossy(text));
+    }
+
+    fn config_path(&self, name: &str) -> Option<PathBuf> {
+        self.config.map(|config| config.path(name))
     }
 }

@@ -106,6 +106,53 @@ impl Policy {
         Ok(())
     }
 
+    /// What Qpsmtpd::Plugin makes of a Perl plugin's arguments: a word that it does not know is as good as
+    /// none, of two the last counts. Only a `loglevel` with which no plugin of Perl's can log is refused.
+    pub(super) fn of_perl(words: &[Vec<u8>]) -> Result<Policy, PluginError> {
+        let mut policy = Policy::default();
+        for pair in words.chunks(2) {
+            let value = pair.get(1).map_or(&b""[..], Vec::as_slice);
+            let is_true = !value.is_empty() && value != b"0";
+            match pair[0].as_slice() {
+                b"loglevel" if is_true => {
+                    let level = match value {
+                        [b'+' | b'-', b'0'..=b'9'] | [b'0'..=b'7'] => {
+                            level(&String::from_utf8_lossy(value))
+                        }
+                        _ => None,
+                    };
+                    let shown = String::from_utf8_lossy(value);
+                    let refused = || {
+                        let problem = format!("takes N, +N or -N (N from 0 to 7), not '{shown}'");
+                        PluginError::argument("loglevel", problem)
+                    };
+                    policy.level = Some(level.ok_or_else(refused)?);
+                }
+                b"loglevel" => policy.level = None,
+                b"reject" => {
+                    policy.reject = match value {
+                        b"naughty" => Reject::Naughty,
+                        _ if is_true => Reject::Yes,
+                        // Without a value it is undefined, and the default of those that reject holds.
+                        _ if pair.len() == 1 => Reject::Yes,
+                        _ => Reject::No,
+                    }
+                }
+                b"reject_type" => {
+                    let exact = |word: &str| word.contains("disconnect");
+                    let known = |(word, _): &&(&str, Code)| match exact(word) {
+                        true => word.as_bytes() == value,
+                        false => word.as_bytes().eq_ignore_ascii_case(value),
+                    };
+                    let known = REJECT_TYPES.iter().find(known);
+                    policy.reject_type = known.map(|(word, code)| (*word, code.clone()));
+                }
+                _ => {}
+            }
+        }
+        Ok(policy)
+    }
+
     /// The level of a line of the plugin's.
     pub(super) fn level(&self, said: u8) -> u8 {
         match self.level {
@@ -149,10 +196,10 @@ fn level(value: &str) -> Option<Level> {
 impl Cx<'_> {
     /// The verdict on what the plugin has found to be wrong, as `reject` and `reject_type` of its line ask
     /// for it: refused, or only told in the log, or left to the plugin `naughty`. `why` goes into the log.
-    pub fn get_reject(&self, message: &str, why: &str) -> HookResult {
-        let message = match message.is_empty() {
-            true => "unspecified error",
-            false => message,
+    pub fn get_reject(&self, message: impl AsRef<[u8]>, why: &str) -> HookResult {
+        let message = match message.as_ref() {
+            b"" => b"unspecified error",
+            message => message,
         };
         let why = match why.is_empty() {
             true => String::new(),
@@ -169,8 +216,8 @@ impl Cx<'_> {
                 // 1.00 says whose word it is, as the client hears it much later.
                 match self.session.is_1_00() {
                     true => {
-                        let message = format!("({}) {message}", self.plugin_name());
-                        self.store_deferred_reject(&message)
+                        let name = self.plugin_name().as_bytes();
+                        self.store_deferred_reject([b"(", name, b") ", message].concat())
                     }
                     false => self.store_deferred_reject(message),
                 }
@@ -192,11 +239,11 @@ impl Cx<'_> {
     }
 
     /// Leaves the rejection to the plugin `naughty`; the first plugin's `reject_type` counts.
-    pub fn store_deferred_reject(&self, message: &str) -> HookResult {
-        let notes = self.notes();
-        match notes.text("naughty").filter(|_| notes.is_true("naughty")) {
-            Some(earlier) => notes.set("naughty", format!("{earlier}\r\n{message}")),
-            None => notes.set("naughty", message),
+    pub fn store_deferred_reject(&self, message: impl AsRef<[u8]>) -> HookResult {
+        let (notes, message) = (self.notes(), message.as_ref());
+        match notes.bytes("naughty").filter(|_| notes.is_true("naughty")) {
+            Some(earlier) => notes.set("naughty", [&earlier, &b"\r\n"[..], message].concat()),
+            None => notes.set("naughty", message.to_vec()),
         }
         if !notes.is_true("naughty_reject_type") {
             let named = self.plugin.policy.reject_type.as_ref();
@@ -285,6 +332,37 @@ mod tests {
         assert_eq!(policy.level(7), 5);
         let (word, code) = policy.reject_type.unwrap();
         assert_eq!((word, code), ("temp_disconnect", Code::DenySoftDisconnect));
+    }
+
+    #[test]
+    fn a_perl_plugin_s_line_is_taken_as_perl_takes_it() {
+        let of = |line: &str| {
+            let words = line.split(' ').map(|word| word.as_bytes().to_vec());
+            Policy::of_perl(&words.collect::<Vec<_>>())
+        };
+        for (line, reject) in [
+            ("reject 0", Reject::No),
+            ("reject no", Reject::Yes),
+            ("reject", Reject::Yes),
+            ("reject naughty", Reject::Naughty),
+            ("reject Naughty", Reject::Yes),
+            ("reject 1 reject 0", Reject::No),
+            ("whatever", Reject::Yes),
+        ] {
+            assert_eq!(of(line).unwrap().reject, reject, "{line}");
+        }
+        for (line, code) in [
+            ("reject_type SOFT", Code::DenySoft),
+            ("reject_type disconnect", Code::DenyDisconnect),
+            ("reject_type Disconnect", Code::Ok),
+            ("reject_type soon", Code::Ok),
+        ] {
+            let named = of(line).unwrap().reject_type;
+            assert_eq!(named.map_or(Code::Ok, |(_, code)| code), code, "{line}");
+        }
+        let levels = ["loglevel 0", "loglevel -1", "loglevel 3"].map(|l| of(l).unwrap().level(6));
+        assert_eq!(levels, [6, 5, 3]);
+        assert!(of("loglevel LOGINFO").is_err());
     }
 
     #[test]

@@ -12,9 +12,9 @@ use super::failure::PluginError;
 use super::hooks::{Handler, Hooks};
 use super::policy::{self, Policy};
 use super::services::ConfigValue;
-use super::twin::{Twin, TwinEntry};
+use super::twin::{Port, Twin, TwinEntry, TwinLine};
 use crate::chain::Guards;
-use crate::config::{ConfigDir, PluginLine, table_name};
+use crate::config::{ConfigDir, PluginLine, Profile, table_name};
 use crate::hook::Hook;
 
 /// What the names of native plugins begin with in config/plugins and config/logging.
@@ -25,19 +25,23 @@ pub struct LoadEnv<'a> {
     name: Rc<str>,
     config: &'a ConfigDir,
     line: &'a PluginLine,
+    of: Profile,
     warnings: RefCell<Vec<String>>,
+    said: RefCell<Vec<(u8, String)>>,
 }
 
 impl<'a> LoadEnv<'a> {
-    /// For the plugin of this line.
-    pub fn new(config: &'a ConfigDir, line: &'a PluginLine) -> LoadEnv<'a> {
+    /// For the plugin of this line. Where it does what a Perl plugin does, it is that of this profile.
+    pub fn new(config: &'a ConfigDir, line: &'a PluginLine, of: Profile) -> LoadEnv<'a> {
         let name = line.name.strip_prefix(PREFIX).unwrap_or(&line.name);
         let name = table_name(name);
         LoadEnv {
             name: Rc::from(&*String::from_utf8_lossy(&name)),
             config,
             line,
+            of,
             warnings: RefCell::default(),
+            said: RefCell::default(),
         }
     }
 
@@ -75,6 +79,21 @@ impl<'a> LoadEnv<'a> {
         self.warnings.borrow_mut().push(text);
     }
 
+    /// Whose plugin it does as, where it does what a Perl plugin does: that of qpsmtpd 0.94 or 1.00.
+    pub(crate) fn profile(&self) -> Profile {
+        self.of
+    }
+
+    /// A log line of the plugin's, as a Perl plugin has it while it is loaded.
+    pub(crate) fn log(&self, level: u8, text: impl Into<String>) {
+        self.said.borrow_mut().push((level, text.into()));
+    }
+
+    /// The lines of the plugin's, once.
+    pub fn take_said(&self) -> Vec<(u8, String)> {
+        self.said.take()
+    }
+
     /// What was to be said, once.
     pub fn take_warnings(&self) -> Vec<String> {
         self.warnings.take()
@@ -104,6 +123,22 @@ impl Registry {
     /// Makes known a plugin that may stand in a Perl plugin's place.
     pub(crate) fn add_twin<T: Twin>(&mut self) {
         self.twins.insert(T::NAME, TwinEntry::of::<T>());
+    }
+
+    /// Makes known a plugin that has a line of its own, and may stand in a Perl plugin's place.
+    pub(crate) fn add_port<P: Port>(&mut self) {
+        self.add::<P>();
+        let entry = TwinEntry {
+            files: P::FILES,
+            usually: false,
+            load: load_port::<P>,
+        };
+        self.twins.insert(P::NAME, entry);
+    }
+
+    /// Whether a line `native/NAME` is served by a plugin as any other, and by no twin.
+    pub(crate) fn has_line(&self, name: &str) -> bool {
+        self.known.contains_key(name)
     }
 
     /// The plugin of this name, if it may stand in a Perl plugin's place.
@@ -163,6 +198,47 @@ fn load<P: Plugin>(env: &LoadEnv<'_>) -> Result<Vec<Handler>, PluginError> {
     };
     let (policy, words) = Policy::take(&env.line.args, common)?;
     let args = args::read::<P::Args>(&words, common)?;
+    hooks_of::<P>(args, policy, env)
+}
+
+/// Loads it under a Perl plugin's line, of which it refuses nothing that Perl's would not.
+fn load_port<P: Port>(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> {
+    let policy = match P::REJECTS {
+        true => Policy::of_perl(line.args)?,
+        false => Policy::default(),
+    };
+    let env = LoadEnv::new(line.dir, line.line, line.of);
+    let text = String::from_utf8_lossy(&line.line.text);
+    // What the log says of a Perl plugin that is loaded: nothing where its line speaks of logging.
+    if let Some(file) = line.file.filter(|_| !text.contains("logging")) {
+        (line.trace)(&[&format!("Loading {text} from {}", file.display())]);
+    }
+    let mut handlers = hooks_of::<P>(P::perl_args(line.args), policy, &env)?;
+    let say = || {
+        let said = env.take_said();
+        said.iter()
+            .for_each(|(level, text)| (line.log)(*level, text));
+        let warnings = env.take_warnings();
+        warnings
+            .iter()
+            .for_each(|text| (line.log)(crate::log::LOGWARN, text));
+    };
+    if P::SPEAKS_FIRST {
+        say();
+    }
+    for handler in &mut handlers {
+        handler.listed = line.listed.into();
+        (line.trace)(&[line.name, "hooking", handler.hook.name()]);
+    }
+    say();
+    Ok(handlers)
+}
+
+fn hooks_of<P: Plugin>(
+    args: P::Args,
+    policy: Policy,
+    env: &LoadEnv<'_>,
+) -> Result<Vec<Handler>, PluginError> {
     let plugin = Rc::new(P::load(args, env)?);
     let mut hooks = Hooks {
         identity: Rc::new(Identity {

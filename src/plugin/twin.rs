@@ -2,9 +2,12 @@
 //! such a plugin is, which files it may stand for, and what it gets while it is loaded. Does not look for
 //! files.
 
+use std::path::Path;
+
+use super::Plugin;
 use super::failure::PluginError;
 use super::hooks::Handler;
-use crate::config::{Place, Profile};
+use crate::config::{ConfigDir, Place, PluginLine, Profile};
 use crate::hook::Hook;
 
 /// A line of config/plugins that a twin serves.
@@ -17,12 +20,20 @@ pub struct TwinLine<'a> {
     pub args: &'a [Vec<u8>],
     /// Where the line is.
     pub place: &'a Place,
+    /// The line itself, and the directory that it is in.
+    pub line: &'a PluginLine,
+    /// See `line`.
+    pub dir: &'a ConfigDir,
     /// Whose plugin it does as.
     pub of: Profile,
     /// The values of a config name.
     pub config: &'a dyn Fn(&str) -> Vec<Vec<u8>>,
     /// Whether a plugin of a line before has the hook.
     pub has_entries: &'a dyn Fn(Hook) -> bool,
+    /// The file in whose place it stands.
+    pub file: Option<&'a Path>,
+    /// A log line at LOGDEBUG that is not the plugin's own.
+    pub trace: &'a dyn Fn(&[&str]),
     /// A log line of the plugin's.
     pub log: &'a dyn Fn(u8, &str),
 }
@@ -38,6 +49,20 @@ pub trait Twin {
 
     /// Loads it, and gives its hooks.
     fn load(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError>;
+}
+
+/// A plugin like any other that does what a Perl plugin of the same name does, and may stand in its place
+/// where the administrator says so.
+pub trait Port: Plugin {
+    /// The SHA-256 sums of the files whose place it may take, and whose these are.
+    const FILES: &'static [(&'static str, Profile)];
+
+    /// Whether the Perl plugin says what it has to say of its line before it has its hooks (`init`), and not
+    /// after that (`register`).
+    const SPEAKS_FIRST: bool = false;
+
+    /// What the Perl plugin makes of the words of its line, without the policy's.
+    fn perl_args(words: &[Vec<u8>]) -> Self::Args;
 }
 
 /// One of them in the registry.

@@ -13,7 +13,7 @@ mod matrix;
 use camelpost_oracle::daemon::Which;
 use camelpost_oracle::known::{Known, LIST, matches, without_mark};
 use camelpost_oracle::sets::SETS;
-use camelpost_oracle::{each_set, play, plugins, read_set};
+use camelpost_oracle::{each_set, play, plugins, read_set, twins};
 
 const CAMELPOST: Which = Which::Camelpost(env!("CARGO_BIN_EXE_camelpost"));
 
@@ -84,5 +84,29 @@ fn the_table_of_plugins_says_what_the_suite_shows() {
     assert_eq!(
         written, table,
         "docs/plugins.md is out of date: UPDATE_EXPECTED=1 cargo test --test compare table_of_plugins"
+    );
+}
+
+#[test]
+fn the_table_of_twins_says_what_the_suite_plays() {
+    let sets: Vec<_> = SETS
+        .iter()
+        .map(|(name, text)| read_set(name, text).expect("the set can be read"))
+        .collect();
+    let known = Known::read(LIST).expect("known_differences.txt can be read");
+    let table = twins::table(&sets, &known);
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/twins.md");
+    let page = std::fs::read_to_string(path).expect("docs/twins.md is there");
+    let (text, written) = page
+        .split_once(twins::TABLE)
+        .expect("docs/twins.md has the table");
+    if std::env::var_os("UPDATE_EXPECTED").is_some() {
+        std::fs::write(path, format!("{text}{table}")).expect("docs/twins.md can be written");
+        return;
+    }
+    assert_eq!(
+        format!("{}{written}", twins::TABLE),
+        table,
+        "docs/twins.md is out of date: UPDATE_EXPECTED=1 cargo test --test compare table_of_twins"
     );
 }

@@ -18,7 +18,8 @@ use camelpost_oracle::known::{Known, LIST_100, matches, without_mark};
 use camelpost_oracle::normal::Normal;
 use camelpost_oracle::sets::SETS;
 use camelpost_oracle::stage::{Half, Stage};
-use camelpost_oracle::{IN_PERL, compare, each_set, keyless, native_mark, read_set, report_of};
+use camelpost_oracle::twins::{IN_PERL, NATIVE, in_perl, in_rust, native_mark};
+use camelpost_oracle::{compare, each_set, keyless, read_set, report_of};
 use recorded::{OWN, PACKAGE, Recorded};
 
 const CAMELPOST: Which = Which::Camelpost(env!("CARGO_BIN_EXE_camelpost"));
@@ -75,11 +76,29 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         report.push_str("\nWithout fast paths (CAMELPOST_PLAIN=1):\n");
         report.push_str(&plain);
     }
-    let in_perl = set(name, text, PACKAGE_PLUGINS)?;
-    if let (false, Ok(recorded)) = (native_mark(&in_perl).is_empty(), &recorded.package) {
-        let stage = Stage::new(camelpost_oracle::in_perl(in_perl))?;
+    let with_settings = |set: Option<ConfigSet>, recorded: &Result<Half, String>, mark: &str| {
+        let (Some(set), Ok(recorded)) = (set, recorded) else {
+            return Ok(String::new());
+        };
+        let stage = Stage::new(set)?;
         let half = keyless(stage.half(which, Some(recorded))?);
-        report.push_str(&compare(&stage.set, IN_PERL, recorded, &half, &known));
+        Ok::<_, String>(compare(&stage.set, mark, recorded, &half, &known))
+    };
+    let as_usual = set(name, text, PACKAGE_PLUGINS)?;
+    let has_twins = !native_mark(&as_usual).is_empty();
+    let perl = has_twins.then(|| in_perl(as_usual));
+    report.push_str(&with_settings(perl, &recorded.package, IN_PERL)?);
+    let natively = in_rust(set(name, text, PACKAGE_PLUGINS)?);
+    let mark = format!("{PACKAGE}{NATIVE}");
+    let mut differs = with_settings(natively, &recorded.package, &mark)?;
+    if let Some(own) = &own {
+        let natively = in_rust(set(name, text, own)?);
+        let mark = format!("{OWN}{NATIVE}");
+        differs.push_str(&with_settings(natively, &recorded.own, &mark)?);
+    }
+    if !differs.is_empty() {
+        report.push_str("\nWith native plugins (plugin_settings: NAME native):\n");
+        report.push_str(&differs);
     }
     if let Some(own) = own {
         report.push_str(&with(which, &own, &recorded.own, OWN)?);

@@ -120,10 +120,13 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     let load_line = |line: &PluginLine| match line.name.starts_with(PREFIX) {
         false => load_perl(host, line),
         true => {
-            let env = LoadEnv::new(&config, line);
+            let env = LoadEnv::new(&config, line, profile);
             load_native(host, &natives, registry, &env)?;
             let warnings = env.take_warnings();
             warnings.iter().for_each(|text| say(LOGWARN, text));
+            for (level, text) in env.take_said() {
+                say(level, &format!("{}: {text}", env.name()));
+            }
             Ok(())
         }
     };

@@ -29,6 +29,7 @@ pub(super) struct Found {
     name: String,
     entry: TwinEntry,
     of: Profile,
+    file: Option<PathBuf>,
 }
 
 /// What there is when a line is loaded.
@@ -63,15 +64,18 @@ impl Twins {
             let Ok(name) = std::str::from_utf8(&line.name) else {
                 continue;
             };
-            let found = |entry, of| Found {
+            let found = |entry, of, file| Found {
                 place: line.place.clone(),
                 name: name.to_owned(),
                 entry,
                 of,
+                file,
             };
             if let Some(own) = name.strip_prefix("native/") {
-                let entry = registry.twin(own);
-                twins.found.extend(entry.map(|entry| found(entry, profile)));
+                let entry = registry.twin(own).filter(|_| !registry.has_line(own));
+                twins
+                    .found
+                    .extend(entry.map(|entry| found(entry, profile, None)));
                 continue;
             }
             let wanted = settings.of(&table_name(&line.name)).native;
@@ -86,7 +90,7 @@ impl Twins {
                 continue;
             };
             match entry.whose(&contents) {
-                Some(of) => twins.found.push(found(entry, of)),
+                Some(of) => twins.found.push(found(entry, of, Some(file))),
                 None => twins.changed.push(format!(
                     "{}: {} is not the file of qpsmtpd 0.94 or 1.00, so it is run as it is, in Perl, and not \
                      as native/{name} (plugin_settings: {name} perl)",
@@ -129,21 +133,22 @@ impl Found {
         let listed = &*self.name;
         let name = listed.strip_prefix("native/").unwrap_or(listed);
         crate::server::loading(&format!("{}: plugin {listed}", line.place));
-        let log = |level: u8, text: &str| {
-            let plugin = name.as_bytes();
+        let say = |level: u8, plugin: Option<&[u8]>, texts: &[&str]| {
             if let Some(host) = host {
+                let texts: Vec<Sv> = texts
+                    .iter()
+                    .map(|text| Sv::bytes(text.as_bytes()))
+                    .collect();
                 // An error means that a logging plugin called exit: nothing more can be said.
-                let _ = host.log(level, None, Some(plugin), &[Sv::bytes(text.as_bytes())]);
+                let _ = host.log(level, None, plugin, &texts);
             } else if level <= ground.log_level {
                 let first = crate::base::log::first_word(None);
-                crate::base::log::write_line(log_line(
-                    first,
-                    None,
-                    Some(plugin),
-                    [text.as_bytes()],
-                ));
+                let texts = texts.iter().map(|text| text.as_bytes());
+                crate::base::log::write_line(log_line(first, None, plugin, texts));
             }
         };
+        let log = |level: u8, text: &str| say(level, Some(name.as_bytes()), &[text]);
+        let trace = |texts: &[&str]| say(crate::base::log::LOGDEBUG, None, texts);
         let config = |key: &str| match host {
             Some(host) => host.config().values(key.as_bytes()).unwrap_or_default(),
             None => {
@@ -168,9 +173,13 @@ impl Found {
             listed,
             args: &line.args,
             place: &line.place,
+            line,
+            dir: ground.config,
             of: self.of,
             config: &config,
             has_entries: &has_entries,
+            file: self.file.as_deref(),
+            trace: &trace,
             log: &log,
         });
         let handlers =

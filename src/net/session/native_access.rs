@@ -1,5 +1,6 @@
 //! A session in a worker, as native plugins reach it.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -117,14 +118,32 @@ impl SessionAccess for NativeAccess {
         })
     }
 
-    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &str) {
-        self.0.log(
-            level,
-            Some(hook),
-            Some(plugin.to_owned()),
-            text.as_bytes().to_vec(),
-        );
+    fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]) {
+        let plugin = Some(plugin.to_owned());
+        self.0.log(level, Some(hook), plugin, text.to_vec());
     }
+
+    fn map_has<'a>(
+        &'a self,
+        name: &'a str,
+        key: &'a [u8],
+    ) -> Later<'a, Result<Option<bool>, Failure>> {
+        Box::pin(async move {
+            if self.0.perl_side.is_none() || self.0.config_at_once(name).is_some() {
+                return Ok(None);
+            }
+            let (owned, key) = (name.to_owned(), key.to_vec());
+            let work = move |host: &Host| host.present.map_has(&owned, &key);
+            let has = self.0.perl(work).await;
+            has.map(Some)
+                .ok_or_else(|| Failure::new(format!("config {name} is no map")))
+        })
+    }
+
+    fn config_path(&self, name: &str) -> Option<PathBuf> {
+        Some(self.0.loaded.config.path(name))
+    }
+
     fn tls(&self) -> Option<&dyn TlsAccess> {
         Some(self)
     }

@@ -116,6 +116,13 @@ impl Present {
             .map(Sv::to_bytes))
     }
 
+    /// Whether the map of a config name has a key, where config hooks are asked for the map.
+    pub fn map_has(&self, name: &str, key: &[u8]) -> Result<bool, Unwind> {
+        let args = [self.qp.clone(), Sv::bytes(name.as_bytes()), Sv::bytes(key)];
+        let has = call_function("Qpsmtpd::_map_has", &args, Want::Scalar)?;
+        Ok(has.first().is_some_and(|has| has.to_bytes() == b"1"))
+    }
+
     /// The header as it will be queued.
     pub fn header_text(&self, transaction: &Transaction) -> Result<Vec<u8>, Unwind> {
         let header = match &*transaction.header.borrow() {

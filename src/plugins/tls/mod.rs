@@ -142,7 +142,9 @@ impl Tls {
     }
 
     async fn connect(self: Rc<Self>, session: &dyn SessionAccess) -> Verdict {
-        let log = |level, text: &str| session.log(level, Hook::Connect.name(), &self.name, text);
+        let log = |level, text: &str| {
+            session.log(level, Hook::Connect.name(), &self.name, text.as_bytes())
+        };
         if session.connection().data.local_port.get() != Some(SMTPS) {
             log(LOGDEBUG, "skip, not SMTPS");
             return Verdict::declined();
@@ -185,12 +187,12 @@ impl Tls {
         let hook = Hook::UnrecognizedCommand;
         if let Err(why) = self.start(session, hook).await {
             let text = format!("TLS failed: Could not create SSL socket: {why}");
-            session.log(LOGWARN, hook.name(), &self.name, &text);
+            session.log(LOGWARN, hook.name(), &self.name, text.as_bytes());
             // From now on each command is answered with 5xx (RFC 3207 section 4.1).
             transaction.notes.set(FAILED, Note::Int(1));
             return Verdict::with_text(Code::Deny, "TLS Negotiation Failed");
         }
-        session.log(LOGINFO, hook.name(), &self.name, "TLS setup returning");
+        session.log(LOGINFO, hook.name(), &self.name, b"TLS setup returning");
         Verdict::new(Code::Done)
     }
 
@@ -200,7 +202,7 @@ impl Tls {
         };
         let ssl = certificates.ssl(|problem| {
             let text = format!("{problem}: the certificate that was read before is shown");
-            session.log(LOGERROR, hook.name(), &self.name, &text);
+            session.log(LOGERROR, hook.name(), &self.name, text.as_bytes());
         })?;
         client.start(ssl, &self.name, hook).await
     }

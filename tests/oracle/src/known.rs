@@ -100,13 +100,16 @@ impl Known {
         Ok(Self { file, entries })
     }
 
-    /// The entries for a dialogue, which is named `set/dialogue`, and may have a mark like ` (x)` behind
-    /// it: those for its name alone count, too. Those of another perl do not.
+    /// The entries for a dialogue, which is named `set/dialogue`, and may have marks like ` (x)` behind
+    /// it: those for its name alone count, too, and those with one of the marks, or all. Those of another perl do not.
     pub fn of<'a>(&'a self, dialogue: &'a str) -> impl Iterator<Item = &'a Entry> {
         let bare = without_mark(dialogue);
+        let marks = dialogue[bare.len()..].split_inclusive(')');
+        let mut names: Vec<String> = marks.map(|mark| format!("{bare}{mark}")).collect();
+        names.extend([bare.to_owned(), dialogue.to_owned()]);
         let names = move |entry: &&Entry| {
-            entry.is_of(facts::perl())
-                && (matches(&entry.pattern, dialogue) || matches(&entry.pattern, bare))
+            let named = |name: &String| matches(&entry.pattern, name);
+            entry.is_of(facts::perl()) && names.iter().any(named)
         };
         self.entries.iter().filter(names)
     }

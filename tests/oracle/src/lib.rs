@@ -20,6 +20,7 @@ pub mod sets;
 pub mod sink;
 pub mod stage;
 pub mod tls;
+pub mod twins;
 
 use camelpost_support::repository;
 use daemon::Which;
@@ -28,6 +29,7 @@ use diff::Hunk;
 use known::{Known, LIST};
 use regex::Regex;
 use stage::{Half, Stage};
+use twins::{IN_PERL, NATIVE, in_perl, in_rust, native_mark};
 
 /// Reads a set, and the dialogues that it has from another.
 pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
@@ -87,6 +89,15 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
         let original = keyless(original.clone());
         report.push_str(&compare(set, IN_PERL, &original, &half, &known));
     }
+    if let Some(natively) = in_rust(read_set(name, text)?) {
+        let half = keyless(kept(ours[0], &Stage::new(natively)?, Some(&original))?);
+        let original = keyless(original.clone());
+        let differs = compare(set, NATIVE, &original, &half, &known);
+        if !differs.is_empty() {
+            report.push_str("\nWith native plugins (plugin_settings: NAME native):\n");
+            report.push_str(&differs);
+        }
+    }
     for (who, half) in [
         (Which::Original, &original),
         (ours[0], &camelpost),
@@ -100,44 +111,6 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
         report.push_str(&without);
     }
     report_of(report)
-}
-
-/// The mark of dialogues in which a native plugin stands in the place of a Perl plugin of the package's.
-pub const NATIVE: &str = " (native)";
-/// The mark of the same dialogues with the Perl plugin.
-pub const IN_PERL: &str = " (in Perl)";
-
-/// The Perl plugins in whose place native ones stand where nothing says otherwise.
-const TWINS: [&str; 1] = ["tls"];
-
-/// The mark of a set's dialogues.
-pub fn native_mark(set: &ConfigSet) -> &'static str {
-    match twins_of(set).next() {
-        Some(_) => NATIVE,
-        None => "",
-    }
-}
-
-fn twins_of(set: &ConfigSet) -> impl Iterator<Item = &'static str> {
-    let plugins = set.files.iter().rfind(|(name, _)| name == "config/plugins");
-    let lines = plugins.map_or("", |(_, text)| text.as_str()).lines();
-    let named: Vec<&str> = lines
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
-    TWINS.into_iter().filter(move |twin| named.contains(twin))
-}
-
-/// The same set with the Perl plugins.
-pub fn in_perl(mut set: ConfigSet) -> ConfigSet {
-    let lines: String = twins_of(&set)
-        .map(|name| format!("{name} perl\n"))
-        .collect();
-    let file = "config/plugin_settings";
-    match set.files.iter_mut().find(|(name, _)| name == file) {
-        Some((_, text)) => text.push_str(&lines),
-        None => set.files.push((file.to_owned(), lines)),
-    }
-    set
 }
 
 /// Without what a set's own DKIM key has made, as each directory has another.

@@ -1,0 +1,88 @@
+//! The native plugins that stand in the place of the package's Perl plugins: with which of them a set is played,
+//! and the table of docs/twins.md, which says by what each was held against the original. Plays none itself.
+
+use crate::dialogue::ConfigSet;
+use crate::known::{Known, matches};
+
+/// The mark of dialogues in which a native plugin stands in the place of a Perl plugin of the package's.
+pub const NATIVE: &str = " (native)";
+/// The mark of the same dialogues with the Perl plugin.
+pub const IN_PERL: &str = " (in Perl)";
+
+/// The Perl plugins in whose place native ones stand where nothing says otherwise.
+const TWINS: [&str; 1] = ["tls"];
+/// Those in whose place native ones stand where plugin_settings says so.
+const PORTS: [&str; 5] = [
+    "badmailfrom",
+    "badrcptto",
+    "count_unrecognized_commands",
+    "loop",
+    "rcpt_ok",
+];
+
+/// The mark of a set's dialogues.
+pub fn native_mark(set: &ConfigSet) -> &'static str {
+    match named(set, &TWINS).is_empty() {
+        false => NATIVE,
+        true => "",
+    }
+}
+
+/// Which of these plugins a set loads.
+fn named(set: &ConfigSet, of: &[&'static str]) -> Vec<&'static str> {
+    let plugins = set.files.iter().rfind(|(name, _)| name == "config/plugins");
+    let lines = plugins.map_or("", |(_, text)| text.as_str()).lines();
+    let named: Vec<&str> = lines
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    let known = of.iter().copied();
+    known.filter(|plugin| named.contains(plugin)).collect()
+}
+
+/// The same set with the Perl plugins.
+pub fn in_perl(set: ConfigSet) -> ConfigSet {
+    let twins = named(&set, &TWINS);
+    set_up(set, &twins, "perl")
+}
+
+/// The same set with all native plugins that there are for its Perl plugins, if there is one that does not
+/// stand in its place anyway.
+pub fn in_rust(set: ConfigSet) -> Option<ConfigSet> {
+    let ports = named(&set, &PORTS);
+    (!ports.is_empty()).then(|| set_up(set, &ports, "native"))
+}
+
+fn set_up(mut set: ConfigSet, plugins: &[&str], how: &str) -> ConfigSet {
+    let lines: String = plugins
+        .iter()
+        .map(|name| format!("{name} {how}\n"))
+        .collect();
+    let file = "config/plugin_settings";
+    match set.files.iter_mut().find(|(name, _)| name == file) {
+        Some((_, text)) => text.push_str(&lines),
+        None => set.files.push((file.to_owned(), lines)),
+    }
+    set
+}
+
+/// The end of docs/twins.md: by how many dialogues each of them is held against the original.
+pub fn table(sets: &[ConfigSet], known: &Known) -> String {
+    let mut table = format!("{TABLE}\n|---|---|---|---|\n");
+    for plugin in PORTS.iter().chain(&TWINS) {
+        let with = sets.iter().filter(|set| !named(set, &[plugin]).is_empty());
+        let with: Vec<&ConfigSet> = with.collect();
+        let names = with.iter().flat_map(|set| {
+            let names = set.dialogues.iter();
+            names.map(|dialogue| format!("{}/{}{NATIVE}", set.name, dialogue.name))
+        });
+        let names: Vec<String> = names.collect();
+        let differs = |name: &&String| known.entries.iter().any(|e| matches(&e.pattern, name));
+        let differing = names.iter().filter(differs).count();
+        let (sets, all) = (with.len(), names.len());
+        table.push_str(&format!("| {plugin} | {sets} | {all} | {differing} |\n"));
+    }
+    table
+}
+
+/// With what the table begins.
+pub const TABLE: &str = "| plugin | sets | dialogues | of these with a difference of their own |";
