@@ -40,9 +40,9 @@ pub(super) struct NewPluginArgs {
 type Templates<'a> = &'a [(&'a str, &'a str)];
 
 const PERL: Templates<'_> = &[
-    ("plugins/NAME", include_str!("new_plugin/perl/plugin.in")),
-    ("t/NAME.t", include_str!("new_plugin/perl/test.in")),
-    ("config/plugins", "NAME\n"),
+    ("plugins/@NAME@", include_str!("new_plugin/perl/plugin.in")),
+    ("t/@NAME@.t", include_str!("new_plugin/perl/test.in")),
+    ("config/plugins", "@NAME@\n"),
     ("config/me", "mx.example.org\n"),
     ("config/loglevel", "4\n"),
 ];
@@ -51,7 +51,10 @@ const RUST: Templates<'_> = &[
     ("Cargo.toml", include_str!("new_plugin/rust/Cargo.toml.in")),
     ("build.rs", include_str!("new_plugin/rust/build.rs.in")),
     ("src/main.rs", include_str!("new_plugin/rust/main.rs.in")),
-    ("src/NAME.rs", include_str!("new_plugin/rust/plugin.rs.in")),
+    (
+        "src/@NAME@.rs",
+        include_str!("new_plugin/rust/plugin.rs.in"),
+    ),
     (".gitignore", "/target\n"),
 ];
 
@@ -78,8 +81,10 @@ fn write(args: &NewPluginArgs) -> Result<Vec<PathBuf>, String> {
     // Made and not taken: what is there stays as it is.
     fs::create_dir(&directory).map_err(|error| cannot(&directory, error))?;
     let fill = |text: &str| {
-        let text = text.replace("NAME", name).replace("TYPE", &type_name(name));
-        text.replace("CAMELPOST", &dependency)
+        let text = text
+            .replace("@NAME@", name)
+            .replace("@TYPE@", &type_name(name));
+        text.replace("@CAMELPOST@", &dependency)
     };
     let mut written = Vec::new();
     for (path, text) in templates {
