@@ -1,20 +1,23 @@
-//! How long a connection with one message takes where many clients come at a time, each as soon as the one
-//! before has gone: the client's time, from connect() to the server's close.
+//! How long a connection with one message takes where a hundred clients come at a time, each with one connection
+//! after the other and a pause between them, so that the machine has time for all: the client's time, from
+//! connect() to the server's close.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::client;
 use crate::daemon::{Daemon, Setup};
 use crate::kind::Kind;
-use crate::load::{self, Times};
+use crate::load::{self, Outcome, Times};
 use crate::options::Options;
 use crate::site::Site;
 
 const SMALL: usize = 2 * 1024;
 const AT_ONCE: usize = 100;
+/// Between two connections of a client; the clients begin at equal distances within it.
+const PAUSE: Duration = Duration::from_secs(1);
 
 pub fn section(site: &Site, kinds: &[Kind], options: &Options) -> Result<String> {
     load::need_files(AT_ONCE + 100)?;
@@ -27,20 +30,17 @@ pub fn section(site: &Site, kinds: &[Kind], options: &Options) -> Result<String>
         let setup = Setup::for_connections(AT_ONCE + 10);
         let daemon = Daemon::start(kind, site, &site.of(kind), &setup)?;
         let port = daemon.port;
-        let sessions = |count: usize| {
+        let sessions = |each: usize| {
             let message = message.clone();
-            load::run(load::for_each(0..count, AT_ONCE, move |number| {
-                let message = message.clone();
-                async move {
-                    let start = Instant::now();
-                    load::session(port, number, &message).await?;
-                    Ok(start.elapsed())
-                }
+            load::run(load::for_each(0..AT_ONCE, AT_ONCE, move |number| {
+                client_of(port, number, each, message.clone())
             }))
         };
-        sessions(AT_ONCE * 2).map_err(|error| daemon.explain(error))?;
+        sessions(1).map_err(|error| daemon.explain(error))?;
         let start = Instant::now();
-        let all = sessions(options.latency).map_err(|error| daemon.explain(error))?;
+        let each = options.latency.div_ceil(AT_ONCE);
+        let all = sessions(each).map_err(|error| daemon.explain(error))?;
+        let all: Vec<Duration> = all.into_iter().flatten().collect();
         let took = start.elapsed();
         let rate = all.len() as f64 / took.as_secs_f64();
         let mut times = Times::default();
@@ -60,9 +60,28 @@ pub fn section(site: &Site, kinds: &[Kind], options: &Options) -> Result<String>
         );
     }
     text += &format!(
-        "\n{AT_ONCE} clients at a time on the same machine, {} connections each server. The clients take \
-         one CPU of it.\n",
+        "\n{AT_ONCE} clients on the same machine, each with a pause of {PAUSE:?} between two connections; {} \
+         connections in all.\n",
         options.latency
     );
     Ok(text)
+}
+
+/// One client: its connections, one after the other, and how long each took.
+async fn client_of(
+    port: u16,
+    number: usize,
+    connections: usize,
+    message: Arc<[u8]>,
+) -> Outcome<Vec<Duration>> {
+    let offset = PAUSE * u32::try_from(number).unwrap_or(0) / AT_ONCE as u32;
+    tokio::time::sleep(offset).await;
+    let mut times = Vec::new();
+    for _ in 0..connections {
+        let start = Instant::now();
+        load::session(port, number, &message).await?;
+        times.push(start.elapsed());
+        tokio::time::sleep(PAUSE).await;
+    }
+    Ok(times)
 }
