@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+mod check;
 mod classic;
 mod control;
 mod control_table;
@@ -24,6 +25,7 @@ use self::classic::Request;
 use self::flavour::Flavour;
 use self::service::{Given, ServiceArgs};
 pub use self::top::Screen;
+use crate::base::finding::Finding;
 use crate::base::log::LogPid;
 use crate::server::{
     self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
@@ -99,6 +101,8 @@ enum Subcommands {
     Upgrade(control::UpgradeArgs),
     /// Have the running daemon take no new connections, and end when its sessions have.
     Drain(control::DrainArgs),
+    /// Find everything that is wrong with a configuration, without serving it.
+    Check(check::CheckArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -291,7 +295,12 @@ pub struct Program {
     pub prove: fn(Vec<OsString>) -> i32,
     /// The names of its native plugins, in order.
     pub natives: Vec<&'static str>,
+    /// Checks a configuration; what it finds goes to the function.
+    pub check: Check,
 }
+
+/// See [`Program::check`].
+pub type Check = Box<dyn Fn(Option<PathBuf>, &dyn Fn(Finding))>;
 
 fn status(status: i32) -> ExitCode {
     ExitCode::from((status & 255) as u8)
@@ -347,6 +356,7 @@ pub fn run<E: Engine>(
         Subcommands::Reload(args) => control::reload(&args),
         Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
+        Subcommands::Check(args) => check::check(&args, program),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),

@@ -119,6 +119,10 @@ impl Builder {
             perl: net::run_perl,
             prove: net::prove,
             natives: registry.names().collect(),
+            check: {
+                let registry = registry.clone();
+                Box::new(move |config, report| net::check::check(config, &registry, report))
+            },
         };
         let engine = |settings: cli::EngineSettings| net::SmtpEngine {
             config: settings.config,

@@ -2,6 +2,7 @@
 //! asks for names. Knows nothing of the rest.
 
 mod dns_servers;
+pub(crate) mod finding;
 mod host;
 pub mod log;
 mod zone;

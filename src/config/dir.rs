@@ -12,7 +12,7 @@ use std::rc::Rc;
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use super::cache::{Directories, Watched};
-use super::error::ConfigError;
+use super::error::{ConfigError, Place};
 use super::read::{Entry, ReadFile, read};
 use crate::base::program_dir;
 
@@ -153,6 +153,15 @@ impl ConfigDir {
             None if loaded.problems.is_empty() => Ok(loaded.entries),
             None => Err(loaded.problems.swap_remove(0)),
         }
+    }
+
+    /// What is wrong with a config file and with those that it includes, read now; and what an `$include`
+    /// names that is not there, with the place of that line.
+    pub fn inspect(&self, name: &str) -> (Vec<ConfigError>, Vec<(Place, Vec<u8>)>) {
+        let (loaded, error) = self.load(name);
+        let mut problems = loaded.problems;
+        problems.extend(error);
+        (problems, loaded.missing)
     }
 
     /// File and line of the value of a config name at this place among its values, where it still stands

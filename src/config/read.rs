@@ -31,6 +31,9 @@ pub(super) struct ReadFile {
     pub watched: Watched,
     /// What went wrong in included files; the rest counts.
     pub problems: Vec<ConfigError>,
+    /// What an `$include` names and is not there, which is nothing, as in the original: where it stands, and
+    /// the name.
+    pub missing: Vec<(Place, Vec<u8>)>,
 }
 
 /// Finds a relative name of an `$include`: the path in the first directory that has it.
@@ -123,6 +126,7 @@ impl Reader<'_> {
         };
         self.loaded.watched.add(&path);
         let Ok(found) = fs::metadata(&path) else {
+            self.loaded.missing.push((place.clone(), target.to_vec()));
             return Ok(());
         };
         self.see(&path, place)?;

@@ -74,50 +74,91 @@ pub struct CoreSettings {
 }
 
 impl CoreSettings {
-    /// Reads them as the service user.
+    /// Reads them as the service user. The first thing that is wrong is the error.
     pub fn load(config: &ConfigDir) -> Result<CoreSettings, ConfigError> {
+        let mut problems = Vec::new();
+        let settings = CoreSettings::read(config, &mut problems);
+        match problems.into_iter().next() {
+            Some(problem) => Err(problem),
+            None => Ok(settings),
+        }
+    }
+
+    /// The same to the end: what is wrong goes to `problems`, and the default is taken in its place.
+    pub fn read(config: &ConfigDir, problems: &mut Vec<ConfigError>) -> CoreSettings {
+        let mut read = Reading(problems);
         let text = |name| Ok(first(config, name)?.map(|entry| entry.text));
         let seconds = |name| {
             let found = number(config, name, "a number of seconds")?;
             Ok(found.filter(|seconds| *seconds > 0))
         };
-        let timeout = match seconds("timeoutsmtpd")? {
+        let timeout = match read.or_default(seconds("timeoutsmtpd")) {
             Some(found) => Some(found),
-            None => seconds("timeout")?,
+            None => read.or_default(seconds("timeout")),
         };
-        let plugins = |name| {
-            let entries = config.entries(name)?;
-            entries
-                .iter()
-                .map(PluginLine::parse)
-                .collect::<Result<Vec<_>, _>>()
+        let number = |name, what| number(config, name, what);
+        let forbidden = match read.or_default(config.lines("forbidden_commands")) {
+            None => FORBIDDEN_COMMANDS.map(<[u8]>::to_vec).to_vec(),
+            Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
         };
-        Ok(CoreSettings {
-            compat: compat(config)?,
-            me: text("me")?.unwrap_or_else(hostname),
-            log_level: level(config, "loglevel")?,
-            logging: plugins("logging")?,
-            plugin_dirs: plugin_dirs(config)?,
-            plugins: plugins("plugins")?,
-            databytes: number(config, "databytes", "a number of bytes")?.filter(|bytes| *bytes > 0),
+        CoreSettings {
+            compat: read.or_default(compat(config)),
+            me: read.or_default(text("me")).unwrap_or_else(hostname),
+            log_level: read.or_default(level(config, "loglevel")),
+            logging: read.lines(config, "logging"),
+            plugin_dirs: read.or_default(plugin_dirs(config)),
+            plugins: read.lines(config, "plugins"),
+            databytes: read
+                .or_default(number("databytes", "a number of bytes"))
+                .filter(|bytes| *bytes > 0),
             timeout: Duration::from_secs(timeout.unwrap_or(1200)),
-            data_min_rate: number(config, "data_min_rate", "a number of bytes per second")?
+            data_min_rate: read
+                .or_default(number("data_min_rate", "a number of bytes per second"))
                 .unwrap_or(DATA_MIN_RATE),
-            recipient_limit: number(config, "recipient_limit", "a number of recipients")?
+            recipient_limit: read
+                .or_default(number("recipient_limit", "a number of recipients"))
                 .unwrap_or(RECIPIENT_LIMIT),
-            forbidden_commands: match config.lines("forbidden_commands")? {
-                None => FORBIDDEN_COMMANDS.map(<[u8]>::to_vec).to_vec(),
-                Some(verbs) => verbs.iter().map(|verb| verb.to_ascii_lowercase()).collect(),
+            forbidden_commands: forbidden,
+            limits: read.or_default(Limits::load(config)),
+            strictness: read.or_default(Strictness::load(config)),
+            queue_sync: read
+                .or_default(switch(config, "queue_sync"))
+                .unwrap_or(true),
+            taint: read.or_default(switch(config, "taint")).unwrap_or(true),
+            module_dirs: paths(&read.or_default(config.entries("module_dirs"))),
+            size_threshold: read
+                .or_default(number("size_threshold", "a number of bytes"))
+                .unwrap_or(0),
+            spool: match spool(config) {
+                Ok(spool) => spool,
+                Err(problem) => {
+                    read.0.push(problem);
+                    SpoolDir::new(&std::env::temp_dir(), 0o700)
+                }
             },
-            limits: Limits::load(config)?,
-            strictness: Strictness::load(config)?,
-            queue_sync: switch(config, "queue_sync")?.unwrap_or(true),
-            taint: switch(config, "taint")?.unwrap_or(true),
-            module_dirs: paths(&config.entries("module_dirs")?),
-            size_threshold: number(config, "size_threshold", "a number of bytes")?.unwrap_or(0),
-            spool: spool(config)?,
-            greeting: text("smtpgreeting")?,
+            greeting: read.or_default(text("smtpgreeting")),
+        }
+    }
+}
+
+/// Where what is wrong goes.
+struct Reading<'a>(&'a mut Vec<ConfigError>);
+
+impl Reading<'_> {
+    fn or_default<T: Default>(&mut self, value: Result<T, ConfigError>) -> T {
+        value.unwrap_or_else(|problem| {
+            self.0.push(problem);
+            T::default()
         })
+    }
+
+    /// The lines of `plugins` or `logging` that are ones.
+    fn lines(&mut self, config: &ConfigDir, name: &str) -> Vec<PluginLine> {
+        let entries = self.or_default(config.entries(name));
+        let lines = entries.iter().map(PluginLine::parse);
+        lines
+            .filter_map(|line| line.map_err(|problem| self.0.push(problem)).ok())
+            .collect()
     }
 }
 

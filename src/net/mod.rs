@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+pub(crate) mod check;
 mod client;
 mod perl_side;
 mod process;

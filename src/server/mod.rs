@@ -44,6 +44,7 @@ pub use process::{
 };
 pub use sandbox::{Sandbox, SandboxPart};
 pub use service::error::ServeError;
+pub use service::privileges::become_user;
 pub use service::progress::loading;
 pub use service::settings::{MemoryLimits, ServiceSettings, Settings, Talk, ZygoteCommand};
 pub use service::start::{nice_level, restore_nice_level, serve};

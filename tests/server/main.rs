@@ -49,6 +49,7 @@ fn main() -> ExitCode {
             perl: |_| 1,
             prove: |_| 1,
             natives: Vec::new(),
+            check: Box::new(|_, _| {}),
         };
         return camelpost::cli::run(engine::Greeter::new, &bare);
     }

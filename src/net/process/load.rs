@@ -16,6 +16,7 @@ use crate::mail::Spool;
 use crate::net::process::twins::{Ground, Twins, enter};
 use crate::net::session::natives::tell_loggers;
 use crate::perl;
+use crate::perl::Sv;
 use crate::perl::host::{Host, HostSettings};
 use crate::plugin::{Handler, LoadEnv, Natives, NoSession, PREFIX, Registry, declined};
 use crate::session::{PRODUCT, SessionSettings};
@@ -54,19 +55,54 @@ fn has_entries(host: Option<&Rc<Host>>, natives: &Natives, hook: Hook) -> bool {
 /// Reads the config directory and loads the lines of `logging` and `plugins`; starts perl where
 /// one of them is a Perl plugin.
 pub(crate) fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
-    load_all(config, registry).map_err(|error| format!("camelpost: {error}"))
+    load_all(config, registry, &Strict).map_err(|error| format!("camelpost: {error}"))
 }
 
-fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, String> {
+/// What is done with what is found while loading.
+pub(crate) trait Findings {
+    /// Something that the service cannot start with: an error ends the load.
+    fn problem(&self, text: String) -> Result<(), String>;
+    /// What goes to the log besides.
+    fn warning(&self, _text: &str) {}
+    /// This Perl plugin was loaded.
+    fn loaded(&self, _line: &PluginLine, _plugin: Option<Sv>) {}
+}
+
+/// The first problem ends the load.
+struct Strict;
+
+impl Findings for Strict {
+    fn problem(&self, text: String) -> Result<(), String> {
+        Err(text)
+    }
+}
+
+/// The same, with what is found on the way.
+pub(crate) fn load_all(
+    config: Option<PathBuf>,
+    registry: &Registry,
+    findings: &dyn Findings,
+) -> Result<Loaded, String> {
     let named = config.as_deref().map(absolute);
     let config = ConfigDir::locate(config).map_err(|error| error.to_string())?;
     let config = Rc::new(config);
-    let core = CoreSettings::load(&config).map_err(|error| error.to_string())?;
-    let warning = core.spool.prepare().map_err(|error| error.to_string())?;
+    let mut problems = Vec::new();
+    let core = CoreSettings::read(&config, &mut problems);
+    let prepared = core.spool.prepare();
+    let warning = prepared.unwrap_or_else(|problem| {
+        problems.push(problem);
+        None
+    });
     config.always_check(core.compat.profile == Profile::V100);
 
     let lines = || core.logging.iter().chain(&core.plugins);
-    let guarded = PluginSettings::load(&config, lines()).map_err(|error| error.to_string())?;
+    let guarded = PluginSettings::load(&config, lines()).unwrap_or_else(|problem| {
+        problems.push(problem);
+        PluginSettings::default()
+    });
+    for problem in problems {
+        findings.problem(problem.to_string())?;
+    }
     let names: Vec<Vec<u8>> = lines().map(|line| table_name(&line.name)).collect();
 
     let spool = Rc::new(Spool {
@@ -79,7 +115,14 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     let defaults = Rc::new(defaults);
     let dirs = plugin_dirs(&config, &core);
     let profile = core.compat.profile;
-    let twins = Twins::find(&core.plugins, registry, &guarded, &dirs, profile)?;
+    let found = Twins::find(&core.plugins, registry, &guarded, &dirs, profile);
+    let twins = match found {
+        Ok(twins) => twins,
+        Err(problem) => {
+            findings.problem(problem)?;
+            Twins::default()
+        }
+    };
     let host = match needs_perl(&core, &twins) {
         false => None,
         true => Some(perl::start(
@@ -103,9 +146,12 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     let host = host.as_ref();
     let natives = RefCell::new(Natives::default());
     let say = |level: u8, text: &str| {
+        if level <= LOGWARN {
+            findings.warning(text);
+        }
         if let Some(host) = host {
             // An error means that a logging plugin called exit: nothing more can be said.
-            let _ = host.log(level, None, None, &[perl::Sv::bytes(text.as_bytes())]);
+            let _ = host.log(level, None, None, &[Sv::bytes(text.as_bytes())]);
         } else if !loggers_take(&natives.borrow(), level, text) && level <= log_level {
             let first = crate::base::log::first_word(None);
             crate::base::log::write_line(line(first, None, None, [text.as_bytes()]));
@@ -118,7 +164,11 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         );
     }
     let load_line = |line: &PluginLine| match line.name.starts_with(PREFIX) {
-        false => load_perl(host, line),
+        false => {
+            let plugin = load_perl(host, line)?;
+            findings.loaded(line, plugin);
+            Ok(())
+        }
         true => {
             let env = LoadEnv::new(&config, line, profile);
             load_native(host, &natives, registry, &env)?;
@@ -131,7 +181,9 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         }
     };
     for line in &core.logging {
-        load_line(line)?;
+        if let Err(problem) = load_line(line) {
+            findings.problem(problem)?;
+        }
         if core.compat.profile == Profile::V100 {
             say(
                 LOGINFO,
@@ -153,7 +205,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         say(LOGWARN, text);
     }
     for line in &core.plugins {
-        match twins.of(line) {
+        let loaded = match twins.of(line) {
             Some(twin) => {
                 let ground = Ground {
                     host,
@@ -161,9 +213,12 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
                     defaults: &defaults,
                     log_level,
                 };
-                twin.load(&ground, &natives, line)?;
+                twin.load(&ground, &natives, line)
             }
-            None => load_line(line)?,
+            None => load_line(line),
+        };
+        if let Err(problem) = loaded {
+            findings.problem(problem)?;
         }
     }
     let has_queue = has_entries(host, &natives.borrow(), Hook::Queue);
@@ -301,9 +356,9 @@ fn absolute(path: &Path) -> Vec<u8> {
     absolute.into_os_string().into_vec()
 }
 
-fn load_perl(host: Option<&Rc<Host>>, line: &PluginLine) -> Result<(), String> {
+fn load_perl(host: Option<&Rc<Host>>, line: &PluginLine) -> Result<Option<Sv>, String> {
     // There is one where a line wants it.
-    let Some(host) = host else { return Ok(()) };
+    let Some(host) = host else { return Ok(None) };
     let name = String::from_utf8_lossy(&line.name);
     crate::server::loading(&format!("{}: plugin {name}", line.place));
     host.load_plugin(&line.text)

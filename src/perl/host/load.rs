@@ -9,8 +9,8 @@ use crate::perl::ffi::value::Sv;
 use crate::perl::host::Host;
 
 impl Host {
-    /// Loads one Perl plugin by its config line.
-    pub fn load_plugin(&self, line: &[u8]) -> Result<(), String> {
+    /// Loads one Perl plugin by its config line, and gives its object, where it has made one.
+    pub fn load_plugin(&self, line: &[u8]) -> Result<Option<Sv>, String> {
         if let Err(error) = call_function("Camelpost::modules_first", &[], Want::Void) {
             return Err(String::from_utf8_lossy(&error.message()).into_owned());
         }
@@ -21,7 +21,8 @@ impl Host {
                 let name = line.split(u8::is_ascii_whitespace).next();
                 let name = table_name(name.unwrap_or_default());
                 self.site.loaded(&name, made.first());
-                release_dropped().map_err(|_| exited(line, None))
+                release_dropped().map_err(|_| exited(line, None))?;
+                Ok(made.into_iter().next())
             }
             Err(Unwind::Exited(status)) => Err(exited(line, Some(status))),
             Err(died) => Err(String::from_utf8_lossy(&died.message())

@@ -10,6 +10,7 @@ mod kept;
 pub mod load;
 pub mod log;
 pub mod methods;
+pub mod odd;
 pub mod owners;
 pub mod port;
 pub mod present;
@@ -105,6 +106,11 @@ pub fn current() -> Result<Rc<Host>, Raise> {
 }
 
 impl Host {
+    /// The directories in which plugins are looked for.
+    pub fn plugin_dirs(&self) -> &[Vec<u8>] {
+        &self.settings.plugin_dirs
+    }
+
     pub(super) fn new(qp: Sv, settings: HostSettings, port: Rc<dyn Port>) -> Rc<Host> {
         let host = Rc::new(Host {
             present: Present::new(qp, port),

@@ -85,6 +85,16 @@ impl Owners {
         plugins
     }
 
+    /// The hooks for which a plugin's object is registered, each with the method.
+    pub(in crate::perl) fn registered_by(&self, plugin: &Sv) -> Vec<(Sv, Sv)> {
+        let owners = self.by_code.borrow();
+        let own = owners
+            .values()
+            .filter(|owner| owner.plugin.address() == plugin.address());
+        own.map(|owner| (owner.hook.clone(), owner.method.clone()))
+            .collect()
+    }
+
     /// Methods that are code references.
     pub(in crate::perl) fn methods(&self) -> Vec<Sv> {
         let owners = self.by_code.borrow();

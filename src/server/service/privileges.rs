@@ -37,6 +37,11 @@ const FOR_WORKERS: CapabilitySet = CapabilitySet::KILL
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETGID);
 
+/// Becomes, for good, the user that `serve --user` names, or its default. The error says what to do.
+pub fn become_user(wanted: Option<&str>) -> Result<(), String> {
+    ServiceUser::find(wanted, None)?.take()
+}
+
 impl ServiceUser {
     /// The user that `--user` names, or the default: smtpd if started as root, else whoever
     /// started it.

@@ -1,0 +1,244 @@
+//! The files of a config directory: what cannot be read, what does not mean what it looks like, what nobody asks
+//! for, what others should not read.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::base::finding::{Finding, Severity};
+use crate::config::{ConfigDir, PluginLine, reason};
+use crate::net::process::load::Loaded;
+
+use super::likely::likely;
+
+/// The core's own names, and those that qpsmtpd's plugins have.
+const KNOWN: &[&str] = &[
+    "badhelo",
+    "badmailfrom",
+    "badmailfromto",
+    "badmailfrom_patterns",
+    "badrcptto",
+    "badrcptto_patterns",
+    "compat",
+    "data_min_rate",
+    "databytes",
+    "denysoft_greylist",
+    "dnsbl_allow",
+    "dnsbl_rejectmsg",
+    "dnsbl_zones",
+    "dkim_key",
+    "flat_auth_pw",
+    "forbidden_commands",
+    "hosts_allow",
+    "invalid_resolvable_fromhost",
+    "logging",
+    "loglevel",
+    "mailauth",
+    "me",
+    "module_dirs",
+    "morercpthosts",
+    "norelayclients",
+    "plugin_dirs",
+    "plugin_settings",
+    "plugins",
+    "queue_sync",
+    "rcpthosts",
+    "recipient_limit",
+    "relayclients",
+    "require_resolvable_fromhost",
+    "rhsbl_zones",
+    "sandbox",
+    "size_threshold",
+    "smtpauth-checkpassword",
+    "smtpgreeting",
+    "spool_dir",
+    "spool_perms",
+    "store",
+    "taint",
+    "timeout",
+    "timeoutsmtpd",
+    "tls_before_auth",
+    "tls_ciphers",
+    "tls_protocols",
+    "uribl_zones",
+    "whitelisthelo",
+    "whitelisthosts",
+    "whitelistrcpt",
+    "whitelistsenders",
+];
+
+/// Those with passwords in them.
+const SECRET: &[&str] = &["flat_auth_pw", "store"];
+
+/// What a file of another form begins with.
+const BOM: &[u8] = b"\xef\xbb\xbf";
+
+/// Looks at each file.
+pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
+    for path in files(dir) {
+        let shown = path.display();
+        let tell = |severity, text: String| {
+            say(Finding {
+                severity,
+                text: format!("{shown}: {text}"),
+            });
+        };
+        let mut start = Vec::new();
+        let opened =
+            fs::File::open(&path).and_then(|file| file.take(1 << 20).read_to_end(&mut start));
+        if let Err(error) = opened {
+            let user = "the service's user has to be able to read it";
+            tell(Severity::Error, format!("{}; {user}", reason(&error)));
+            continue;
+        }
+        if start.starts_with(BOM) {
+            tell(
+                Severity::Warning,
+                "a byte order mark (EF BB BF) is at its head, and a part of the first line: save it without".to_owned(),
+            );
+        }
+        if let Some(line) = start
+            .split(|byte| *byte == b'\n')
+            .position(|line| line.contains(&0))
+        {
+            tell(
+                Severity::Warning,
+                format!("line {} has a NUL in it", line + 1),
+            );
+        }
+        let name = name(&path);
+        let mode = fs::metadata(&path).map_or(0, |found| found.permissions().mode());
+        if SECRET.contains(&name) && mode & 0o004 != 0 {
+            tell(
+                Severity::Warning,
+                format!(
+                    "it has passwords, and every user may read it (mode {:03o}): chmod o-r",
+                    mode & 0o777
+                ),
+            );
+        }
+        if is_config_name(name) {
+            look_at_includes(dir, name, say);
+        }
+    }
+    for entry in dir.entries("plugin_dirs").unwrap_or_default() {
+        let path = PathBuf::from(String::from_utf8_lossy(&entry.text).into_owned());
+        if let Err(error) = fs::read_dir(&path) {
+            say(Finding::warning(format!(
+                "{}: {}: {}",
+                entry.place,
+                path.display(),
+                reason(&error)
+            )));
+        }
+    }
+}
+
+/// What a file includes, and what of that is not there.
+fn look_at_includes(dir: &ConfigDir, name: &str, tell: &dyn Fn(Finding)) {
+    let (problems, missing) = dir.inspect(name);
+    for problem in problems {
+        tell(Finding::error(problem.to_string()));
+    }
+    for (place, name) in missing {
+        tell(Finding::warning(format!(
+            "{place}: there is no {}, so this $include is nothing",
+            String::from_utf8_lossy(&name)
+        )));
+    }
+}
+
+/// Files with a name like one that is asked for, and that nobody asks for.
+pub(super) fn look_at_names<'a>(
+    dir: &ConfigDir,
+    loaded: &Loaded,
+    plugins: impl Iterator<Item = &'a PluginLine>,
+    tell: &dyn Fn(Finding),
+) {
+    let mut asked: BTreeSet<String> = KNOWN.iter().map(|name| (*name).to_owned()).collect();
+    for line in plugins {
+        asked.extend(names_in(&source(loaded, line)));
+        // A file whose name is an argument (`$include`, a list) is asked for, too.
+        let args = line.args.iter();
+        asked.extend(args.map(|arg| name(Path::new(&*String::from_utf8_lossy(arg))).to_owned()));
+    }
+    for path in files(dir) {
+        let own = name(&path);
+        let stem = own.strip_suffix(".cdb").unwrap_or(own);
+        if asked.contains(own) || asked.contains(stem) || !is_config_name(own) {
+            continue;
+        }
+        if let Some(meant) = likely(own, asked.iter().map(String::as_str)) {
+            tell(Finding::warning(format!(
+                "{}: nothing asks for a file of this name; {meant} is asked for",
+                path.display()
+            )));
+        }
+    }
+}
+
+/// The text of a plugin's file; none where it is a module.
+fn source(loaded: &Loaded, line: &PluginLine) -> String {
+    let Some(host) = &loaded.host else {
+        return String::new();
+    };
+    let name = String::from_utf8_lossy(&line.name).into_owned();
+    let plain = match name.rsplit_once(':') {
+        Some((plain, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => plain,
+        _ => &name,
+    };
+    let dirs = host.plugin_dirs().iter();
+    let files = dirs.map(|dir| Path::new(&*String::from_utf8_lossy(dir)).join(plain));
+    let text = files.map(fs::read).find_map(Result::ok).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// The words in quotes behind `config(`: the names that a plugin asks for.
+fn names_in(text: &str) -> Vec<String> {
+    let calls = text.split("config(").skip(1);
+    let names = calls.filter_map(|rest| {
+        let rest = rest.trim_start();
+        let quote = rest.chars().next().filter(|first| "'\"".contains(*first))?;
+        let (name, _) = rest[1..].split_once(quote)?;
+        is_config_name(name).then(|| name.to_owned())
+    });
+    names.collect()
+}
+
+fn is_config_name(name: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_part)
+}
+
+fn name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("")
+}
+
+/// The plain files of the first directory that is there, in order.
+fn files(dir: &ConfigDir) -> Vec<PathBuf> {
+    let first = dir.dirs().iter().find(|dir| dir.is_dir());
+    let entries = first.and_then(|dir| fs::read_dir(dir).ok());
+    let paths = entries
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = paths.filter(|path| !path.is_dir()).collect();
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plugin_asks_for_the_names_in_its_quotes() {
+        let text = "my @x = $self->qp->config('badhelo'); $qp->config( \"own_list\" , 'map'); config($name)";
+        assert_eq!(names_in(text), ["badhelo", "own_list"]);
+    }
+}
