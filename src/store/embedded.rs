@@ -19,7 +19,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use heed::types::Bytes;
 use heed::{Database, Env, MdbError};
@@ -28,6 +28,9 @@ use super::error::StoreError;
 use super::record::{Place, Record, prefix};
 use super::writer::{Job, Pending, Queue};
 use crate::config::reason;
+
+/// How long a process waits for what it has open itself.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// Opens an environment in a directory that is there, for so many bytes.
 pub type OpenEnv = fn(&Path, usize) -> heed::Result<Env>;
@@ -110,7 +113,18 @@ impl Embedded {
             other => self.unreachable(other.to_string()),
         };
         let size = usize::try_from(self.size).unwrap_or(usize::MAX);
-        let env = (self.open)(&self.dir, size).map_err(failed)?;
+        let env = match (self.open)(&self.dir, size) {
+            // A thread of a session before, in the same process, is not done yet.
+            Err(heed::Error::EnvAlreadyOpened) => {
+                let path = self.dir.canonicalize().unwrap_or_default();
+                if let Some(closing) = heed::env_closing_event(path) {
+                    closing.wait_timeout(CLOSING);
+                }
+                (self.open)(&self.dir, size)
+            }
+            opened => opened,
+        };
+        let env = env.map_err(failed)?;
         // A process that was killed while it read keeps pages from being used again.
         env.clear_stale_readers().map_err(failed)?;
         let reading = env.read_txn().map_err(failed)?;

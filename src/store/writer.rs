@@ -199,7 +199,7 @@ fn hold(opened: &Opened, name: &[u8]) -> Result<File, StoreError> {
 /// Where the search for expired records has come to.
 #[derive(Default)]
 pub(super) struct Sweep {
-    at: Vec<u8>,
+    at: Option<Vec<u8>>,
     transactions: u32,
 }
 
@@ -223,10 +223,8 @@ pub(super) fn transaction<'a>(
     let mut answers = Vec::new();
     for (key, decide) in changes {
         let place = Place::of(name, key);
-        if sweep.at.is_empty() {
-            // Not always from the first one on, as processes come and go.
-            sweep.at = place.bytes.clone();
-        }
+        // Not always from the first one on, as processes come and go.
+        sweep.at.get_or_insert_with(|| place.bytes.clone());
         let record = records.get(&writing, &place.bytes).map_err(failed)?;
         let before = record.and_then(|record| live(&place.bytes, record, now));
         let decided = catch_unwind(AssertUnwindSafe(|| decide(before.as_deref())));
@@ -269,20 +267,25 @@ impl Sweep {
         count: usize,
     ) -> heed::Result<Vec<Vec<u8>>> {
         let mut expired = Vec::new();
-        let mut last = Vec::new();
-        let from = match self.at.is_empty() {
-            true => Bound::Unbounded,
-            false => Bound::Excluded(&self.at[..]),
+        let (mut last, mut seen) = (Vec::new(), 0);
+        let from = match self.at.as_deref() {
+            None | Some([]) => Bound::Unbounded,
+            Some(at) => Bound::Excluded(at),
         };
         let from: (Bound<&[u8]>, Bound<&[u8]>) = (from, Bound::Unbounded);
         for found in opened.records.range(reading, &from)?.take(count) {
             let (place, record) = found?;
             last = place.to_vec();
+            seen += 1;
             if Record::read(place, record).is_none_or(|record| record.is_expired(now)) {
                 expired.push(place.to_vec());
             }
         }
-        self.at = last;
+        // Behind the last one comes the first: also where a later one is added each time.
+        if seen < count {
+            last.clear();
+        }
+        self.at = Some(last);
         Ok(expired)
     }
 }

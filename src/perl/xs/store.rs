@@ -46,8 +46,8 @@ fn given<T>(given: Result<T, StoreError>) -> Result<T, Raise> {
             Err(Raise::Croak(STILL_DOWN.to_owned()))
         }
         Err(error) if error.is_outage() => Err(Raise::Croak(format!(
-            "{error}; plugin_settings on_error says what that means for the hook, and nothing more is said until it \
-             can be reached again"
+            "{error}; plugin_settings on_error says what that means for the hook, and nothing more is said until \
+             that is over"
         ))),
         Err(error) => Err(Raise::Croak(error.to_string())),
     }

@@ -170,7 +170,7 @@ impl<'a> Store<'a> {
                     let rule = self.session.call_rule(&self.plugin.name, self.hook);
                     Err(Failure::new(format!(
                         "{error}; plugin_settings on_error gives {} to the hook, and nothing more is said \
-                         until it can be reached again",
+                         until that is over",
                         rule.on_error
                     )))
                 }
