@@ -56,6 +56,8 @@ const WORDS: &[&[u8]] = &[
     b"# ",
     b"$",
     b"LOG",
+    b"*2\r\n",
+    b"$3\r\n",
 ];
 
 /// xorshift64*, the same in every run.

@@ -28,6 +28,8 @@ const PERL: &str = r#"
         $self->db(name => 'shared', class => 'Qpsmtpd::DB::File::DBM');
         $self->db->candidate_dirs('/nonexistent');
         $self->db->nfs_locking(0);
+        # In the process that workers are forked from, as greylisting does it.
+        eval { $self->db->size };
     }
     sub hook_unrecognized_command {
         my ($self, $transaction, $verb, @words) = @_;
