@@ -204,6 +204,11 @@ fn words_between_the_processes_are_understood_as_they_are_said_again() {
 }
 
 #[test]
+fn an_answer_of_redis_has_the_bytes_that_it_says() {
+    holds("redis");
+}
+
+#[test]
 fn the_control_socket_brings_nothing_that_acts_on_a_terminal() {
     holds("control");
 }
