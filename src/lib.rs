@@ -80,6 +80,8 @@ pub mod server;
 #[doc(hidden)]
 pub mod session;
 #[doc(hidden)]
+pub mod store;
+#[doc(hidden)]
 pub mod watch;
 
 mod base;

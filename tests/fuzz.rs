@@ -56,6 +56,8 @@ const WORDS: &[&[u8]] = &[
     b"# ",
     b"$",
     b"LOG",
+    b"*2\r\n",
+    b"$3\r\n",
 ];
 
 /// xorshift64*, the same in every run.
@@ -199,6 +201,11 @@ fn a_config_file_is_understood_or_refused_with_a_plain_text() {
 #[test]
 fn words_between_the_processes_are_understood_as_they_are_said_again() {
     holds("words");
+}
+
+#[test]
+fn an_answer_of_redis_has_the_bytes_that_it_says() {
+    holds("redis");
 }
 
 #[test]

@@ -1,19 +1,27 @@
 package Qpsmtpd::DB;
 
-# A small store of keys and values for plugins (qpsmtpd 1.00): Redis where there
-# is one, else a DBM file. This file chooses; the stores are in Qpsmtpd::DB::*.
+# A small store of keys and values for plugins (qpsmtpd 1.00): the one that
+# config/store names; where it names none, Redis where there is one, else a DBM
+# file. This file chooses; the stores are in Qpsmtpd::DB::*.
 
 use strict;
 use warnings;
 
 # Tried in this order; harnesses put their own in.
 our @child_classes = qw(Qpsmtpd::DB::Redis Qpsmtpd::DB::File::DBM);
+my @usual = @child_classes;
+
+# Whether config/store names one. Outside of Camelpost nobody knows.
+sub _is_named { return defined &Camelpost::_store_place && defined Camelpost::_store_place() }
 
 # Named arguments: class takes that store and no other; name and what else there
 # is goes to the store. Where none can be had, each one's reason is told.
 sub new {
     my ($class, %arg) = @_;
     my $wanted = delete $arg{class};
+    # The plugin's choice is that between those two.
+    $wanted = 'Qpsmtpd::DB::Camelpost'
+      if (!$wanted || grep { $wanted eq $_ } @usual) && "@child_classes" eq "@usual" && _is_named();
     my @errors;
     for my $store ($wanted ? $wanted : @child_classes) {
         my $made = eval {

@@ -1,14 +1,16 @@
 //! What everything stands on: time zones and dates, log levels and the form of a line, who this host is, and whom it
-//! asks for names. Knows nothing of the rest.
+//! asks for names, values that a fork does not carry along. Knows nothing of the rest.
 
 mod dns_servers;
 pub(crate) mod finding;
 mod host;
 pub mod log;
+mod per_process;
 mod zone;
 mod zone_rule;
 
 pub(crate) use dns_servers::dns_servers;
 pub(crate) use host::{home, hostname, program_dir, program_path};
+pub use per_process::PerProcess;
 pub(crate) use zone::Zone;
 pub(crate) use zone_rule::civil_date;

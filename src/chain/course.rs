@@ -5,6 +5,7 @@ use super::guard::{Guard, Guards};
 use crate::base::log::{LOGCRIT, LOGDEBUG, LOGERROR};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
+use crate::store::STILL_DOWN;
 
 /// A chain on its way.
 pub(crate) struct Course {
@@ -277,7 +278,12 @@ impl Course {
             error = error.strip_suffix(b"\n").unwrap_or(error);
         }
         let label = [b"FATAL PLUGIN ERROR [", name, b"]: "].concat();
-        around.log(LOGCRIT, None, &[&label, error])
+        let level = match error.starts_with(STILL_DOWN.as_bytes()) {
+            // Each message would say it.
+            true => LOGDEBUG,
+            false => LOGCRIT,
+        };
+        around.log(level, None, &[&label, error])
     }
 
     /// A plugin waits for something, and nothing here will call it again: what it was to decide is

@@ -15,6 +15,7 @@ mod read;
 mod sandbox;
 mod settings;
 mod spool;
+mod store;
 mod strictness;
 mod value;
 
@@ -28,4 +29,5 @@ pub use read::Entry;
 pub use sandbox::sandbox_write;
 pub use settings::CoreSettings;
 pub use spool::SpoolDir;
+pub use store::{Endpoint, RedisPlace, StorePlace, StoreSetting};
 pub use strictness::{BareLineEnds, ReplyText, Strictness, UnauthPipelining};

@@ -10,7 +10,7 @@ mod wire;
 
 pub use config::config;
 pub use session::session;
-pub use wire::{address, command, data, lines, reply};
+pub use wire::{address, command, data, lines, redis, reply};
 
 pub use crate::server::{fuzz_control as control, fuzz_words as words};
 
@@ -28,6 +28,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("config", config),
     ("words", words),
     ("control", control),
+    ("redis", redis),
 ];
 
 /// Cuts bytes into chunks of lengths that a seed decides: 1 to 8 bytes, now and then more.

@@ -231,3 +231,14 @@ pub(super) fn replies(wire: &[u8]) -> Vec<u16> {
     assert!(open.is_none(), "a reply without its last line");
     codes
 }
+
+/// What a Redis server answers: what is read has the bytes that it says, and they alone give the same.
+pub fn redis(bytes: &[u8]) {
+    if let Ok(Some((answer, length))) = crate::store::redis::wire::read(bytes) {
+        assert!((1..=bytes.len()).contains(&length));
+        let again = crate::store::redis::wire::read(&bytes[..length]);
+        assert_eq!(again, Ok(Some((answer, length))));
+        let less = crate::store::redis::wire::read(&bytes[..length - 1]);
+        assert_eq!(less, Ok(None));
+    }
+}

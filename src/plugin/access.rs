@@ -11,7 +11,9 @@ use super::facade::Auth;
 use super::failure::Failure;
 use super::services::Job;
 use super::tls::TlsAccess;
+use crate::hook::Hook;
 use crate::mail::{Connection, Header, Shown, Transaction};
+use crate::store::Backend;
 
 /// What comes later, in a session.
 pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
@@ -28,6 +30,24 @@ pub enum Peek {
     Spoke,
     /// It is gone.
     Gone,
+}
+
+/// What holds for a plugin's calls in a hook.
+#[derive(Debug, Clone, Copy)]
+pub struct CallRule {
+    /// What a failure gives: a verdict, or `skip`.
+    pub on_error: &'static str,
+    /// How long a call may take.
+    pub limit: Option<Duration>,
+}
+
+impl Default for CallRule {
+    fn default() -> CallRule {
+        CallRule {
+            on_error: "skip",
+            limit: None,
+        }
+    }
 }
 
 /// A session as native plugins reach it.
@@ -51,6 +71,14 @@ pub trait SessionAccess {
     fn is_1_00(&self) -> bool;
     /// Where a line of a config value stands: file and line.
     fn config_place(&self, name: &str, index: usize, line: &[u8]) -> Option<String>;
+    /// The store; none where there are no plugins' calls.
+    fn store(&self) -> Option<&Backend> {
+        None
+    }
+    /// What plugin_settings has for a native plugin's calls.
+    fn call_rule(&self, _plugin: &str, _hook: Hook) -> CallRule {
+        CallRule::default()
+    }
     /// Runs it in a thread of its own; it has ended then, unless nobody waits any more.
     fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>>;
     /// Waits for the client to say something.

@@ -9,7 +9,7 @@ use super::access::{Peek, SessionAccess};
 use super::facade::{Auth, Client, Envelope, Local, Message, NotesHandle};
 use super::failure::{Failure, HookResult, done};
 use super::policy::Policy;
-use super::services::{self, ConfigValue, Dns, Http};
+use super::services::{self, ConfigValue, Dns, Http, Store};
 use crate::hook::{Arg, Hook, HookCall};
 use crate::mail::{EnvelopeAddress, Shown};
 
@@ -129,6 +129,17 @@ impl<'a> Cx<'a> {
     /// Questions to HTTP servers.
     pub fn http(&self) -> Http {
         Http(())
+    }
+
+    /// The name space of this name in the store that all sessions share. It is the same for a Perl plugin's `db` of
+    /// that name, where config `store` names a store.
+    pub fn store(&self, name: &str) -> Store<'a> {
+        Store::new(self.session, self.plugin, self.hook(), name)
+    }
+
+    /// The plugin's own name space: that of its name.
+    pub fn own_store(&self) -> Store<'a> {
+        self.store(&self.plugin.name)
     }
 
     /// Runs what blocks in a thread of its own, while this session waits and others go on. It sees nothing of

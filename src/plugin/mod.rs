@@ -24,7 +24,7 @@ pub mod twin;
 
 pub use access::Peek;
 #[doc(hidden)]
-pub use access::{EditHeader, Later, SessionAccess};
+pub use access::{CallRule, EditHeader, Later, SessionAccess};
 pub use args::{Size, Words};
 pub use contexts::{
     AuthCx, CommandCx, ConfigCx, HelloCx, HelpCx, LoggingCx, MailCx, ParseCx, PathCx,
@@ -45,8 +45,9 @@ pub(crate) use parser::NativeParser;
 pub use parser::{Parsed, parse_with};
 pub use registry::{LoadEnv, Natives, PREFIX, Registry};
 
+pub use crate::base::PerProcess;
 pub use services::{
-    ConfigValue, Dns, Http, HttpRequest, HttpResponse, Mx, PerProcess, WrongValue, Zone,
+    Change, ConfigValue, Dns, Http, HttpRequest, HttpResponse, Mx, Store, WrongValue, Zone,
 };
 pub(crate) use services::{Job, use_zone};
 

@@ -39,7 +39,7 @@ pub use ipc::fuzzed::{fuzz_control, fuzz_words};
 pub use ipc::link::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
 pub use metrics::MetricsAddress;
 pub use process::{
-    OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, readiness,
+    OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, open_store, readiness,
     spawn_without_signals, wake_by_interrupt,
 };
 pub use sandbox::{Sandbox, SandboxPart};

@@ -1,5 +1,5 @@
 //! The few calls of this layer for which no safe interface exists: fork, signal dispositions,
-//! the user and group databases, `_exit`, shared memory,
+//! the user and group databases, `_exit`, shared memory, the store's environment,
 //! who is at the other end of a socket, and tokio's readiness of a descriptor. Nothing else may be unsafe in `src/server`.
 //! It decides nothing: who is forked and when is the zygote's business.
 
@@ -103,6 +103,22 @@ pub fn spawn_without_signals(
         libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut());
     }
     started
+}
+
+/// How many processes and threads may read the store at once.
+const STORE_READERS: u32 = 4096;
+
+/// Opens the embedded store's environment, for so many bytes.
+pub fn open_store(dir: &std::path::Path, size: usize) -> heed::Result<heed::Env> {
+    let mut options = heed::EnvOpenOptions::new();
+    options.map_size(size).max_readers(STORE_READERS);
+    // SAFETY: without that flag's sync a lost power takes back the last commit, and leaves the one before it, whole
+    // (store/embedded.rs).
+    unsafe { options.flags(heed::EnvFlags::NO_META_SYNC) };
+    // SAFETY: the file is mapped, and nobody but LMDB writes to it: its directory is the service user's alone
+    // (0700). heed opens an environment once in a process; one that a fork has carried along is closed before
+    // (store/embedded.rs), and no other thread runs where that is.
+    unsafe { options.open(dir) }
 }
 
 /// Closes descriptors whose owners live on in the process that this one was forked from, and are

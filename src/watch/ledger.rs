@@ -45,6 +45,8 @@ pub struct Ledger {
     changes: AtomicU32,
     /// Entries from this one on have no rule.
     used: AtomicU32,
+    /// 1: some process has found that the store cannot be reached, and has said so.
+    store_gone: AtomicU32,
     /// The plugins that cannot be shared, and are to be treated so.
     unshared: Unshared<{ PLUGINS / 64 }>,
     entries: [Entry; PLUGINS],
@@ -110,6 +112,7 @@ impl Ledger {
         Box::new(Ledger {
             changes: AtomicU32::new(0),
             used: AtomicU32::new(0),
+            store_gone: AtomicU32::new(0),
             unshared: Unshared::none(),
             entries: std::array::from_fn(|_| entry()),
         })
@@ -269,6 +272,14 @@ impl Ledger {
         marked.collect()
     }
 
+    /// The store can be reached, or not, from now on. Whether that is news.
+    pub fn set_store_gone(&self, gone: bool) -> bool {
+        let gone = u32::from(gone);
+        // Most often it is there, as before.
+        self.store_gone.load(Ordering::Relaxed) != gone
+            && self.store_gone.swap(gone, Ordering::Relaxed) != gone
+    }
+
     fn entry(&self, plugin: u16) -> Option<&Entry> {
         self.entries.get(usize::from(plugin))
     }
@@ -300,6 +311,16 @@ mod tests {
             seconds,
         }));
         ledger
+    }
+
+    #[test]
+    fn a_store_that_is_gone_is_news_once() {
+        let ledger = Ledger::empty();
+        let said: Vec<bool> = [false, true, true, false, false, true]
+            .into_iter()
+            .map(|gone| ledger.set_store_gone(gone))
+            .collect();
+        assert_eq!(said, [false, true, false, true, false, true]);
     }
 
     #[test]

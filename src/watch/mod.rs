@@ -21,6 +21,7 @@ pub use sums::{Sum, upper_bound};
 pub use unfit::{Sharing, Unfit, unfit_line};
 pub use writer::{
     Call, End, Spot, attach, attach_ledger, begin, begin_session, count_queue_outcome,
-    count_verdict, detach, end_session, excuse_exit, interrupt_reason, is_interrupted, is_out,
-    is_unshared, is_worn, mark_unfit, marks, set_session, wear_out,
+    count_verdict, detach, end_session, excuse_exit, has_store_gone, interrupt_reason,
+    is_interrupted, is_out, is_store_back, is_unshared, is_worn, mark_unfit, marks, set_session,
+    wear_out,
 };

@@ -27,6 +27,7 @@ thread_local! {
     /// What ran here may have left something behind that no other session is to meet.
     static WORN: Cell<bool> = const { Cell::new(false) };
     static LEDGER: Cell<Option<&'static Ledger>> = const { Cell::new(None) };
+    static STORE_GONE: Cell<bool> = const { Cell::new(false) };
     /// An exit is on its way: what it leaves has not called it.
     static EXITING: Cell<bool> = const { Cell::new(false) };
 }
@@ -95,6 +96,24 @@ pub fn excuse_exit() {
 /// From now on this process, and those forked from it, count failures in this ledger.
 pub fn attach_ledger(ledger: &'static Ledger) {
     LEDGER.set(Some(ledger));
+}
+
+/// The store cannot be reached. Whether nobody has said so yet.
+pub fn has_store_gone() -> bool {
+    set_store_gone(true)
+}
+
+/// The store has been reached. Whether that is to be said.
+pub fn is_store_back() -> bool {
+    set_store_gone(false)
+}
+
+fn set_store_gone(gone: bool) -> bool {
+    match LEDGER.get() {
+        Some(ledger) => ledger.set_store_gone(gone),
+        // Of this process alone.
+        None => STORE_GONE.replace(gone) != gone,
+    }
 }
 
 /// Whether the plugin of this place has failed too often in a row and is not called for now.

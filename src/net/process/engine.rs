@@ -65,6 +65,9 @@ impl Engine for SmtpEngine {
         let mut writable = confined::writable(&loaded.config)
             .map_err(|problem| format!("camelpost: {problem}"))?;
         writable.insert(0, loaded.settings.spool.dir.clone());
+        // The usual one is below the spool directory.
+        let named = loaded.store.dir().filter(|_| loaded.store.is_named);
+        writable.extend(named.map(std::path::Path::to_path_buf));
         Ok(writable)
     }
 

@@ -9,7 +9,8 @@ use std::rc::Rc;
 use crate::base::log::{LOGINFO, LOGWARN};
 use crate::chain::{Defaults, Guards, line};
 use crate::config::{
-    ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, compared_version, table_name,
+    ConfigDir, CoreSettings, PluginLine, PluginSettings, Profile, StoreSetting, compared_version,
+    table_name,
 };
 use crate::hook::{Hook, HookCall};
 use crate::mail::Spool;
@@ -19,7 +20,9 @@ use crate::perl;
 use crate::perl::Sv;
 use crate::perl::host::{Host, HostSettings};
 use crate::plugin::{Handler, LoadEnv, Natives, NoSession, PREFIX, Registry, declined};
+use crate::server::open_store;
 use crate::session::{PRODUCT, SessionSettings};
+use crate::store::Backend;
 
 /// What a worker starts with.
 #[derive(Clone)]
@@ -32,6 +35,8 @@ pub struct Loaded {
     pub defaults: Rc<Defaults>,
     /// What holds for the plugins' calls.
     pub guards: Rc<Guards>,
+    /// What outlives a session.
+    pub store: Rc<Backend>,
     /// TLS ends in this process: a client that begins with it does not leave its worker.
     pub native_tls: bool,
     /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
@@ -105,6 +110,7 @@ pub(crate) fn load_all(
     }
     let names: Vec<Vec<u8>> = lines().map(|line| table_name(&line.name)).collect();
 
+    let store = store(&config, &core)?;
     let spool = Rc::new(Spool {
         dir: core.spool.path.clone(),
         threshold: core.size_threshold,
@@ -144,6 +150,9 @@ pub(crate) fn load_all(
         )?),
     };
     let host = host.as_ref();
+    if let Some(host) = host.filter(|_| store.is_named) {
+        let _ = host.store.set(store.clone());
+    }
     let natives = RefCell::new(Natives::default());
     let say = |level: u8, text: &str| {
         if level <= LOGWARN {
@@ -248,9 +257,21 @@ pub(crate) fn load_all(
         config,
         defaults,
         guards,
+        store,
         native_tls: twins.has("tls"),
         log_level,
     })
+}
+
+/// What config `store` names, as each process will open it.
+fn store(config: &ConfigDir, core: &CoreSettings) -> Result<Rc<Backend>, String> {
+    let setting =
+        StoreSetting::load(config, &core.spool.path).map_err(|error| error.to_string())?;
+    let backend = Backend::new(&setting, open_store).map_err(|problem| {
+        let file = config.path("store");
+        format!("{}: {problem}", file.display())
+    })?;
+    Ok(Rc::new(backend))
 }
 
 /// Whether a configuration names a Perl plugin.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::hook::Hook;
 use crate::log::LOGINFO;
 use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
 use crate::net::process::threads;
@@ -11,9 +12,10 @@ use crate::net::session::Session;
 use crate::net::session::driver::drive;
 use crate::perl::host::Host;
 use crate::plugin::tls::TlsAccess;
-use crate::plugin::{Auth, EditHeader, Failure, Job, Later, Peek, SessionAccess};
+use crate::plugin::{Auth, CallRule, EditHeader, Failure, Job, Later, Peek, SessionAccess};
 use crate::session::{self, Profile};
 use crate::smtp::Reply;
+use crate::store::Backend;
 
 /// A session in a native plugin's hands.
 pub(crate) struct NativeAccess(pub Rc<Session>);
@@ -83,6 +85,18 @@ impl SessionAccess for NativeAccess {
 
     fn config_place(&self, name: &str, index: usize, line: &[u8]) -> Option<String> {
         self.0.loaded.config.place_of(name, index, line)
+    }
+
+    fn store(&self) -> Option<&Backend> {
+        Some(&self.0.loaded.store)
+    }
+
+    fn call_rule(&self, plugin: &str, hook: Hook) -> CallRule {
+        let guard = self.0.loaded.guards.of(plugin.as_bytes(), hook, true);
+        CallRule {
+            on_error: guard.word_for_failure(),
+            limit: guard.limit(),
+        }
     }
 
     fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>> {

@@ -32,6 +32,7 @@ use crate::perl::exchange::process_state::ProcessState;
 use crate::perl::exchange::site::Site;
 use crate::perl::ffi::frame::Raise;
 use crate::perl::ffi::value::Sv;
+use crate::store::Backend;
 
 use kept::Kept;
 use owners::Owners;
@@ -91,6 +92,8 @@ pub struct Host {
     kept: Kept,
     /// What holds for the plugins' calls, where somebody watches.
     pub guards: OnceCell<Rc<Guards>>,
+    /// What Qpsmtpd::DB has, where config `store` names one.
+    pub store: OnceCell<Rc<Backend>>,
     /// Plugins whose variables cannot be exchanged, found before there were guards, and why.
     unfit: RefCell<Vec<(Vec<u8>, String)>>,
 }
@@ -123,6 +126,7 @@ impl Host {
             trace_level: Cell::new(settings.trace_level),
             kept: Kept::default(),
             guards: OnceCell::new(),
+            store: OnceCell::new(),
             unfit: RefCell::default(),
             settings,
         });

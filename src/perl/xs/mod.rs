@@ -12,6 +12,7 @@ mod notes;
 mod objects;
 mod qp;
 mod scripted;
+mod store;
 mod transaction;
 
 use std::ffi::CString;
@@ -42,6 +43,7 @@ fn table() -> &'static [(&'static str, Body)] {
             misc::XSUBS,
             notes::XSUBS,
             qp::XSUBS,
+            store::XSUBS,
             transaction::XSUBS,
         ]
         .concat()

@@ -13,8 +13,7 @@ use hickory_resolver::proto::rr::{Name, RData, RecordType};
 use hickory_resolver::proto::xfer::Protocol;
 use hickory_resolver::{ResolveError, TokioResolver};
 
-use super::per_process::PerProcess;
-use crate::base::dns_servers;
+use crate::base::{PerProcess, dns_servers};
 use crate::plugin::failure::Failure;
 
 /// How long one server is waited for before the next is asked, or the same again.

@@ -1,12 +1,12 @@
-//! What native plugins may use besides the session: typed config values, DNS, HTTP, threads for what
-//! blocks, and values of a process. Each is safe across the forks of workers, and none keeps other
+//! What native plugins may use besides the session: typed config values, DNS, HTTP, the store, threads
+//! for what blocks. Each is safe across the forks of workers, and none keeps other
 //! sessions waiting.
 
 mod config;
 mod dns;
 mod http;
 mod offload;
-mod per_process;
+mod store;
 
 pub(super) use config::parsed;
 pub use config::{ConfigValue, WrongValue};
@@ -15,4 +15,4 @@ pub use dns::{Dns, Mx, Zone};
 pub use http::{Http, HttpRequest, HttpResponse};
 pub(crate) use offload::Job;
 pub(super) use offload::offload;
-pub use per_process::PerProcess;
+pub use store::{Change, Store};

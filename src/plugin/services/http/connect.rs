@@ -11,8 +11,8 @@ use tokio::net::TcpStream;
 use tokio_openssl::SslStream;
 
 use super::shown;
+use crate::base::PerProcess;
 use crate::plugin::services::dns::Dns;
-use crate::plugin::services::per_process::PerProcess;
 
 thread_local! {
     static TLS: PerProcess<SslConnector> = const { PerProcess::new() };
