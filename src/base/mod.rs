@@ -10,4 +10,4 @@ mod zone_rule;
 pub(crate) use dns_servers::dns_servers;
 pub(crate) use host::{home, hostname, program_dir, program_path};
 pub(crate) use zone::Zone;
-pub(crate) use zone_rule::civil_date;
+pub(crate) use zone_rule::{civil_date, days_before};

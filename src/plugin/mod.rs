@@ -70,6 +70,10 @@ pub trait Plugin: Sized + 'static {
     /// `loglevel` every line may have whose arguments have names.
     const REJECTS: bool = false;
 
+    /// Words that `reject` may have besides those for yes, no and `naughty`, where the plugin tells them apart
+    /// ([`LoadEnv::words`]): each stands for yes.
+    const REJECT_WORDS: &'static [&'static str] = &[];
+
     /// Makes the plugin of its arguments, when the service starts or reloads: with no socket, no thread
     /// and no runtime, as workers are forked from here.
     fn load(args: Self::Args, env: &LoadEnv<'_>) -> Result<Self, PluginError>;

@@ -10,7 +10,7 @@ use super::args::{self, Words};
 use super::cx::Identity;
 use super::failure::PluginError;
 use super::hooks::{Handler, Hooks};
-use super::policy::{self, Policy};
+use super::policy::{self, Policy, Reject};
 use super::services::ConfigValue;
 use super::twin::{Port, Twin, TwinEntry, TwinLine};
 use crate::chain::Guards;
@@ -28,6 +28,7 @@ pub struct LoadEnv<'a> {
     of: Profile,
     warnings: RefCell<Vec<String>>,
     said: RefCell<Vec<(u8, String)>>,
+    usual: RefCell<Policy>,
 }
 
 impl<'a> LoadEnv<'a> {
@@ -42,6 +43,7 @@ impl<'a> LoadEnv<'a> {
             of,
             warnings: RefCell::default(),
             said: RefCell::default(),
+            usual: RefCell::default(),
         }
     }
 
@@ -77,6 +79,25 @@ impl<'a> LoadEnv<'a> {
     pub fn warn(&self, text: impl Into<String>) {
         let text = format!("{}: {}: {}", self.line.place, self.shown(), text.into());
         self.warnings.borrow_mut().push(text);
+    }
+
+    /// The words behind the plugin's name, as the line has them.
+    pub fn words(&self) -> &[Vec<u8>] {
+        &self.line.args
+    }
+
+    /// The verdict of [`Cx::get_reject`](crate::plugin::Cx::get_reject) where the line has no `reject_type`: one of
+    /// that argument's words. The notes for the plugin `naughty` have it then, as with a word of the line's.
+    pub fn usual_reject_type(&self, word: &str) {
+        self.usual.borrow_mut().reject_type = policy::reject_type(word);
+    }
+
+    /// Whether the plugin rejects where the line has no `reject`. It does where nothing is said.
+    pub fn usually_rejects(&self, does: bool) {
+        self.usual.borrow_mut().reject = Some(match does {
+            true => Reject::Yes,
+            false => Reject::No,
+        });
     }
 
     /// Whose plugin it does as, where it does what a Perl plugin does: that of qpsmtpd 0.94 or 1.00.
@@ -196,14 +217,14 @@ fn load<P: Plugin>(env: &LoadEnv<'_>) -> Result<Vec<Handler>, PluginError> {
         (true, false) => policy::OF_ALL,
         (true, true) => policy::OF_REJECTING,
     };
-    let (policy, words) = Policy::take(&env.line.args, common)?;
+    let (policy, words) = Policy::take(&env.line.args, common, P::REJECT_WORDS)?;
     let args = args::read::<P::Args>(&words, common)?;
     hooks_of::<P>(args, policy, env)
 }
 
 /// Loads it under a Perl plugin's line, of which it refuses nothing that Perl's would not.
 fn load_port<P: Port>(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> {
-    let policy = match P::REJECTS {
+    let policy = match P::KEEPS_PAIRS {
         true => Policy::of_perl(line.args)?,
         false => Policy::default(),
     };
@@ -243,7 +264,7 @@ fn hooks_of<P: Plugin>(
     let mut hooks = Hooks {
         identity: Rc::new(Identity {
             name: env.name.clone(),
-            policy,
+            policy: policy.or(env.usual.take()),
         }),
         plugin,
         handlers: Vec::new(),

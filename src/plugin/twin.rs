@@ -61,6 +61,9 @@ pub trait Port: Plugin {
     /// after that (`register`).
     const SPEAKS_FIRST: bool = false;
 
+    /// Whether the Perl plugin keeps the pairs of its line where its base class looks for `loglevel` and `reject`.
+    const KEEPS_PAIRS: bool = Self::REJECTS;
+
     /// What the Perl plugin makes of the words of its line, without the policy's.
     fn perl_args(words: &[Vec<u8>]) -> Self::Args;
 }

@@ -1,5 +1,5 @@
-//! The native plugins that ship with Camelpost, one file each, and what several of them need (cdb, list,
-//! pattern).
+//! The native plugins that ship with Camelpost, one file each, and what several of them need (cdb, date, list,
+//! map, pairs, pattern).
 
 #![forbid(unsafe_code)]
 
@@ -8,10 +8,16 @@ mod badrcptto;
 mod cdb;
 mod count_recipients;
 mod count_unrecognized_commands;
+mod date;
+mod headers;
+mod hosts_allow;
 mod list;
 mod loop_;
+mod map;
+mod pairs;
 mod pattern;
 mod rcpt_ok;
+mod relay;
 mod tls;
 
 #[cfg(test)]
@@ -25,7 +31,10 @@ pub fn register(registry: &mut Registry) {
     registry.add_port::<badmailfrom::BadMailFrom>();
     registry.add_port::<badrcptto::BadRcptTo>();
     registry.add_port::<count_unrecognized_commands::CountUnrecognized>();
+    registry.add_port::<headers::Headers>();
+    registry.add_port::<hosts_allow::HostsAllow>();
     registry.add_port::<loop_::Loop>();
     registry.add_port::<rcpt_ok::RcptOk>();
+    registry.add_port::<relay::Relay>();
     registry.add_twin::<tls::Tls>();
 }

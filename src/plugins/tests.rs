@@ -99,3 +99,61 @@ fn a_message_that_goes_round_and_a_client_that_guesses_are_sent_away() {
     );
     assert!(client.hang_up().has_logged("fail, 'bar' (2)"));
 }
+
+#[test]
+fn who_may_not_connect_hears_it_before_the_greeting() {
+    let site = |ip: &str| {
+        let ip = ip.parse().unwrap();
+        let site = Site::new().line("native/hosts_allow").client(ip, "Unknown");
+        site.config("hosts_allow", "192.0.2.4 OK\n192.0.2.0/24 DENY go away\n")
+    };
+    let greeting = |ip: &str| said(site(ip).connect().unwrap().greeting());
+    assert_eq!(greeting("192.0.2.77"), "550 go away");
+    assert!(greeting("192.0.2.4").starts_with("220 "));
+    assert!(greeting("2001:db8::1").starts_with("220 "));
+}
+
+#[test]
+fn clients_of_relayclients_may_send_anywhere() {
+    let may = |ip: &str, listed: &str| {
+        let site = Site::new()
+            .line("native/relay")
+            .line("native/rcpt_ok")
+            .taking_messages()
+            .config("relayclients", listed)
+            .config("norelayclients", "192.0.2.9\n")
+            .client(ip.parse().unwrap(), "Unknown");
+        let mut client = site.connect().unwrap();
+        client.greet("client.example");
+        client.say("MAIL FROM:<a@example.net>");
+        client.say("RCPT TO:<a@elsewhere.example>").code() == 250
+    };
+    assert!(may("192.0.2.1", "192.0.2.\n") && may("192.0.2.1", "192.0.2.0/24\n"));
+    assert!(may("2001:db8::1", "2001:0db8\n") && may("2001:db8::1", "2001:db8::/32\n"));
+    assert!(may("::1", "192.0.2.1\n"));
+    assert!(!may("192.0.2.9", "192.0.2.\n") && !may("192.0.20.1", "192.0.2.\n"));
+    assert!(!may("2001:db9::1", "2001:db8::/32\n"));
+}
+
+#[test]
+fn a_message_needs_its_fields_once_and_a_date_of_these_days() {
+    let said = |line: &str, message: &str| {
+        let site = Site::new().line(line).taking_messages();
+        let mut client = site.connect().unwrap();
+        client.greet("client.example");
+        client.say("MAIL FROM:<a@example.net>");
+        client.say("RCPT TO:<a@example.org>");
+        let reply = said(&client.send_message(message));
+        (reply, client.quit())
+    };
+    let old = "From: a\nDate: Mon, 1 Jan 2001 00:00:00 +0000\n\nbody\n";
+    assert_eq!(said("native/headers", old).0, "250");
+    let (reply, _) = said("native/headers past 5", old);
+    assert_eq!(reply, "552 The Date header is too far in the past");
+    let (reply, ended) = said("native/headers reject_type temp", "Subject: x\n\nbody\n");
+    assert_eq!(reply, "452 902");
+    assert!(ended.has_logged("fail, no From header"));
+    let (reply, ended) = said("native/headers reject 0", "From: a\nFrom: b\n\nbody\n");
+    assert_eq!(reply, "250");
+    assert!(ended.has_logged("fail, tolerated, RFC 5322 validation errors"));
+}

@@ -12,12 +12,15 @@ pub const IN_PERL: &str = " (in Perl)";
 /// The Perl plugins in whose place native ones stand where nothing says otherwise.
 const TWINS: [&str; 1] = ["tls"];
 /// Those in whose place native ones stand where plugin_settings says so.
-const PORTS: [&str; 5] = [
+const PORTS: [&str; 8] = [
     "badmailfrom",
     "badrcptto",
     "count_unrecognized_commands",
+    "headers",
+    "hosts_allow",
     "loop",
     "rcpt_ok",
+    "relay",
 ];
 
 /// The mark of a set's dialogues.
