@@ -53,8 +53,8 @@ pub trait SessionAccess {
     fn config_place(&self, name: &str, index: usize, line: &[u8]) -> Option<String>;
     /// Runs it in a thread of its own; it has ended then, unless nobody waits any more.
     fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>>;
-    /// Waits for the client to say something.
-    fn peek<'a>(&'a self, time: Duration) -> Later<'a, Peek>;
+    /// Waits for the client to say something; perhaps besides what was received already.
+    fn peek<'a>(&'a self, time: Duration, beyond: bool) -> Later<'a, Peek>;
     /// Sends a reply at once. False if the client is gone.
     fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool>;
     /// Ends the session.

@@ -143,7 +143,13 @@ impl<'a> Cx<'a> {
     /// Waits until the client says something, and for so long at most: who talks before the greeting is no
     /// mail client. Nothing that it has said is taken.
     pub async fn peek(&self, time: Duration) -> Peek {
-        self.session.peek(time).await
+        self.session.peek(time, false).await
+    }
+
+    /// The same, but what came together with the command under way does not count: a plugin that looks at the socket
+    /// (`select` in Perl) does not see that either.
+    pub async fn peek_beyond(&self, time: Duration) -> Peek {
+        self.session.peek(time, true).await
     }
 
     /// A reply of the plugin's own, which is sent at once; DONE is the verdict then.

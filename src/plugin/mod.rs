@@ -43,10 +43,12 @@ pub use hooks::{Handler, Hooks, Plain};
 pub use no_session::NoSession;
 pub(crate) use parser::NativeParser;
 pub use parser::{Parsed, parse_with};
+pub(crate) use registry::without_number;
 pub use registry::{LoadEnv, Natives, PREFIX, Registry};
 
 pub use services::{
-    ConfigValue, Dns, Http, HttpRequest, HttpResponse, Mx, PerProcess, WrongValue, Zone,
+    ConfigValue, Dns, DnsAnswer, DnsData, DnsKind, DnsRecord, Http, HttpRequest, HttpResponse, Mx,
+    PerProcess, WrongValue, Zone, reversed,
 };
 pub(crate) use services::{Job, use_zone};
 

@@ -82,7 +82,7 @@ impl SessionAccess for NoSession<'_> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn peek<'a>(&'a self, _: Duration) -> Later<'a, Peek> {
+    fn peek<'a>(&'a self, _: Duration, _: bool) -> Later<'a, Peek> {
         Box::pin(std::future::ready(Peek::Gone))
     }
 

@@ -2,6 +2,7 @@
 //! name the last counts, and a name at the end has no value. Knows no plugin's names.
 
 use super::list::is_true;
+use crate::plugin::PluginError;
 
 /// Whether the last name has no value, of which most plugins tell.
 pub(super) fn are_odd(words: &[Vec<u8>]) -> bool {
@@ -36,6 +37,22 @@ pub(super) fn number(word: &[u8]) -> f64 {
     found.unwrap_or_default()
 }
 
+/// For a line of a native plugin's own: every name has a value, and is one of these.
+pub(super) fn check(words: &[Vec<u8>], known: &[&str]) -> Result<(), PluginError> {
+    for pair in words.chunks(2) {
+        let name = String::from_utf8_lossy(&pair[0]);
+        if !known.contains(&&*name) {
+            let known = known.join(", ");
+            let problem = format!("unknown argument '{name}'; there are: {known}");
+            return Err(PluginError::new(problem));
+        }
+        if pair.len() == 1 {
+            return Err(PluginError::argument(name, "has no value"));
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,6 +71,22 @@ mod tests {
         assert_eq!(get(&line, "c"), None);
         // A value is no name.
         assert_eq!(get(&words("a b b c"), "b"), Some(&b"c"[..]));
+    }
+
+    #[test]
+    fn a_name_that_is_not_known_or_has_no_value_is_refused() {
+        let check = |line: &str| {
+            let words: Vec<Vec<u8>> = line.split(' ').map(|word| word.into()).collect();
+            let checked = super::check(&words, &["wait", "action"]);
+            checked.map_err(|error| error.to_string())
+        };
+        assert_eq!(check("wait 1 action x wait 2"), Ok(()));
+        let unknown = "unknown argument 'odd'; there are: wait, action";
+        assert_eq!(check("wait 1 odd"), Err(unknown.to_owned()));
+        assert_eq!(
+            check("wait"),
+            Err("argument 'wait' has no value".to_owned())
+        );
     }
 
     #[test]

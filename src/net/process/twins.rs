@@ -14,7 +14,7 @@ use crate::config::{ConfigDir, Place, PluginLine, PluginSettings, Profile, table
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::plugin::twin::{TwinEntry, TwinLine};
-use crate::plugin::{Handler, Natives, Registry};
+use crate::plugin::{Handler, Natives, Registry, without_number};
 
 /// The lines that such plugins serve.
 #[derive(Default)]
@@ -86,7 +86,7 @@ impl Twins {
                 continue;
             };
             // A file that is not there is the Perl side's to tell of.
-            let Some((file, contents)) = read(dirs, name) else {
+            let Some((file, contents)) = read(dirs, without_number(name)) else {
                 continue;
             };
             match entry.whose(&contents) {
@@ -130,7 +130,8 @@ impl Found {
         line: &PluginLine,
     ) -> Result<(), String> {
         let host = ground.host;
-        let listed = &*self.name;
+        let listed = table_name(self.name.as_bytes());
+        let listed = &*String::from_utf8_lossy(&listed);
         let name = listed.strip_prefix("native/").unwrap_or(listed);
         crate::server::loading(&format!("{}: plugin {listed}", line.place));
         let say = |level: u8, plugin: Option<&[u8]>, texts: &[&str]| {

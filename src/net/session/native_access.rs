@@ -89,8 +89,8 @@ impl SessionAccess for NativeAccess {
         Box::pin(async { Ok(threads::run(job).await?) })
     }
 
-    fn peek<'a>(&'a self, time: Duration) -> Later<'a, Peek> {
-        Box::pin(self.0.peek(time))
+    fn peek<'a>(&'a self, time: Duration, beyond: bool) -> Later<'a, Peek> {
+        Box::pin(self.0.peek(time, beyond))
     }
 
     fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool> {

@@ -1,5 +1,8 @@
 //! The native plugins under lines of their own, without Perl. That they do as Perl's is tests/compare's.
 
+mod with_a_server;
+
+use crate::plugin::Zone;
 use crate::testing::{Reply, Site};
 
 /// What was refused, with the reply's text, and what was not.
@@ -156,4 +159,135 @@ fn a_message_needs_its_fields_once_and_a_date_of_these_days() {
     let (reply, ended) = said("native/headers reject 0", "From: a\nFrom: b\n\nbody\n");
     assert_eq!(reply, "250");
     assert!(ended.has_logged("fail, tolerated, RFC 5322 validation errors"));
+}
+
+#[test]
+fn a_name_in_a_greeting_has_to_be_the_client_s() {
+    let ip = "192.0.2.1".parse().unwrap();
+    let zone = || {
+        Zone::new()
+            .address("mx.client.example", "192.0.2.7".parse().unwrap())
+            .address("far.example", "198.51.100.1".parse().unwrap())
+            .ptr(ip, "other.client.example")
+    };
+    let said = |line: &str, name: &str| {
+        let site = Site::new().line(line).config("compat", "0.94\n");
+        let site = site.config("badhelo", "liar.example\n");
+        let mut client = site.dns(zone()).connect().unwrap();
+        let reply = said(&client.say(&format!("EHLO {name}")));
+        (reply, client.hang_up())
+    };
+    let (reply, ended) = said("native/helo", "liar.example");
+    assert_eq!(reply, "550 I do not believe you are liar.example.");
+    assert!(ended.has_logged("fail, in badhelo"));
+    assert_eq!(
+        said("native/helo", "192.0.2.9").0,
+        "550 Plain IP is invalid HELO hostname (RFC 2821)"
+    );
+    assert_eq!(
+        said("native/helo policy rfc", "nodots").0,
+        "550 HELO name is not fully qualified. Read RFC 2821"
+    );
+    assert_eq!(
+        said("native/helo policy rfc", "none.example").0,
+        "550 HELO hostname does not exist"
+    );
+    assert_eq!(said("native/helo policy rfc", "far.example").0, "250");
+    let (reply, ended) = said("native/helo policy strict", "mx.client.example");
+    assert_eq!(reply, "250");
+    assert!(ended.has_logged("forward network match"));
+    assert!(ended.has_logged("reverse domain match"));
+    assert!(ended.has_logged("foward and reverse match"));
+    let (reply, _) = said("native/helo policy strict", "far.example");
+    assert_eq!(reply, "550 That HELO hostname fails FCrDNS");
+    assert_eq!(
+        said("native/helo policy strict reject 0", "far.example").0,
+        "250"
+    );
+}
+
+#[test]
+fn a_client_on_a_list_is_refused_at_once_or_later() {
+    let zone = || {
+        Zone::new()
+            .txt("1.2.0.192.txt.example", "listed for spam")
+            .failing("1.2.0.192.broken.example")
+    };
+    let site = |line: &str, zones: &str| {
+        let site = Site::new().line(line).line("native/rcpt_ok").dns(zone());
+        site.config("dnsbl_zones", zones)
+    };
+    let zones = "broken.example\ntxt.example\n";
+    let refused = site("native/dnsbl", zones).connect().unwrap();
+    assert_eq!(said(refused.greeting()), "550 listed for spam");
+    let ended = refused.hang_up();
+    assert!(ended.has_logged("broken.example query failed:  query timed out"));
+    let soft = site("native/dnsbl temp", zones).connect().unwrap();
+    assert_eq!(said(soft.greeting()), "450 listed for spam");
+    let allowed = site("native/dnsbl", zones).config("dnsbl_allow", "192.0.2.\n");
+    assert!(allowed.connect().unwrap().greeting().code() == 220);
+    let other = site("native/dnsbl", "other.example\n").connect().unwrap();
+    assert_eq!(other.greeting().code(), 220);
+    assert!(other.hang_up().has_logged("dnsbl: pass"));
+}
+
+#[test]
+fn a_client_that_waits_for_its_turn_is_let_in() {
+    let site = Site::new().line("native/earlytalker wait 0.01 check-at CONNECT check-at DATA");
+    let mut client = site.taking_messages().connect().unwrap();
+    client.greet("client.example");
+    client.say("MAIL FROM:<a@example.net>");
+    client.say("RCPT TO:<a@example.org>");
+    assert_eq!(client.send_message("From: a\n\nbody\n").code(), 250);
+    let ended = client.quit();
+    assert!(ended.has_logged("(connect) earlytalker: pass, not spontaneous"));
+    assert!(ended.has_logged("(data) earlytalker: pass, not spontaneous"));
+    let wrong = Site::new().line("native/earlytalker wait").connect();
+    let why = wrong.err().unwrap();
+    assert!(why.ends_with("argument 'wait' has no value"), "{why}");
+}
+
+#[test]
+fn a_password_lets_a_client_in() {
+    let passwords = "user@example.com:secret\n\nuserx@example.com:other\n";
+    let site = Site::new().line("native/auth/auth_flat_file");
+    let site = site.config("flat_auth_pw", passwords);
+    let said = |answer: &str| {
+        let mut client = site.connect().unwrap();
+        client.greet("client.example");
+        let code = client.say(&format!("AUTH PLAIN {answer}")).code();
+        (code, client.hang_up())
+    };
+    // user@example.com and secret
+    assert_eq!(said("AHVzZXJAZXhhbXBsZS5jb20Ac2VjcmV0").0, 235);
+    let (code, ended) = said("AHVzZXJAZXhhbXBsZS5jb20Ad3Jvbmc=");
+    assert_eq!(code, 535);
+    assert!(ended.has_logged("auth::auth_flat_file: fail: wrong password"));
+    // A pattern is no name: u.er@example.com
+    let (code, ended) = said("AHUuZXJAZXhhbXBsZS5jb20Ac2VjcmV0");
+    assert_eq!(code, 535);
+    assert!(ended.has_logged("fail: no such user: u.er@example.com"));
+}
+
+#[test]
+fn a_message_is_in_the_maildir_when_it_is_acknowledged() {
+    let root = tempfile::tempdir().unwrap();
+    let dir = root.path().join("mail");
+    let line = format!("native/queue/maildir {}", dir.display());
+    let site = Site::new().line("native/rcpt_ok").line(&line);
+    let site = site.config("rcpthosts", "example.org\n");
+    let mut client = site.connect().unwrap();
+    client.greet("client.example");
+    client.say("MAIL FROM:<a@example.net>");
+    client.say("RCPT TO:<b@example.org>");
+    let reply = client.send_message("Message-Id: <1@a>\nSubject: x\n\nbody\n");
+    assert_eq!((reply.code(), &*reply.text()), (250, "Queued! <1@a>"));
+    let mut files = std::fs::read_dir(dir.join("new")).unwrap();
+    let file = files.next().unwrap().unwrap().path();
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(files.next().is_none());
+    let start = "Return-Path: <a@example.net>\nDelivered-To: b@example.org\n";
+    assert!(text.starts_with(start), "{text}");
+    assert!(text.ends_with("Subject: x\n\nbody\n"), "{text}");
+    client.quit();
 }
