@@ -44,6 +44,7 @@ fn main() {
     println!("cargo::rerun-if-changed=perl");
     println!("cargo::rerun-if-env-changed=PERL");
     println!("cargo::rerun-if-env-changed=CAMELPOST_LIBPERL");
+    println!("cargo::rerun-if-env-changed=CAMELPOST_COMMIT");
 
     check_version();
 
@@ -112,6 +113,14 @@ fn link_perl() {
             println!("cargo::rustc-link-lib=dylib={library}");
         }
     }
+    println!(
+        "cargo::rustc-env=CAMELPOST_PERL={} ({})",
+        perl("printf '%vd', $^V").concat(),
+        match archive {
+            Some(_) => "part of the program",
+            None => "the shared library",
+        }
+    );
     let Some(dir) = archive else { return };
     println!("cargo::rustc-link-search=native={}", dir.display());
     // The modules may ask for what nothing here refers to.
@@ -120,10 +129,10 @@ fn link_perl() {
     if let Err(error) = std::fs::write(&list, PERL_SYMBOLS) {
         fail(&format!("cannot write {}: {error}", list.display()));
     }
-    println!(
-        "cargo::rustc-link-arg=-Wl,--dynamic-list={}",
-        list.display()
-    );
+    let visible = format!("-Wl,--dynamic-list={}", list.display());
+    println!("cargo::rustc-link-arg={visible}");
+    // Another package's programs have to say so themselves: they read DEP_CAMELPOST_PERL_LINK_ARG.
+    println!("cargo::metadata=LINK_ARG={visible}");
 }
 
 /// The directory of libperl.a. It has to lie beside the library that perl names, so that it is not

@@ -8,9 +8,11 @@ mod control;
 mod control_table;
 mod flavour;
 mod getopt;
+mod new_plugin;
 mod service;
 mod size;
 mod top;
+mod version;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -97,6 +99,8 @@ enum Subcommands {
     Upgrade(control::UpgradeArgs),
     /// Have the running daemon take no new connections, and end when its sessions have.
     Drain(control::DrainArgs),
+    /// Make a new plugin with its test, in Perl or in Rust.
+    NewPlugin(new_plugin::NewPluginArgs),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
     Zygote(Box<Zygote>),
@@ -279,10 +283,14 @@ impl EngineArgs {
     }
 }
 
-/// What runs Perl programs: gets the words after `perl` and `prove`, gives the exit status.
-pub struct Scripts {
+/// What the program is made of besides its engine.
+pub struct Program {
+    /// Runs a Perl program: gets the words after `perl`, gives the exit status.
     pub perl: fn(Vec<OsString>) -> i32,
+    /// The same for `prove`.
     pub prove: fn(Vec<OsString>) -> i32,
+    /// The names of its native plugins, in order.
+    pub natives: Vec<&'static str>,
 }
 
 fn status(status: i32) -> ExitCode {
@@ -292,13 +300,13 @@ fn status(status: i32) -> ExitCode {
 /// The whole program, for an engine.
 pub fn run<E: Engine>(
     make_engine: impl FnOnce(EngineSettings) -> E,
-    scripts: &Scripts,
+    program: &Program,
 ) -> ExitCode {
     let mut args: Vec<OsString> = std::env::args_os().collect();
     // What follows these is none of ours, down to the last `--`.
     match args.get(1) {
-        Some(word) if word == "perl" => return status((scripts.perl)(args.split_off(2))),
-        Some(word) if word == "prove" => return status((scripts.prove)(args.split_off(2))),
+        Some(word) if word == "perl" => return status((program.perl)(args.split_off(2))),
+        Some(word) if word == "prove" => return status((program.prove)(args.split_off(2))),
         _ => {}
     }
     crate::base::log::init();
@@ -316,15 +324,17 @@ pub fn run<E: Engine>(
         Some(Flavour::Async) => return failed(flavour::NO_ASYNC),
         None => {}
     }
-    let matches = CommandLine::command().get_matches();
+    let matches = CommandLine::command()
+        .long_version(version::text(&program.natives))
+        .get_matches();
     let given = Given(matches.subcommand_matches("serve"));
     let command = match CommandLine::from_arg_matches(&matches) {
         Ok(line) => line.command,
         Err(error) => error.exit(),
     };
     match command {
-        Subcommands::Perl(perl) => status((scripts.perl)(perl.words)),
-        Subcommands::Prove(prove) => status((scripts.prove)(prove.words)),
+        Subcommands::Perl(perl) => status((program.perl)(perl.words)),
+        Subcommands::Prove(prove) => status((program.prove)(prove.words)),
         Subcommands::Zygote(zygote) => {
             if let Some(level) = zygote.nice {
                 server::restore_nice_level(level);
@@ -337,6 +347,7 @@ pub fn run<E: Engine>(
         Subcommands::Reload(args) => control::reload(&args),
         Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
+        Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
         Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),

@@ -1,9 +1,11 @@
-//! The bench's SMTP client: a plain one that waits for each reply. It speaks
+//! The bench's SMTP client: a plain one that waits for each reply, with TLS where it is asked for. It speaks
 //! only what the bench needs, and takes any unexpected reply for a failure.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
+
+use openssl::ssl::{Ssl, SslContext, SslMethod, SslStream, SslVerifyMode};
 
 use crate::Result;
 use crate::site::{RECIPIENT, SENDER};
@@ -14,7 +16,44 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 const LINE_LENGTH: usize = 76;
 
 pub struct Client {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Stream>,
+}
+
+enum Stream {
+    Clear(TcpStream),
+    Secured(SslStream<TcpStream>),
+}
+
+impl Read for Stream {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.read(buffer),
+            Self::Secured(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Clear(stream) => stream.write(bytes),
+            Self::Secured(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Clear(stream) => stream.flush(),
+            Self::Secured(stream) => stream.flush(),
+        }
+    }
+}
+
+/// What clients with TLS have in common. Each makes a whole handshake, as mail servers that come once do.
+pub fn tls() -> Result<SslContext> {
+    let mut context = SslContext::builder(SslMethod::tls_client())?;
+    context.set_verify(SslVerifyMode::NONE);
+    Ok(context.build())
 }
 
 impl Client {
@@ -26,13 +65,36 @@ impl Client {
         Ok(client)
     }
 
+    /// The same, with STARTTLS and another EHLO behind it.
+    pub fn secured(port: u16, tls: &SslContext) -> Result<Self> {
+        let mut client = Self::connect(port)?;
+        client.command("STARTTLS", b"2")?;
+        let Stream::Clear(stream) = client.stream.into_inner() else {
+            return Err("TLS within TLS".into());
+        };
+        let mut stream = SslStream::new(Ssl::new(tls)?, stream)?;
+        stream.connect()?;
+        let mut client = Self {
+            stream: BufReader::new(Stream::Secured(stream)),
+        };
+        client.command("EHLO client.example", b"2")?;
+        Ok(client)
+    }
+
+    /// A recipient whom the server refuses, in a transaction that ends with it.
+    pub fn be_refused_a_recipient(&mut self) -> Result<()> {
+        self.command(&format!("MAIL FROM:<{SENDER}>"), b"2")?;
+        self.command("RCPT TO:<user@elsewhere.example>", b"5")?;
+        self.command("RSET", b"2")
+    }
+
     fn open(port: u16) -> Result<Self> {
         let stream = TcpStream::connect(("127.0.0.1", port))?;
         stream.set_read_timeout(Some(TIMEOUT))?;
         stream.set_write_timeout(Some(TIMEOUT))?;
         stream.set_nodelay(true)?;
         Ok(Self {
-            stream: BufReader::new(stream),
+            stream: BufReader::new(Stream::Clear(stream)),
         })
     }
 
@@ -61,8 +123,11 @@ impl Client {
     /// to be done, or nearly so.
     fn drain(&mut self) -> Result<()> {
         let mut rest = Vec::new();
-        self.stream.read_to_end(&mut rest)?;
-        Ok(())
+        // Some end TLS without a word before they close.
+        match self.stream.read_to_end(&mut rest) {
+            Err(error) if matches!(self.stream.get_ref(), Stream::Clear(_)) => Err(error.into()),
+            _ => Ok(()),
+        }
     }
 
     fn command(&mut self, line: &str, wanted: &[u8]) -> Result<()> {

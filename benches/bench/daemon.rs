@@ -1,4 +1,4 @@
-//! The three servers: how each is started, known to be ready, and stopped.
+//! The servers: how each is started, known to be ready, and stopped.
 
 use std::cell::RefCell;
 use std::error::Error;
@@ -18,8 +18,9 @@ fn command(kind: Kind, site: &Site, config: &Path, port: u16, setup: &Setup) -> 
     let port = port.to_string();
     let connections = setup.connections.to_string();
     let mut command = match kind {
-        Kind::Camelpost | Kind::Earlier => Command::new(kind.program()),
-        _ => {
+        Kind::Camelpost | Kind::Earlier | Kind::Native => Command::new(kind.program()),
+        Kind::Haraka => crate::haraka::command(config),
+        Kind::Forkserver | Kind::Prefork => {
             // The servers ask for taint mode, under which PERL5OPT does nothing.
             let mut perl = Command::new("/usr/bin/perl");
             perl.arg("-T")
@@ -53,7 +54,8 @@ fn command(kind: Kind, site: &Site, config: &Path, port: u16, setup: &Setup) -> 
                 &connections,
             ]);
         }
-        Kind::Camelpost | Kind::Earlier => {
+        Kind::Haraka => {}
+        Kind::Camelpost | Kind::Earlier | Kind::Native => {
             command.arg("serve").arg("--config").arg(config);
             command.args(["--listen-address", "127.0.0.1", "--port", &port]);
             command.args(["--user", &site.user, "--no-rdns", "--control", "none"]);
@@ -121,6 +123,9 @@ impl Daemon {
     pub fn start(kind: Kind, site: &Site, config: &Path, setup: &Setup) -> Result<Self> {
         let port = Port::free()?;
         let number = port.number;
+        if kind == Kind::Haraka {
+            site.configure_haraka(config, number)?;
+        }
         let output = format!("{}-{number}.out", kind.name());
         let mut command = command(kind, site, config, number, setup);
         let started =

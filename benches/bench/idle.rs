@@ -38,8 +38,8 @@ pub fn section(site: &Site, kinds: &[Kind], options: &Options) -> Result<String>
     );
     for &kind in kinds {
         let connections = match kind {
-            kind if kind.is_camelpost() => options.idle,
-            _ => options.idle_original,
+            kind if kind.is_original() => options.idle_original,
+            _ => options.idle,
         };
         if connections < 2 {
             continue;
@@ -80,7 +80,7 @@ fn hold(site: &Site, kind: Kind, connections: usize, tries: usize) -> Result<Idl
     load::need_files(connections + 100)?;
     // Clients of these tries come on top.
     let setup = Setup::for_connections(connections + 10);
-    let daemon = Daemon::start(kind, site, &site.open, &setup)?;
+    let daemon = Daemon::start(kind, site, &site.of(kind), &setup)?;
     let port = daemon.port;
     let message = client::message(SMALL);
     // Memory is read between the steps of the client, which waits meanwhile.

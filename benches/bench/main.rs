@@ -1,7 +1,7 @@
 //! `make bench`: what a connection and a message cost, beside the original.
 //!
 //! Starts qpsmtpd-forkserver, qpsmtpd-prefork and Camelpost with the same
-//! config directory, gives them the same work in turns, and prints medians of
+//! config directory, gives them the same work in turns (and Haraka, where npm can install it, work like it), and prints medians of
 //! the CPU time of their whole process trees. Wall time is measured only where a
 //! client waits for a server that has others: elsewhere, on one machine, it says
 //! more about the client than about the servers.
@@ -11,15 +11,22 @@ mod client;
 mod cpu;
 mod crowd;
 mod daemon;
+mod discard;
 mod early;
+mod haraka;
 mod idle;
 mod kind;
+mod latency;
 mod life;
 mod load;
 mod measure;
+mod native;
 mod options;
 mod report;
 mod site;
+mod tls;
+mod turns;
+mod waiting;
 
 use std::error::Error;
 use std::process::ExitCode;
@@ -35,7 +42,15 @@ use crate::site::Site;
 /// What every part here fails with: the message is for the person at the terminal.
 pub type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
+/// As the program `camelpost` has it, which this one is, too.
+#[global_allocator]
+static ALLOCATOR: camelpost::Allocator = camelpost::Allocator;
+
 fn main() -> ExitCode {
+    let command = std::env::args().nth(1);
+    if command.is_some_and(|command| command == "serve" || command == "zygote") {
+        return camelpost::builder().plugin::<discard::Discard>().run();
+    }
     match run(&Options::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -47,7 +62,9 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let site = Site::build(options)?;
-    let kinds = options.daemons()?;
+    let all = options.daemons()?;
+    let perls = all.iter().copied().filter(|kind| kind.runs_perl());
+    let kinds: Vec<Kind> = perls.collect();
     let has_camelpost = kinds.contains(&Kind::Camelpost);
 
     let mut report = Report::default();
@@ -55,7 +72,7 @@ fn run(options: &Options) -> Result<()> {
         costs(&site, &kinds, options, &mut report)?;
     }
     if options.wants(Part::Idle) {
-        report.add_section("Idle connections", idle::section(&site, &kinds, options)?);
+        report.add_section("Idle connections", idle::section(&site, &all, options)?);
     }
     if options.wants(Part::Crowd) {
         let section = crowd::section(&site, &kinds, options)?;
@@ -70,6 +87,29 @@ fn run(options: &Options) -> Result<()> {
     if options.wants(Part::Early) && options.early_seconds > 0 {
         let section = early::section(&site, &kinds, options)?;
         report.add_section("Clients that wait in a hook", section);
+    }
+
+    if options.wants(Part::Tls) {
+        let kinds: Vec<Kind> = all
+            .iter()
+            .copied()
+            .filter(|kind| *kind != Kind::Native)
+            .collect();
+        report.add_section("TLS", tls::section(&site, &kinds, options)?);
+    }
+    if options.wants(Part::Native) {
+        report.add_section(
+            "Native plugins alone",
+            native::section(&site, &all, options)?,
+        );
+    }
+    if options.wants(Part::Latency) {
+        let section = latency::section(&site, &all, options)?;
+        report.add_section("A hundred clients at a time", section);
+    }
+    if options.wants(Part::Waiting) && all.contains(&Kind::Native) {
+        let section = waiting::section(&site, options)?;
+        report.add_section("Clients in native/earlytalker", section);
     }
 
     let text = report.markdown(options);

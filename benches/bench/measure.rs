@@ -137,7 +137,7 @@ impl Work {
 }
 
 /// CPU milliseconds of the server for each of `count` times `work`.
-fn cost(
+pub fn cost(
     daemon: &Daemon,
     count: usize,
     mut work: impl FnMut() -> Result<()>,

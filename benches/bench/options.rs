@@ -20,6 +20,14 @@ pub enum Part {
     Life,
     /// Clients at a steady rate behind earlytalker
     Early,
+    /// STARTTLS, and idle connections behind it
+    Tls,
+    /// Native plugins alone, beside Perl's and Haraka
+    Native,
+    /// How long a connection takes beside a hundred others
+    Latency,
+    /// Clients that wait in native/earlytalker
+    Waiting,
 }
 
 #[derive(Parser, Debug)]
@@ -52,8 +60,8 @@ pub struct Options {
     #[arg(long, default_value_t = 100, value_name = "N")]
     pub refused: usize,
 
-    /// Only these servers: forkserver, prefork, camelpost, and earlier, an earlier build that the
-    /// variable CAMELPOST_EARLIER names
+    /// Only these servers: forkserver, prefork, camelpost; earlier, an earlier build that the variable
+    /// CAMELPOST_EARLIER names; native, Camelpost without Perl; haraka
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub only: Vec<String>,
 
@@ -97,6 +105,22 @@ pub struct Options {
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
     pub early_seconds: usize,
 
+    /// Connections with STARTTLS and one message, per turn
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub secured: usize,
+
+    /// Idle connections behind STARTTLS; of the forkserver not more than of idle ones without
+    #[arg(long, default_value_t = 2000, value_name = "N")]
+    pub idle_secured: usize,
+
+    /// Connections of a hundred clients at a time
+    #[arg(long, default_value_t = 3000, value_name = "N")]
+    pub latency: usize,
+
+    /// Clients that wait in native/earlytalker
+    #[arg(long, default_value_t = 10_000, value_name = "N")]
+    pub waiting: usize,
+
     /// Also write the result to a file
     #[arg(long, num_args = 0..=1, default_missing_value = "docs/bench.md", value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -122,9 +146,13 @@ impl Options {
     /// The servers that take part: those asked for, or all that are installed.
     pub fn daemons(&self) -> Result<Vec<Kind>> {
         if self.only.is_empty() {
+            if let Err(error) = crate::haraka::install() {
+                eprintln!("bench: Haraka cannot be installed ({error}), left out");
+            }
             let (there, missing): (Vec<_>, Vec<_>) =
                 Kind::ALL.into_iter().partition(|kind| kind.is_installed());
-            for kind in missing.into_iter().filter(|kind| !kind.is_camelpost()) {
+            let originals = missing.into_iter().filter(|kind| kind.is_original());
+            for kind in originals {
                 eprintln!(
                     "bench: {} is not installed (Debian package qpsmtpd), left out",
                     kind.name()
@@ -137,8 +165,11 @@ impl Options {
             .map(|name| {
                 let kind = Kind::ALL.into_iter().find(|kind| kind.name() == name);
                 let kind = kind.ok_or_else(|| {
-                    format!("--only {name}: unknown, choose from forkserver, prefork, camelpost, earlier")
+                    format!("--only {name}: unknown, choose from forkserver, prefork, camelpost, earlier, native, haraka")
                 })?;
+                if kind == Kind::Haraka {
+                    crate::haraka::install().map_err(|error| format!("--only {name}: {error}"))?;
+                }
                 if !kind.is_installed() {
                     return Err(
                         format!("--only {name}: not installed (Debian package qpsmtpd)").into(),

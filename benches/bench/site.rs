@@ -1,14 +1,15 @@
 //! The site that all servers run: one config directory that lets mail in, one
 //! that refuses the client, plugins, spool and log, in a temporary directory.
 
-use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::Result;
+use crate::kind::Kind;
 use crate::options::Options;
 
 const PACKAGE_PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
@@ -32,6 +33,23 @@ headers reject 0
 loop
 bench_discard
 ";
+
+/// The same as native plugins.
+const NATIVE_PLUGINS: &str = "\
+native/hosts_allow
+native/relay
+native/count_unrecognized_commands 4
+native/badmailfrom
+native/badrcptto
+native/helo policy lenient
+native/rcpt_ok
+native/headers reject 0
+native/loop
+native/bench_discard
+";
+
+/// How long clients wait in native/earlytalker: longer than it takes to connect them all.
+pub const EARLY_SECONDS: u64 = 40;
 
 /// As Debian's package has it at the head of its list; waits a second before the greeting.
 const EARLYTALKER: &str = "check_earlytalker action log\n";
@@ -58,6 +76,14 @@ pub struct Site {
     pub refusing_in_hook: PathBuf,
     /// The one that accepts mail, behind Debian's earlytalker.
     pub early: PathBuf,
+    /// The one with native plugins alone.
+    native: PathBuf,
+    /// The same behind native/earlytalker.
+    pub waiting: PathBuf,
+    /// The one that accepts mail, with Debian's tls.
+    tls: PathBuf,
+    /// Certificate and key.
+    certificate: [PathBuf; 2],
     /// The directory of NoReverse.pm.
     pub shim: PathBuf,
     pub user: String,
@@ -110,6 +136,18 @@ impl Site {
         let in_hook = PLUGINS.replace("relay\n", "bench_refuse\nrelay\n");
         let refusing_in_hook = config("config-refusing-in-hook", &in_hook)?;
         let early = config("config-early", &format!("{EARLYTALKER}{PLUGINS}"))?;
+        let native = config("config-native", NATIVE_PLUGINS)?;
+        let log = format!(
+            "native/logging/file loglevel LOGWARN {}/log/native.log\n",
+            root.path().display()
+        );
+        fs::write(native.join("logging"), &log)?;
+        let line = format!("native/earlytalker wait {EARLY_SECONDS}\n{NATIVE_PLUGINS}");
+        let waiting = config("config-waiting", &line)?;
+        fs::write(waiting.join("logging"), &log)?;
+        let certificate = make_certificate(root.path(), &owner)?;
+        let [file, key] = certificate.each_ref().map(|path| path.display());
+        let tls = config("config-tls", &format!("tls {file} {key} {file}\n{PLUGINS}"))?;
 
         Ok(Self {
             root,
@@ -117,9 +155,34 @@ impl Site {
             refusing,
             refusing_in_hook,
             early,
+            native,
+            waiting,
+            tls,
+            certificate,
             shim,
             user: owner.name,
         })
+    }
+
+    /// The one that accepts mail, for this server.
+    pub fn of(&self, kind: Kind) -> PathBuf {
+        match kind {
+            Kind::Native => self.native.clone(),
+            Kind::Haraka => self.root.path().join("haraka"),
+            _ => self.open.clone(),
+        }
+    }
+
+    /// The one that accepts mail and offers TLS, for this server.
+    pub fn tls(&self, kind: Kind) -> PathBuf {
+        match kind {
+            Kind::Haraka => self.of(kind),
+            _ => self.tls.clone(),
+        }
+    }
+
+    pub fn configure_haraka(&self, directory: &Path, port: u16) -> Result<()> {
+        crate::haraka::configure(directory, port, &hosts(), &self.certificate)
     }
 }
 
@@ -160,12 +223,36 @@ fn write_config(directory: &Path, root: &Path, plugins: &Path, lines: &str) -> R
         "badrcptto",
         &twenty("trap{}@host01.example\n", "@closed{}.example\n"),
     )?;
-    let mut hosts = String::new();
-    for number in 1..=30 {
-        writeln!(hosts, "host{number:02}.example")?;
-    }
-    put("rcpthosts", &hosts)?;
+    put("rcpthosts", &hosts())?;
     Ok(())
+}
+
+fn hosts() -> String {
+    let all = (1..=30).map(|number| format!("host{number:02}.example\n"));
+    all.collect()
+}
+
+/// A certificate for this host and its key, made by the program openssl.
+fn make_certificate(directory: &Path, owner: &Owner) -> Result<[PathBuf; 2]> {
+    let files = ["cert.pem", "key.pem"].map(|name| directory.join(name));
+    let [certificate, key] = &files;
+    let made = Command::new("openssl")
+        .args([
+            "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "7",
+        ])
+        .args(["-subj", "/CN=bench.example", "-keyout"])
+        .arg(key)
+        .arg("-out")
+        .arg(certificate)
+        .output()
+        .map_err(|error| format!("openssl (Debian package openssl): {error}"))?;
+    if !made.status.success() {
+        return Err(format!("openssl: {}", String::from_utf8_lossy(&made.stderr)).into());
+    }
+    for file in &files {
+        owner.take(file)?;
+    }
+    Ok(files)
 }
 
 fn twenty(even: &str, odd: &str) -> String {

@@ -45,11 +45,12 @@ fn main() -> ExitCode {
         .first()
         .is_some_and(|first| program.contains(&first.as_str()))
     {
-        let no_scripts = camelpost::cli::Scripts {
+        let bare = camelpost::cli::Program {
             perl: |_| 1,
             prove: |_| 1,
+            natives: Vec::new(),
         };
-        return camelpost::cli::run(engine::Greeter::new, &no_scripts);
+        return camelpost::cli::run(engine::Greeter::new, &bare);
     }
     if args.first().is_some_and(|first| first == terminal::PANIC) {
         let _screen = camelpost::cli::Screen::open().unwrap();

@@ -214,32 +214,47 @@ fn without_perl_plugins_there_is_tls_without_an_interpreter() {
 fn other_names_of_the_server_have_certificates_of_their_own() {
     let site = site(Way::Native, "");
     std::fs::create_dir(site.path("names")).unwrap();
-    certificate(&site, "names/other", "names/otherkey", "other.example");
-    for (from, to) in [
-        ("other.pem", "Other.Example.crt"),
-        ("otherkey.pem", "Other.Example.key"),
-    ] {
-        std::fs::rename(site.path("names").join(from), site.path("names").join(to)).unwrap();
-    }
+    let put = |site: &camelpost_support::Site, file: &str, name: &str| {
+        certificate(site, "new", "newkey", name);
+        for (from, to) in [("newkey.pem", "key"), ("new.pem", "crt")] {
+            let to = site.path("names").join(format!("{file}.{to}"));
+            std::fs::rename(site.path(from), to).unwrap();
+        }
+    };
+    put(&site, "Other.Example", "other.example");
     let line = format!("native/{} names @ROOT@/names\n", TLS.trim());
     site.config("plugins", line);
     let server = Server::start(site, &[]);
-    for (asked, shown) in [
+    let shown = |asked: Option<&str>| {
+        let mut ssl = ssl();
+        if let Some(name) = asked {
+            ssl.set_hostname(name).unwrap();
+        }
+        let client = Client::before_handshake(server.port);
+        name_shown(&client.shake_hands(ssl).unwrap())
+    };
+    for (asked, expected) in [
         (Some("other.example"), "other.example"),
         (Some("OTHER.example"), "other.example"),
         (Some("mx.example"), "mx.example"),
         (Some("unknown.example"), "mx.example"),
         (None, "mx.example"),
     ] {
-        let mut ssl = ssl();
-        if let Some(name) = asked {
-            ssl.set_hostname(name).unwrap();
-        }
-        let client = Client::before_handshake(server.port)
-            .shake_hands(ssl)
-            .unwrap();
-        assert_eq!(name_shown(&client), shown, "{asked:?}");
+        assert_eq!(shown(asked), expected, "{asked:?}");
     }
+    // Without a reload: one that is renewed, a new one, and one that is gone.
+    put(&server.site, "Other.Example", "renewed.example");
+    put(&server.site, "third.example", "third.example");
+    until("the renewed one is shown", || {
+        shown(Some("other.example")) == "renewed.example"
+    });
+    until("the new one is shown", || {
+        shown(Some("third.example")) == "third.example"
+    });
+    std::fs::remove_file(server.site.path("names/third.example.crt")).unwrap();
+    until("the usual one is shown", || {
+        shown(Some("third.example")) == "mx.example"
+    });
 }
 
 #[test]

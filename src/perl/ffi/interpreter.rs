@@ -51,9 +51,16 @@ pub fn start(include: &[Vec<u8>], config: Option<&[u8]>, taint: bool) -> Result<
     Ok(())
 }
 
+const HIDDEN: &str = "perl's own functions are hidden in this program, so that no Perl module with a part in C can be \
+     loaded. Its package needs the build.rs that `camelpost new-plugin --rust` writes; docs/native.md says why";
+
 /// What the glue takes for granted of perl's insides is tried, as a perl that nobody has tried it with may do
 /// otherwise without a word, and one session's values would be another's.
 fn check() -> Result<(), String> {
+    // SAFETY: the name ends in NUL; the address is only compared.
+    if unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"Perl_newXS".as_ptr()) }.is_null() {
+        return Err(HIDDEN.to_owned());
+    }
     let mut says = [0; 200];
     // SAFETY: the interpreter runs, and no Perl code runs now; the text ends within its room.
     if unsafe { sys::cp_check(says.as_mut_ptr(), says.len()) } != 0 {

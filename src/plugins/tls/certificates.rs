@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use openssl::ssl::{NameType, SniError, Ssl, SslContext};
@@ -25,7 +25,10 @@ struct Stamp {
     changed: (i64, i64),
 }
 
-type Stamps = Vec<Option<Stamp>>;
+type Stamps = Vec<(PathBuf, Option<Stamp>)>;
+
+/// The other names of this server, each with its context. OpenSSL asks for them within a handshake.
+type Names = Arc<RwLock<HashMap<String, SslContext>>>;
 
 /// The certificates of one line.
 pub(super) struct Certificates {
@@ -34,6 +37,7 @@ pub(super) struct Certificates {
     first: SslContext,
     /// What took its place.
     renewed: RefCell<Option<SslContext>>,
+    names: Names,
     seen: RefCell<Stamps>,
     looked: Cell<Option<Instant>>,
 }
@@ -43,24 +47,27 @@ impl Certificates {
     pub(super) fn read(settings: Settings) -> Result<Certificates, String> {
         let seen = stamps(&settings);
         let mut first = settings.context()?;
-        if let Some(dir) = &settings.names {
-            let names = Arc::new(names(&settings, dir)?);
-            first.set_servername_callback(move |ssl, _| {
-                let name = ssl
-                    .servername(NameType::HOST_NAME)
-                    .map(str::to_ascii_lowercase);
-                match name.and_then(|name| names.get(&name)) {
-                    Some(context) => ssl
-                        .set_ssl_context(context)
-                        .map_err(|_| SniError::ALERT_FATAL),
-                    None => Ok(()),
-                }
-            });
-        }
+        let names = Names::new(RwLock::new(names(&settings)?));
+        let asked = Arc::clone(&names);
+        first.set_servername_callback(move |ssl, _| {
+            let name = ssl
+                .servername(NameType::HOST_NAME)
+                .map(str::to_ascii_lowercase);
+            let names = asked
+                .read()
+                .unwrap_or_else(|poisoned| poisoned.into_inner());
+            match name.and_then(|name| names.get(&name)) {
+                Some(context) => ssl
+                    .set_ssl_context(context)
+                    .map_err(|_| SniError::ALERT_FATAL),
+                None => Ok(()),
+            }
+        });
         Ok(Certificates {
             settings,
             first: first.build(),
             renewed: RefCell::default(),
+            names,
             seen: RefCell::new(seen),
             looked: Cell::default(),
         })
@@ -93,13 +100,32 @@ impl Certificates {
         }
         self.seen.replace(stamps);
         let renewed = self.settings.context()?.build();
+        let names = names(&self.settings)?;
         self.renewed.replace(Some(renewed));
+        let mut known = self
+            .names
+            .write()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        *known = names;
         Ok(())
     }
 }
 
 fn stamps(settings: &Settings) -> Stamps {
-    settings.files().map(stamp).collect()
+    let own = settings.files().map(Path::to_owned);
+    let of_names = settings.names.iter().flat_map(|dir| {
+        let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        files.sort();
+        files
+    });
+    let files = own.chain(of_names);
+    files
+        .map(|file| {
+            let seen = stamp(&file);
+            (file, seen)
+        })
+        .collect()
 }
 
 fn stamp(path: &Path) -> Option<Stamp> {
@@ -112,11 +138,13 @@ fn stamp(path: &Path) -> Option<Stamp> {
     })
 }
 
-/// The other names of this server, each with its context.
-fn names(settings: &Settings, dir: &PathBuf) -> Result<HashMap<String, SslContext>, String> {
+fn names(settings: &Settings) -> Result<HashMap<String, SslContext>, String> {
+    let mut names = HashMap::new();
+    let Some(dir) = &settings.names else {
+        return Ok(names);
+    };
     let cannot =
         |error: std::io::Error| format!("{}: {}", dir.display(), crate::config::reason(&error));
-    let mut names = HashMap::new();
     for entry in std::fs::read_dir(dir).map_err(cannot)? {
         let file = entry.map_err(cannot)?.file_name();
         let Some(name) = file.to_str().and_then(|file| file.strip_suffix(".crt")) else {

@@ -4,7 +4,7 @@
 //!
 //! `names DIR` has `NAME.crt` and `NAME.key` for other names of this server, by which a client may ask
 //! for it; `client_ca FILE` has the certificates of those who vouch for clients, which are asked for one
-//! then. Certificates are read again when the files have changed, those of `names` at a reload.
+//! then. Certificates are read again when the files have changed.
 
 mod certificates;
 mod protocols;

@@ -8,6 +8,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
 
+use super::shown;
+
 /// The version that this program speaks.
 pub(super) const VERSION: u32 = 1;
 
@@ -319,7 +321,9 @@ pub(super) fn parse(line: &[u8]) -> Result<Command, String> {
     struct Versioned {
         version: u32,
     }
+    // The error quotes what was sent, which may have lines of its own.
     let wrong = |error: serde_json::Error| {
+        let error = shown::text(&error.to_string());
         format!(
             "not a request: {error}; a request is one line such as \
              {{\"version\":{VERSION},\"command\":\"status\"}}"
