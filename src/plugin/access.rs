@@ -59,6 +59,8 @@ pub trait SessionAccess {
     fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool>;
     /// Ends the session.
     fn disconnect<'a>(&'a self) -> Later<'a, ()>;
+    /// What the session's lines of the log begin with; outside of sessions this process's id.
+    fn log_number(&self) -> u32;
     /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]);
     /// Whether the map of a config name has a key, as Perl's config hooks and files have it; none where no such

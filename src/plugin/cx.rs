@@ -192,6 +192,12 @@ impl<'a> Cx<'a> {
         }
     }
 
+    /// What the session's lines of the log begin with, and what `$$` is to a Perl plugin: the session's number, or with
+    /// `--log-pid` and outside of sessions this process's id.
+    pub fn log_number(&self) -> u32 {
+        self.session.log_number()
+    }
+
     /// The hook's arguments behind the transaction, as docs/hooks.md has them.
     pub fn args(&self) -> &'a [Arg] {
         &self.call.args

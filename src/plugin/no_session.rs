@@ -47,6 +47,10 @@ impl SessionAccess for NoSession<'_> {
         self.transaction.clone()
     }
 
+    fn log_number(&self) -> u32 {
+        crate::base::log::first_word(None)
+    }
+
     fn auth(&self) -> Auth {
         Auth::default()
     }

@@ -167,6 +167,7 @@ impl Registry {
         let entry = TwinEntry {
             files: P::FILES,
             usually: false,
+            serves: P::serves,
             load: load_port::<P>,
         };
         self.twins.insert(P::NAME, entry);
@@ -280,7 +281,10 @@ fn load_port<P: Port>(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> 
     }
     for handler in &mut handlers {
         handler.listed = line.listed.into();
-        (line.trace)(&[line.name, "hooking", handler.hook.name()]);
+        // Nobody could be told of it while what takes the lines is loaded.
+        if handler.hook != Hook::Logging {
+            (line.trace)(&[line.name, "hooking", handler.hook.name()]);
+        }
     }
     say();
     Ok(handlers)

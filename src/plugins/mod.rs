@@ -16,6 +16,7 @@ mod headers;
 mod helo;
 mod hosts_allow;
 mod list;
+mod logging;
 mod loop_;
 mod map;
 mod pairs;
@@ -43,6 +44,7 @@ pub fn register(registry: &mut Registry) {
     registry.add_port::<headers::Headers>();
     registry.add_port::<helo::Helo>();
     registry.add_port::<hosts_allow::HostsAllow>();
+    registry.add_port::<logging::LoggingFile>();
     registry.add_port::<loop_::Loop>();
     registry.add_port::<queue::Maildir>();
     registry.add_port::<rcpt_ok::RcptOk>();

@@ -79,7 +79,7 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
     let defaults = Rc::new(defaults);
     let dirs = plugin_dirs(&config, &core);
     let profile = core.compat.profile;
-    let twins = Twins::find(&core.plugins, registry, &guarded, &dirs, profile)?;
+    let twins = Twins::find(lines(), registry, &guarded, &dirs, profile)?;
     let host = match needs_perl(&core, &twins) {
         false => None,
         true => Some(perl::start(
@@ -117,18 +117,27 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
             &format!("{}: fast paths are off", perl::fast::SWITCH),
         );
     }
-    let load_line = |line: &PluginLine| match line.name.starts_with(PREFIX) {
-        false => load_perl(host, line),
-        true => {
-            let env = LoadEnv::new(&config, line, profile);
-            load_native(host, &natives, registry, &env)?;
-            let warnings = env.take_warnings();
-            warnings.iter().for_each(|text| say(LOGWARN, text));
-            for (level, text) in env.take_said() {
-                say(level, &format!("{}: {text}", env.name()));
-            }
-            Ok(())
+    let ground = Ground {
+        host,
+        config: &config,
+        defaults: &defaults,
+        log_level,
+    };
+    let load_line = |line: &PluginLine| {
+        if let Some(twin) = twins.of(line) {
+            return twin.load(&ground, &natives, line);
         }
+        if !line.name.starts_with(PREFIX) {
+            return load_perl(host, line);
+        }
+        let env = LoadEnv::new(&config, line, profile);
+        load_native(host, &natives, registry, &env)?;
+        let warnings = env.take_warnings();
+        warnings.iter().for_each(|text| say(LOGWARN, text));
+        for (level, text) in env.take_said() {
+            say(level, &format!("{}: {text}", env.name()));
+        }
+        Ok(())
     };
     for line in &core.logging {
         load_line(line)?;
@@ -149,22 +158,11 @@ fn load_all(config: Option<PathBuf>, registry: &Registry) -> Result<Loaded, Stri
         let prepared = host.present.prepare_tls();
         prepared.map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
     }
-    for text in twins.changed() {
-        say(LOGWARN, text);
+    for (level, text) in twins.changed() {
+        say(*level, text);
     }
     for line in &core.plugins {
-        match twins.of(line) {
-            Some(twin) => {
-                let ground = Ground {
-                    host,
-                    config: &config,
-                    defaults: &defaults,
-                    log_level,
-                };
-                twin.load(&ground, &natives, line)?;
-            }
-            None => load_line(line)?,
-        }
+        load_line(line)?;
     }
     let has_queue = has_entries(host, &natives.borrow(), Hook::Queue);
     if let Some(text) = nothing_delivers(&config, &core, has_queue) {

@@ -20,7 +20,7 @@ use crate::plugin::{Handler, Natives, Registry, without_number};
 #[derive(Default)]
 pub(super) struct Twins {
     found: Vec<Found>,
-    changed: Vec<String>,
+    changed: Vec<(u8, String)>,
 }
 
 /// One of the lines.
@@ -42,8 +42,8 @@ pub(super) struct Ground<'a> {
 
 impl Twins {
     /// Looks at the files that the lines name. `dirs` are searched for them in this order.
-    pub(super) fn find(
-        lines: &[PluginLine],
+    pub(super) fn find<'a>(
+        lines: impl Iterator<Item = &'a PluginLine>,
         registry: &Registry,
         settings: &PluginSettings,
         dirs: &[Vec<u8>],
@@ -90,20 +90,28 @@ impl Twins {
                 continue;
             };
             match entry.whose(&contents) {
+                Some(_) if !(entry.serves)(&line.args) => twins.changed.push((
+                    crate::base::log::LOGINFO,
+                    format!(
+                        "{}: native/{name} cannot do what this line asks for, so that it is run in Perl \
+                         (plugin_settings: {name} perl)",
+                        line.place
+                    ),
+                )),
                 Some(of) => twins.found.push(found(entry, of, Some(file))),
-                None => twins.changed.push(format!(
+                None => twins.changed.push((crate::base::log::LOGWARN, format!(
                     "{}: {} is not the file of qpsmtpd 0.94 or 1.00, so it is run as it is, in Perl, and not \
                      as native/{name} (plugin_settings: {name} perl)",
                     line.place,
                     file.display()
-                )),
+                ))),
             }
         }
         Ok(twins)
     }
 
-    /// Files that were changed, for the log.
-    pub(super) fn changed(&self) -> &[String] {
+    /// Files that were changed, and lines that stay Perl's: level and text, for the log.
+    pub(super) fn changed(&self) -> &[(u8, String)] {
         &self.changed
     }
 

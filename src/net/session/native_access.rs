@@ -118,6 +118,10 @@ impl SessionAccess for NativeAccess {
         })
     }
 
+    fn log_number(&self) -> u32 {
+        crate::base::log::first_word(self.0.number)
+    }
+
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]) {
         let plugin = Some(plugin.to_owned());
         self.0.log(level, Some(hook), plugin, text.to_vec());

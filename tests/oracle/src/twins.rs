@@ -12,7 +12,7 @@ pub const IN_PERL: &str = " (in Perl)";
 /// The Perl plugins in whose place native ones stand where nothing says otherwise.
 const TWINS: [&str; 1] = ["tls"];
 /// Those in whose place native ones stand where plugin_settings says so.
-const PORTS: [&str; 14] = [
+const PORTS: [&str; 15] = [
     "auth/auth_flat_file",
     "badmailfrom",
     "badrcptto",
@@ -22,6 +22,7 @@ const PORTS: [&str; 14] = [
     "headers",
     "helo",
     "hosts_allow",
+    "logging/file",
     "loop",
     "queue/maildir",
     "rcpt_ok",
@@ -39,8 +40,13 @@ pub fn native_mark(set: &ConfigSet) -> &'static str {
 
 /// The names of a set's lines that load one of these plugins.
 fn named(set: &ConfigSet, of: &[&str]) -> Vec<String> {
-    let plugins = set.files.iter().rfind(|(name, _)| name == "config/plugins");
-    let lines = plugins.map_or("", |(_, text)| text.as_str()).lines();
+    let text = |file: &str| {
+        let found = set.files.iter().rfind(|(name, _)| name == file);
+        found.map_or("", |(_, text)| text.as_str())
+    };
+    let lines = text("config/logging")
+        .lines()
+        .chain(text("config/plugins").lines());
     let first = lines.filter_map(|line| line.split_whitespace().next());
     // `dnsbl:2` is another one of the same.
     let is_one = |name: &&str| of.contains(&name.split(':').next().unwrap_or_default());
