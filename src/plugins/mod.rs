@@ -1,4 +1,4 @@
-//! The native plugins that ship with Camelpost, one file each, and what several of them need (cdb, date, list,
+//! The native plugins that ship with Camelpost, one file or folder each, and what several of them need (cdb, date, list,
 //! map, pairs, pattern).
 
 #![forbid(unsafe_code)]

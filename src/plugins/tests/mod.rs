@@ -291,3 +291,30 @@ fn a_message_is_in_the_maildir_when_it_is_acknowledged() {
     assert!(text.ends_with("Subject: x\n\nbody\n"), "{text}");
     client.quit();
 }
+
+#[test]
+fn the_log_is_in_the_file_and_each_session_may_have_its_own() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("log.%i");
+    let args = format!("loglevel LOGINFO tsformat [%Y] {}", path.display());
+    let site = Site::new().logger::<super::logging::LoggingFile>(&args);
+    let mut client = site.line("native/rcpt_ok").connect().unwrap();
+    client.greet("client.example");
+    client.say("MAIL FROM:<a@example.net>");
+    client.say("RCPT TO:<a@elsewhere.example>");
+    client.quit();
+    let files = std::fs::read_dir(root.path()).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let own = names.filter(|name| name != "log.parent").count();
+    assert!(own >= 1, "a session has a file of its own");
+    let text: String = std::fs::read_dir(root.path())
+        .unwrap()
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let line = "550 Relaying denied (#5.7.1)\n";
+    assert!(text.contains(line), "{text}");
+    assert!(
+        text.lines()
+            .all(|line| line.starts_with("[20") && line.contains("]: "))
+    );
+}
