@@ -149,6 +149,9 @@ my @require_hooks = qw(require__before require__after);
 sub note_state {
     $table = $Qpsmtpd::hooks;
     %noted = %{take_state()};
+    # Else every message of perl's would name the handle that a plugin has read last while it was loaded.
+    no warnings;
+    tell STDIN;
     return;
 }
 

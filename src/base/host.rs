@@ -21,6 +21,18 @@ pub(crate) fn home() -> Option<PathBuf> {
     home_in_passwd(&passwd, rustix::process::geteuid().as_raw())
 }
 
+/// The name of the user that the process runs as, where /etc/passwd has it.
+pub(crate) fn user_name() -> Option<String> {
+    let passwd = std::fs::read_to_string("/etc/passwd").ok()?;
+    let uid = rustix::process::geteuid().as_raw();
+    let mut users = passwd.lines().map(|line| line.split(':'));
+    users.find_map(|mut fields| {
+        let name = fields.next()?;
+        let is_user = fields.nth(1)?.parse() == Ok(uid);
+        is_user.then(|| name.to_owned())
+    })
+}
+
 fn home_in_passwd(passwd: &str, uid: u32) -> Option<PathBuf> {
     passwd.lines().find_map(|line| {
         let fields: Vec<&str> = line.split(':').collect();

@@ -102,8 +102,8 @@ impl Change {
     }
 }
 
-/// Days from 1970 to the first day of a month.
-fn days_before(year: i64, month: i64) -> i64 {
+/// Days from 1970 to the first day of a month (from 1 on).
+pub(crate) fn days_before(year: i64, month: i64) -> i64 {
     // Years that begin in March: the leap day is each year's last.
     let year = year - i64::from(month <= 2);
     let month = (month + 9) % 12;

@@ -24,6 +24,9 @@ pub enum Note {
     /// One of the above that is somebody else's, the client's most often: the scripting language's taint
     /// mode goes by that. Never another of these, and never a foreign one, which knows by itself.
     Tainted(Box<Note>),
+    /// Names and values, a reference to a hash for the scripting language. It is that language's own from its first
+    /// look on.
+    Hash(Vec<(Vec<u8>, Note)>),
     /// A reference, code, or anything else that only the scripting language understands.
     Foreign(Box<dyn Foreign>),
 }
@@ -38,6 +41,14 @@ impl Note {
             Note::Bytes(b) => Note::Bytes(b.clone()),
             Note::Text(t) => Note::Text(t.clone()),
             Note::Tainted(note) => Note::Tainted(Box::new(note.share())),
+            Note::Hash(pairs) => {
+                let pairs = pairs.iter();
+                Note::Hash(
+                    pairs
+                        .map(|(key, note)| (key.clone(), note.share()))
+                        .collect(),
+                )
+            }
             Note::Foreign(f) => Note::Foreign(f.share()),
         }
     }
@@ -58,7 +69,7 @@ impl Note {
     /// The note as bytes; `None` for an undefined note and for a reference.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         match self {
-            Note::Undef | Note::Foreign(_) => None,
+            Note::Undef | Note::Hash(_) | Note::Foreign(_) => None,
             Note::Int(n) => Some(n.to_string().into_bytes()),
             Note::Num(n) => Some(n.to_string().into_bytes()),
             Note::Bytes(b) => Some(b.clone()),
@@ -76,7 +87,7 @@ impl Note {
             Note::Bytes(b) => !b.is_empty() && b != b"0",
             Note::Text(t) => !t.is_empty() && t != "0",
             Note::Tainted(note) => note.is_true(),
-            Note::Foreign(_) => true,
+            Note::Hash(_) | Note::Foreign(_) => true,
         }
     }
 }

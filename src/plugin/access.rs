@@ -81,12 +81,14 @@ pub trait SessionAccess {
     }
     /// Runs it in a thread of its own; it has ended then, unless nobody waits any more.
     fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>>;
-    /// Waits for the client to say something.
-    fn peek<'a>(&'a self, time: Duration) -> Later<'a, Peek>;
+    /// Waits for the client to say something; perhaps besides what was received already.
+    fn peek<'a>(&'a self, time: Duration, beyond: bool) -> Later<'a, Peek>;
     /// Sends a reply at once. False if the client is gone.
     fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool>;
     /// Ends the session.
     fn disconnect<'a>(&'a self) -> Later<'a, ()>;
+    /// What the session's lines of the log begin with; outside of sessions this process's id.
+    fn log_number(&self) -> u32;
     /// A log line of the plugin in the hook. Levels: 0 LOGEMERG to 7 LOGDEBUG.
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]);
     /// Whether the map of a config name has a key, as Perl's config hooks and files have it; none where no such

@@ -243,11 +243,16 @@ contexts! {
 
         /// What was said, texts with a space between them.
         pub fn text(&self) -> Vec<u8> {
+            self.texts().join(&b' ')
+        }
+
+        /// What was said, text by text.
+        pub fn texts(&self) -> Vec<Vec<u8>> {
             let texts = self.args_from("text").iter().map(|text| match text {
                 Arg::Int(number) => number.to_string().into_bytes(),
                 text => text.text().unwrap_or_default().to_vec(),
             });
-            texts.collect::<Vec<_>>().join(&b' ')
+            texts.collect()
         }
     }
     /// Another plugin's verdict, after it was given (`ok` and `deny`).

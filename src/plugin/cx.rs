@@ -154,7 +154,13 @@ impl<'a> Cx<'a> {
     /// Waits until the client says something, and for so long at most: who talks before the greeting is no
     /// mail client. Nothing that it has said is taken.
     pub async fn peek(&self, time: Duration) -> Peek {
-        self.session.peek(time).await
+        self.session.peek(time, false).await
+    }
+
+    /// The same, but what came together with the command under way does not count: a plugin that looks at the socket
+    /// (`select` in Perl) does not see that either.
+    pub async fn peek_beyond(&self, time: Duration) -> Peek {
+        self.session.peek(time, true).await
     }
 
     /// A reply of the plugin's own, which is sent at once; DONE is the verdict then.
@@ -195,6 +201,12 @@ impl<'a> Cx<'a> {
             let level = self.plugin.policy.level(level);
             self.session.log(level, hook, name, text.as_ref());
         }
+    }
+
+    /// What the session's lines of the log begin with, and what `$$` is to a Perl plugin: the session's number, or with
+    /// `--log-pid` and outside of sessions this process's id.
+    pub fn log_number(&self) -> u32 {
+        self.session.log_number()
     }
 
     /// The hook's arguments behind the transaction, as docs/hooks.md has them.

@@ -143,6 +143,11 @@ macro_rules! hook_methods {
 with_hooks!(hook_methods);
 
 impl<P: 'static> Hooks<P> {
+    /// The plugin, for hooks that only some of its lines have.
+    pub fn plugin(&self) -> Rc<P> {
+        self.plugin.clone()
+    }
+
     /// For hooks that never wait: `hooks.plain().rcpt(Self::rcpt)` with a function that is not async.
     pub fn plain(&mut self) -> Plain<'_, P> {
         Plain(self)

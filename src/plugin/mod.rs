@@ -43,11 +43,13 @@ pub use hooks::{Handler, Hooks, Plain};
 pub use no_session::NoSession;
 pub(crate) use parser::NativeParser;
 pub use parser::{Parsed, parse_with};
+pub(crate) use registry::without_number;
 pub use registry::{LoadEnv, Natives, PREFIX, Registry};
 
 pub use crate::base::PerProcess;
 pub use services::{
-    Change, ConfigValue, Dns, Http, HttpRequest, HttpResponse, Mx, Store, WrongValue, Zone,
+    Change, ConfigValue, Dns, DnsAnswer, DnsData, DnsKind, DnsRecord, Http, HttpRequest,
+    HttpResponse, Mx, Store, WrongValue, Zone, reversed,
 };
 pub(crate) use services::{Job, use_zone};
 
@@ -70,6 +72,10 @@ pub trait Plugin: Sized + 'static {
     /// Whether the line may have `reject` and `reject_type`, which `get_reject` in the hooks goes by.
     /// `loglevel` every line may have whose arguments have names.
     const REJECTS: bool = false;
+
+    /// Words that `reject` may have besides those for yes, no and `naughty`, where the plugin tells them apart
+    /// ([`LoadEnv::words`]): each stands for yes.
+    const REJECT_WORDS: &'static [&'static str] = &[];
 
     /// Makes the plugin of its arguments, when the service starts or reloads: with no socket, no thread
     /// and no runtime, as workers are forked from here.

@@ -47,6 +47,10 @@ impl SessionAccess for NoSession<'_> {
         self.transaction.clone()
     }
 
+    fn log_number(&self) -> u32 {
+        crate::base::log::first_word(None)
+    }
+
     fn auth(&self) -> Auth {
         Auth::default()
     }
@@ -82,7 +86,7 @@ impl SessionAccess for NoSession<'_> {
         Box::pin(std::future::ready(Ok(())))
     }
 
-    fn peek<'a>(&'a self, _: Duration) -> Later<'a, Peek> {
+    fn peek<'a>(&'a self, _: Duration, _: bool) -> Later<'a, Peek> {
         Box::pin(std::future::ready(Peek::Gone))
     }
 

@@ -13,10 +13,10 @@ use crate::mail::Note;
 pub(super) struct Policy {
     /// `loglevel`
     level: Option<Level>,
-    /// `reject`
-    reject: Reject,
+    /// `reject`; they do where nothing is said.
+    pub(super) reject: Option<Reject>,
     /// `reject_type`: the word, and what it stands for.
-    reject_type: Option<(&'static str, Code)>,
+    pub(super) reject_type: Option<(&'static str, Code)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,9 +25,8 @@ enum Level {
     MovedBy(i8),
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Reject {
-    #[default]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reject {
     Yes,
     No,
     Naughty,
@@ -52,6 +51,7 @@ impl Policy {
     pub(super) fn take(
         words: &[Vec<u8>],
         names: &[&str],
+        reject_words: &[&str],
     ) -> Result<(Policy, Vec<Vec<u8>>), PluginError> {
         let mut policy = Policy::default();
         let mut rest = Vec::with_capacity(words.len());
@@ -66,12 +66,12 @@ impl Policy {
                 return Err(PluginError::argument(*name, "stands there twice"));
             }
             taken.push(name);
-            policy.set(name, &String::from_utf8_lossy(value))?;
+            policy.set(name, &String::from_utf8_lossy(value), reject_words)?;
         }
         Ok((policy, rest))
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), PluginError> {
+    fn set(&mut self, name: &str, value: &str, reject_words: &[&str]) -> Result<(), PluginError> {
         let refused = |allowed: &str| {
             let problem = format!("takes {allowed}, not '{value}'");
             Err(PluginError::argument(name, problem))
@@ -84,17 +84,22 @@ impl Policy {
                 }
             },
             "reject" => {
-                self.reject = match value.to_ascii_lowercase().as_str() {
+                self.reject = Some(match value.to_ascii_lowercase().as_str() {
                     "1" | "yes" | "on" | "true" => Reject::Yes,
                     "0" | "no" | "off" | "false" => Reject::No,
                     "naughty" => Reject::Naughty,
-                    _ => return refused("yes, no or naughty (or 1, 0)"),
-                }
+                    word if reject_words.contains(&word) => Reject::Yes,
+                    _ if reject_words.is_empty() => return refused("yes, no or naughty (or 1, 0)"),
+                    _ => {
+                        let more = reject_words.join(", ");
+                        return refused(&format!("yes, no, naughty or {more} (or 1, 0)"));
+                    }
+                });
             }
             _ => {
-                let known = |(word, _): &&(&str, Code)| word.eq_ignore_ascii_case(value);
-                match REJECT_TYPES.iter().find(known) {
-                    Some((word, code)) => self.reject_type = Some((word, code.clone())),
+                self.reject_type = reject_type(value);
+                match self.reject_type {
+                    Some(_) => {}
                     None => {
                         let allowed =
                             "temp (or soft), perm (or hard), disconnect or temp_disconnect";
@@ -131,11 +136,11 @@ impl Policy {
                 b"loglevel" => policy.level = None,
                 b"reject" => {
                     policy.reject = match value {
-                        b"naughty" => Reject::Naughty,
-                        _ if is_true => Reject::Yes,
+                        b"naughty" => Some(Reject::Naughty),
+                        _ if is_true => Some(Reject::Yes),
                         // Without a value it is undefined, and the default of those that reject holds.
-                        _ if pair.len() == 1 => Reject::Yes,
-                        _ => Reject::No,
+                        _ if pair.len() == 1 => None,
+                        _ => Some(Reject::No),
                     }
                 }
                 b"reject_type" => {
@@ -153,6 +158,15 @@ impl Policy {
         Ok(policy)
     }
 
+    /// With these where the line says nothing.
+    pub(super) fn or(self, usual: Policy) -> Policy {
+        Policy {
+            level: self.level.or(usual.level),
+            reject: self.reject.or(usual.reject),
+            reject_type: self.reject_type.or(usual.reject_type),
+        }
+    }
+
     /// The level of a line of the plugin's.
     pub(super) fn level(&self, said: u8) -> u8 {
         match self.level {
@@ -161,6 +175,13 @@ impl Policy {
             Some(Level::MovedBy(by)) => said.saturating_add_signed(by).min(7),
         }
     }
+}
+
+/// What a word of `reject_type` stands for, with the word.
+pub(super) fn reject_type(value: &str) -> Option<(&'static str, Code)> {
+    let known = |(word, _): &&(&str, Code)| word.eq_ignore_ascii_case(value);
+    let known = REJECT_TYPES.iter().find(known);
+    known.map(|(word, code)| (*word, code.clone()))
 }
 
 fn level(value: &str) -> Option<Level> {
@@ -206,7 +227,7 @@ impl Cx<'_> {
             false => format!(", {why}"),
         };
         let policy = &self.plugin.policy;
-        match policy.reject {
+        match policy.reject.unwrap_or(Reject::Yes) {
             Reject::No => {
                 self.log(LOGINFO, format!("fail, tolerated{why}"));
                 declined()
@@ -316,7 +337,7 @@ mod tests {
 
     fn take(line: &str) -> Result<(Policy, usize), String> {
         let words = line.split(' ').map(|word| word.as_bytes().to_vec());
-        let taken = Policy::take(&words.collect::<Vec<_>>(), OF_REJECTING);
+        let taken = Policy::take(&words.collect::<Vec<_>>(), OF_REJECTING, &[]);
         taken
             .map(|(policy, rest)| (policy, rest.len()))
             .map_err(|error| error.to_string())
@@ -325,7 +346,7 @@ mod tests {
     #[test]
     fn the_common_arguments_are_taken_wherever_they_stand() {
         let (policy, rest) = take("max 5 loglevel -2 reject naughty zone reject_type").unwrap();
-        assert_eq!((policy.reject, rest), (Reject::Naughty, 4));
+        assert_eq!((policy.reject, rest), (Some(Reject::Naughty), 4));
         let levels = [0, 1, 5, 7].map(|level| policy.level(level));
         assert_eq!(levels, [0, 0, 3, 5]);
         let (policy, _) = take("loglevel LOGNOTICE reject_type temp_disconnect").unwrap();
@@ -341,13 +362,13 @@ mod tests {
             Policy::of_perl(&words.collect::<Vec<_>>())
         };
         for (line, reject) in [
-            ("reject 0", Reject::No),
-            ("reject no", Reject::Yes),
-            ("reject", Reject::Yes),
-            ("reject naughty", Reject::Naughty),
-            ("reject Naughty", Reject::Yes),
-            ("reject 1 reject 0", Reject::No),
-            ("whatever", Reject::Yes),
+            ("reject 0", Some(Reject::No)),
+            ("reject no", Some(Reject::Yes)),
+            ("reject", None),
+            ("reject naughty", Some(Reject::Naughty)),
+            ("reject Naughty", Some(Reject::Yes)),
+            ("reject 1 reject 0", Some(Reject::No)),
+            ("whatever", None),
         ] {
             assert_eq!(of(line).unwrap().reject, reject, "{line}");
         }

@@ -10,7 +10,7 @@ use super::args::{self, Words};
 use super::cx::Identity;
 use super::failure::PluginError;
 use super::hooks::{Handler, Hooks};
-use super::policy::{self, Policy};
+use super::policy::{self, Policy, Reject};
 use super::services::ConfigValue;
 use super::twin::{Port, Twin, TwinEntry, TwinLine};
 use crate::chain::Guards;
@@ -28,6 +28,8 @@ pub struct LoadEnv<'a> {
     of: Profile,
     warnings: RefCell<Vec<String>>,
     said: RefCell<Vec<(u8, String)>>,
+    usual: RefCell<Policy>,
+    fixed: RefCell<Policy>,
 }
 
 impl<'a> LoadEnv<'a> {
@@ -42,6 +44,8 @@ impl<'a> LoadEnv<'a> {
             of,
             warnings: RefCell::default(),
             said: RefCell::default(),
+            usual: RefCell::default(),
+            fixed: RefCell::default(),
         }
     }
 
@@ -77,6 +81,38 @@ impl<'a> LoadEnv<'a> {
     pub fn warn(&self, text: impl Into<String>) {
         let text = format!("{}: {}: {}", self.line.place, self.shown(), text.into());
         self.warnings.borrow_mut().push(text);
+    }
+
+    /// The words behind the plugin's name, as the line has them.
+    pub fn words(&self) -> &[Vec<u8>] {
+        &self.line.args
+    }
+
+    /// The verdict of [`Cx::get_reject`](crate::plugin::Cx::get_reject) where the line has no `reject_type`: one of
+    /// that argument's words. The notes for the plugin `naughty` have it then, as with a word of the line's.
+    pub fn usual_reject_type(&self, word: &str) {
+        self.usual.borrow_mut().reject_type = policy::reject_type(word);
+    }
+
+    /// The same whatever the line has. Says whether it is one of those words.
+    pub fn always_reject_type(&self, word: &str) -> bool {
+        let known = policy::reject_type(word);
+        let is_one = known.is_some();
+        self.fixed.borrow_mut().reject_type = known;
+        is_one
+    }
+
+    /// Whether the plugin rejects where the line has no `reject`. It does where nothing is said.
+    pub fn usually_rejects(&self, does: bool) {
+        self.usual.borrow_mut().reject = Some(match does {
+            true => Reject::Yes,
+            false => Reject::No,
+        });
+    }
+
+    /// Whether it stands in a Perl plugin's place, under that plugin's line.
+    pub(crate) fn is_twin(&self) -> bool {
+        !self.line.name.starts_with(PREFIX)
     }
 
     /// Whose plugin it does as, where it does what a Perl plugin does: that of qpsmtpd 0.94 or 1.00.
@@ -131,6 +167,7 @@ impl Registry {
         let entry = TwinEntry {
             files: P::FILES,
             usually: false,
+            serves: P::serves,
             load: load_port::<P>,
         };
         self.twins.insert(P::NAME, entry);
@@ -138,12 +175,21 @@ impl Registry {
 
     /// Whether a line `native/NAME` is served by a plugin as any other, and by no twin.
     pub(crate) fn has_line(&self, name: &str) -> bool {
-        self.known.contains_key(name)
+        self.known.contains_key(without_number(name))
     }
 
-    /// The plugin of this name, if it may stand in a Perl plugin's place.
+    /// The plugin of this name, if it may stand in a Perl plugin's place: as a line has it or the table of hooks, with
+    /// or without a number behind it.
     pub(crate) fn twin(&self, name: &str) -> Option<TwinEntry> {
-        self.twins.get(name).copied()
+        let shown = table_name(without_number(name).as_bytes());
+        let is_it = |known: &str| {
+            let rest = shown.strip_prefix(&table_name(known.as_bytes())[..]);
+            rest.is_some_and(is_number_in_table)
+        };
+        let mut known = self.twins.iter();
+        known
+            .find(|(known, _)| is_it(known))
+            .map(|(_, entry)| *entry)
     }
 
     /// The names of all of them.
@@ -178,7 +224,7 @@ impl Registry {
 }
 
 /// `dnsbl` of `dnsbl:2`.
-fn without_number(name: &str) -> &str {
+pub(crate) fn without_number(name: &str) -> &str {
     match name.rsplit_once(':') {
         Some((plain, number))
             if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) =>
@@ -189,21 +235,28 @@ fn without_number(name: &str) -> &str {
     }
 }
 
+/// Nothing, or what the table of hooks makes of `:2`.
+fn is_number_in_table(rest: &[u8]) -> bool {
+    let digits = rest.strip_prefix(b"_3a");
+    let is_number = |digits: &[u8]| !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    rest.is_empty() || digits.is_some_and(is_number)
+}
+
 fn load<P: Plugin>(env: &LoadEnv<'_>) -> Result<Vec<Handler>, PluginError> {
     let named = TypeId::of::<P::Args>() != TypeId::of::<Words>();
     let common = match (named, P::REJECTS) {
-        (false, _) => &[],
+        (false, false) => &[],
         (true, false) => policy::OF_ALL,
-        (true, true) => policy::OF_REJECTING,
+        (_, true) => policy::OF_REJECTING,
     };
-    let (policy, words) = Policy::take(&env.line.args, common)?;
+    let (policy, words) = Policy::take(&env.line.args, common, P::REJECT_WORDS)?;
     let args = args::read::<P::Args>(&words, common)?;
     hooks_of::<P>(args, policy, env)
 }
 
 /// Loads it under a Perl plugin's line, of which it refuses nothing that Perl's would not.
 fn load_port<P: Port>(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> {
-    let policy = match P::REJECTS {
+    let policy = match P::KEEPS_PAIRS {
         true => Policy::of_perl(line.args)?,
         false => Policy::default(),
     };
@@ -228,7 +281,10 @@ fn load_port<P: Port>(line: &TwinLine<'_>) -> Result<Vec<Handler>, PluginError> 
     }
     for handler in &mut handlers {
         handler.listed = line.listed.into();
-        (line.trace)(&[line.name, "hooking", handler.hook.name()]);
+        // Nobody could be told of it while what takes the lines is loaded.
+        if handler.hook != Hook::Logging {
+            (line.trace)(&[line.name, "hooking", handler.hook.name()]);
+        }
     }
     say();
     Ok(handlers)
@@ -243,7 +299,7 @@ fn hooks_of<P: Plugin>(
     let mut hooks = Hooks {
         identity: Rc::new(Identity {
             name: env.name.clone(),
-            policy,
+            policy: env.fixed.take().or(policy).or(env.usual.take()),
         }),
         plugin,
         handlers: Vec::new(),
@@ -313,5 +369,23 @@ mod tests {
         assert_eq!(without_number("queue/maildir:10"), "queue/maildir");
         assert_eq!(without_number("dnsbl:"), "dnsbl:");
         assert_eq!(without_number("dnsbl:x"), "dnsbl:x");
+    }
+
+    #[test]
+    fn a_twin_has_the_name_of_its_line_or_of_the_table() {
+        let mut registry = Registry::default();
+        crate::plugins::register(&mut registry);
+        for name in [
+            "loop",
+            "loop:2",
+            "loop_3a2",
+            "queue/maildir",
+            "queue::maildir:1",
+        ] {
+            assert!(registry.twin(name).is_some(), "{name}");
+        }
+        for name in ["loops", "loop_3a", "loop_3ax", "maildir"] {
+            assert!(registry.twin(name).is_none(), "{name}");
+        }
     }
 }

@@ -61,6 +61,14 @@ pub trait Port: Plugin {
     /// after that (`register`).
     const SPEAKS_FIRST: bool = false;
 
+    /// Whether the Perl plugin keeps the pairs of its line where its base class looks for `loglevel` and `reject`.
+    const KEEPS_PAIRS: bool = Self::REJECTS;
+
+    /// Whether it can do what a Perl plugin's line asks for; else that one runs.
+    fn serves(_: &[Vec<u8>]) -> bool {
+        true
+    }
+
     /// What the Perl plugin makes of the words of its line, without the policy's.
     fn perl_args(words: &[Vec<u8>]) -> Self::Args;
 }
@@ -72,6 +80,8 @@ pub struct TwinEntry {
     pub files: &'static [(&'static str, Profile)],
     /// See [`Twin::USUALLY`].
     pub usually: bool,
+    /// See [`Port::serves`].
+    pub serves: fn(&[Vec<u8>]) -> bool,
     /// See [`Twin::load`].
     pub load: fn(&TwinLine<'_>) -> Result<Vec<Handler>, PluginError>,
 }
@@ -81,6 +91,7 @@ impl TwinEntry {
         TwinEntry {
             files: T::FILES,
             usually: T::USUALLY,
+            serves: |_| true,
             load: T::load,
         }
     }

@@ -2,10 +2,10 @@
 //! (`.example.org` for all below it) and of those in the map `morercpthosts`, and refuses all others, as
 //! qpsmtpd's plugin of that name. A client that may relay or is on a white list may send anywhere.
 
-use super::cdb;
 use super::list::{is_space, is_true};
-use crate::config::{Profile, reason};
-use crate::log::{LOGERROR, LOGINFO};
+use super::map;
+use crate::config::Profile;
+use crate::log::LOGINFO;
 use crate::plugin::twin::Port;
 use crate::plugin::{Failure, HookResult, Hooks, LoadEnv, Plugin, PluginError, RcptCx, deny, ok};
 
@@ -93,32 +93,11 @@ async fn is_in_list(cx: &RcptCx<'_>, host: &[u8]) -> bool {
 }
 
 async fn is_in_map(cx: &RcptCx<'_>, host: &[u8]) -> Result<bool, Failure> {
-    let has = match cx.hooks_map_has(MAP, host).await? {
-        Some(has) => has,
-        None => is_in_file(cx, host)?,
-    };
+    let has = map::has(cx, MAP, host).await?;
     let text = match has {
         true => [b"pass: ", host, b" found in ", MAP.as_bytes()].concat(),
         false => [b"fail: ", host, b" not in ", MAP.as_bytes()].concat(),
     };
     cx.log(LOGINFO, text);
     Ok(has)
-}
-
-fn is_in_file(cx: &RcptCx<'_>, host: &[u8]) -> Result<bool, Failure> {
-    let Some(map) = cx.config_map(MAP) else {
-        return Ok(false);
-    };
-    match cdb::value(&map, host) {
-        Ok(found) => Ok(found.is_some()),
-        Err(error) => {
-            let map = map.display();
-            if error.kind() == std::io::ErrorKind::UnexpectedEof {
-                return Err(Failure::new(format!("{map} is torn or no cdb file")));
-            }
-            let text = format!("{map} cannot be read: {}", reason(&error));
-            cx.log(LOGERROR, text);
-            Ok(false)
-        }
-    }
 }

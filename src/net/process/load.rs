@@ -121,7 +121,7 @@ pub(crate) fn load_all(
     let defaults = Rc::new(defaults);
     let dirs = plugin_dirs(&config, &core);
     let profile = core.compat.profile;
-    let found = Twins::find(&core.plugins, registry, &guarded, &dirs, profile);
+    let found = Twins::find(lines(), registry, &guarded, &dirs, profile);
     let twins = match found {
         Ok(twins) => twins,
         Err(problem) => {
@@ -172,22 +172,28 @@ pub(crate) fn load_all(
             &format!("{}: fast paths are off", perl::fast::SWITCH),
         );
     }
-    let load_line = |line: &PluginLine| match line.name.starts_with(PREFIX) {
-        false => {
-            let plugin = load_perl(host, line)?;
-            findings.loaded(line, plugin);
-            Ok(())
+    let ground = Ground {
+        host,
+        config: &config,
+        defaults: &defaults,
+        log_level,
+    };
+    let load_line = |line: &PluginLine| {
+        if let Some(twin) = twins.of(line) {
+            return twin.load(&ground, &natives, line);
         }
-        true => {
-            let env = LoadEnv::new(&config, line, profile);
-            load_native(host, &natives, registry, &env)?;
-            let warnings = env.take_warnings();
-            warnings.iter().for_each(|text| say(LOGWARN, text));
-            for (level, text) in env.take_said() {
-                say(level, &format!("{}: {text}", env.name()));
-            }
-            Ok(())
+        if !line.name.starts_with(PREFIX) {
+            findings.loaded(line, load_perl(host, line)?);
+            return Ok(());
         }
+        let env = LoadEnv::new(&config, line, profile);
+        load_native(host, &natives, registry, &env)?;
+        let warnings = env.take_warnings();
+        warnings.iter().for_each(|text| say(LOGWARN, text));
+        for (level, text) in env.take_said() {
+            say(level, &format!("{}: {text}", env.name()));
+        }
+        Ok(())
     };
     for line in &core.logging {
         if let Err(problem) = load_line(line) {
@@ -210,23 +216,11 @@ pub(crate) fn load_all(
         let prepared = host.present.prepare_tls();
         prepared.map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
     }
-    for text in twins.changed() {
-        say(LOGWARN, text);
+    for (level, text) in twins.changed() {
+        say(*level, text);
     }
     for line in &core.plugins {
-        let loaded = match twins.of(line) {
-            Some(twin) => {
-                let ground = Ground {
-                    host,
-                    config: &config,
-                    defaults: &defaults,
-                    log_level,
-                };
-                twin.load(&ground, &natives, line)
-            }
-            None => load_line(line),
-        };
-        if let Err(problem) = loaded {
+        if let Err(problem) = load_line(line) {
             findings.problem(problem)?;
         }
     }

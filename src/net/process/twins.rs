@@ -14,13 +14,13 @@ use crate::config::{ConfigDir, Place, PluginLine, PluginSettings, Profile, table
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::plugin::twin::{TwinEntry, TwinLine};
-use crate::plugin::{Handler, Natives, Registry};
+use crate::plugin::{Handler, Natives, Registry, without_number};
 
 /// The lines that such plugins serve.
 #[derive(Default)]
 pub(super) struct Twins {
     found: Vec<Found>,
-    changed: Vec<String>,
+    changed: Vec<(u8, String)>,
 }
 
 /// One of the lines.
@@ -42,8 +42,8 @@ pub(super) struct Ground<'a> {
 
 impl Twins {
     /// Looks at the files that the lines name. `dirs` are searched for them in this order.
-    pub(super) fn find(
-        lines: &[PluginLine],
+    pub(super) fn find<'a>(
+        lines: impl Iterator<Item = &'a PluginLine>,
         registry: &Registry,
         settings: &PluginSettings,
         dirs: &[Vec<u8>],
@@ -86,24 +86,32 @@ impl Twins {
                 continue;
             };
             // A file that is not there is the Perl side's to tell of.
-            let Some((file, contents)) = read(dirs, name) else {
+            let Some((file, contents)) = read(dirs, without_number(name)) else {
                 continue;
             };
             match entry.whose(&contents) {
+                Some(_) if !(entry.serves)(&line.args) => twins.changed.push((
+                    crate::base::log::LOGINFO,
+                    format!(
+                        "{}: native/{name} cannot do what this line asks for, so that it is run in Perl \
+                         (plugin_settings: {name} perl)",
+                        line.place
+                    ),
+                )),
                 Some(of) => twins.found.push(found(entry, of, Some(file))),
-                None => twins.changed.push(format!(
+                None => twins.changed.push((crate::base::log::LOGWARN, format!(
                     "{}: {} is not the file of qpsmtpd 0.94 or 1.00, so it is run as it is, in Perl, and not \
                      as native/{name} (plugin_settings: {name} perl)",
                     line.place,
                     file.display()
-                )),
+                ))),
             }
         }
         Ok(twins)
     }
 
-    /// Files that were changed, for the log.
-    pub(super) fn changed(&self) -> &[String] {
+    /// Files that were changed, and lines that stay Perl's: level and text, for the log.
+    pub(super) fn changed(&self) -> &[(u8, String)] {
         &self.changed
     }
 
@@ -130,7 +138,8 @@ impl Found {
         line: &PluginLine,
     ) -> Result<(), String> {
         let host = ground.host;
-        let listed = &*self.name;
+        let listed = table_name(self.name.as_bytes());
+        let listed = &*String::from_utf8_lossy(&listed);
         let name = listed.strip_prefix("native/").unwrap_or(listed);
         crate::server::loading(&format!("{}: plugin {listed}", line.place));
         let say = |level: u8, plugin: Option<&[u8]>, texts: &[&str]| {

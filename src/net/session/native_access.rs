@@ -103,8 +103,8 @@ impl SessionAccess for NativeAccess {
         Box::pin(async { Ok(threads::run(job).await?) })
     }
 
-    fn peek<'a>(&'a self, time: Duration) -> Later<'a, Peek> {
-        Box::pin(self.0.peek(time))
+    fn peek<'a>(&'a self, time: Duration, beyond: bool) -> Later<'a, Peek> {
+        Box::pin(self.0.peek(time, beyond))
     }
 
     fn respond<'a>(&'a self, code: u16, lines: Vec<Vec<u8>>) -> Later<'a, bool> {
@@ -130,6 +130,10 @@ impl SessionAccess for NativeAccess {
             // What runs around this call ends with it.
             self.0.over.set(true);
         })
+    }
+
+    fn log_number(&self) -> u32 {
+        crate::base::log::first_word(self.0.number)
     }
 
     fn log(&self, level: u8, hook: &'static str, plugin: &str, text: &[u8]) {

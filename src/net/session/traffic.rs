@@ -43,9 +43,10 @@ impl Session {
         !self.is_taken() && self.transport.has_input()
     }
 
-    /// Waits until the client says something, or is gone, and for so long at most.
-    pub(crate) async fn peek(self: &Rc<Self>, time: Duration) -> Peek {
-        if !self.state.input.borrow().is_empty() {
+    /// Waits until the client says something, or is gone, and for so long at most. `beyond`: what was received and
+    /// not yet read does not count.
+    pub(crate) async fn peek(self: &Rc<Self>, time: Duration, beyond: bool) -> Peek {
+        if !beyond && !self.state.input.borrow().is_empty() {
             return Peek::Spoke;
         }
         // Through a handle of Perl's nothing is seen without taking it.

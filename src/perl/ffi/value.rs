@@ -357,6 +357,13 @@ impl Sv {
             Note::Bytes(bytes) => Sv::bytes(bytes),
             Note::Text(text) => Sv::text(text),
             Note::Tainted(note) => Sv::from_note(note).tainted(),
+            Note::Hash(pairs) => {
+                let hash = Sv::hash_ref();
+                for (key, note) in pairs {
+                    hash.hash_set(key, Sv::from_note(note));
+                }
+                hash
+            }
             Note::Foreign(value) => match PerlValue::of(value.as_ref()) {
                 Some(value) => Sv::copied(value.raw()),
                 None => Sv::undef(),

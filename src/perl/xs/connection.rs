@@ -86,11 +86,7 @@ pub(super) fn access_notes(frame: &mut Frame<'_>, notes: &Notes) -> Result<(), R
         notes.set(&key, value.to_note());
         frame.ret(Sv::copied(value.raw()));
     } else {
-        frame.ret(
-            notes
-                .get(&key)
-                .map_or_else(Sv::undef, |note| Sv::from_note(&note)),
-        );
+        frame.ret(super::notes::get(notes, &key));
     }
     Ok(())
 }

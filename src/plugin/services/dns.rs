@@ -7,25 +7,37 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::rc::Rc;
 use std::time::Duration;
 
-use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
-use hickory_resolver::name_server::TokioConnectionProvider;
+use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{
+    NameServerConfig, NameServerConfigGroup, ResolverConfig, ResolverOpts,
+};
+use hickory_resolver::lookup::Lookup;
+use hickory_resolver::name_server::{GenericNameServerPool, TokioConnectionProvider};
+use hickory_resolver::proto::op::{Query, ResponseCode};
 use hickory_resolver::proto::rr::{Name, RData, RecordType};
-use hickory_resolver::proto::xfer::Protocol;
-use hickory_resolver::{ResolveError, TokioResolver};
+use hickory_resolver::proto::runtime::TokioRuntimeProvider;
+use hickory_resolver::proto::xfer::{DnsHandle, DnsRequestOptions, FirstAnswer, Protocol};
+use hickory_resolver::proto::{ProtoError, ProtoErrorKind};
 
+use super::dns_answer::{DnsAnswer, DnsKind, DnsRecord, code_name, data};
 use crate::base::{PerProcess, dns_servers};
 use crate::plugin::failure::Failure;
 
 /// How long one server is waited for before the next is asked, or the same again.
 const PATIENCE: Duration = Duration::from_secs(3);
 const ATTEMPTS: usize = 2;
+/// What Net::DNS says where nobody has answered.
+const UNANSWERED: &str = "query timed out";
 /// How many answers are kept.
 const KEPT: usize = 4096;
 
 thread_local! {
+    static SERVERS: PerProcess<Servers> = const { PerProcess::new() };
     static RESOLVER: PerProcess<TokioResolver> = const { PerProcess::new() };
     static ZONE: RefCell<Option<Rc<Zone>>> = const { RefCell::new(None) };
 }
+
+type Servers = GenericNameServerPool<TokioRuntimeProvider>;
 
 /// A mail exchanger.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,9 +107,23 @@ impl Dns {
         Ok(found.into_iter().filter_map(text).collect())
     }
 
+    /// What a question has come to: for plugins that have to know why there is nothing, or whose a record is.
+    pub async fn query(&self, name: &str, kind: DnsKind) -> DnsAnswer {
+        let kind = kind.record_type();
+        let zone = ZONE.with_borrow(Option::clone);
+        if let Some(zone) = zone {
+            return zone.whole_answer(name, kind);
+        }
+        match look_up(name, kind).await {
+            Ok(found) => DnsAnswer::of(found.records().iter()),
+            Err(NoAnswer::Said(code)) => DnsAnswer::nothing(code_name(code)),
+            Err(NoAnswer::Other(_)) => DnsAnswer::nothing(UNANSWERED),
+        }
+    }
+
     /// The names of an address, without the dot at their end.
     pub async fn ptr(&self, address: IpAddr) -> Result<Vec<String>, Failure> {
-        let name = Name::from(address).to_ascii();
+        let name = reversed(address);
         let found = ask(&name, RecordType::PTR).await?;
         let name = |data| match data {
             RData::PTR(name) => Some(shown(&name.0)),
@@ -107,7 +133,7 @@ impl Dns {
     }
 }
 
-fn shown(name: &Name) -> String {
+pub(super) fn shown(name: &Name) -> String {
     name.to_ascii().trim_end_matches('.').to_owned()
 }
 
@@ -119,46 +145,99 @@ async fn ask(name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {
             .answer(name, kind)
             .map_err(|reason| failed(reason.to_owned()));
     }
-    let mut asked = Name::from_ascii(name).map_err(|error| failed(error.to_string()))?;
+    match look_up(name, kind).await {
+        Ok(found) => Ok(found.into_iter().collect()),
+        Err(NoAnswer::Said(ResponseCode::NoError | ResponseCode::NXDomain)) => Ok(Vec::new()),
+        Err(NoAnswer::Said(code)) => Err(failed(format!("a server says {}", code_name(code)))),
+        Err(NoAnswer::Other(reason)) => Err(failed(reason)),
+    }
+}
+
+/// Why there are no records.
+enum NoAnswer {
+    /// A server says so.
+    Said(ResponseCode),
+    /// Whatever else there is.
+    Other(String),
+}
+
+async fn look_up(name: &str, kind: RecordType) -> Result<Lookup, NoAnswer> {
+    let mut asked = Name::from_ascii(name).map_err(|error| NoAnswer::Other(error.to_string()))?;
     // As it stands: no domain of this machine's is tried behind it.
     asked.set_fqdn(true);
+    if is_own(&asked) {
+        return ask_servers(asked, kind).await;
+    }
     let resolver = RESOLVER.with(|own| own.get_or(resolver));
-    match resolver.lookup(asked, kind).await {
-        Ok(found) => Ok(found.into_iter().collect()),
-        Err(error) if has_no_records(&error) => Ok(Vec::new()),
-        Err(error) => Err(failed(error.to_string())),
+    let looked_up = resolver.lookup(asked, kind).await;
+    looked_up.map_err(|error| NoAnswer::of(error.proto(), &error))
+}
+
+impl NoAnswer {
+    fn of(error: Option<&ProtoError>, shown: &impl std::fmt::Display) -> NoAnswer {
+        match error.map(ProtoError::kind) {
+            Some(ProtoErrorKind::NoRecordsFound { response_code, .. }) => {
+                NoAnswer::Said(*response_code)
+            }
+            _ => NoAnswer::Other(shown.to_string()),
+        }
     }
 }
 
-/// The name, or what was asked of it, does not exist; a server that could not say so is something else.
-fn has_no_records(error: &ResolveError) -> bool {
-    use hickory_resolver::proto::ProtoErrorKind;
-    use hickory_resolver::proto::op::ResponseCode;
-    match error.proto().map(|error| error.kind()) {
-        Some(ProtoErrorKind::NoRecordsFound { response_code, .. }) => {
-            matches!(
-                *response_code,
-                ResponseCode::NoError | ResponseCode::NXDomain
-            )
-        }
-        _ => false,
+/// Whether a name is this host's own: of those the resolver has answers without asking anybody, which the servers
+/// need not share.
+fn is_own(name: &Name) -> bool {
+    let name = shown(name).to_ascii_lowercase();
+    let is_in = |zone: &str| {
+        name.strip_suffix(zone)
+            .is_some_and(|start| start.is_empty() || start.ends_with('.'))
+    };
+    is_in("localhost")
+        || is_in("127.in-addr.arpa")
+        || name == shown(&Name::from(Ipv6Addr::LOCALHOST))
+}
+
+/// What the servers say, each time anew.
+async fn ask_servers(name: Name, kind: RecordType) -> Result<Lookup, NoAnswer> {
+    let servers = SERVERS.with(|own| own.get_or(servers));
+    let query = Query::query(name, kind);
+    let asked = servers.lookup(query.clone(), DnsRequestOptions::default());
+    match asked.first_answer().await {
+        Ok(answer) if answer.answers().is_empty() => Err(NoAnswer::Said(answer.response_code())),
+        Ok(answer) => Ok(Lookup::new_with_max_ttl(query, answer.answers().into())),
+        Err(error) => Err(NoAnswer::of(Some(&error), &error)),
     }
 }
 
-fn resolver() -> TokioResolver {
-    let mut config = ResolverConfig::new();
-    for server in dns_servers() {
-        for protocol in [Protocol::Udp, Protocol::Tcp] {
-            config.add_name_server(NameServerConfig::new(server, protocol));
-        }
-    }
+fn servers() -> Servers {
+    let servers = NameServerConfigGroup::from(name_servers());
+    Servers::from_config(servers, options(), TokioConnectionProvider::default())
+}
+
+fn name_servers() -> Vec<NameServerConfig> {
+    let both = |server| {
+        let server = move |protocol| NameServerConfig::new(server, protocol);
+        [Protocol::Udp, Protocol::Tcp].map(server)
+    };
+    dns_servers().into_iter().flat_map(both).collect()
+}
+
+fn options() -> ResolverOpts {
     let mut options = ResolverOpts::default();
     options.timeout = PATIENCE;
     options.attempts = ATTEMPTS;
     options.cache_size = KEPT;
+    options
+}
+
+fn resolver() -> TokioResolver {
+    let mut config = ResolverConfig::new();
+    name_servers()
+        .into_iter()
+        .for_each(|server| config.add_name_server(server));
     let provider = TokioConnectionProvider::default();
     let builder = TokioResolver::builder_with_config(config, provider);
-    builder.with_options(options).build()
+    builder.with_options(options()).build()
 }
 
 /// Names and what they have, for tests: nothing else exists.
@@ -222,6 +301,26 @@ impl Zone {
         self
     }
 
+    fn whole_answer(&self, name: &str, kind: RecordType) -> DnsAnswer {
+        let shown = key(name);
+        match self.answer(name, kind) {
+            Err(_) => DnsAnswer::nothing(UNANSWERED),
+            Ok(_) if !self.records.keys().any(|(known, _)| *known == shown) => {
+                DnsAnswer::nothing("NXDOMAIN")
+            }
+            Ok(found) => {
+                let record = |found: &RData| DnsRecord {
+                    name: shown.clone(),
+                    data: data(found),
+                };
+                DnsAnswer {
+                    records: found.iter().map(record).collect(),
+                    code: "NOERROR".to_owned(),
+                }
+            }
+        }
+    }
+
     fn answer(&self, name: &str, kind: RecordType) -> Result<Vec<RData>, &'static str> {
         let name = key(name);
         if self.failing.contains(&name) {
@@ -229,6 +328,11 @@ impl Zone {
         }
         Ok(self.records.get(&(name, kind)).cloned().unwrap_or_default())
     }
+}
+
+/// The name under which the DNS has an address, for PTR.
+pub fn reversed(address: IpAddr) -> String {
+    Name::from(address).to_ascii()
 }
 
 fn key(name: &str) -> String {
@@ -242,6 +346,7 @@ pub(crate) fn use_zone(zone: Option<Zone>) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dns_answer::DnsData;
     use super::*;
 
     fn now<T>(asked: impl Future<Output = T>) -> T {
@@ -278,6 +383,16 @@ mod tests {
             [b"v=spf1 -all".to_vec()]
         );
         assert_eq!(now(dns.ptr(four)).unwrap(), ["a.example"]);
+        let whole = |name, kind| now(dns.query(name, kind));
+        let texts = whole("a.example", DnsKind::Txt);
+        assert_eq!(texts.records[0].name, "a.example");
+        assert_eq!(
+            texts.records[0].data,
+            DnsData::Text(vec![b"v=spf1 -all".to_vec()])
+        );
+        let codes =
+            ["a.example", "b.example", "broken.example"].map(|name| whole(name, DnsKind::Ptr).code);
+        assert_eq!(codes, ["NOERROR", "NXDOMAIN", "query timed out"]);
         let error = now(dns.a("broken.example")).unwrap_err().to_string();
         assert_eq!(error, "DNS: A of broken.example: no server has answered");
         use_zone(None);

@@ -4,6 +4,7 @@
 
 mod config;
 mod dns;
+mod dns_answer;
 mod http;
 mod offload;
 mod store;
@@ -11,7 +12,8 @@ mod store;
 pub(super) use config::parsed;
 pub use config::{ConfigValue, WrongValue};
 pub(crate) use dns::use_zone;
-pub use dns::{Dns, Mx, Zone};
+pub use dns::{Dns, Mx, Zone, reversed};
+pub use dns_answer::{DnsAnswer, DnsData, DnsKind, DnsRecord};
 pub use http::{Http, HttpRequest, HttpResponse};
 pub(crate) use offload::Job;
 pub(super) use offload::offload;

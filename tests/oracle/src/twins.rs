@@ -12,12 +12,22 @@ pub const IN_PERL: &str = " (in Perl)";
 /// The Perl plugins in whose place native ones stand where nothing says otherwise.
 const TWINS: [&str; 1] = ["tls"];
 /// Those in whose place native ones stand where plugin_settings says so.
-const PORTS: [&str; 5] = [
+const PORTS: [&str; 15] = [
+    "auth/auth_flat_file",
     "badmailfrom",
     "badrcptto",
     "count_unrecognized_commands",
+    "dnsbl",
+    "earlytalker",
+    "headers",
+    "helo",
+    "hosts_allow",
+    "logging/file",
     "loop",
+    "queue/maildir",
     "rcpt_ok",
+    "relay",
+    "spamassassin",
 ];
 
 /// The mark of a set's dialogues.
@@ -28,15 +38,22 @@ pub fn native_mark(set: &ConfigSet) -> &'static str {
     }
 }
 
-/// Which of these plugins a set loads.
-fn named(set: &ConfigSet, of: &[&'static str]) -> Vec<&'static str> {
-    let plugins = set.files.iter().rfind(|(name, _)| name == "config/plugins");
-    let lines = plugins.map_or("", |(_, text)| text.as_str()).lines();
-    let named: Vec<&str> = lines
-        .filter_map(|line| line.split_whitespace().next())
-        .collect();
-    let known = of.iter().copied();
-    known.filter(|plugin| named.contains(plugin)).collect()
+/// The names of a set's lines that load one of these plugins.
+fn named(set: &ConfigSet, of: &[&str]) -> Vec<String> {
+    let text = |file: &str| {
+        let found = set.files.iter().rfind(|(name, _)| name == file);
+        found.map_or("", |(_, text)| text.as_str())
+    };
+    let lines = text("config/logging")
+        .lines()
+        .chain(text("config/plugins").lines());
+    let first = lines.filter_map(|line| line.split_whitespace().next());
+    // `dnsbl:2` is another one of the same.
+    let is_one = |name: &&str| of.contains(&name.split(':').next().unwrap_or_default());
+    let mut names: Vec<String> = first.filter(is_one).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// The same set with the Perl plugins.
@@ -52,7 +69,7 @@ pub fn in_rust(set: ConfigSet) -> Option<ConfigSet> {
     (!ports.is_empty()).then(|| set_up(set, &ports, "native"))
 }
 
-fn set_up(mut set: ConfigSet, plugins: &[&str], how: &str) -> ConfigSet {
+fn set_up(mut set: ConfigSet, plugins: &[String], how: &str) -> ConfigSet {
     let lines: String = plugins
         .iter()
         .map(|name| format!("{name} {how}\n"))

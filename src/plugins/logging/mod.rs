@@ -1,0 +1,5 @@
+//! Native plugins for the lines `logging/NAME`.
+
+mod file;
+
+pub(super) use file::LoggingFile;
