@@ -61,21 +61,6 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         let report = compare(&stage.set, mark, recorded, &half, &known);
         Ok::<_, String>(report)
     };
-    // Where upstream does not start, there is nothing to compare.
-    let (report, plain) = std::thread::scope(|scope| {
-        let plain = scope.spawn(|| match which {
-            Which::Camelpost(_) => with(PLAIN, PACKAGE_PLUGINS, &recorded.package, PACKAGE),
-            _ => Ok(String::new()),
-        });
-        let report = with(which, PACKAGE_PLUGINS, &recorded.package, PACKAGE);
-        let died = |_| Err("the dialogues without fast paths have died".to_owned());
-        (report, plain.join().unwrap_or_else(died))
-    });
-    let (mut report, plain) = (report?, plain?);
-    if !plain.is_empty() {
-        report.push_str("\nWithout fast paths (CAMELPOST_PLAIN=1):\n");
-        report.push_str(&plain);
-    }
     let with_settings = |set: Option<ConfigSet>, recorded: &Result<Half, String>, mark: &str| {
         let (Some(set), Ok(recorded)) = (set, recorded) else {
             return Ok(String::new());
@@ -87,10 +72,31 @@ fn play(name: &str, text: &str) -> Result<(), String> {
     let as_usual = set(name, text, PACKAGE_PLUGINS)?;
     let has_twins = !native_mark(&as_usual).is_empty();
     let perl = has_twins.then(|| in_perl(as_usual));
-    report.push_str(&with_settings(perl, &recorded.package, IN_PERL)?);
     let natively = in_rust(set(name, text, PACKAGE_PLUGINS)?);
-    let mark = format!("{PACKAGE}{NATIVE}");
-    let mut differs = with_settings(natively, &recorded.package, &mark)?;
+    let marked = format!("{PACKAGE}{NATIVE}");
+    // Where upstream does not start, there is nothing to compare. Side by side, as all wait most of the time.
+    let (report, plain, perl, natively) = std::thread::scope(|scope| {
+        let plain = scope.spawn(|| match which {
+            Which::Camelpost(_) => with(PLAIN, PACKAGE_PLUGINS, &recorded.package, PACKAGE),
+            _ => Ok(String::new()),
+        });
+        let perl = scope.spawn(|| with_settings(perl, &recorded.package, IN_PERL));
+        let natively = scope.spawn(|| with_settings(natively, &recorded.package, &marked));
+        let report = with(which, PACKAGE_PLUGINS, &recorded.package, PACKAGE);
+        let died = || "a thread of this set has died".to_owned();
+        (
+            report,
+            plain.join().unwrap_or_else(|_| Err(died())),
+            perl.join().unwrap_or_else(|_| Err(died())),
+            natively.join().unwrap_or_else(|_| Err(died())),
+        )
+    });
+    let (mut report, plain, mut differs) = (report?, plain?, natively?);
+    if !plain.is_empty() {
+        report.push_str("\nWithout fast paths (CAMELPOST_PLAIN=1):\n");
+        report.push_str(&plain);
+    }
+    report.push_str(&perl?);
     if let Some(own) = &own {
         let natively = in_rust(set(name, text, own)?);
         let mark = format!("{OWN}{NATIVE}");

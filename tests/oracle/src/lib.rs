@@ -70,27 +70,42 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
         return which.map_or(Ok(()), |which| kept(which, &stage, None).map(drop));
     }
     let original = kept(Which::Original, &stage, None)?;
-    // Side by side in two places, as both wait most of the time.
-    let (camelpost, plain) = std::thread::scope(|scope| {
+    // Side by side in places of their own, as all wait most of the time.
+    let perl = match mark.is_empty() {
+        true => None,
+        false => Some(in_perl(read_set(name, text)?)),
+    };
+    let natively = in_rust(read_set(name, text)?);
+    let aside = |set: Option<ConfigSet>| match set {
+        None => Ok(None),
+        Some(set) => {
+            kept(ours[0], &Stage::new(set)?, Some(&original)).map(|half| Some(keyless(half)))
+        }
+    };
+    let (camelpost, plain, perl, natively) = std::thread::scope(|scope| {
         let plain = scope.spawn(|| {
             let stage = Stage::new(read_set(name, text)?)?;
             kept(ours[1], &stage, Some(&original))
         });
+        let perl = scope.spawn(|| aside(perl));
+        let natively = scope.spawn(|| aside(natively));
         let camelpost = kept(ours[0], &stage, Some(&original));
-        let died = |_| Err("the thread without fast paths died".to_owned());
-        (camelpost, plain.join().unwrap_or_else(died))
+        let died = || "a thread of this set has died".to_owned();
+        (
+            camelpost,
+            plain.join().unwrap_or_else(|_| Err(died())),
+            perl.join().unwrap_or_else(|_| Err(died())),
+            natively.join().unwrap_or_else(|_| Err(died())),
+        )
     });
     let (camelpost, plain) = (camelpost?, plain?);
     let known = Known::read(LIST)?;
     let mut report = compare(set, mark, &original, &camelpost, &known);
-    if !mark.is_empty() {
-        let stage = Stage::new(in_perl(read_set(name, text)?))?;
-        let half = keyless(kept(ours[0], &stage, Some(&original))?);
+    if let Some(half) = perl? {
         let original = keyless(original.clone());
         report.push_str(&compare(set, IN_PERL, &original, &half, &known));
     }
-    if let Some(natively) = in_rust(read_set(name, text)?) {
-        let half = keyless(kept(ours[0], &Stage::new(natively)?, Some(&original))?);
+    if let Some(half) = natively? {
         let original = keyless(original.clone());
         let differs = compare(set, NATIVE, &original, &half, &known);
         if !differs.is_empty() {
