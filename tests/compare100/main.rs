@@ -18,7 +18,7 @@ use camelpost_oracle::known::{Known, LIST_100, matches, without_mark};
 use camelpost_oracle::normal::Normal;
 use camelpost_oracle::sets::SETS;
 use camelpost_oracle::stage::{Half, Stage};
-use camelpost_oracle::twins::{IN_PERL, NATIVE, in_perl, in_rust, native_mark};
+use camelpost_oracle::twins::{IN_PERL, NATIVE, in_perl, in_rust_100, native_mark};
 use camelpost_oracle::{compare, each_set, keyless, read_set, report_of};
 use recorded::{OWN, PACKAGE, Recorded};
 
@@ -72,7 +72,7 @@ fn play(name: &str, text: &str) -> Result<(), String> {
     let as_usual = set(name, text, PACKAGE_PLUGINS)?;
     let has_twins = !native_mark(&as_usual).is_empty();
     let perl = has_twins.then(|| in_perl(as_usual));
-    let natively = in_rust(set(name, text, PACKAGE_PLUGINS)?);
+    let natively = in_rust_100(set(name, text, PACKAGE_PLUGINS)?);
     let marked = format!("{PACKAGE}{NATIVE}");
     // Where upstream does not start, there is nothing to compare. Side by side, as all wait most of the time.
     let (report, plain, perl, natively) = std::thread::scope(|scope| {
@@ -98,7 +98,7 @@ fn play(name: &str, text: &str) -> Result<(), String> {
     }
     report.push_str(&perl?);
     if let Some(own) = &own {
-        let natively = in_rust(set(name, text, own)?);
+        let natively = in_rust_100(set(name, text, own)?);
         let mark = format!("{OWN}{NATIVE}");
         differs.push_str(&with_settings(natively, &recorded.own, &mark)?);
     }
