@@ -325,8 +325,11 @@ fn without_an_interpreter_workers_are_in_it_too() {
     let children = fs::read_to_string(format!("/proc/{zygote}/task/{zygote}/children")).unwrap();
     assert!(!children.is_empty());
     for worker in children.split_whitespace() {
-        let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
-        assert!(status.contains("Seccomp:\t2"), "{status}");
+        // One that was forked just now is about to enter it.
+        until("a worker is in the sandbox", || {
+            let status = fs::read_to_string(format!("/proc/{worker}/status")).unwrap();
+            status.contains("Seccomp:\t2")
+        });
     }
 }
 
