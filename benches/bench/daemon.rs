@@ -101,12 +101,18 @@ impl Setup {
         }
     }
 
-    /// For this many connections, everything else as Camelpost does by itself.
+    /// For this many connections, everything else as Camelpost does by itself, as far as its 32 workers have
+    /// room for them.
     pub fn for_connections(connections: usize) -> Self {
+        let each = connections.div_ceil(32) + 50;
+        let more = match each > 200 {
+            true => vec!["--sessions-per-worker".to_owned(), each.to_string()],
+            false => Vec::new(),
+        };
         Self {
             connections,
             workers: None,
-            more: Vec::new(),
+            more,
         }
     }
 }
