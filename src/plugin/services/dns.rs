@@ -19,7 +19,7 @@ use hickory_resolver::proto::runtime::TokioRuntimeProvider;
 use hickory_resolver::proto::xfer::{DnsHandle, DnsRequestOptions, FirstAnswer, Protocol};
 use hickory_resolver::proto::{ProtoError, ProtoErrorKind};
 
-use super::dns_answer::{DnsAnswer, DnsKind, DnsRecord, code_name, data};
+use super::dns_answer::{DnsAnswer, DnsKind, DnsRecord, code_name, data, shown};
 use crate::base::{PerProcess, dns_servers};
 use crate::plugin::failure::Failure;
 
@@ -131,10 +131,6 @@ impl Dns {
         };
         Ok(found.into_iter().filter_map(name).collect())
     }
-}
-
-pub(super) fn shown(name: &Name) -> String {
-    name.to_ascii().trim_end_matches('.').to_owned()
 }
 
 async fn ask(name: &str, kind: RecordType) -> Result<Vec<RData>, Failure> {

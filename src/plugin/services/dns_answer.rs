@@ -4,7 +4,12 @@
 use std::net::IpAddr;
 
 use hickory_resolver::proto::op::ResponseCode;
-use hickory_resolver::proto::rr::{RData, Record, RecordType};
+use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
+
+/// A name without the dot at its end.
+pub(super) fn shown(name: &Name) -> String {
+    name.to_ascii().trim_end_matches('.').to_owned()
+}
 
 /// What is asked of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +77,7 @@ impl DnsAnswer {
 
     pub(super) fn of<'a>(records: impl Iterator<Item = &'a Record>) -> DnsAnswer {
         let records = records.map(|record| DnsRecord {
-            name: super::dns::shown(record.name()),
+            name: shown(record.name()),
             data: data(record.data()),
         });
         DnsAnswer {
@@ -87,7 +92,7 @@ pub(super) fn data(data: &RData) -> DnsData {
         RData::A(address) => DnsData::Address(address.0.into()),
         RData::AAAA(address) => DnsData::Address(address.0.into()),
         RData::TXT(txt) => DnsData::Text(txt.iter().map(|piece| piece.to_vec()).collect()),
-        RData::PTR(name) => DnsData::Name(super::dns::shown(&name.0)),
+        RData::PTR(name) => DnsData::Name(shown(&name.0)),
         _ => DnsData::Other,
     }
 }
