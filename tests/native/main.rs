@@ -13,10 +13,9 @@ mod policy;
 mod services;
 mod wrong;
 
-use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-type Test = (&'static str, fn());
+use camelpost_support::own::{self, Test};
 
 const TESTS: [&[Test]; 7] = [
     both_ways::TESTS,
@@ -44,30 +43,5 @@ fn main() -> ExitCode {
             .plugin::<policy::Judge>()
             .run();
     }
-    let all = TESTS.concat();
-    if args.iter().any(|arg| arg == "--list") {
-        all.iter().for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
-    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let chosen = |(name, _): &&Test| {
-        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
-    };
-    let chosen: Vec<&Test> = all.iter().filter(chosen).collect();
-    println!("\nrunning {} tests", chosen.len());
-    let mut failed = 0;
-    for (name, test) in &chosen {
-        let passed = catch_unwind(test).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += usize::from(!passed);
-    }
-    println!(
-        "\ntest result: {} passed; {failed} failed",
-        chosen.len() - failed
-    );
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    own::run(&TESTS.concat(), &args)
 }

@@ -10,10 +10,9 @@ mod processes;
 mod redis;
 mod server;
 
-use std::panic::catch_unwind;
 use std::process::ExitCode;
 
-type Test = (&'static str, fn());
+use camelpost_support::own::{self, Test};
 
 const TESTS: [&[Test]; 4] = [
     meaning::TESTS,
@@ -34,29 +33,5 @@ fn main() -> ExitCode {
         Some("child") => return processes::child(&args[1..]),
         _ => {}
     }
-    let all = TESTS.concat();
-    if args.iter().any(|arg| arg == "--list") {
-        all.iter().for_each(|(name, _)| println!("{name}: test"));
-        return ExitCode::SUCCESS;
-    }
-    let filters: Vec<&String> = args.iter().filter(|arg| !arg.starts_with('-')).collect();
-    let chosen = |(name, _): &&Test| {
-        filters.is_empty() || filters.iter().any(|filter| name.contains(filter.as_str()))
-    };
-    let chosen: Vec<&Test> = all.iter().filter(chosen).collect();
-    println!("\nrunning {} tests", chosen.len());
-    let mut failed = 0;
-    for (name, test) in &chosen {
-        let passed = catch_unwind(test).is_ok();
-        println!("test {name} ... {}", if passed { "ok" } else { "FAILED" });
-        failed += usize::from(!passed);
-    }
-    println!(
-        "\ntest result: {} passed; {failed} failed",
-        chosen.len() - failed
-    );
-    match failed {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    }
+    own::run(&TESTS.concat(), &args)
 }

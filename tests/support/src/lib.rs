@@ -11,6 +11,7 @@ pub mod connection;
 pub mod daemon;
 pub mod dns;
 pub mod log;
+pub mod own;
 pub mod plugins;
 pub mod port;
 pub mod process;
