@@ -1,7 +1,8 @@
 //! What the chain adds to each call of a Perl plugin, and what a log line costs that nobody wants
 //! to see. In one process, without a client: nanoseconds of wall time, the best of several
-//! rounds, so that the number is the code's and not the machine's. Not here: sessions and
-//! servers (benches/bench).
+//! rounds, so that the number is the code's and not the machine's. And what the call of a native plugin
+//! costs in a session without Perl, with its guard and its account. Not here: sessions and servers
+//! (benches/bench).
 
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -13,10 +14,16 @@ use camelpost::mail::Spool;
 use camelpost::perl::ffi::call::{Want, call, eval};
 use camelpost::perl::host::{Host, HostSettings};
 use camelpost::perl::{Chain, Progress, Sv, release_dropped};
+use camelpost::plugin::{Cx, HookResult, Hooks, LoadEnv, Plugin, PluginError, declined};
+use camelpost::testing::Site;
 
 const PLUGINS: usize = 40;
 const RUNS: usize = 500;
 const ROUNDS: usize = 15;
+/// Commands of a round: a session may have a thousand without a message.
+const NOOPS: usize = 50;
+/// Lines of a native plugin: so many that the client's way to the session and back is the smaller part.
+const NATIVES: usize = 400;
 
 const PLUGIN: &str = "sub hook_helo { my ($self, $transaction, $host) = @_; return DECLINED }\n";
 
@@ -44,6 +51,28 @@ const LOG_LINES: &str = "
         my ($plugin, $runs) = @_;
         $plugin->log(7, 'nobody wants to see this') for 1 .. $runs;
     }";
+
+/// `native/nothing`: has no say at NOOP, and would wait if it had to.
+struct Nothing;
+
+impl Plugin for Nothing {
+    const NAME: &'static str = "nothing";
+    type Args = ();
+
+    fn load((): (), _: &LoadEnv<'_>) -> Result<Nothing, PluginError> {
+        Ok(Nothing)
+    }
+
+    fn hooks(hooks: &mut Hooks<Nothing>) {
+        hooks.noop(Nothing::noop);
+    }
+}
+
+impl Nothing {
+    async fn noop(&self, _: &mut Cx<'_>) -> HookResult {
+        declined()
+    }
+}
 
 fn main() -> ExitCode {
     match run() {
@@ -84,10 +113,13 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
         Ok(())
     })?;
     host.end_session(idle).map_err(|error| text_of(&error))?;
+    let native = noop(NATIVES)? - noop(0)?;
     println!("| nanoseconds | |\n|---|---:|");
     println!("| a plugin's call in a chain of {PLUGINS} | {ours:.0} |");
     println!("| the same method, called in a loop of Perl's | {perls_own:.0} |");
     println!("| what the chain adds | {:.0} |", ours - perls_own);
+    let each = native / NATIVES as f64;
+    println!("| a native plugin's call in a chain of {NATIVES}, without Perl | {each:.0} |");
     println!("| a plugin's log line below loglevel, no logging plugin | {line:.0} |");
     Ok(())
 }
@@ -132,6 +164,30 @@ fn chains(host: &Host) -> Result<(), Box<dyn std::error::Error>> {
         release_dropped().map_err(|error| text_of(&error))?;
     }
     Ok(())
+}
+
+/// What NOOP takes where so many native plugins hook it, in nanoseconds.
+fn noop(lines: usize) -> Result<f64, Box<dyn std::error::Error>> {
+    let mut site = Site::new();
+    for line in 0..lines {
+        site = match line {
+            0 => site.plugin::<Nothing>(""),
+            _ => site.line(&format!("native/nothing:{line}")),
+        };
+    }
+    let mut client = site.connect()?;
+    let took = best(NOOPS as f64, || {
+        for _ in 0..NOOPS {
+            let reply = client.say("NOOP");
+            match reply.code() {
+                250 => {}
+                _ => return Err(format!("NOOP was answered with {}", reply.text()).into()),
+            }
+        }
+        Ok(())
+    })?;
+    client.quit();
+    Ok(took)
 }
 
 /// The least time of a unit, in nanoseconds.
