@@ -68,7 +68,10 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         let stage = Stage::new(set)?;
         let half = keyless(stage.half(which, Some(recorded))?);
         let (recorded, half) = match mark.ends_with(NATIVE) {
-            true => (unmended_half(recorded.clone()), unmended_half(half)),
+            true => (
+                unmended_half(recorded.clone(), &stage.set),
+                unmended_half(half, &stage.set),
+            ),
             false => (recorded.clone(), half),
         };
         Ok::<_, String>(compare(&stage.set, mark, &recorded, &half, &known))

@@ -106,8 +106,9 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
         report.push_str(&compare(set, IN_PERL, &original, &half, &known));
     }
     if let Some(half) = natively? {
-        let original = unmended_half(keyless(original.clone()));
-        let differs = compare(set, NATIVE, &original, &unmended_half(half), &known);
+        let original = unmended_half(keyless(original.clone()), set);
+        let half = unmended_half(half, set);
+        let differs = compare(set, NATIVE, &original, &half, &known);
         if !differs.is_empty() {
             report.push_str("\nWith native plugins (plugin_settings: NAME native):\n");
             report.push_str(&differs);

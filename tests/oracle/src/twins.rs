@@ -84,9 +84,11 @@ fn unmended(mut set: ConfigSet) -> ConfigSet {
     set
 }
 
-/// What was said with the mended greylisting, or with greylisting in its place, without what only perl says: that it
-/// shows a setting without a value, and which databases there are not.
-pub fn unmended_half(half: Half) -> Half {
+/// What was said in a set with the mended greylisting, as greylisting in its place says it, and without what only perl
+/// says: that it shows a setting without a value, and which databases there are not.
+pub fn unmended_half(half: Half, set: &ConfigSet) -> Half {
+    let plugins = unmended(set.clone()).files;
+    let is_gone = !plugins.iter().any(|(_, text)| text.contains(MENDED));
     let is_perl_s = |line: &String| {
         line.contains("/plugins/greylisting line ")
             && (line
@@ -95,7 +97,10 @@ pub fn unmended_half(half: Half) -> Half {
     };
     let lines = |lines: Vec<String>| {
         let lines = lines.into_iter().filter(|line| !is_perl_s(line));
-        let line = |line: String| line.replace(MENDED, "greylisting");
+        let line = |line: String| match is_gone {
+            true => line.replace(MENDED, "greylisting"),
+            false => line,
+        };
         lines.map(line).collect()
     };
     half.into_iter().map(lines).collect()
