@@ -9,6 +9,7 @@ use super::server::{APART, Server, stores};
 pub const TESTS: &[super::Test] = &[
     ("workers_that_greylist_one_client_lose_no_try", workers),
     ("perl_code_and_the_native_plugin_share_triplets", perl),
+    ("a_plugin_has_a_recipient_s_own_times", by_recipient),
     (
         "the_plugin_of_1_00_and_the_native_one_share_triplets",
         the_plugin_of_1_00,
@@ -102,6 +103,36 @@ fn perl() {
     other.say("RSET");
     other.expect(MAIL, DENIED);
     drop((client, other));
+    server.stop();
+}
+
+fn by_recipient() {
+    let lines = "chooser\nnative/greylisting per_recipient 1\ntaker\n";
+    let site = site(lines, None);
+    site.put("config/compat", "1.00\n");
+    site.put(
+        "plugins/chooser",
+        r#"
+        sub hook_user_config {
+            my ($self, $transaction, $whose, $name) = @_;
+            my $is_meant = $name eq 'denysoft_greylist' && $whose->{rcpt}->user eq 'hurried';
+            return $is_meant ? (OK, 'black_timeout 0', 'nonsense') : DECLINED;
+        }
+        "#,
+    );
+    site.put("plugins/taker", "sub hook_rcpt { return OK }\n");
+    let server = Server::of(site, "");
+    let mut client = greeted(&server);
+    client.expect(MAIL, "250 ");
+    for (user, reply) in [
+        ("patient", DENIED),
+        ("patient", DENIED),
+        ("hurried", "250 "),
+        ("patient", DENIED),
+    ] {
+        client.expect(&format!("RCPT TO:<{user}@example.org>"), reply);
+    }
+    drop(client);
     server.stop();
 }
 
