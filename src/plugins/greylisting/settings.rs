@@ -180,14 +180,12 @@ impl Settings {
 
     /// The names that the plugin does not know.
     pub(super) fn unknown(&self) -> Vec<Vec<u8>> {
-        let is_known = |name: &&Vec<u8>| {
-            let is_it = |known: &&str| known.as_bytes() == &name[..];
-            KNOWN.iter().any(|known| is_it(&known)) || self.of == Profile::V100 && is_it(&"redis")
+        let is_known = |name: &[u8]| {
+            let has = KNOWN.iter().any(|known| known.as_bytes() == name);
+            has || self.of == Profile::V100 && name == b"redis"
         };
-        let mut names = self.values.keys();
-        let mut unknown: Vec<Vec<u8>> = Vec::new();
-        unknown.extend(names.by_ref().filter(|name| !is_known(name)).cloned());
-        unknown
+        let names = self.values.keys();
+        names.filter(|name| !is_known(name)).cloned().collect()
     }
 
     /// The names that ask for a database that is not the store.
