@@ -333,4 +333,18 @@ mod tests {
             assert_eq!(settings.is_on("sender"), sender);
         }
     }
+
+    #[test]
+    fn a_line_or_a_file_that_asks_for_another_database_stays_perl_s() {
+        let serves = |line: &str, file: &str| {
+            let dir = tempfile::tempdir().unwrap();
+            std::fs::write(dir.path().join(FILE), file).unwrap();
+            let words: Vec<Vec<u8>> = line.split(' ').map(Into::into).collect();
+            Greylisting::serves(&words, &ConfigDir::new(vec![dir.path().to_path_buf()]))
+        };
+        assert!(serves("db_dir /x p0f genre,windows", "sender 1\n"));
+        assert!(!serves("nfslock 1", "") && !serves("redis host", ""));
+        assert!(!serves("sender 1", "nfslock 1\n"));
+        assert!(serves("nfslock 0", "nfslock 1\n"));
+    }
 }

@@ -361,3 +361,16 @@ fn what_greylisting_does_not_have_ends_the_start() {
         "{wrong}"
     );
 }
+
+#[test]
+fn a_database_that_greylisting_does_not_read_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!("native/greylisting db_dir {}", dir.path().display());
+    let told = || {
+        let client = Site::new().line(&line).connect().unwrap();
+        client.hang_up().has_logged("is not read")
+    };
+    assert!(!told());
+    std::fs::write(dir.path().join("greylist.dbm"), "").unwrap();
+    assert!(told());
+}
