@@ -97,7 +97,7 @@ impl Port for Greylisting {
 
     const KEEPS_PAIRS: bool = true;
 
-    /// A database for several machines is none that config `store` need not name.
+    /// Who asks for a database that several machines share need not have such a store.
     fn serves(words: &[Vec<u8>], config: &ConfigDir) -> bool {
         let lines = config.entries(FILE).unwrap_or_default();
         let lines: Vec<Vec<u8>> = lines.into_iter().map(|entry| entry.text).collect();
