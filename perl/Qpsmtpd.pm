@@ -143,6 +143,12 @@ sub _map_has {
     return exists $map->{$key} ? 1 : 0;
 }
 
+# What a name has for a recipient, for the same.
+sub _config_of_recipient {
+    my ($self, $name, $recipient) = @_;
+    return $self->config($name, {rcpt => $recipient});
+}
+
 sub _map_of_file {
     my ($self, $file) = @_;
     if (!eval { require CDB_File; 1 }) {

@@ -12,7 +12,7 @@ use super::failure::Failure;
 use super::services::Job;
 use super::tls::TlsAccess;
 use crate::hook::Hook;
-use crate::mail::{Connection, Header, Shown, Transaction};
+use crate::mail::{Connection, EnvelopeAddress, Header, Shown, Transaction};
 use crate::store::Backend;
 
 /// What comes later, in a session.
@@ -31,6 +31,9 @@ pub enum Peek {
     /// It is gone.
     Gone,
 }
+
+/// The values of a hash, in the order of the keys that were asked for.
+pub type NoteValues = Vec<Option<Vec<u8>>>;
 
 /// What holds for a plugin's calls in a hook.
 #[derive(Debug, Clone, Copy)]
@@ -94,6 +97,22 @@ pub trait SessionAccess {
     /// Whether the map of a config name has a key, as Perl's config hooks and files have it; none where no such
     /// hook can have a say.
     fn map_has<'a>(&'a self, _: &'a str, _: &'a [u8]) -> Later<'a, Result<Option<bool>, Failure>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    /// All values of a config name for a recipient: a user_config hook's, else those for all.
+    fn recipient_config<'a>(
+        &'a self,
+        name: &'a str,
+        _: Rc<Shown<EnvelopeAddress>>,
+    ) -> Later<'a, Vec<Vec<u8>>> {
+        self.config(name)
+    }
+    /// What a note of the connection's that is a hash has under these keys; none where it is no hash.
+    fn note_values<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a [&'static str],
+    ) -> Later<'a, Result<Option<NoteValues>, Failure>> {
         Box::pin(std::future::ready(Ok(None)))
     }
     /// The path of a config file; none where there is no config directory.

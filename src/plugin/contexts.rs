@@ -159,6 +159,15 @@ contexts! {
             self.address("recipient").map_or_else(Address::null, |known| known.address.borrow().clone())
         }
 
+        /// All values of a config name for this recipient: those that a user_config hook has for it, else those for
+        /// all.
+        pub async fn recipient_config_lines(&self, name: &str) -> Vec<Vec<u8>> {
+            match self.address("recipient") {
+                Some(recipient) => self.session.recipient_config(name, recipient).await,
+                None => self.config_lines(name).await,
+            }
+        }
+
         /// What plugins keep with it.
         pub fn recipient_notes(&self) -> Option<NotesHandle> {
             self.address("recipient").map(|known| NotesHandle::of(&known.notes))

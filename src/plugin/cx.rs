@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::access::{Peek, SessionAccess};
+use super::access::{NoteValues, Peek, SessionAccess};
 use super::facade::{Auth, Client, Envelope, Local, Message, NotesHandle};
 use super::failure::{Failure, HookResult, done};
 use super::policy::Policy;
@@ -119,6 +119,16 @@ impl<'a> Cx<'a> {
             let place = place.unwrap_or_else(|| format!("config {name}, value {}", wrong.line + 1));
             Failure::new(format!("{place}: {}", wrong.text))
         })
+    }
+
+    /// What a note of the connection's that is a hash has under these keys, Perl's hashes too; none where there is no
+    /// such note.
+    pub async fn note_values(
+        &self,
+        note: &str,
+        keys: &[&'static str],
+    ) -> Result<Option<NoteValues>, Failure> {
+        self.session.note_values(note, keys).await
     }
 
     /// Questions to the DNS.

@@ -110,6 +110,15 @@ impl<'a> LoadEnv<'a> {
         });
     }
 
+    /// The `loglevel` where the line has none: what a config file of the plugin's has.
+    pub(crate) fn usual_loglevel(&self, word: &[u8]) -> Result<(), PluginError> {
+        let pair = [b"loglevel".to_vec(), word.to_vec()];
+        let level = Policy::of_perl(&pair)?;
+        let mut usual = self.usual.borrow_mut();
+        *usual = level.or(usual.clone());
+        Ok(())
+    }
+
     /// Whether it stands in a Perl plugin's place, under that plugin's line.
     pub(crate) fn is_twin(&self) -> bool {
         !self.line.name.starts_with(PREFIX)

@@ -64,8 +64,8 @@ pub trait Port: Plugin {
     /// Whether the Perl plugin keeps the pairs of its line where its base class looks for `loglevel` and `reject`.
     const KEEPS_PAIRS: bool = Self::REJECTS;
 
-    /// Whether it can do what a Perl plugin's line asks for; else that one runs.
-    fn serves(_: &[Vec<u8>]) -> bool {
+    /// Whether it can do what a Perl plugin's line asks for, and config files with it; else that one runs.
+    fn serves(_: &[Vec<u8>], _: &ConfigDir) -> bool {
         true
     }
 
@@ -81,7 +81,7 @@ pub struct TwinEntry {
     /// See [`Twin::USUALLY`].
     pub usually: bool,
     /// See [`Port::serves`].
-    pub serves: fn(&[Vec<u8>]) -> bool,
+    pub serves: fn(&[Vec<u8>], &ConfigDir) -> bool,
     /// See [`Twin::load`].
     pub load: fn(&TwinLine<'_>) -> Result<Vec<Handler>, PluginError>,
 }
@@ -91,7 +91,7 @@ impl TwinEntry {
         TwinEntry {
             files: T::FILES,
             usually: T::USUALLY,
-            serves: |_| true,
+            serves: |_, _| true,
             load: T::load,
         }
     }

@@ -12,6 +12,7 @@ mod count_unrecognized_commands;
 mod date;
 mod dnsbl;
 mod earlytalker;
+mod greylisting;
 mod headers;
 mod helo;
 mod hosts_allow;
@@ -41,6 +42,7 @@ pub fn register(registry: &mut Registry) {
     registry.add_port::<count_unrecognized_commands::CountUnrecognized>();
     registry.add_port::<dnsbl::DnsBl>();
     registry.add_port::<earlytalker::EarlyTalker>();
+    registry.add_port::<greylisting::Greylisting>();
     registry.add_port::<headers::Headers>();
     registry.add_port::<helo::Helo>();
     registry.add_port::<hosts_allow::HostsAllow>();

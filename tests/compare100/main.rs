@@ -18,7 +18,7 @@ use camelpost_oracle::known::{Known, LIST_100, matches, without_mark};
 use camelpost_oracle::normal::Normal;
 use camelpost_oracle::sets::SETS;
 use camelpost_oracle::stage::{Half, Stage};
-use camelpost_oracle::twins::{IN_PERL, NATIVE, in_perl, in_rust_100, native_mark};
+use camelpost_oracle::twins::{IN_PERL, NATIVE, in_perl, in_rust_100, native_mark, unmended_half};
 use camelpost_oracle::{compare, each_set, keyless, read_set, report_of};
 use recorded::{OWN, PACKAGE, Recorded};
 
@@ -67,7 +67,14 @@ fn play(name: &str, text: &str) -> Result<(), String> {
         };
         let stage = Stage::new(set)?;
         let half = keyless(stage.half(which, Some(recorded))?);
-        Ok::<_, String>(compare(&stage.set, mark, recorded, &half, &known))
+        let (recorded, half) = match mark.ends_with(NATIVE) {
+            true => (
+                unmended_half(recorded.clone(), &stage.set),
+                unmended_half(half, &stage.set),
+            ),
+            false => (recorded.clone(), half),
+        };
+        Ok::<_, String>(compare(&stage.set, mark, &recorded, &half, &known))
     };
     let as_usual = set(name, text, PACKAGE_PLUGINS)?;
     let has_twins = !native_mark(&as_usual).is_empty();

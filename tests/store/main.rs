@@ -1,8 +1,10 @@
 //! The store that plugins keep things in: what its methods mean, many processes at once and killed ones, whole
-//! servers with several workers, Perl plugins beside native ones, a store that is away. This program is also the
+//! servers with several workers, Perl plugins beside native ones, a store that is away,
+//! greylisting over it. This program is also the
 //! daemon that it tests, with plugins of its own, and the processes that are killed.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod greylist;
 mod keeper;
 mod meaning;
 mod outage;
@@ -14,11 +16,12 @@ use std::process::ExitCode;
 
 use camelpost_support::own::{self, Test};
 
-const TESTS: [&[Test]; 4] = [
+const TESTS: [&[Test]; 5] = [
     meaning::TESTS,
     processes::TESTS,
     server::TESTS,
     outage::TESTS,
+    greylist::TESTS,
 ];
 
 fn main() -> ExitCode {

@@ -67,8 +67,8 @@ const PERL: &str = r#"
     }
 "#;
 
-struct Server {
-    site: Site,
+pub(super) struct Server {
+    pub(super) site: Site,
     port: u16,
     daemon: Daemon,
 }
@@ -83,7 +83,7 @@ impl Server {
         Server::of(site, args)
     }
 
-    fn of(site: Site, args: &str) -> Server {
+    pub(super) fn of(site: Site, args: &str) -> Server {
         let port = free_port();
         let mut command = site.command(std::env::current_exe().unwrap());
         let usual = format!(
@@ -95,21 +95,21 @@ impl Server {
         Server { site, port, daemon }
     }
 
-    fn greeted(&self) -> Client {
+    pub(super) fn greeted(&self) -> Client {
         let mut client = Client::when_ready(self.port);
         assert!(client.reply().starts_with("220 "));
         client
     }
 
-    fn stop(mut self) {
+    pub(super) fn stop(mut self) {
         assert!(self.daemon.stop().success());
     }
 }
 
 /// Each session has a worker of its own.
-const APART: &str = "--sessions-per-worker 1 -m 20";
+pub(super) const APART: &str = "--sessions-per-worker 1 -m 20";
 
-fn stores(test: impl Fn(Option<&str>)) {
+pub(super) fn stores(test: impl Fn(Option<&str>)) {
     test(Some("embedded"));
     let redis = Redis::start();
     test(Some(&redis.line()));

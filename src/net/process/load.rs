@@ -121,7 +121,7 @@ pub(crate) fn load_all(
     let defaults = Rc::new(defaults);
     let dirs = plugin_dirs(&config, &core);
     let profile = core.compat.profile;
-    let found = Twins::find(lines(), registry, &guarded, &dirs, profile);
+    let found = Twins::find(lines(), registry, &guarded, &config, &dirs, profile);
     let twins = match found {
         Ok(twins) => twins,
         Err(problem) => {

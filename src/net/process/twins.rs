@@ -46,6 +46,7 @@ impl Twins {
         lines: impl Iterator<Item = &'a PluginLine>,
         registry: &Registry,
         settings: &PluginSettings,
+        config: &ConfigDir,
         dirs: &[Vec<u8>],
         profile: Profile,
     ) -> Result<Twins, String> {
@@ -90,7 +91,7 @@ impl Twins {
                 continue;
             };
             match entry.whose(&contents) {
-                Some(_) if !(entry.serves)(&line.args) => twins.changed.push((
+                Some(_) if !(entry.serves)(&line.args, config) => twins.changed.push((
                     crate::base::log::LOGINFO,
                     format!(
                         "{}: native/{name} cannot do what this line asks for, so that it is run in Perl \

@@ -6,13 +6,15 @@ use std::time::Duration;
 
 use crate::hook::Hook;
 use crate::log::LOGINFO;
-use crate::mail::{Connection, HeaderSlot, Shown, Transaction};
+use crate::mail::{Connection, EnvelopeAddress, HeaderSlot, Note, Shown, Transaction};
 use crate::net::process::threads;
 use crate::net::session::Session;
 use crate::net::session::driver::drive;
 use crate::perl::host::Host;
 use crate::plugin::tls::TlsAccess;
-use crate::plugin::{Auth, CallRule, EditHeader, Failure, Job, Later, Peek, SessionAccess};
+use crate::plugin::{
+    Auth, CallRule, EditHeader, Failure, Job, Later, NoteValues, Peek, SessionAccess,
+};
 use crate::session::{self, Profile};
 use crate::smtp::Reply;
 use crate::store::Backend;
@@ -155,6 +157,38 @@ impl SessionAccess for NativeAccess {
             let has = self.0.perl(work).await;
             has.map(Some)
                 .ok_or_else(|| Failure::new(format!("config {name} is no map")))
+        })
+    }
+
+    fn recipient_config<'a>(
+        &'a self,
+        name: &'a str,
+        recipient: Rc<Shown<EnvelopeAddress>>,
+    ) -> Later<'a, Vec<Vec<u8>>> {
+        Box::pin(self.0.recipient_config(name, recipient))
+    }
+
+    fn note_values<'a>(
+        &'a self,
+        note: &'a str,
+        keys: &'a [&'static str],
+    ) -> Later<'a, Result<Option<NoteValues>, Failure>> {
+        Box::pin(async move {
+            match self.connection().notes.get(note.as_bytes()) {
+                Some(Note::Hash(pairs)) => {
+                    let of = |key: &&str| {
+                        let found = pairs.iter().rfind(|(known, _)| known == key.as_bytes());
+                        found.and_then(|(_, value)| value.bytes())
+                    };
+                    return Ok(Some(keys.iter().map(of).collect()));
+                }
+                Some(Note::Foreign(_)) => {}
+                _ => return Ok(None),
+            }
+            let (owned, keys) = (note.to_owned(), keys.to_vec());
+            let work = move |host: &Host| Ok(host.present.note_values(&owned, &keys));
+            let values = self.0.perl(work).await;
+            values.ok_or_else(|| Failure::new(format!("the note '{note}' cannot be read")))
         })
     }
 

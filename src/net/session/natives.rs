@@ -9,6 +9,8 @@ use super::Session;
 use crate::chain::{self, Around, Called, Course, Given, Guards, Plugins};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
+use crate::mail::{EnvelopeAddress, Shown};
+use crate::perl::host::Host;
 use crate::plugin::{Handler, Natives};
 
 /// What native config hooks have said of names in a session, under 0.94: they are asked once.
@@ -23,6 +25,30 @@ impl Session {
             None => self.ask_native_config_hooks(name).await,
         };
         said.unwrap_or_else(|| self.file_config(name))
+    }
+
+    /// A config value as `config(NAME, {rcpt => RECIPIENT})` gives it.
+    pub(super) async fn recipient_config(
+        self: &Rc<Self>,
+        name: &str,
+        recipient: Rc<Shown<EnvelopeAddress>>,
+    ) -> Vec<Vec<u8>> {
+        if self.has_no_entries(Hook::UserConfig) {
+            return self.config(name).await;
+        }
+        if self.perl_side.is_some() {
+            let name = name.to_owned();
+            let work = move |host: &Host| host.present.recipient_config(&name, &recipient);
+            return self.perl(work).await.unwrap_or_default();
+        }
+        let args = vec![Arg::Address(recipient), Arg::from(name)];
+        let call = HookCall::with(Hook::UserConfig, args);
+        let verdict = Box::pin(self.native_chain(call)).await;
+        if verdict.code != Code::Ok {
+            return self.config(name).await;
+        }
+        let values = verdict.values.into_iter();
+        values.map(Option::unwrap_or_default).collect()
     }
 
     async fn ask_native_config_hooks(self: &Rc<Self>, name: &str) -> Option<Vec<Vec<u8>>> {

@@ -271,6 +271,11 @@ impl Sv {
         }
     }
 
+    /// Whether this is a reference to a hash, blessed or not.
+    pub fn points_to_hash(&self) -> bool {
+        self.hash().is_some()
+    }
+
     /// A value of the hash that this points to.
     pub fn hash_get(&self, key: &str) -> Option<Sv> {
         let hash = self.hash()?;

@@ -2,8 +2,9 @@
 //! lists, its TLS socket. What the steps do with it is the session's.
 
 use super::present::Present;
-use crate::mail::{Header, HeaderSlot, Note, Transaction};
+use crate::mail::{EnvelopeAddress, Header, HeaderSlot, Note, Shown, Transaction};
 use crate::perl::ffi::call::{Unwind, Want, call_function, eval, stringify};
+use crate::perl::ffi::object;
 use crate::perl::ffi::value::{PerlValue, Sv};
 
 impl Present {
@@ -121,6 +122,34 @@ impl Present {
         let args = [self.qp.clone(), Sv::bytes(name.as_bytes()), Sv::bytes(key)];
         let has = call_function("Qpsmtpd::_map_has", &args, Want::Scalar)?;
         Ok(has.first().is_some_and(|has| has.to_bytes() == b"1"))
+    }
+
+    /// A config value for a recipient, where hooks are asked for it.
+    pub fn recipient_config(
+        &self,
+        name: &str,
+        recipient: &Shown<EnvelopeAddress>,
+    ) -> Result<Vec<Vec<u8>>, Unwind> {
+        let args = [
+            self.qp.clone(),
+            Sv::bytes(name.as_bytes()),
+            object::of(recipient),
+        ];
+        let values = call_function("Qpsmtpd::_config_of_recipient", &args, Want::List)?;
+        Ok(values.iter().map(Sv::to_bytes).collect())
+    }
+
+    /// What a note of the connection's has under these keys, where it is a hash.
+    pub fn note_values(&self, note: &str, keys: &[&str]) -> Option<Vec<Option<Vec<u8>>>> {
+        let Some(Note::Foreign(hash)) = self.port().connection().notes.get(note.as_bytes()) else {
+            return None;
+        };
+        let hash = PerlValue::of(hash.as_ref()).filter(|hash| hash.points_to_hash())?;
+        let value = |key: &&str| hash.hash_get(key).filter(Sv::is_defined);
+        let values = keys
+            .iter()
+            .map(|key| value(key).map(|value| value.to_bytes()));
+        Some(values.collect())
     }
 
     /// The header as it will be queued.

@@ -2,4 +2,4 @@
 
 mod file;
 
-pub(super) use file::LoggingFile;
+pub(super) use file::{LoggingFile, local_time};

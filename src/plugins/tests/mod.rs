@@ -318,3 +318,59 @@ fn the_log_is_in_the_file_and_each_session_may_have_its_own() {
             .all(|line| line.starts_with("[20") && line.contains("]: "))
     );
 }
+
+#[test]
+fn a_client_that_is_not_known_has_to_come_again() {
+    let site = |line: &str| Site::new().line(line).taking_messages();
+    let twice = |site: Site| {
+        let mut client = site.connect().unwrap();
+        client.greet("client.example");
+        let mail =
+            |client: &mut crate::testing::Client| said(&client.say("MAIL FROM:<a@example.net>"));
+        let replies = [mail(&mut client), mail(&mut client)];
+        (replies, client.quit())
+    };
+    let denied = "450 This mail is temporarily denied";
+    let (replies, ended) = twice(site("native/greylisting"));
+    assert_eq!(replies, [denied, denied]);
+    assert!(ended.has_logged("(mail) greylisting: fail: initial DENYSOFT, unknown"));
+    assert!(ended.has_logged("greylisting: fail: black DENYSOFT - 1 deferred connections"));
+    let (replies, ended) = twice(site("native/greylisting reject no loglevel 7"));
+    assert_eq!(replies, ["250", "250"]);
+    assert!(ended.has_logged("fail: black DENYSOFT - 1 deferred connections"));
+    let late = site("native/greylisting black_timeout 0s grey_timeout 2h sender yes");
+    let (replies, ended) = twice(late.config("compat", "0.94\n"));
+    assert_eq!(replies, [denied, "250"]);
+    assert!(ended.has_logged("pass: updated grey->white"));
+    let (replies, ended) = twice(site("native/greylisting remote_ip no"));
+    assert_eq!(replies, ["250", "250"]);
+    assert!(ended.has_logged("enable one of remote_ip, sender, or recipient!"));
+    let known = site("native/greylisting").config("denysoft_greylist", "reject 0\nnonsense 1\n");
+    let (replies, ended) = twice(known.config("compat", "0.94\n"));
+    assert_eq!(replies, ["250", "250"]);
+    assert!(ended.has_logged("greylisting: invalid parameter(s): nonsense"));
+}
+
+#[test]
+fn what_greylisting_does_not_have_ends_the_start() {
+    let why = |line: &str| Site::new().line(line).connect().err().unwrap();
+    assert!(why("native/greylisting nfslock 1").contains("unknown argument 'nfslock'"));
+    let wrong = why("native/greylisting black_timeout soon");
+    assert!(
+        wrong.contains("plugins:1: native/greylisting: argument 'black_timeout' takes"),
+        "{wrong}"
+    );
+}
+
+#[test]
+fn a_database_that_greylisting_does_not_read_is_told_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let line = format!("native/greylisting db_dir {}", dir.path().display());
+    let told = || {
+        let client = Site::new().line(&line).connect().unwrap();
+        client.hang_up().has_logged("is not read")
+    };
+    assert!(!told());
+    std::fs::write(dir.path().join("greylist.dbm"), "").unwrap();
+    assert!(told());
+}

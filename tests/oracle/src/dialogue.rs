@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// One file of `tests/dialogues`: a configuration and the dialogues held with it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct ConfigSet {
     pub name: String,
     pub options: Vec<String>,
@@ -44,7 +44,7 @@ pub struct ConfigSet {
 }
 
 /// One conversation of a client with the server.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Dialogue {
     pub name: String,
     pub from: Ipv4Addr,
@@ -54,7 +54,7 @@ pub struct Dialogue {
 }
 
 /// What the client does next.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Step {
     /// A command that waits for the next `Send`, to go out in one write with it.
     Pipeline(Vec<u8>),
@@ -98,7 +98,7 @@ pub enum Step {
 }
 
 /// What has to hold for both daemons, besides that they agree.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum Expect {
     Line(String),
     NoLine(String),

@@ -151,7 +151,10 @@ impl Ground {
             }
         }
         lines.extend(self.stubs.iter().flat_map(Stub::harvest));
-        let spooled = files_below(&self.root().join("spool"));
+        let spool = self.root().join("spool");
+        let mut spooled = files_below(&spool);
+        // What native plugins keep from one dialogue to the next is no message's.
+        spooled.retain(|path| !path.starts_with(spool.join("store")));
         if !spooled.is_empty() {
             lines.push(format!(
                 "-- {} files left in the spool directory",

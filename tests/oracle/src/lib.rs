@@ -29,7 +29,7 @@ use diff::Hunk;
 use known::{Known, LIST};
 use regex::Regex;
 use stage::{Half, Stage};
-use twins::{IN_PERL, NATIVE, in_perl, in_rust, native_mark};
+use twins::{IN_PERL, NATIVE, in_perl, in_rust, native_mark, unmended_half};
 
 /// Reads a set, and the dialogues that it has from another.
 pub fn read_set(name: &str, text: &str) -> Result<ConfigSet, String> {
@@ -106,7 +106,8 @@ pub fn play(program: &'static str, name: &str, text: &str) -> Result<(), String>
         report.push_str(&compare(set, IN_PERL, &original, &half, &known));
     }
     if let Some(half) = natively? {
-        let original = keyless(original.clone());
+        let original = unmended_half(keyless(original.clone()), set);
+        let half = unmended_half(half, set);
         let differs = compare(set, NATIVE, &original, &half, &known);
         if !differs.is_empty() {
             report.push_str("\nWith native plugins (plugin_settings: NAME native):\n");

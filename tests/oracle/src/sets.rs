@@ -68,6 +68,7 @@ macro_rules! each_set {
             geoip
             greylisting
             greylisting_and_others
+            greylisting_at_data
             greylisting_by_recipient
             greylisting_late
             greylisting_only_tells

@@ -10,7 +10,7 @@ use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::base::{Zone, hostname};
-use crate::config::{Profile, reason};
+use crate::config::{ConfigDir, Profile, reason};
 use crate::log::LOGWARN;
 use crate::plugin::twin::Port;
 use crate::plugin::{
@@ -89,7 +89,7 @@ impl Port for LoggingFile {
         ),
     ];
 
-    fn serves(words: &[Vec<u8>]) -> bool {
+    fn serves(words: &[Vec<u8>], _: &ConfigDir) -> bool {
         Settings::of(words).is_some()
     }
 
@@ -161,6 +161,11 @@ fn level(value: &str) -> Option<u8> {
             .and_then(|at| u8::try_from(at).ok())
             .unwrap_or(LOGWARN),
     )
+}
+
+/// A time as Perl's `localtime` has it as a text.
+pub(in crate::plugins) fn local_time(time: i64, zone: &Zone) -> String {
+    strftime::format("%a %b %e %T %Y", time, zone)
 }
 
 fn now() -> i64 {
