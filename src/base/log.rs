@@ -14,6 +14,8 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
+use super::journal;
+
 // The levels of `Qpsmtpd::Constants`.
 pub const LOGALERT: u8 = 1;
 pub const LOGCRIT: u8 = 2;
@@ -39,7 +41,20 @@ pub enum LogPid {
     Worker,
 }
 
+/// How this process's own log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum LogFormat {
+    /// Lines as qpsmtpd has them.
+    #[default]
+    Text,
+    /// An object a line, with what happens in sessions beside.
+    Json,
+}
+
 static LEVEL: AtomicU8 = AtomicU8::new(DEFAULT_LEVEL);
+
+/// LogFormat::Json.
+static IS_JSON: AtomicBool = AtomicBool::new(false);
 
 /// LogPid::Worker.
 static NAMES_WORKERS: AtomicBool = AtomicBool::new(false);
@@ -50,6 +65,25 @@ static SESSION: AtomicU32 = AtomicU32::new(0);
 /// Sets the loglevel: LOGEMERG 0 to LOGDEBUG 7.
 pub fn set_level(level: u8) {
     LEVEL.store(level, Ordering::Relaxed);
+}
+
+/// The loglevel.
+pub(super) fn level() -> u8 {
+    LEVEL.load(Ordering::Relaxed)
+}
+
+/// Says how the log is written.
+pub fn set_format(format: LogFormat) {
+    IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+    if format == LogFormat::Json {
+        super::trace::turn_on();
+    }
+}
+
+/// Whether the log is in JSON. What a session logs is told to base/trace.rs then, and is not to be written
+/// once more.
+pub fn is_json() -> bool {
+    IS_JSON.load(Ordering::Relaxed)
 }
 
 /// Says what the lines of sessions begin with.
@@ -81,6 +115,12 @@ pub fn write_line(mut line: Vec<u8>) {
     line.push(b'\n');
     if let Some(shown) = shown(&line) {
         line = shown;
+    }
+    if is_json() {
+        let text = String::from_utf8_lossy(line.trim_ascii_end());
+        // The first word is this process, or a session.
+        let rest = text.split_once(' ').map_or(&*text, |(_, rest)| rest);
+        return journal::write_service(None, LOGWARN, rest);
     }
     let kept = KEPT.with_borrow_mut(|kept| {
         let kept = kept.as_mut()?;
@@ -176,9 +216,12 @@ impl<S: Subscriber> Layer<S> for Lines {
         let mut text = Text::default();
         event.record(&mut text);
         let text = format!("{}{}", text.message, text.fields);
+        let session = Some(SESSION.load(Ordering::Relaxed)).filter(|number| *number > 0);
+        if is_json() {
+            return journal::write_service(session, level_of(event.metadata()), text.trim_end());
+        }
         // One write, so that the lines of several processes do not mix. A log that cannot be
         // written is nothing that could be logged.
-        let session = Some(SESSION.load(Ordering::Relaxed)).filter(|number| *number > 0);
         let _ = std::io::stderr().write_all(lines(first_word(session), &text).as_bytes());
     }
 }

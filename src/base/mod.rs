@@ -4,13 +4,16 @@
 mod dns_servers;
 pub(crate) mod finding;
 mod host;
+mod journal;
 pub mod log;
 mod per_process;
+pub(crate) mod trace;
 mod zone;
 mod zone_rule;
 
 pub(crate) use dns_servers::dns_servers;
 pub(crate) use host::{home, hostname, program_dir, program_path, user_name};
+
 pub use per_process::PerProcess;
 pub(crate) use zone::Zone;
 pub(crate) use zone_rule::{civil_date, days_before};

@@ -1,6 +1,7 @@
 //! The client's connection: addresses, greeting, relay permission, notes.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use super::face::Faces;
 use super::locals::Locals;
@@ -28,6 +29,11 @@ pub const UNKNOWN: &[u8] = b"Unknown";
 /// changed by a plugin.
 #[derive(Debug, Default)]
 pub struct Connection {
+    /// What it is known by in the log, `NUMBER-TEXT`: no other has it, also after a restart. Empty where
+    /// there is no client.
+    pub id: RefCell<Rc<str>>,
+    /// How many mail transactions have begun.
+    pub transactions: Cell<u32>,
     /// The client's address as text.
     pub remote_ip: RefCell<Option<Vec<u8>>>,
     /// The PTR name, or `Unknown`.
@@ -76,6 +82,8 @@ impl Connection {
     /// (RFC 3207 section 4.2; `clone` of the original).
     pub fn without_greeting(&self) -> Connection {
         Connection {
+            id: self.id.clone(),
+            transactions: self.transactions.clone(),
             remote_ip: self.remote_ip.clone(),
             remote_host: self.remote_host.clone(),
             remote_info: self.remote_info.clone(),
@@ -95,6 +103,8 @@ impl Connection {
     /// Holds what another held.
     pub fn take(&self, other: Connection) {
         let Connection {
+            id: _,
+            transactions: _,
             remote_ip,
             remote_host,
             remote_info,

@@ -16,6 +16,8 @@ impl Conversation {
         // MAIL begins a transaction; that it ends the one before is what the original does in
         // place of a 503.
         self.reset_transaction().await;
+        let begun = self.connection().transactions.get();
+        self.connection().transactions.set(begun.saturating_add(1));
         self.state.utf8_replies.set(false);
         if !self.connection().has_greeted() {
             self.say(503, "please say hello first ...").await;

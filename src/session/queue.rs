@@ -25,11 +25,11 @@ impl Conversation {
                 true => self.refuse_damaged().await,
             },
             Code::Done => {
-                self.tell(|to| Step::Queued(QueueOutcome::Done, to));
+                self.tell_outcome(QueueOutcome::Done);
                 Ok(())
             }
             _ => {
-                self.count_outcome(verdict).await;
+                self.tell_outcome(outcome(&verdict.code));
                 self.reset_transaction().await;
                 self.reply_queued(verdict).await;
                 Ok(())
@@ -53,7 +53,7 @@ impl Conversation {
     }
 
     async fn refuse_damaged(&self) -> Flow {
-        self.tell(|to| Step::Queued(QueueOutcome::Deferred, to));
+        self.tell_outcome(QueueOutcome::Deferred);
         self.reset_transaction().await;
         self.say(451, "Cannot store the message; try again later")
             .await;
@@ -64,7 +64,7 @@ impl Conversation {
         if verdict.code == Code::Ok && self.damage().await {
             return self.refuse_damaged().await;
         }
-        self.count_outcome(verdict).await;
+        self.tell_outcome(outcome(&verdict.code));
         // The message is there until queue_post has run, as some plugins expect of its files.
         let message = self.transaction();
         self.reset_transaction().await;
@@ -77,9 +77,9 @@ impl Conversation {
         flow
     }
 
-    async fn count_outcome(&self, verdict: &Verdict) {
-        let outcome = outcome(&verdict.code);
-        self.tell(|to| Step::Queued(outcome, to));
+    fn tell_outcome(&self, outcome: QueueOutcome) {
+        let message = self.transaction();
+        self.tell(|to| Step::Queued(outcome, message, to));
     }
 
     async fn reply_queued(&self, verdict: &Verdict) {

@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use crate::hook::{Arg, HookCall, Method, Verdict};
-use crate::mail::Foreign;
+use crate::mail::{Foreign, Shown, Transaction};
 use crate::smtp::Reply;
 use crate::watch::QueueOutcome;
 
@@ -78,8 +79,8 @@ pub enum Step {
     LookUpClient(To<()>),
     /// The transaction has just been replaced: what hangs on the old one may be released now.
     TransactionEnded(To<()>),
-    /// Count what has become of a message.
-    Queued(QueueOutcome, To<()>),
+    /// Count and tell what has become of a message.
+    Queued(QueueOutcome, Rc<Shown<Transaction>>, To<()>),
     /// The present time.
     Now(To<SystemTime>),
     /// The end. There is nothing to answer.
@@ -110,7 +111,7 @@ impl Step {
             | Step::AddVerb(_, to)
             | Step::LookUpClient(to)
             | Step::TransactionEnded(to)
-            | Step::Queued(_, to) => to.done(),
+            | Step::Queued(_, _, to) => to.done(),
             Step::Finished(_) => Answered(Value::Done(())),
         }
     }

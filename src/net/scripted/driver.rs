@@ -80,7 +80,7 @@ pub(super) fn drive(
                 to.done()
             }
             // There are no sums of a script's messages.
-            Step::Queued(_, to) => to.done(),
+            Step::Queued(_, _, to) => to.done(),
             Step::Now(to) => to.give(SystemTime::now()),
             Step::Finished(outcome) => return Ok(outcome),
         };

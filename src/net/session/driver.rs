@@ -70,6 +70,7 @@ pub(crate) async fn drive_on(
                 return Some(outcome);
             }
             Step::Reply(reply, to) => {
+                session.tell_reply(&reply);
                 session.transport.queue(&reply);
                 to.done()
             }
@@ -87,8 +88,9 @@ pub(crate) async fn drive_on(
             },
             Step::Waiting(to) => to.give(session.has_sent_more()),
             Step::Now(to) => to.give(SystemTime::now()),
-            Step::Queued(outcome, to) => {
+            Step::Queued(outcome, message, to) => {
                 count_queue_outcome(outcome);
+                session.tell_message(outcome, &message);
                 to.done()
             }
             Step::TransactionEnded(to) => {

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use crate::base::log;
+use crate::base::trace::Event;
 use crate::chain::line;
 use crate::hook::HookCall;
 use crate::net::session::Session;
@@ -37,18 +39,27 @@ impl Session {
                 plugin,
                 text,
             });
-        } else if perl.is_none() && self.native_loggers_take(level, hook, plugin.as_deref(), &text)
-        {
+            return;
+        }
+        self.tell(&Event::Line {
+            level,
+            hook: hook.map(str::as_bytes),
+            plugin: plugin.as_deref().map(str::as_bytes),
+            text: &text,
+        });
+        if perl.is_none() && self.native_loggers_take(level, hook, plugin.as_deref(), &text) {
             // One of them has written it where it writes.
+        } else if log::is_json() {
+            // It was told.
         } else if perl.map_or(level <= self.loaded.log_level, |perl| {
             perl.host.logger().shows(level)
         }) {
-            let first = crate::base::log::first_word(self.number);
+            let first = log::first_word(self.number);
             let (hook, plugin) = (
                 hook.map(str::as_bytes),
                 plugin.as_ref().map(|p| p.as_bytes()),
             );
-            crate::base::log::write_line(line(first, hook, plugin, [&text[..]]));
+            log::write_line(line(first, hook, plugin, [&text[..]]));
         }
     }
 

@@ -8,15 +8,17 @@ pub(super) mod natives;
 pub(super) mod rdns;
 pub(super) mod reentry;
 mod tls;
+mod told;
 mod traffic;
 
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::base::log::{LOGERROR, LOGINFO};
+use crate::base::trace::{self, Event};
 use crate::chain::{self, Course, Given};
 use crate::hook::{Hook, HookCall, Verdict};
 use crate::mail::{REMOTE_HOST, REMOTE_INFO, Shown};
@@ -89,6 +91,7 @@ impl Session {
     ) -> Rc<Session> {
         let number = seat.number;
         let host = loaded.host.clone();
+        told::name_connection(&state, number);
         Rc::new(Session {
             id,
             number,
@@ -141,6 +144,7 @@ impl Session {
             connection.tell(REMOTE_INFO, &connection.remote_info, name.clone());
             connection.tell(REMOTE_HOST, &connection.remote_host, name.clone());
         }
+        self.tell_connected();
         // Of a client that did not come by the daemon, others have told.
         let Some(accepted) = &self.arrival.accepted else {
             return;
@@ -157,6 +161,7 @@ impl Session {
     /// The session is over: what plugins have tied to its transaction and connection ends while
     /// it can still be asked for, and not in the next client's session.
     pub(super) fn let_go(&self) {
+        self.tell(&Event::Ended);
         let transaction = self.state.replace_transaction(SystemTime::now());
         let rest = self.state.connection.borrow().without_notes();
         let connection = self.state.connection.replace(Rc::new(Shown::new(rest)));
@@ -210,7 +215,10 @@ impl Session {
         watch::set_session(self.id);
         let listed = handler.listed.as_bytes();
         let guard = self.loaded.guards.of(listed, handler.hook, true);
-        guard.run(handler.call(&access, call)).await
+        let began = (trace::is_on() && !handler.hook.is_internal()).then(Instant::now);
+        let given = guard.run(handler.call(&access, call)).await;
+        self.tell_native(&handler, began, &given);
+        given
     }
 
     /// Calls a native plugin's hook that never waits; `None` where it is no such hook.
@@ -226,7 +234,10 @@ impl Session {
         watch::set_session(self.id);
         let listed = handler.listed.as_bytes();
         let guard = self.loaded.guards.of(listed, handler.hook, true);
-        Some(guard.run_now(|| handler.call_now(&access, call).unwrap_or_else(declined)))
+        let began = (trace::is_on() && !handler.hook.is_internal()).then(Instant::now);
+        let given = guard.run_now(|| handler.call_now(&access, call).unwrap_or_else(declined));
+        self.tell_native(handler, began, &given);
+        Some(given)
     }
 
     /// Whether no plugin is registered for a hook, as far as that can be told at once.

@@ -5,12 +5,14 @@
 
 use std::borrow::Cow;
 use std::rc::Rc;
+use std::time::Instant;
 
 use super::answer::{
     as_given, code_sv, error_text, is_first_tainted, to_arg, to_code, to_sv, to_verdict,
 };
 use super::owners::Owner;
 use super::stored::Stored;
+use crate::base::trace::{self, Event, Whose};
 use crate::chain::{self, Around, Called, Course, Given, Guard, Guards, Plugins};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
@@ -179,9 +181,19 @@ impl Plugins for InTable<'_> {
         let args = self
             .args
             .get_or_insert_with(|| call.args.iter().map(to_sv).collect());
-        self.host
-            .call_entry(call.hook, name, code, args)
-            .map(Called::Gave)
+        let began = (trace::is_on() && !call.hook.is_internal()).then(Instant::now);
+        let given = self.host.call_entry(call.hook, name, code, args)?;
+        if let Some((began, came_to)) = began.zip(given.told()) {
+            let event = Event::Said {
+                hook: call.hook.name(),
+                plugin: name,
+                native: false,
+                came_to,
+                took: began.elapsed(),
+            };
+            self.host.tell(&event);
+        }
+        Ok(Called::Gave(given))
     }
 
     /// Plugins may have changed the parameters of MAIL or RCPT.
@@ -204,6 +216,18 @@ impl Plugins for InTable<'_> {
 }
 
 impl Host {
+    /// Something has happened in the present session.
+    pub(in crate::perl) fn tell(&self, event: &Event<'_>) {
+        let connection = self.present.port().connection();
+        let id = connection.id.borrow();
+        let transaction = connection.transactions.get();
+        let whose = Whose {
+            connection: &id,
+            transaction,
+        };
+        trace::tell(&whose, event);
+    }
+
     /// Calls one plugin, with these arguments after the transaction.
     fn call_entry(&self, hook: Hook, name: &[u8], code: &Sv, rest: &[Sv]) -> Result<Given, Unwind> {
         let owner = self.owners.of(code);

@@ -1,6 +1,8 @@
 //! Log lines: to the Perl logging hooks where there are any, else to stderr by level. The
 //! line's form is qpsmtpd's: process id, (hook), plugin, text.
 
+use crate::base::log::{self, LOGDEBUG};
+use crate::base::trace::{self, Event};
 use crate::chain::line;
 use crate::hook::{Hook, Method};
 use crate::perl::fast::loggers;
@@ -97,6 +99,9 @@ impl Logger<'_> {
         plugin: &Sv,
         texts: &[Sv],
     ) -> Result<bool, Unwind> {
+        if trace::is_on() {
+            self.tell(level, hook, plugin, texts)?;
+        }
         if let Some(list) = self.loggers()
             && self
                 .0
@@ -105,7 +110,7 @@ impl Logger<'_> {
         {
             return Ok(false);
         }
-        if level.as_int() > self.0.trace_level.get().into() {
+        if level.as_int() > self.0.trace_level.get().into() || log::is_json() {
             return Ok(false);
         }
         let texts = texts.iter().map(stringify).collect::<Result<Vec<_>, _>>()?;
@@ -123,9 +128,22 @@ impl Logger<'_> {
             line.push(b'\n');
             call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
         } else {
-            crate::base::log::write_line(line);
+            log::write_line(line);
         }
         Ok(true)
+    }
+
+    /// A line for who listens.
+    fn tell(self, level: &Sv, hook: &Sv, plugin: &Sv, texts: &[Sv]) -> Result<(), Unwind> {
+        let texts = texts.iter().map(stringify).collect::<Result<Vec<_>, _>>()?;
+        let given = |value: &Sv| value.is_defined().then(|| value.to_bytes());
+        self.0.tell(&Event::Line {
+            level: u8::try_from(level.as_int()).unwrap_or(LOGDEBUG),
+            hook: given(hook).as_deref(),
+            plugin: given(plugin).as_deref(),
+            text: &texts.join(&b' '),
+        });
+        Ok(())
     }
 
     /// The list of logging hooks, if there are any.

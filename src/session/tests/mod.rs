@@ -323,7 +323,7 @@ impl Server {
                     connection.remote_info.replace(Some(b"Unknown".to_vec()));
                     to.done()
                 }
-                Step::Queued(outcome, to) => {
+                Step::Queued(outcome, _, to) => {
                     seen.queued.push(outcome);
                     to.done()
                 }

@@ -1,0 +1,111 @@
+//! What happens in the sessions of this process, told as it happens to who wants to know: the log in JSON
+//! (base/journal.rs), and `camelpost try`. Where nobody listens nothing is made of it. Does not know
+//! sessions, hooks or replies, only what is said of them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::journal;
+
+/// Whose event it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Whose<'a> {
+    /// The connection's id; empty where it has none, as in scripts.
+    pub connection: &'a str,
+    /// The how manieth mail transaction of the connection it is, from 1; 0: before the first MAIL.
+    pub transaction: u32,
+}
+
+/// What a plugin's call came to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum CameTo<'a> {
+    /// A verdict by its name (`DENYSOFT`), and its first text.
+    Verdict(&'a str, Option<&'a [u8]>),
+    /// The plugin died, for this reason.
+    Died(&'a [u8]),
+    /// It took too long, or was to end for another reason.
+    TooLate,
+    /// It has failed too often in a row, and was not called.
+    Quarantined,
+    /// It returned undef.
+    Undef,
+    /// It said OK, and what it has stored could be lost, for this reason.
+    Unsafe(&'a str),
+}
+
+/// What happens.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Event<'a> {
+    /// The session begins; addresses are texts, the host is the client's name or `Unknown`.
+    Connected {
+        ip: &'a [u8],
+        port: i64,
+        host: &'a [u8],
+        local_ip: &'a [u8],
+        local_port: i64,
+    },
+    /// A plugin was called.
+    Said {
+        hook: &'static str,
+        plugin: &'a [u8],
+        native: bool,
+        came_to: CameTo<'a>,
+        took: Duration,
+    },
+    /// The client is sent a reply: its lines as they are written, with the code.
+    Replied { code: u16, lines: &'a [Vec<u8>] },
+    /// A message has come to its end: `queued`, `refused` and so on.
+    Message {
+        outcome: &'static str,
+        sender: &'a [u8],
+        recipients: &'a [Vec<u8>],
+        /// Bytes of the body.
+        size: u64,
+    },
+    /// A line of the log, at a level from 0 (LOGEMERG) to 7 (LOGDEBUG).
+    Line {
+        level: u8,
+        hook: Option<&'a [u8]>,
+        plugin: Option<&'a [u8]>,
+        text: &'a [u8],
+    },
+    /// The session is over.
+    Ended,
+}
+
+type Listener = Rc<dyn Fn(&Whose<'_>, &Event<'_>)>;
+
+thread_local! {
+    static LISTENER: RefCell<Option<Listener>> = const { RefCell::new(None) };
+}
+
+/// Whether anybody listens in this process.
+static IS_ON: AtomicBool = AtomicBool::new(false);
+
+/// Whether it is worth while to tell.
+pub(crate) fn is_on() -> bool {
+    IS_ON.load(Ordering::Relaxed)
+}
+
+/// What happens in this thread's sessions goes to this from now on.
+pub(crate) fn listen(listener: impl Fn(&Whose<'_>, &Event<'_>) + 'static) {
+    LISTENER.set(Some(Rc::new(listener)));
+    turn_on();
+}
+
+pub(super) fn turn_on() {
+    IS_ON.store(true, Ordering::Relaxed);
+}
+
+/// Something has happened.
+pub(crate) fn tell(whose: &Whose<'_>, event: &Event<'_>) {
+    let listener = LISTENER.with_borrow(Clone::clone);
+    if let Some(listener) = listener {
+        listener(whose, event);
+    }
+    if super::log::is_json() {
+        journal::write(whose, event);
+    }
+}
