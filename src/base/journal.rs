@@ -51,7 +51,10 @@ fn is_wanted(event: &Event<'_>) -> bool {
         Event::Said { came_to, .. } => {
             closely || !matches!(came_to, CameTo::Verdict("DECLINED", _))
         }
-        Event::Replied { code, .. } => closely || *code >= 400,
+        Event::Replied { code, command, .. } => {
+            let ends_message = command.is_some_and(|line| line.eq_ignore_ascii_case(b"data"));
+            closely || *code >= 400 || ends_message && *code < 300
+        }
         _ => true,
     }
 }
@@ -104,9 +107,17 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
             }
             object
         }
-        Event::Replied { code, lines } => {
+        Event::Replied {
+            code,
+            lines,
+            command,
+        } => {
             let lines: Vec<Value> = lines.iter().map(|line| text(line)).collect();
-            json!({ "event": "reply", "code": code, "lines": lines })
+            let mut object = json!({ "event": "reply", "code": code, "lines": lines });
+            if let Some(command) = command {
+                object["command"] = text(command);
+            }
+            object
         }
         Event::Message {
             outcome,

@@ -31,6 +31,9 @@ pub const DEFAULT_LEVEL: u8 = LOGWARN;
 /// The target that makes an INFO event one of LOGNOTICE, for which tracing has no level.
 pub const NOTICE: &str = "camelpost::notice";
 
+/// The target that makes an INFO event one of LOGWARN, which is shown by default: the service's own life.
+pub const SERVICE: &str = "camelpost::service";
+
 /// What the lines of a session begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogPid {
@@ -140,6 +143,25 @@ thread_local! {
     static KEPT: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
+thread_local! {
+    /// This thread's events, where somebody else is to have them too.
+    static RELAYED: RefCell<Option<Vec<(u8, String)>>> = const { RefCell::new(None) };
+}
+
+fn is_relayed() -> bool {
+    RELAYED.with_borrow(Option::is_some)
+}
+
+/// This thread's events up to LOGINFO are kept from now on, beside being written.
+pub(crate) fn relay() {
+    RELAYED.set(Some(Vec::new()));
+}
+
+/// Those that came since, each with its level.
+pub(crate) fn take_relayed() -> Vec<(u8, String)> {
+    RELAYED.with_borrow_mut(|relayed| relayed.as_mut().map(std::mem::take).unwrap_or_default())
+}
+
 /// This thread's lines are kept from now on, for tests of plugins.
 pub(crate) fn keep_lines() {
     KEPT.set(Some(Vec::new()));
@@ -190,7 +212,8 @@ fn level_of(metadata: &Metadata<'_>) -> u8 {
     match *metadata.level() {
         Level::ERROR => 3,
         Level::WARN => 4,
-        Level::INFO if metadata.target() == NOTICE => 5,
+        Level::INFO if metadata.target() == SERVICE => LOGWARN,
+        Level::INFO if metadata.target() == NOTICE => LOGNOTICE,
         Level::INFO => 6,
         _ => 7,
     }
@@ -209,16 +232,26 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        level_of(metadata) <= LEVEL.load(Ordering::Relaxed)
+        let level = level_of(metadata);
+        level <= LEVEL.load(Ordering::Relaxed) || level <= LOGINFO && is_relayed()
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
         let text = format!("{}{}", text.message, text.fields);
+        let level = level_of(event.metadata());
+        RELAYED.with_borrow_mut(|relayed| {
+            if let Some(relayed) = relayed {
+                relayed.push((level, text.clone()));
+            }
+        });
+        if level > self::level() {
+            return;
+        }
         let session = Some(SESSION.load(Ordering::Relaxed)).filter(|number| *number > 0);
         if is_json() {
-            return journal::write_service(session, level_of(event.metadata()), text.trim_end());
+            return journal::write_service(session, level, text.trim_end());
         }
         // One write, so that the lines of several processes do not mix. A log that cannot be
         // written is nothing that could be logged.

@@ -54,8 +54,13 @@ pub(crate) enum Event<'a> {
         came_to: CameTo<'a>,
         took: Duration,
     },
-    /// The client is sent a reply: its lines as they are written, with the code.
-    Replied { code: u16, lines: &'a [Vec<u8>] },
+    /// The client is sent a reply: its lines as they are written, with the code. The command is what it said
+    /// last, without credentials; none at the greeting.
+    Replied {
+        code: u16,
+        lines: &'a [Vec<u8>],
+        command: Option<&'a [u8]>,
+    },
     /// A message has come to its end: `queued`, `refused` and so on.
     Message {
         outcome: &'static str,

@@ -14,6 +14,7 @@ mod plugin_settings;
 mod read;
 mod sandbox;
 mod settings;
+mod show_id;
 mod spool;
 mod store;
 mod strictness;
@@ -28,6 +29,7 @@ pub use plugin_settings::{OnError, PluginSetting, PluginSettings, Quarantine, ta
 pub use read::Entry;
 pub use sandbox::sandbox_write;
 pub use settings::CoreSettings;
+pub use show_id::ShowId;
 pub use spool::SpoolDir;
 pub use store::{Endpoint, RedisPlace, StorePlace, StoreSetting};
 pub use strictness::{BareLineEnds, ReplyText, Strictness, UnauthPipelining};

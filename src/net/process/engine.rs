@@ -40,6 +40,8 @@ impl Engine for SmtpEngine {
         LoadFacts {
             hooks_pre_connection: loaded.has_entries(Hook::PreConnection),
             log_level: loaded.log_level,
+            hooks_logging: loaded.has_entries(Hook::Logging),
+            about: loaded.about(),
         }
     }
 

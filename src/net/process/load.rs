@@ -44,6 +44,24 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What was loaded, in a line.
+    pub fn about(&self) -> String {
+        let perl = match self.host {
+            Some(_) => format!("perl {}", env!("CAMELPOST_PERL")),
+            None => "without perl".to_owned(),
+        };
+        format!(
+            "{perl}, config {}, compat {}, {} plugins",
+            self.config
+                .path("plugins")
+                .parent()
+                .unwrap_or(Path::new("."))
+                .display(),
+            compared_version(self.settings.profile),
+            self.guards.names().len()
+        )
+    }
+
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
         has_entries(self.host.as_ref(), &self.natives, hook)
@@ -327,6 +345,7 @@ fn session_settings(
         limits: core.limits,
         recipient_limit: usize::try_from(core.recipient_limit).unwrap_or(0),
         strictness: core.strictness,
+        show_id: core.show_id,
     }
 }
 
@@ -391,7 +410,7 @@ fn load_native(
 }
 
 /// Whether native loggers take care of a line that is nobody's session's.
-fn loggers_take(natives: &Natives, level: u8, text: &str) -> bool {
+pub(super) fn loggers_take(natives: &Natives, level: u8, text: &str) -> bool {
     let nowhere = NoSession::new(None, |_, _, _, _| {});
     let call = |handler: &Handler, line: &HookCall| {
         let guard = Guards::default().of(handler.listed.as_bytes(), handler.hook, true);

@@ -133,6 +133,17 @@ impl Logger<'_> {
         Ok(true)
     }
 
+    /// A line that was written already, for the logging hooks alone.
+    pub fn hand_on(self, level: u8, text: &[u8]) -> Result<(), Unwind> {
+        if let Some(list) = self.loggers() {
+            let line = [&Sv::int(level.into()), &Sv::undef(), &Sv::undef()];
+            let texts = [Sv::bytes(text)];
+            let tell = || loggers::tell(self.0, &list, line, &texts);
+            self.0.number.with_pid_of_lines(tell)?;
+        }
+        Ok(())
+    }
+
     /// A line for who listens.
     fn tell(self, level: &Sv, hook: &Sv, plugin: &Sv, texts: &[Sv]) -> Result<(), Unwind> {
         let texts = texts.iter().map(stringify).collect::<Result<Vec<_>, _>>()?;

@@ -11,7 +11,7 @@ use crate::server::facts::{LoadFacts, Names};
 use crate::server::sandbox::Sandbox;
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub(crate) const PROTOCOL: u32 = 6;
+pub(crate) const PROTOCOL: u32 = 7;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(in crate::server) const MAX_CHILD_ADDRS: usize = 1800;
@@ -71,6 +71,8 @@ pub(in crate::server) enum ToWorker {
     Stay { session: u64, alone: bool },
     /// A process that was forked for a session has ended.
     ChildEnded,
+    /// A line of the service, for the logging plugins.
+    Line { level: u8, text: String },
 }
 
 /// Worker to supervisor.
@@ -156,13 +158,12 @@ impl ToZygote {
 impl FromZygote {
     pub(in crate::server) fn encode(&self) -> Vec<u8> {
         match self {
-            FromZygote::Ready { protocol, facts } => {
-                Writer::new(1)
-                    .u32(*protocol)
-                    .u8(facts.hooks_pre_connection.into())
-                    .u8(facts.log_level)
-                    .0
-            }
+            FromZygote::Ready { protocol, facts } => Writer::new(1)
+                .u32(*protocol)
+                .u8(facts.hooks_pre_connection.into())
+                .u8(facts.log_level)
+                .u8(facts.hooks_logging.into())
+                .text(&facts.about),
             FromZygote::Failed { message } => Writer::new(2).text(message),
             FromZygote::Names { names } => {
                 let names = [names.hooks.join(" "), names.plugins.join("\n")];
@@ -189,6 +190,8 @@ impl FromZygote {
                 facts: LoadFacts {
                     hooks_pre_connection: reader.bool()?,
                     log_level: reader.u8()?,
+                    hooks_logging: reader.bool()?,
+                    about: String::from_utf8_lossy(reader.0).into_owned(),
                 },
             },
             2 => FromZygote::Failed {
@@ -249,6 +252,7 @@ impl ToWorker {
             ToWorker::Leave { session } => Writer::new(5).u64(*session).0,
             ToWorker::Stay { session, alone } => Writer::new(6).u64(*session).u8((*alone).into()).0,
             ToWorker::ChildEnded => Writer::new(7).0,
+            ToWorker::Line { level, text } => Writer::new(8).u8(*level).text(text),
         }
     }
 
@@ -283,6 +287,10 @@ impl ToWorker {
                 alone: reader.bool()?,
             }),
             7 => Some(ToWorker::ChildEnded),
+            8 => Some(ToWorker::Line {
+                level: reader.u8()?,
+                text: String::from_utf8_lossy(reader.0).into_owned(),
+            }),
             _ => None,
         }
     }
@@ -372,6 +380,8 @@ mod tests {
                 facts: LoadFacts {
                     hooks_pre_connection: true,
                     log_level: 6,
+                    hooks_logging: true,
+                    about: "perl 5".into(),
                 },
             },
             FromZygote::Failed {
@@ -408,6 +418,10 @@ mod tests {
             ToWorker::Stop,
             ToWorker::Page,
             ToWorker::Shared { long: 1 << 33 },
+            ToWorker::Line {
+                level: 4,
+                text: "reloaded".into(),
+            },
             ToWorker::Leave { session: 4 },
             ToWorker::Stay {
                 session: 5,

@@ -13,6 +13,7 @@ use super::super::generation::Generation;
 use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use super::upgrading::Succession;
+use crate::base::log::SERVICE;
 use crate::server::event::Event;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ToWorker};
 use crate::server::service::environment;
@@ -162,8 +163,8 @@ impl Supervisor<'_> {
 
     /// A generation has loaded everything and becomes the current one.
     fn loaded(&mut self, number: u64, facts: LoadFacts) -> Result<(), ServeError> {
-        self.facts = facts;
         crate::base::log::set_level(facts.log_level);
+        self.facts = facts;
         self.zygotes.well();
         self.counters.loads += 1;
         if self.stop.is_some() {
@@ -175,7 +176,7 @@ impl Supervisor<'_> {
         self.workers
             .dismiss_all(false, |worker| worker.generation != number);
         if let Some(old) = old {
-            tracing::info!("reloaded");
+            tracing::info!(target: SERVICE, "reloaded: {}", self.facts.about);
             self.drop_unused(old);
         }
         self.clean_up_orphans();
@@ -206,12 +207,14 @@ impl Supervisor<'_> {
         if bound.is_empty() {
             return Ok(());
         }
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(target: SERVICE, "camelpost {version}, {}", self.facts.about);
         if let Some(address) = self.control.metrics {
             tracing::info!("Metrics on http://{address}/metrics");
         }
         for bound in bound {
             let listener = bound.listen().map_err(ServeError::Start)?;
-            tracing::info!("Listening on {}", listener.address);
+            tracing::info!(target: SERVICE, "Listening on {}", listener.address);
             self.control.listening.push(listener.address);
             let listener = Rc::new(listener);
             self.listeners.push(listener.clone());
