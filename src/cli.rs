@@ -5,10 +5,13 @@
 
 mod check;
 mod classic;
+mod config;
 mod control;
 mod control_table;
+mod elsewhere;
 mod flavour;
 mod getopt;
+mod hooks;
 mod new_plugin;
 mod serve;
 mod service;
@@ -27,7 +30,8 @@ use self::flavour::Flavour;
 use self::serve::Serve;
 use self::service::Given;
 pub use self::top::Screen;
-use crate::base::finding::Finding;
+use crate::base::finding::{CheckWhat, Finding};
+use crate::base::listed::Listed;
 use crate::base::log::LogPid;
 use crate::server::{self, Engine, Settings, ZygoteCommand};
 
@@ -97,6 +101,10 @@ enum Subcommands {
     Drain(control::DrainArgs),
     /// Find everything that is wrong with a configuration, without serving it.
     Check(check::CheckArgs),
+    /// Show what counts of a config directory, with the file and line that says it.
+    Config(config::ConfigArgs),
+    /// Show which plugins run on each hook, in their order, without serving.
+    Hooks(hooks::HooksArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -199,10 +207,15 @@ pub struct Program {
     pub natives: Vec<&'static str>,
     /// Checks a configuration; what it finds goes to the function.
     pub check: Check,
+    /// Tells who runs on a hook, or on each one, of a config directory; the error is one line.
+    pub hooks: Hooks,
 }
 
 /// See [`Program::check`].
-pub type Check = Box<dyn Fn(Option<PathBuf>, &dyn Fn(Finding))>;
+pub type Check = Box<dyn Fn(CheckWhat, &dyn Fn(Finding))>;
+
+/// See [`Program::hooks`].
+pub type Hooks = Box<dyn Fn(Option<PathBuf>, Option<&str>, &dyn Fn(Listed)) -> Result<(), String>>;
 
 fn status(status: i32) -> ExitCode {
     ExitCode::from((status & 255) as u8)
@@ -259,6 +272,8 @@ pub fn run<E: Engine>(
         Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Check(args) => check::check(&args, program),
+        Subcommands::Config(args) => config::config(&args),
+        Subcommands::Hooks(args) => hooks::hooks(&args, program),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),

@@ -1,9 +1,11 @@
 //! What everything stands on: time zones and dates, log levels and the form of a line, who this host is, and whom it
-//! asks for names, values that a fork does not carry along. Knows nothing of the rest.
+//! asks for names, values that a fork does not carry along, which name was meant. Knows nothing of the rest.
 
 mod dns_servers;
 pub(crate) mod finding;
 mod host;
+pub(crate) mod likely;
+pub(crate) mod listed;
 pub mod log;
 mod per_process;
 mod zone;

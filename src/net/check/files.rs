@@ -7,70 +7,10 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::Site;
 use crate::base::finding::{Finding, Severity};
-use crate::config::{ConfigDir, PluginLine, reason};
-use crate::net::process::load::Loaded;
-
-use super::likely::likely;
-
-/// The core's own names, and those that qpsmtpd's plugins have.
-const KNOWN: &[&str] = &[
-    "badhelo",
-    "badmailfrom",
-    "badmailfromto",
-    "badmailfrom_patterns",
-    "badrcptto",
-    "badrcptto_patterns",
-    "compat",
-    "data_min_rate",
-    "databytes",
-    "denysoft_greylist",
-    "dnsbl_allow",
-    "dnsbl_rejectmsg",
-    "dnsbl_zones",
-    "dkim_key",
-    "flat_auth_pw",
-    "forbidden_commands",
-    "hosts_allow",
-    "invalid_resolvable_fromhost",
-    "logging",
-    "loglevel",
-    "mailauth",
-    "me",
-    "module_dirs",
-    "morercpthosts",
-    "norelayclients",
-    "plugin_dirs",
-    "plugin_settings",
-    "plugins",
-    "queue_sync",
-    "rcpthosts",
-    "recipient_limit",
-    "relayclients",
-    "require_resolvable_fromhost",
-    "rhsbl_zones",
-    "sandbox",
-    "size_threshold",
-    "smtpauth-checkpassword",
-    "smtpgreeting",
-    "spool_dir",
-    "spool_perms",
-    "store",
-    "taint",
-    "timeout",
-    "timeoutsmtpd",
-    "tls_before_auth",
-    "tls_ciphers",
-    "tls_protocols",
-    "uribl_zones",
-    "whitelisthelo",
-    "whitelisthosts",
-    "whitelistrcpt",
-    "whitelistsenders",
-];
-
-/// Those with passwords in them.
-const SECRET: &[&str] = &["flat_auth_pw", "store"];
+use crate::base::likely::likely;
+use crate::config::{ConfigDir, files, is_config_name, is_secret, reason, usual_names};
 
 /// What a file of another form begins with.
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -110,7 +50,7 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
         }
         let name = name(&path);
         let mode = fs::metadata(&path).map_or(0, |found| found.permissions().mode());
-        if SECRET.contains(&name) && mode & 0o004 != 0 {
+        if is_secret(name) && mode & 0o004 != 0 {
             tell(
                 Severity::Warning,
                 format!(
@@ -151,17 +91,13 @@ fn look_at_includes(dir: &ConfigDir, name: &str, tell: &dyn Fn(Finding)) {
 }
 
 /// Files with a name like one that is asked for, and that nobody asks for.
-pub(super) fn look_at_names<'a>(
-    dir: &ConfigDir,
-    loaded: &Loaded,
-    plugins: impl Iterator<Item = &'a PluginLine>,
-    tell: &dyn Fn(Finding),
-) {
-    let mut asked: BTreeSet<String> = KNOWN.iter().map(|name| (*name).to_owned()).collect();
-    for line in plugins {
-        asked.extend(names_in(&source(loaded, line)));
+pub(super) fn look_at_names(site: &Site<'_>, tell: &dyn Fn(Finding)) {
+    let dir = site.dir;
+    let mut asked: BTreeSet<String> = usual_names().map(str::to_owned).collect();
+    for named in site.all {
+        asked.extend(names_in(&String::from_utf8_lossy(&named.text)));
         // A file whose name is an argument (`$include`, a list) is asked for, too.
-        let args = line.args.iter();
+        let args = named.line.args.iter();
         asked.extend(args.map(|arg| name(Path::new(&*String::from_utf8_lossy(arg))).to_owned()));
     }
     for path in files(dir) {
@@ -179,22 +115,6 @@ pub(super) fn look_at_names<'a>(
     }
 }
 
-/// The text of a plugin's file; none where it is a module.
-fn source(loaded: &Loaded, line: &PluginLine) -> String {
-    let Some(host) = &loaded.host else {
-        return String::new();
-    };
-    let name = String::from_utf8_lossy(&line.name).into_owned();
-    let plain = match name.rsplit_once(':') {
-        Some((plain, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => plain,
-        _ => &name,
-    };
-    let dirs = host.plugin_dirs().iter();
-    let files = dirs.map(|dir| Path::new(&*String::from_utf8_lossy(dir)).join(plain));
-    let text = files.map(fs::read).find_map(Result::ok).unwrap_or_default();
-    String::from_utf8_lossy(&text).into_owned()
-}
-
 /// The words in quotes behind `config(`: the names that a plugin asks for.
 fn names_in(text: &str) -> Vec<String> {
     let calls = text.split("config(").skip(1);
@@ -207,29 +127,10 @@ fn names_in(text: &str) -> Vec<String> {
     names.collect()
 }
 
-fn is_config_name(name: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_part)
-}
-
 fn name(path: &Path) -> &str {
     path.file_name()
         .and_then(|name| name.to_str())
         .unwrap_or("")
-}
-
-/// The plain files of the first directory that is there, in order.
-fn files(dir: &ConfigDir) -> Vec<PathBuf> {
-    let first = dir.dirs().iter().find(|dir| dir.is_dir());
-    let entries = first.and_then(|dir| fs::read_dir(dir).ok());
-    let paths = entries
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = paths.filter(|path| !path.is_dir()).collect();
-    files.sort();
-    files
 }
 
 #[cfg(test)]

@@ -1,24 +1,66 @@
 //! `camelpost check`: loads a configuration as the service does, goes on after what is wrong, and finds
 //! what the service would not say. It listens nowhere, delivers nothing, and leaves every file as it is.
 
+mod arguments;
+mod beside;
 mod files;
-mod likely;
+mod known_plugins;
+mod limits;
+mod listing;
+mod lists;
+mod one_plugin;
+mod perl_version;
 mod plugins;
+mod source;
+mod versions;
+mod whole;
 
 use std::cell::RefCell;
-use std::path::PathBuf;
-use std::rc::Rc;
 
-use crate::base::finding::Finding;
-use crate::config::{ConfigDir, PluginLine};
+use crate::base::finding::{CheckWhat, Finding};
+use crate::config::{ConfigDir, PluginLine, PluginSettings};
 use crate::hook::Hook;
+use crate::net::hooks;
 use crate::net::process::load::{Findings, Loaded, load_all};
 use crate::perl::Sv;
 use crate::plugin::Registry;
 
-/// Checks a configuration; each finding goes to `report` at once, as a plugin may end the process.
-pub(crate) fn check(config: Option<PathBuf>, registry: &Registry, report: &dyn Fn(Finding)) {
-    let dir = match ConfigDir::locate(config.clone()) {
+use self::one_plugin::Made;
+use self::source::Named;
+
+/// What was loaded, and of which lines.
+struct Site<'a> {
+    dir: &'a ConfigDir,
+    loaded: &'a Loaded,
+    registry: &'a Registry,
+    /// The directories of Perl plugins.
+    dirs: &'a [Vec<u8>],
+    /// The lines whose plugins were loaded.
+    all: &'a [Named],
+}
+
+/// Checks a configuration, or a plugin's file; each finding goes to `report` at once, as a plugin may end the process.
+pub(crate) fn check(what: CheckWhat, registry: &Registry, report: &dyn Fn(Finding)) {
+    let Some(file) = &what.plugin else {
+        return look(&what, registry, report);
+    };
+    let made = match Made::new(file, what.config.as_deref()) {
+        Ok(made) => made,
+        Err(problem) => return report(Finding::error(problem)),
+    };
+    let what = CheckWhat {
+        config: Some(made.path().to_path_buf()),
+        ..what.clone()
+    };
+    look(&what, registry, &|finding| {
+        if let Some(finding) = made.told(finding) {
+            report(finding);
+        }
+    });
+}
+
+fn look(what: &CheckWhat, registry: &Registry, report: &dyn Fn(Finding)) {
+    let dir = match ConfigDir::locate(what.config.clone()) {
         Ok(dir) => dir,
         Err(error) => {
             return report(Finding::error(error.to_string()));
@@ -27,44 +69,53 @@ pub(crate) fn check(config: Option<PathBuf>, registry: &Registry, report: &dyn F
     let seen = Seen {
         report,
         told: RefCell::default(),
-        plugins: RefCell::default(),
+        lines: RefCell::default(),
     };
-    files::look(&dir, &|finding| seen.tell(finding));
-    let loaded = match load_all(config, registry, &seen) {
+    let tell = |finding| seen.tell(finding);
+    files::look(&dir, &tell);
+    let loaded = match load_all(what.config.clone(), registry, &seen) {
         Ok(loaded) => loaded,
         Err(text) => {
             return seen.tell(Finding::error(text));
         }
     };
-    let plugins = seen.plugins.take();
-    if let Some(host) = &loaded.host {
-        for (line, plugin) in &plugins {
-            plugins::look(host, line, plugin, &|finding| seen.tell(finding));
-        }
+    let host = loaded.host.as_ref();
+    let dirs = host.map_or(&[][..], |host| host.plugin_dirs());
+    let lines = seen.lines.take();
+    let settings = PluginSettings::load(&dir, lines.iter().map(|(line, _)| line));
+    let settings = settings.unwrap_or_default();
+    let entries = Hook::ALL
+        .iter()
+        .flat_map(|hook| hooks::entries(&loaded, *hook, &lines, &settings));
+    let entries: Vec<_> = entries.collect();
+    let all = lines
+        .into_iter()
+        .map(|(line, plugin)| Named::find(line, plugin, dirs));
+    let site = Site {
+        dir: &dir,
+        loaded: &loaded,
+        registry,
+        dirs,
+        all: &all.collect::<Vec<_>>(),
+    };
+    for named in site.all {
+        look_at_line(&site, named, &tell);
     }
-    let names = plugins.iter().map(|(line, _)| line);
-    files::look_at_names(&dir, &loaded, names, &|finding| seen.tell(finding));
-    about_the_whole(&dir, &loaded, &|finding| seen.tell(finding));
+    files::look_at_names(&site, &tell);
+    lists::look(&site, &tell);
+    whole::look(&site, &what.beside, &tell);
+    listing::tell(site.all, &entries, &tell);
 }
 
-/// What no single file or plugin is to blame for.
-fn about_the_whole(dir: &ConfigDir, loaded: &Loaded, tell: &dyn Fn(Finding)) {
-    // A file that is nowhere is best made in the first directory.
-    let first = dir.dirs().first().map(|dir| dir.join("compat"));
-    if let Some(file) = first.filter(|_| !dir.has("compat")) {
-        let text = format!(
-            "{}: there is no such file, so plugins find qpsmtpd 1.00; write 0.94 or 1.00 into it, whichever they \
-             were written for",
-            file.display()
-        );
-        tell(Finding::warning(text));
+/// What is odd about a plugin and its line.
+fn look_at_line(site: &Site<'_>, named: &Named, tell: &dyn Fn(Finding)) {
+    if let (Some(host), Some(plugin)) = (&site.loaded.host, &named.plugin) {
+        plugins::look(host, &named.line, plugin, tell);
     }
-    if !loaded.has_entries(Hook::Rcpt) {
-        let text = format!(
-            "{}: no plugin hooks rcpt, so every recipient is refused; rcpt_ok takes those of rcpthosts",
-            dir.path("plugins").display()
-        );
-        tell(Finding::warning(text));
+    plugins::look_at_old_ones(named, tell);
+    arguments::look(named, site.dirs, site.registry, tell);
+    if site.dir.has("compat") {
+        versions::other_version(named, site.loaded.settings.profile, site.registry, tell);
     }
 }
 
@@ -73,7 +124,7 @@ struct Seen<'a> {
     report: &'a dyn Fn(Finding),
     /// What was told: once is enough.
     told: RefCell<Vec<String>>,
-    plugins: RefCell<Vec<(PluginLine, Rc<Sv>)>>,
+    lines: RefCell<Vec<(PluginLine, Option<Sv>)>>,
 }
 
 impl Seen<'_> {
@@ -98,10 +149,6 @@ impl Findings for Seen<'_> {
     }
 
     fn loaded(&self, line: &PluginLine, plugin: Option<Sv>) {
-        if let Some(plugin) = plugin {
-            self.plugins
-                .borrow_mut()
-                .push((line.clone(), Rc::new(plugin)));
-        }
+        self.lines.borrow_mut().push((line.clone(), plugin));
     }
 }

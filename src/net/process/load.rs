@@ -69,7 +69,7 @@ pub(crate) trait Findings {
     fn problem(&self, text: String) -> Result<(), String>;
     /// What goes to the log besides.
     fn warning(&self, _text: &str) {}
-    /// This Perl plugin was loaded.
+    /// This line's plugin was loaded; a Perl plugin has an object.
     fn loaded(&self, _line: &PluginLine, _plugin: Option<Sv>) {}
 }
 
@@ -180,7 +180,9 @@ pub(crate) fn load_all(
     };
     let load_line = |line: &PluginLine| {
         if let Some(twin) = twins.of(line) {
-            return twin.load(&ground, &natives, line);
+            twin.load(&ground, &natives, line)?;
+            findings.loaded(line, None);
+            return Ok(());
         }
         if !line.name.starts_with(PREFIX) {
             findings.loaded(line, load_perl(host, line)?);
@@ -188,6 +190,7 @@ pub(crate) fn load_all(
         }
         let env = LoadEnv::new(&config, line, profile);
         load_native(host, &natives, registry, &env)?;
+        findings.loaded(line, None);
         let warnings = env.take_warnings();
         warnings.iter().for_each(|text| say(LOGWARN, text));
         for (level, text) in env.take_said() {

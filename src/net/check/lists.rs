@@ -1,0 +1,100 @@
+//! Lists of plugins beside `plugins`, as SME Server has them: a directory `peers` or `plugins` with a file for each
+//! address. A plugin of the site's reads them when a client comes, so that nothing but this looks at them before. Loads
+//! nothing.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::base::finding::Finding;
+use crate::config::PluginLine;
+use crate::plugin::{PREFIX, Registry, without_number};
+
+use super::Site;
+use super::source::{Named, find, has_word};
+
+/// Looks at those that a plugin reads.
+pub(super) fn look(site: &Site<'_>, tell: &dyn Fn(Finding)) {
+    let dir = site.dir;
+    for name in ["peers", "plugins"] {
+        let Some(path) = dir
+            .dirs()
+            .iter()
+            .map(|dir| dir.join(name))
+            .find(|path| path.is_dir())
+        else {
+            continue;
+        };
+        let reads = |named: &&Named| {
+            let code = named.code();
+            code.iter()
+                .any(|(_, line)| has_word(line, name) && line.contains("config"))
+        };
+        let Some(reader) = site.all.iter().find(reads) else {
+            continue;
+        };
+        for list in lists(&path) {
+            let Some(own) = list.file_name().and_then(OsStr::to_str) else {
+                continue;
+            };
+            let entries = dir.entries(&format!("{name}/{own}"));
+            let entries = match entries {
+                Ok(entries) => entries,
+                Err(problem) => {
+                    tell(Finding::error(problem.to_string()));
+                    continue;
+                }
+            };
+            for line in entries
+                .iter()
+                .filter_map(|entry| PluginLine::parse(entry).ok())
+            {
+                if let Some(missing) = missing(&line, site.dirs, site.registry) {
+                    tell(Finding::warning(format!(
+                        "{}: {missing}; plugin {} loads this list when a client comes",
+                        line.place,
+                        reader.name()
+                    )));
+                }
+            }
+        }
+    }
+}
+
+/// What is not there of a line.
+fn missing(line: &PluginLine, dirs: &[Vec<u8>], registry: &Registry) -> Option<String> {
+    if let Some(own) = line.name.strip_prefix(PREFIX) {
+        let own = String::from_utf8_lossy(own);
+        let own = without_number(&own);
+        let is_known = registry.has_line(own) || registry.twin(own).is_some();
+        return (!is_known).then(|| format!("there is no native plugin {own}"));
+    }
+    let name = String::from_utf8_lossy(&line.name);
+    if name.contains("::") || find(&name, dirs).is_some() {
+        return None;
+    }
+    let searched = dirs
+        .iter()
+        .map(|dir| Path::new(OsStr::from_bytes(dir)).display().to_string());
+    let searched: Vec<String> = searched.collect();
+    Some(format!(
+        "plugin {name} not found; directories searched: {}",
+        searched.join(", ")
+    ))
+}
+
+/// The files of a directory, in order, without hidden ones.
+fn lists(path: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_file())
+        .filter(|path| {
+            path.file_name()
+                .is_some_and(|name| !name.as_bytes().starts_with(b"."))
+        })
+        .collect();
+    files.sort();
+    files
+}
