@@ -33,6 +33,7 @@ pub use self::top::Screen;
 use crate::base::finding::{CheckWhat, Finding};
 use crate::base::listed::Listed;
 use crate::base::log::LogPid;
+use crate::hook::Hook;
 use crate::server::{self, Engine, Settings, ZygoteCommand};
 
 /// What the command line says to the engine.
@@ -215,7 +216,7 @@ pub struct Program {
 pub type Check = Box<dyn Fn(CheckWhat, &dyn Fn(Finding))>;
 
 /// See [`Program::hooks`].
-pub type Hooks = Box<dyn Fn(Option<PathBuf>, Option<&str>, &dyn Fn(Listed)) -> Result<(), String>>;
+pub type Hooks = Box<dyn Fn(Option<PathBuf>, Option<Hook>, &dyn Fn(Listed)) -> Result<(), String>>;
 
 fn status(status: i32) -> ExitCode {
     ExitCode::from((status & 255) as u8)

@@ -63,7 +63,7 @@ pub(super) fn check(args: &CheckArgs, program: &Program) -> ExitCode {
     for plugin in plugins.chain(whole) {
         match look(args, plugin) {
             Ok(more) => findings.extend(more),
-            Err(problem) => return failed(&format!("camelpost: {problem}")),
+            Err(status) => return status,
         }
     }
     findings.retain(|line| args.verbose || line.severity != "note");
@@ -75,7 +75,7 @@ pub(super) fn check(args: &CheckArgs, program: &Program) -> ExitCode {
 }
 
 /// What is found of the configuration, or of one plugin.
-fn look(args: &CheckArgs, plugin: Option<&PathBuf>) -> Result<Vec<Line>, String> {
+fn look(args: &CheckArgs, plugin: Option<&PathBuf>) -> Result<Vec<Line>, ExitCode> {
     let mut words: Vec<OsString> = vec!["check".into(), elsewhere::OPTION.into()];
     if let Some(config) = &args.config {
         words.extend(["--config".into(), config.into()]);

@@ -101,7 +101,7 @@ fn all(dir: &ConfigDir) -> Vec<Line> {
             Ok(entries) => Line {
                 name: name.to_owned(),
                 value: Some(entries.len().to_string()),
-                unit: Some("lines"),
+                unit: Some(if entries.len() == 1 { "line" } else { "lines" }),
                 file: Some(path.display().to_string()),
                 ..Line::default()
             },

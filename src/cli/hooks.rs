@@ -10,7 +10,10 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 
 use super::{Program, elsewhere, failed};
+use crate::base::likely::likely;
 use crate::base::listed::Listed;
+use crate::config::{ConfigDir, shown};
+use crate::hook::Hook;
 use crate::server;
 
 #[derive(Debug, Args)]
@@ -54,6 +57,13 @@ pub(super) fn hooks(args: &HooksArgs, program: &Program) -> ExitCode {
     if args.in_this_process {
         return in_this_process(args, program);
     }
+    // Neither needs the plugins.
+    if let Err(problem) = ConfigDir::locate(args.config.clone()) {
+        return failed(&format!("camelpost: {problem}"));
+    }
+    if let Err(problem) = args.hook.as_deref().map(named).transpose() {
+        return failed(&format!("camelpost: {problem}"));
+    }
     let mut words: Vec<OsString> = vec!["hooks".into(), elsewhere::OPTION.into()];
     if let Some(config) = &args.config {
         words.extend(["--config".into(), config.into()]);
@@ -66,7 +76,7 @@ pub(super) fn hooks(args: &HooksArgs, program: &Program) -> ExitCode {
     }
     let mut told: Vec<Told> = match elsewhere::ask(&words) {
         Ok(told) => told,
-        Err(problem) => return failed(&format!("camelpost: {problem}")),
+        Err(status) => return status,
     };
     match told.pop() {
         Some(Told::Done(Ok(()))) => {}
@@ -111,10 +121,28 @@ fn in_this_process(args: &HooksArgs, program: &Program) -> ExitCode {
         return failed(&format!("camelpost: {problem}"));
     }
     let tell = |listed: Listed| elsewhere::tell(&Told::Entry(listed));
-    let found = (program.hooks)(args.config.clone(), args.hook.as_deref(), &tell);
+    let hook = args.hook.as_deref().map(named).transpose();
+    let found = hook.and_then(|hook| (program.hooks)(args.config.clone(), hook, &tell));
     elsewhere::tell(&Told::Done(found));
     // Plugins' END blocks and destructors are for a service that ends.
     server::exit_now(0)
+}
+
+/// The hook of this name; the error is the line for who has asked.
+fn named(name: &str) -> Result<Hook, String> {
+    let plain = name.strip_prefix("hook_").unwrap_or(name);
+    let known = Hook::by_name(plain.as_bytes());
+    known.ok_or_else(|| {
+        let names = Hook::ALL.iter().map(|hook| hook.name());
+        let name = shown(name.as_bytes());
+        match likely(plain, names.clone()) {
+            Some(meant) => format!("there is no hook {name}; {meant} is one"),
+            None => {
+                let names: Vec<&str> = names.collect();
+                format!("there is no hook {name}; there are: {}", names.join(", "))
+            }
+        }
+    })
 }
 
 /// `  1 Perl   NAME ARGUMENTS: METHOD  (PLACE)  WHAT HOLDS`.
@@ -147,4 +175,19 @@ fn plain(listed: &Listed) -> String {
     }
     text.push('\n');
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hook_is_found_by_each_of_its_names() {
+        assert_eq!(named("rcpt"), Ok(Hook::Rcpt));
+        assert_eq!(named("hook_pre_connection"), Ok(Hook::PreConnection));
+        let meant = named("rcptt").unwrap_err();
+        assert_eq!(meant, "there is no hook rcptt; rcpt is one");
+        let all = named("something_else").unwrap_err();
+        assert!(all.contains("there are: logging, "), "{all}");
+    }
 }

@@ -143,6 +143,12 @@ pub fn effective(config: &ConfigDir) -> Vec<Effective> {
             One(_) if row.name == "store" => store.iter().map(|store| of_store(store)).collect(),
             // That of the user who asks says nothing.
             One(_) if row.name == "spool_dir" && places.is_empty() => vec!["~/tmp/".to_owned()],
+            // The revision of Debian's package counts, too.
+            One(_) if row.name == "compat" && !places.is_empty() => places
+                .iter()
+                .map(|entry| shown(&entry.text))
+                .take(1)
+                .collect(),
             One(of) => of(&core).into_iter().collect(),
             Lines(default) if places.is_empty() && !config.has(row.name) => default(&core),
             Lines(_) => places.iter().map(|entry| shown(&entry.text)).collect(),

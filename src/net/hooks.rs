@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::path::PathBuf;
 
-use crate::base::likely::likely;
 use crate::base::listed::Listed;
 use crate::config::{ConfigDir, OnError, PluginLine, PluginSettings, shown, table_name};
 use crate::hook::Hook;
@@ -11,31 +10,13 @@ use crate::net::process::load::{Findings, Loaded, load_all};
 use crate::perl::Sv;
 use crate::plugin::Registry;
 
-/// The hook of this name; the error is the line for who has asked.
-pub(crate) fn named(name: &str) -> Result<Hook, String> {
-    let plain = name.strip_prefix("hook_").unwrap_or(name);
-    let known = Hook::by_name(plain.as_bytes());
-    known.ok_or_else(|| {
-        let names = Hook::ALL.iter().map(|hook| hook.name());
-        let name = shown(name.as_bytes());
-        match likely(plain, names.clone()) {
-            Some(meant) => format!("there is no hook {name}; {meant} is one"),
-            None => {
-                let names: Vec<&str> = names.collect();
-                format!("there is no hook {name}; there are: {}", names.join(", "))
-            }
-        }
-    })
-}
-
 /// Tells of each entry, hook by hook in the order of the table; of one hook where one is named.
 pub(crate) fn hooks(
     config: Option<PathBuf>,
-    name: Option<&str>,
+    wanted: Option<Hook>,
     registry: &Registry,
     tell: &dyn Fn(Listed),
 ) -> Result<(), String> {
-    let wanted = name.map(named).transpose()?;
     let dir = ConfigDir::locate(config.clone()).map_err(|error| error.to_string())?;
     let seen = Seen::default();
     let loaded = load_all(config, registry, &seen)?;
@@ -136,20 +117,5 @@ impl Findings for Seen {
 
     fn loaded(&self, line: &PluginLine, plugin: Option<Sv>) {
         self.lines.borrow_mut().push((line.clone(), plugin));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_hook_is_found_by_each_of_its_names() {
-        assert_eq!(named("rcpt"), Ok(Hook::Rcpt));
-        assert_eq!(named("hook_pre_connection"), Ok(Hook::PreConnection));
-        let meant = named("rcptt").unwrap_err();
-        assert_eq!(meant, "there is no hook rcptt; rcpt is one");
-        let all = named("something_else").unwrap_err();
-        assert!(all.contains("there are: logging, "), "{all}");
     }
 }

@@ -38,7 +38,8 @@ fn placed(text: &str) -> (Option<String>, Option<u32>, String) {
     let Some((place, rest)) = text.split_once(": ") else {
         return whole();
     };
-    if !place.starts_with(['/', '.']) && !place.contains('/') {
+    // Words are none, even where they name one.
+    if !place.contains('/') || place.contains(' ') {
         return whole();
     }
     match place.rsplit_once(':') {
@@ -73,6 +74,10 @@ mod tests {
         assert_eq!(
             place("/etc/x/me: what: and"),
             ("/etc/x/me".into(), None, "what: and".into())
+        );
+        assert_eq!(
+            place("what /usr/bin/x is: that"),
+            (String::new(), None, "what /usr/bin/x is: that".into())
         );
         assert_eq!(
             place("nothing: of that"),

@@ -18,13 +18,15 @@ struct Written {
     place: String,
 }
 
-/// Compares the configurations.
-pub(super) fn look(dir: &ConfigDir, others: &[Beside], tell: &dyn Fn(Finding)) {
+/// Compares the configurations, and says whether they share anything.
+pub(super) fn look(dir: &ConfigDir, others: &[Beside], tell: &dyn Fn(Finding)) -> bool {
+    let mut shares = false;
     let own = dir.dirs().first().and_then(|dir| dir.canonicalize().ok());
     for other in others {
         let who = format!("{} (process {})", other.name, other.pid);
         let same = |own: &PathBuf| other.config.canonicalize().is_ok_and(|path| path == *own);
         if own.as_ref().is_some_and(same) {
+            shares = true;
             tell(Finding::warning(format!(
                 "{}: {who} runs with this directory: spool, logs and databases are shared until it is stopped; \
                  to try Camelpost beside it, take a copy and name other paths in that",
@@ -35,6 +37,7 @@ pub(super) fn look(dir: &ConfigDir, others: &[Beside], tell: &dyn Fn(Finding)) {
         let theirs = written(&ConfigDir::new(vec![other.config.clone()]));
         for ours in written(dir) {
             if let Some(shared) = theirs.iter().find(|theirs| theirs.path == ours.path) {
+                shares = true;
                 tell(Finding::warning(format!(
                     "{}: {who} runs and has {}, too ({}): both write there; name another path while both run",
                     ours.place,
@@ -44,6 +47,7 @@ pub(super) fn look(dir: &ConfigDir, others: &[Beside], tell: &dyn Fn(Finding)) {
             }
         }
     }
+    shares
 }
 
 /// What a configuration's spool directory and the words of its plugins' lines name, and somebody writes to.
@@ -125,9 +129,10 @@ mod tests {
             config,
         };
         let config = ConfigDir::new(vec![at("new")]);
-        look(&config, &[other(at("old"))], &|finding| {
+        let shares = look(&config, &[other(at("old"))], &|finding| {
             told.borrow_mut().push(finding.text);
         });
+        assert!(shares);
         let told = told.take();
         assert_eq!(told.len(), 2, "{told:#?}");
         let begins = |text: &str, start: &str| text.starts_with(&fill(start));

@@ -10,13 +10,16 @@ use std::path::{Path, PathBuf};
 use super::Site;
 use crate::base::finding::{Finding, Severity};
 use crate::base::likely::likely;
-use crate::config::{ConfigDir, files, is_config_name, is_secret, reason, usual_names};
+use crate::config::{
+    ConfigDir, ConfigError, files, is_config_name, is_secret, reason, usual_names,
+};
 
 /// What a file of another form begins with.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Looks at each file.
 pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
+    let mut cycles = BTreeSet::new();
     for path in files(dir) {
         let shown = path.display();
         let tell = |severity, text: String| {
@@ -60,7 +63,7 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
             );
         }
         if is_config_name(name) {
-            look_at_includes(dir, name, say);
+            look_at_includes(dir, name, &mut cycles, say);
         }
     }
     for entry in dir.entries("plugin_dirs").unwrap_or_default() {
@@ -76,10 +79,22 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
     }
 }
 
-/// What a file includes, and what of that is not there.
-fn look_at_includes(dir: &ConfigDir, name: &str, tell: &dyn Fn(Finding)) {
+/// What a file includes, and what of that is not there. Each cycle is told of once, whichever of its files is read first;
+/// what it costs a setting, loading tells.
+fn look_at_includes(
+    dir: &ConfigDir,
+    name: &str,
+    cycles: &mut BTreeSet<BTreeSet<PathBuf>>,
+    tell: &dyn Fn(Finding),
+) {
     let (problems, missing) = dir.inspect(name);
     for problem in problems {
+        if let ConfigError::Circular { path, chain, .. } = &problem {
+            let files = chain.iter().skip_while(|file| *file != path);
+            if !cycles.insert(files.cloned().collect()) {
+                continue;
+            }
+        }
         tell(Finding::error(problem.to_string()));
     }
     for (place, name) in missing {

@@ -14,49 +14,52 @@ use crate::plugin::{PREFIX, Registry, without_number};
 use super::Site;
 use super::source::{Named, find, has_word};
 
-/// Looks at those that a plugin reads.
-pub(super) fn look(site: &Site<'_>, tell: &dyn Fn(Finding)) {
-    let dir = site.dir;
-    for name in ["peers", "plugins"] {
-        let Some(path) = dir
-            .dirs()
-            .iter()
-            .map(|dir| dir.join(name))
-            .find(|path| path.is_dir())
-        else {
-            continue;
-        };
+/// The directories that such lists are in.
+const DIRECTORIES: [&str; 2] = ["peers", "plugins"];
+
+/// The plugin that reads lists, and the name of their directory.
+pub(super) fn reader<'a>(site: &Site<'a>) -> Option<(&'a Named, &'static str)> {
+    DIRECTORIES.iter().find_map(|name| {
+        directory(site, name)?;
         let reads = |named: &&Named| {
             let code = named.code();
             code.iter()
                 .any(|(_, line)| has_word(line, name) && line.contains("config"))
         };
-        let Some(reader) = site.all.iter().find(reads) else {
+        Some((site.all.iter().find(reads)?, *name))
+    })
+}
+
+fn directory(site: &Site<'_>, name: &str) -> Option<PathBuf> {
+    let dirs = site.dir.dirs().iter().map(|dir| dir.join(name));
+    dirs.into_iter().find(|path| path.is_dir())
+}
+
+/// Looks at those that a plugin reads.
+pub(super) fn look(site: &Site<'_>, tell: &dyn Fn(Finding)) {
+    let Some((reader, name)) = reader(site) else {
+        return;
+    };
+    let lists = directory(site, name).map(|path| lists(&path));
+    for list in lists.unwrap_or_default() {
+        let Some(own) = list.file_name().and_then(OsStr::to_str) else {
             continue;
         };
-        for list in lists(&path) {
-            let Some(own) = list.file_name().and_then(OsStr::to_str) else {
+        let entries = match site.dir.entries(&format!("{name}/{own}")) {
+            Ok(entries) => entries,
+            Err(problem) => {
+                tell(Finding::error(problem.to_string()));
                 continue;
-            };
-            let entries = dir.entries(&format!("{name}/{own}"));
-            let entries = match entries {
-                Ok(entries) => entries,
-                Err(problem) => {
-                    tell(Finding::error(problem.to_string()));
-                    continue;
-                }
-            };
-            for line in entries
-                .iter()
-                .filter_map(|entry| PluginLine::parse(entry).ok())
-            {
-                if let Some(missing) = missing(&line, site.dirs, site.registry) {
-                    tell(Finding::warning(format!(
-                        "{}: {missing}; plugin {} loads this list when a client comes",
-                        line.place,
-                        reader.name()
-                    )));
-                }
+            }
+        };
+        let lines = entries.iter().map(PluginLine::parse);
+        for line in lines.filter_map(Result::ok) {
+            if let Some(missing) = missing(&line, site.dirs, site.registry) {
+                tell(Finding::warning(format!(
+                    "{}: {missing}; plugin {} loads this list when a client comes",
+                    line.place,
+                    reader.name()
+                )));
             }
         }
     }

@@ -21,7 +21,7 @@ use crate::base::finding::{CheckWhat, Finding};
 use crate::config::{ConfigDir, PluginLine, PluginSettings};
 use crate::hook::Hook;
 use crate::net::hooks;
-use crate::net::process::load::{Findings, Loaded, load_all};
+use crate::net::process::load::{Findings, Loaded, NO_QUEUE, load_all};
 use crate::perl::Sv;
 use crate::plugin::Registry;
 
@@ -69,13 +69,17 @@ fn look(what: &CheckWhat, registry: &Registry, report: &dyn Fn(Finding)) {
     let seen = Seen {
         report,
         told: RefCell::default(),
+        held: RefCell::default(),
         lines: RefCell::default(),
     };
     let tell = |finding| seen.tell(finding);
     files::look(&dir, &tell);
-    let loaded = match load_all(what.config.clone(), registry, &seen) {
+    let loaded = load_all(what.config.clone(), registry, &seen);
+    let held = seen.held.take();
+    let loaded = match loaded {
         Ok(loaded) => loaded,
         Err(text) => {
+            held.into_iter().map(Finding::warning).for_each(tell);
             return seen.tell(Finding::error(text));
         }
     };
@@ -98,6 +102,12 @@ fn look(what: &CheckWhat, registry: &Registry, report: &dyn Fn(Finding)) {
         dirs,
         all: &all.collect::<Vec<_>>(),
     };
+    // What queues is named in lists that are loaded when a client comes.
+    let is_elsewhere = lists::reader(&site).is_some();
+    let held = held
+        .into_iter()
+        .filter(|text| !(is_elsewhere && text.contains(NO_QUEUE)));
+    held.map(Finding::warning).for_each(tell);
     for named in site.all {
         look_at_line(&site, named, &tell);
     }
@@ -124,6 +134,8 @@ struct Seen<'a> {
     report: &'a dyn Fn(Finding),
     /// What was told: once is enough.
     told: RefCell<Vec<String>>,
+    /// Warnings of the load, which the rest may make pointless.
+    held: RefCell<Vec<String>>,
     lines: RefCell<Vec<(PluginLine, Option<Sv>)>>,
 }
 
@@ -144,8 +156,9 @@ impl Findings for Seen<'_> {
         Ok(())
     }
 
-    fn warning(&self, text: &str) {
-        self.tell(Finding::warning(text));
+    fn warning(&self, text: &str) -> bool {
+        self.held.borrow_mut().push(text.to_owned());
+        true
     }
 
     fn loaded(&self, line: &PluginLine, plugin: Option<Sv>) {

@@ -86,19 +86,16 @@ fn code(text: &str) -> Vec<(usize, String)> {
     lines
 }
 
-/// Whether a text has a word in it, and not as a part of a longer one.
+/// Whether a text has a word in it, and not as a part of a longer one. What does not begin with a letter (`->config`)
+/// may stand behind one.
 pub(super) fn has_word(text: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
-    let mut rest = text;
-    while let Some(at) = rest.find(word) {
-        let before = rest[..at].chars().next_back();
-        let after = rest[at + word.len()..].chars().next();
-        if !before.is_some_and(is_part) && !after.is_some_and(is_part) {
-            return true;
-        }
-        rest = &rest[at + word.len()..];
-    }
-    false
+    let begins = word.starts_with(is_part);
+    text.match_indices(word).any(|(at, _)| {
+        let before = text[..at].chars().next_back();
+        let after = text[at + word.len()..].chars().next();
+        !(begins && before.is_some_and(is_part)) && !after.is_some_and(is_part)
+    })
 }
 
 #[cfg(test)]
@@ -116,6 +113,8 @@ mod tests {
         assert!(has_word("{check-at}", "check-at"));
         assert!(has_word("rejects reject", "reject"));
         assert!(!has_word("reject_type", "reject"));
+        assert!(has_word("qp->config(", "->config"));
+        assert!(!has_word("qp->config_dir(", "->config"));
         assert!(!has_word("", "reject"));
     }
 }

@@ -6,11 +6,11 @@ use crate::config::{Profile, compared_version, shown};
 use crate::hook::Hook;
 
 use super::versions::{look as versions_of, some};
-use super::{Site, beside, limits, perl_version};
+use super::{Site, beside, limits, lists, perl_version};
 
 pub(super) fn look(site: &Site<'_>, others: &[Beside], tell: &dyn Fn(Finding)) {
     let has_compat = about_compat(site, tell);
-    if !site.loaded.has_entries(Hook::Rcpt) {
+    if !site.loaded.has_entries(Hook::Rcpt) && lists::reader(site).is_none() {
         let text = format!(
             "{}: no plugin hooks rcpt, so every recipient is refused; rcpt_ok takes those of rcpthosts",
             site.dir.path("plugins").display()
@@ -31,11 +31,11 @@ pub(super) fn look(site: &Site<'_>, others: &[Beside], tell: &dyn Fn(Finding)) {
         }
         perl_version::look(tell);
     }
-    beside::look(site.dir, others, tell);
+    let shares = beside::look(site.dir, others, tell);
     let by_address = !site.loaded.has_entries(Hook::PreConnection);
     if let Some(text) = limits::own(site.dir, by_address) {
         // Who has come from qpsmtpd just now does not know it yet.
-        let is_new = !has_compat || !others.is_empty();
+        let is_new = !has_compat || shares;
         tell(match is_new {
             true => Finding::warning(text),
             false => Finding::note(text),
