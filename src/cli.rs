@@ -18,6 +18,7 @@ mod service;
 mod size;
 mod top;
 mod version;
+mod who;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -11,6 +11,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use self::line::Line;
+use super::who::Who;
 use super::{Program, elsewhere, failed};
 use crate::base::finding::CheckWhat;
 use crate::server;
@@ -24,13 +25,8 @@ With --plugin only these files of Perl plugins are looked at, each for itself an
 they find config values and other plugins then.\n\n\
 Exit status: 0 nothing wrong, or warnings only; 1 errors: the service would not start; 2 wrong usage.")]
 pub(super) struct CheckArgs {
-    /// The config directory, as `serve` has it.
-    #[arg(long, value_name = "DIR")]
-    config: Option<PathBuf>,
-
-    /// The service's user, as `serve` has it.
-    #[arg(short, long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    who: Who,
 
     /// Look at these files of Perl plugins, and at no configuration.
     #[arg(long, value_name = "FILE", num_args = 1..)]
@@ -77,12 +73,7 @@ pub(super) fn check(args: &CheckArgs, program: &Program) -> ExitCode {
 /// What is found of the configuration, or of one plugin.
 fn look(args: &CheckArgs, plugin: Option<&PathBuf>) -> Result<Vec<Line>, ExitCode> {
     let mut words: Vec<OsString> = vec!["check".into(), elsewhere::OPTION.into()];
-    if let Some(config) = &args.config {
-        words.extend(["--config".into(), config.into()]);
-    }
-    if let Some(user) = &args.user {
-        words.extend(["--user".into(), user.into()]);
-    }
+    words.extend(args.who.words());
     if let Some(plugin) = plugin {
         words.extend(["--plugin".into(), plugin.into()]);
     }
@@ -102,11 +93,11 @@ fn look(args: &CheckArgs, plugin: Option<&PathBuf>) -> Result<Vec<Line>, ExitCod
 fn in_this_process(args: &CheckArgs, program: &Program) -> ExitCode {
     // Of other users' processes root alone is told.
     let beside = server::beside();
-    if let Err(problem) = server::become_user(args.user.as_deref()) {
+    if let Err(problem) = args.who.become_user() {
         return failed(&format!("camelpost: {problem}"));
     }
     let what = CheckWhat {
-        config: args.config.clone(),
+        config: args.who.config.clone(),
         plugin: args.plugin.first().cloned(),
         beside,
     };

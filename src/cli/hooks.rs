@@ -3,12 +3,12 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
+use super::who::Who;
 use super::{Program, elsewhere, failed};
 use crate::base::likely::likely;
 use crate::base::listed::Listed;
@@ -23,13 +23,8 @@ plugin: Perl or native, its name, the method that is called, the words behind it
 place, and what plugin_settings says of its time and its failures.\n\n\
 Exit status: 0; 1 where the configuration does not load, or there is no such hook; 2 wrong usage.")]
 pub(super) struct HooksArgs {
-    /// The config directory, as `serve` has it.
-    #[arg(long, value_name = "DIR")]
-    config: Option<PathBuf>,
-
-    /// The service's user, as `serve` has it.
-    #[arg(short, long, value_name = "NAME")]
-    user: Option<String>,
+    #[command(flatten)]
+    who: Who,
 
     /// One JSON object a line: hook, order, plugin, native, method, args, file, line, timeout, on_error.
     #[arg(long)]
@@ -58,19 +53,14 @@ pub(super) fn hooks(args: &HooksArgs, program: &Program) -> ExitCode {
         return in_this_process(args, program);
     }
     // Neither needs the plugins.
-    if let Err(problem) = ConfigDir::locate(args.config.clone()) {
+    if let Err(problem) = ConfigDir::locate(args.who.config.clone()) {
         return failed(&format!("camelpost: {problem}"));
     }
     if let Err(problem) = args.hook.as_deref().map(named).transpose() {
         return failed(&format!("camelpost: {problem}"));
     }
     let mut words: Vec<OsString> = vec!["hooks".into(), elsewhere::OPTION.into()];
-    if let Some(config) = &args.config {
-        words.extend(["--config".into(), config.into()]);
-    }
-    if let Some(user) = &args.user {
-        words.extend(["--user".into(), user.into()]);
-    }
+    words.extend(args.who.words());
     if let Some(hook) = &args.hook {
         words.extend(["--".into(), hook.into()]);
     }
@@ -117,12 +107,12 @@ pub(super) fn hooks(args: &HooksArgs, program: &Program) -> ExitCode {
 }
 
 fn in_this_process(args: &HooksArgs, program: &Program) -> ExitCode {
-    if let Err(problem) = server::become_user(args.user.as_deref()) {
+    if let Err(problem) = args.who.become_user() {
         return failed(&format!("camelpost: {problem}"));
     }
     let tell = |listed: Listed| elsewhere::tell(&Told::Entry(listed));
     let hook = args.hook.as_deref().map(named).transpose();
-    let found = hook.and_then(|hook| (program.hooks)(args.config.clone(), hook, &tell));
+    let found = hook.and_then(|hook| (program.hooks)(args.who.config.clone(), hook, &tell));
     elsewhere::tell(&Told::Done(found));
     // Plugins' END blocks and destructors are for a service that ends.
     server::exit_now(0)

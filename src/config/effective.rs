@@ -140,7 +140,7 @@ pub fn effective(config: &ConfigDir) -> Vec<Effective> {
         let entries = config.entries(file);
         let places = entries.as_deref().unwrap_or_default();
         let values = match row.value {
-            One(_) if row.name == "store" => store.iter().map(|store| of_store(store)).collect(),
+            One(_) if row.name == "store" => store.iter().map(of_store).collect(),
             // That of the user who asks says nothing.
             One(_) if row.name == "spool_dir" && places.is_empty() => vec!["~/tmp/".to_owned()],
             // The revision of Debian's package counts, too.

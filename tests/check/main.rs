@@ -188,7 +188,7 @@ fn wrong_values_are_all_told_of_with_their_lines() {
         "error: @ROOT@/config/databytes:2: ",
         "error: @ROOT@/config/size_threshold:1: ",
         "error: @ROOT@/config/plugin_settings:1: ",
-        "error: Circular $include reference in config x1: @ROOT@/config/x2:1 includes @ROOT@/config/x1 again",
+        "error: @ROOT@/config/x2:1: Circular $include reference in config x1: @ROOT@/config/x2:1 includes @ROOT@/config/x1 again",
     ] {
         assert!(
             lines.iter().any(|line| line.starts_with(place)),

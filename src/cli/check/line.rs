@@ -34,20 +34,36 @@ impl From<Finding> for Line {
 
 /// `FILE:LINE: TEXT` or `FILE: TEXT` in its parts.
 fn placed(text: &str) -> (Option<String>, Option<u32>, String) {
-    let whole = || (None, None, text.to_owned());
+    let within = || {
+        let (file, line) = within(text).unzip();
+        (file, line.flatten(), text.to_owned())
+    };
     let Some((place, rest)) = text.split_once(": ") else {
-        return whole();
+        return within();
     };
     // Words are none, even where they name one.
     if !place.contains('/') || place.contains(' ') {
-        return whole();
+        return within();
     }
+    let (file, line) = parts(place);
+    (Some(file), line, rest.to_owned())
+}
+
+/// `FILE:LINE` or `FILE`.
+fn parts(place: &str) -> (String, Option<u32>) {
     match place.rsplit_once(':') {
-        Some((file, line)) if line.parse::<u32>().is_ok() => {
-            (Some(file.to_owned()), line.parse().ok(), rest.to_owned())
-        }
-        _ => (Some(place.to_owned()), None, rest.to_owned()),
+        Some((file, line)) if line.parse::<u32>().is_ok() => (file.to_owned(), line.parse().ok()),
+        _ => (place.to_owned(), None),
     }
+}
+
+/// The place in those words about a config file that are the original's, and begin in another way.
+fn within(text: &str) -> Option<(String, Option<u32>)> {
+    const BEGINNINGS: [&str; 3] = ["Circular $include", "config ", "could not open configfile "];
+    let is_one = BEGINNINGS.iter().any(|words| text.starts_with(words));
+    let mut words = text.split(' ').filter(|_| is_one);
+    let place = words.find(|word| word.starts_with('/'))?;
+    Some(parts(place.trim_end_matches(':')))
 }
 
 impl Line {
@@ -74,6 +90,22 @@ mod tests {
         assert_eq!(
             place("/etc/x/me: what: and"),
             ("/etc/x/me".into(), None, "what: and".into())
+        );
+        assert_eq!(
+            place("Circular $include reference in config a: /x/b:1 includes /x/a again"),
+            (
+                "/x/b".into(),
+                Some(1),
+                "Circular $include reference in config a: /x/b:1 includes /x/a again".into()
+            )
+        );
+        assert_eq!(
+            place("could not open configfile /x/a: denied"),
+            (
+                "/x/a".into(),
+                None,
+                "could not open configfile /x/a: denied".into()
+            )
         );
         assert_eq!(
             place("what /usr/bin/x is: that"),

@@ -7,7 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::Site;
+use super::source::Named;
+use super::{Site, lists};
 use crate::base::finding::{Finding, Severity};
 use crate::base::likely::likely;
 use crate::config::{
@@ -109,11 +110,16 @@ fn look_at_includes(
 pub(super) fn look_at_names(site: &Site<'_>, tell: &dyn Fn(Finding)) {
     let dir = site.dir;
     let mut asked: BTreeSet<String> = usual_names().map(str::to_owned).collect();
-    for named in site.all {
-        asked.extend(names_in(&String::from_utf8_lossy(&named.text)));
+    // Those that do not load, and those of lists that are loaded later, too.
+    let mut files_of_lines: Vec<Vec<u8>> = Vec::new();
+    for line in lists::every_line(site) {
+        files_of_lines.push(Named::find(line.clone(), None, site.dirs).text);
         // A file whose name is an argument (`$include`, a list) is asked for, too.
-        let args = named.line.args.iter();
+        let args = line.args.iter();
         asked.extend(args.map(|arg| name(Path::new(&*String::from_utf8_lossy(arg))).to_owned()));
+    }
+    for text in files_of_lines {
+        asked.extend(names_in(&String::from_utf8_lossy(&text)));
     }
     for path in files(dir) {
         let own = name(&path);

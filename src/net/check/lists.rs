@@ -35,17 +35,36 @@ fn directory(site: &Site<'_>, name: &str) -> Option<PathBuf> {
     dirs.into_iter().find(|path| path.is_dir())
 }
 
-/// Looks at those that a plugin reads.
-pub(super) fn look(site: &Site<'_>, tell: &dyn Fn(Finding)) {
-    let Some((reader, name)) = reader(site) else {
-        return;
+/// The config names of the lists that a plugin reads.
+fn names(site: &Site<'_>) -> Vec<String> {
+    let Some((_, name)) = reader(site) else {
+        return Vec::new();
     };
     let lists = directory(site, name).map(|path| lists(&path));
-    for list in lists.unwrap_or_default() {
-        let Some(own) = list.file_name().and_then(OsStr::to_str) else {
-            continue;
-        };
-        let entries = match site.dir.entries(&format!("{name}/{own}")) {
+    let lists = lists.unwrap_or_default().into_iter();
+    let names = lists.filter_map(|list| Some(format!("{name}/{}", list.file_name()?.to_str()?)));
+    names.collect()
+}
+
+/// The lines of `plugins`, `logging` and all lists.
+pub(super) fn every_line(site: &Site<'_>) -> Vec<PluginLine> {
+    let names = names(site);
+    let names = ["logging", "plugins"]
+        .into_iter()
+        .chain(names.iter().map(String::as_str));
+    let entries = names.flat_map(|name| site.dir.entries(name).unwrap_or_default());
+    entries
+        .filter_map(|entry| PluginLine::parse(&entry).ok())
+        .collect()
+}
+
+/// Looks at those that a plugin reads.
+pub(super) fn look(site: &Site<'_>, tell: &dyn Fn(Finding)) {
+    let Some((reader, _)) = reader(site) else {
+        return;
+    };
+    for name in names(site) {
+        let entries = match site.dir.entries(&name) {
             Ok(entries) => entries,
             Err(problem) => {
                 tell(Finding::error(problem.to_string()));

@@ -94,7 +94,8 @@ pub(super) fn has_word(text: &str, word: &str) -> bool {
     text.match_indices(word).any(|(at, _)| {
         let before = text[..at].chars().next_back();
         let after = text[at + word.len()..].chars().next();
-        !(begins && before.is_some_and(is_part)) && !after.is_some_and(is_part)
+        let follows = begins && before.is_some_and(is_part);
+        !follows && !after.is_some_and(is_part)
     })
 }
 
