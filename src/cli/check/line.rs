@@ -60,7 +60,8 @@ fn parts(place: &str) -> (String, Option<u32>) {
 /// The place in those words about a config file that are the original's, and begin in another way.
 fn within(text: &str) -> Option<(String, Option<u32>)> {
     const BEGINNINGS: [&str; 3] = ["Circular $include", "config ", "could not open configfile "];
-    let is_one = BEGINNINGS.iter().any(|words| text.starts_with(words));
+    let is_one = !text.starts_with("config directory ")
+        && BEGINNINGS.iter().any(|words| text.starts_with(words));
     let mut words = text.split(' ').filter(|_| is_one);
     let place = words.find(|word| word.starts_with('/'))?;
     Some(parts(place.trim_end_matches(':')))
