@@ -97,6 +97,15 @@ fn all(dir: &ConfigDir) -> Vec<Line> {
         else {
             continue;
         };
+        if name.ends_with(".cdb") {
+            lines.push(Line {
+                name: name.to_owned(),
+                value: Some("a map".to_owned()),
+                file: Some(path.display().to_string()),
+                ..Line::default()
+            });
+            continue;
+        }
         lines.push(match dir.entries(name) {
             Ok(entries) => Line {
                 name: name.to_owned(),

@@ -128,6 +128,11 @@ fn every_setting_of_readme_s_table_is_known() {
     let (_, table) = readme.split_once("## Units and limits").unwrap();
     let (table, _) = table.split_once("\n## ").unwrap();
     let site = usual();
+    let all = config(&site, &[]);
+    let is_shown = |name: &str| {
+        all.iter()
+            .any(|line| line.starts_with(&format!("{name} = ")))
+    };
     let mut asked = 0;
     for row in table.lines().filter(|line| line.starts_with("| `")) {
         let first = row
@@ -136,9 +141,9 @@ fn every_setting_of_readme_s_table_is_known() {
             .next()
             .unwrap();
         for name in first.split('`').skip(1).step_by(2) {
-            let output = run(&site, &[name]);
-            assert_eq!(output.status.code(), Some(0), "{name}");
-            assert!(!output.stdout.is_empty(), "{name}");
+            // One that is another name of a setting has that one's line.
+            let is_known = is_shown(name) || !config(&site, &[name]).is_empty();
+            assert!(is_known, "{name}");
             asked += 1;
         }
     }

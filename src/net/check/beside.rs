@@ -69,13 +69,26 @@ fn written(dir: &ConfigDir) -> Vec<Written> {
             let words = line.args.iter().filter(|word| word.starts_with(b"/"));
             let paths = words.map(|word| plain(word));
             let paths = paths.filter(|path| is_log || may_be_written(path));
-            found.extend(paths.map(|path| Written {
+            let usual = usual(&line).into_iter();
+            found.extend(paths.chain(usual).map(|path| Written {
                 path,
                 place: line.place.to_string(),
             }));
         }
     }
     found
+}
+
+/// Where a plugin of qpsmtpd's has its database when its line names no directory, and this one is there.
+fn usual(line: &PluginLine) -> Option<PathBuf> {
+    let dir = match &*line.name {
+        b"greylisting" => "/var/lib/qpsmtpd/greylisting",
+        b"karma" => "/var/lib/qpsmtpd/karma",
+        _ => return None,
+    };
+    let is_named = line.args.iter().any(|word| word == b"db_dir");
+    let dir = PathBuf::from(dir);
+    (!is_named && dir.is_dir()).then_some(dir)
 }
 
 /// Without a slash at its end.

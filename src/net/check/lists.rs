@@ -11,8 +11,8 @@ use crate::base::finding::Finding;
 use crate::config::PluginLine;
 use crate::plugin::{PREFIX, Registry, without_number};
 
-use super::Site;
 use super::source::{Named, find, has_word};
+use super::{Site, not_found};
 
 /// The directories that such lists are in.
 const DIRECTORIES: [&str; 2] = ["peers", "plugins"];
@@ -100,10 +100,12 @@ fn missing(line: &PluginLine, dirs: &[Vec<u8>], registry: &Registry) -> Option<S
         .iter()
         .map(|dir| Path::new(OsStr::from_bytes(dir)).display().to_string());
     let searched: Vec<String> = searched.collect();
-    Some(format!(
+    let text = format!(
         "plugin {name} not found; directories searched: {}",
         searched.join(", ")
-    ))
+    );
+    let hint = not_found::hint(&text, dirs);
+    Some(text + &hint)
 }
 
 /// The files of a directory, in order, without hidden ones.

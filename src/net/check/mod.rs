@@ -8,6 +8,7 @@ mod known_plugins;
 mod limits;
 mod listing;
 mod lists;
+mod not_found;
 mod one_plugin;
 mod perl_version;
 mod plugins;
@@ -18,10 +19,10 @@ mod whole;
 use std::cell::RefCell;
 
 use crate::base::finding::{CheckWhat, Finding};
-use crate::config::{ConfigDir, PluginLine, PluginSettings};
+use crate::config::{ConfigDir, CoreSettings, PluginLine, PluginSettings};
 use crate::hook::Hook;
 use crate::net::hooks;
-use crate::net::process::load::{Findings, Loaded, NO_QUEUE, load_all};
+use crate::net::process::load::{Findings, Loaded, NO_QUEUE, load_all, plugin_dirs};
 use crate::perl::Sv;
 use crate::plugin::Registry;
 
@@ -66,8 +67,11 @@ fn look(what: &CheckWhat, registry: &Registry, report: &dyn Fn(Finding)) {
             return report(Finding::error(error.to_string()));
         }
     };
+    let core = CoreSettings::read(&dir, &mut Vec::new());
+    let dirs = plugin_dirs(&dir, &core);
     let seen = Seen {
         report,
+        dirs: &dirs,
         told: RefCell::default(),
         held: RefCell::default(),
         lines: RefCell::default(),
@@ -83,8 +87,6 @@ fn look(what: &CheckWhat, registry: &Registry, report: &dyn Fn(Finding)) {
             return seen.tell(Finding::error(text));
         }
     };
-    let host = loaded.host.as_ref();
-    let dirs = host.map_or(&[][..], |host| host.plugin_dirs());
     let lines = seen.lines.take();
     let settings = PluginSettings::load(&dir, lines.iter().map(|(line, _)| line));
     let settings = settings.unwrap_or_default();
@@ -94,12 +96,12 @@ fn look(what: &CheckWhat, registry: &Registry, report: &dyn Fn(Finding)) {
     let entries: Vec<_> = entries.collect();
     let all = lines
         .into_iter()
-        .map(|(line, plugin)| Named::find(line, plugin, dirs));
+        .map(|(line, plugin)| Named::find(line, plugin, &dirs));
     let site = Site {
         dir: &dir,
         loaded: &loaded,
         registry,
-        dirs,
+        dirs: &dirs,
         all: &all.collect::<Vec<_>>(),
     };
     // What queues is named in lists that are loaded when a client comes.
@@ -132,6 +134,8 @@ fn look_at_line(site: &Site<'_>, named: &Named, tell: &dyn Fn(Finding)) {
 /// What loading finds.
 struct Seen<'a> {
     report: &'a dyn Fn(Finding),
+    /// The directories of Perl plugins.
+    dirs: &'a [Vec<u8>],
     /// What was told: once is enough.
     told: RefCell<Vec<String>>,
     /// Warnings of the load, which the rest may make pointless.
@@ -152,7 +156,8 @@ impl Seen<'_> {
 
 impl Findings for Seen<'_> {
     fn problem(&self, text: String) -> Result<(), String> {
-        self.tell(Finding::error(text));
+        let hint = not_found::hint(&text, self.dirs);
+        self.tell(Finding::error(text.trim_end().to_owned() + &hint));
         Ok(())
     }
 

@@ -18,17 +18,7 @@ pub(super) fn look(site: &Site<'_>, others: &[Beside], tell: &dyn Fn(Finding)) {
         tell(Finding::warning(text));
     }
     if let Some(host) = &site.loaded.host {
-        for (name, why) in host.unfit() {
-            // The administrator knows of it.
-            if site.loaded.guards.isolates(&name) || site.loaded.guards.keeps(&name) {
-                continue;
-            }
-            tell(Finding::warning(format!(
-                "{}: {why}, so that it cannot be one session's: each session with this plugin has a worker of its \
-                 own; keep in plugin_settings lets all of them have the same",
-                place_of(site, &name)
-            )));
-        }
+        about_unfit(site, host.unfit(), tell);
         perl_version::look(tell);
     }
     let shares = beside::look(site.dir, others, tell);
@@ -40,6 +30,23 @@ pub(super) fn look(site: &Site<'_>, others: &[Beside], tell: &dyn Fn(Finding)) {
             true => Finding::warning(text),
             false => Finding::note(text),
         });
+    }
+}
+
+/// What cannot be exchanged between sessions: one variable of each plugin, as one is enough.
+fn about_unfit(site: &Site<'_>, mut found: Vec<(Vec<u8>, String)>, tell: &dyn Fn(Finding)) {
+    found.sort();
+    found.dedup_by(|other, first| other.0 == first.0);
+    for (name, why) in found {
+        // The administrator knows of it.
+        if site.loaded.guards.isolates(&name) || site.loaded.guards.keeps(&name) {
+            continue;
+        }
+        tell(Finding::warning(format!(
+            "{}: {why}, so that it cannot be one session's: each session with this plugin has a worker of its own; \
+             keep in plugin_settings lets all of them have the same",
+            place_of(site, &name)
+        )));
     }
 }
 

@@ -351,7 +351,7 @@ fn session_settings(
 
 /// `plugin_dirs`, and after them plugins/ beside the config directory (the plugin document's
 /// fallback).
-fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
+pub(crate) fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     let beside = config.dirs().first().and_then(|dir| {
         let parent = dir.canonicalize().ok()?.parent()?.join("plugins");
         parent.is_dir().then_some(parent)
