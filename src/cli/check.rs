@@ -23,7 +23,8 @@ file but the spool directory, where that is missing; plugins do what they do whe
 As root it also looks whether qpsmtpd runs on this machine, and what it shares with this configuration.\n\n\
 With --plugin only these files of Perl plugins are looked at, each for itself and without arguments; --config is where \
 they find config values and other plugins then.\n\n\
-Exit status: 0 nothing wrong, or warnings only; 1 errors: the service would not start; 2 wrong usage.")]
+Exit status: 0 nothing wrong, or warnings only; 1 errors: the service would not start, or without a file that it asks for; \
+2 wrong usage.")]
 pub(super) struct CheckArgs {
     #[command(flatten)]
     who: Who,

@@ -48,6 +48,56 @@ fn a_file_that_the_service_s_user_cannot_read_is_an_error() {
 }
 
 #[test]
+fn what_nobody_asks_for_keeps_nothing_from_starting() {
+    let site = usual();
+    site.config("own", "$include own\n");
+    site.config("greylist.dbm", "a\0b");
+    let fifo = site.path("config/fifo");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
+    std::os::unix::fs::symlink("/dev/null", site.path("config/badhelo")).unwrap();
+    let (lines, status) = found(&site);
+    assert_eq!(status, Some(0));
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    assert_eq!(lines[0], "warning: @ROOT@/config/fifo: it is not a file");
+    let cycle = "warning: @ROOT@/config/own:1: Circular $include reference in config own";
+    assert!(lines[1].starts_with(cycle), "{lines:#?}");
+}
+
+#[test]
+fn plugins_are_loaded_as_the_user_of_the_workers_and_without_capabilities() {
+    if me() != "root" {
+        return;
+    }
+    let site = usual();
+    site.put(
+        "plugins/who",
+        "sub register {\n    open my $status, '<', '/proc/self/status' or die;\n    \
+         die join ' ', $>, map { /^CapEff:\\s*0*(\\w)/ ? $1 : () } <$status>, \"\\n\";\n}\n",
+    );
+    site.config("plugins", "who\ntaker\n");
+    let output = Command::new(CAMELPOST)
+        .args(["check", "--worker-user", "nobody", "--config"])
+        .arg(site.path("config"))
+        .output()
+        .unwrap();
+    let lines = said(&site, &output.stdout);
+    let who = format!(
+        "error: @ROOT@/config/plugins:1: plugin who: {} 0",
+        camelpost_support::process::uid("nobody")
+    );
+    assert!(
+        lines.iter().any(|line| line.starts_with(&who)),
+        "{who}\n{lines:#?}"
+    );
+}
+
+#[test]
 fn what_a_running_qpsmtpd_writes_to_as_well_is_told_of() {
     let site = usual();
     site.put("old/spool_dir", "@ROOT@/spool/\n");

@@ -180,15 +180,15 @@ fn wrong_values_are_all_told_of_with_their_lines() {
     site.config("databytes", "# a comment\nmany\n");
     site.config("size_threshold", "-1\n");
     site.config("plugin_settings", "taker on_error maybe\n");
-    site.config("x1", "$include x2\n");
-    site.config("x2", "$include x1\n");
+    site.config("rcpthosts", "$include x2\n");
+    site.config("x2", "$include rcpthosts\n");
     let (lines, status) = found(&site);
     assert_eq!(status, Some(1));
     for place in [
         "error: @ROOT@/config/databytes:2: ",
         "error: @ROOT@/config/size_threshold:1: ",
         "error: @ROOT@/config/plugin_settings:1: ",
-        "error: @ROOT@/config/x2:1: Circular $include reference in config x1: @ROOT@/config/x2:1 includes @ROOT@/config/x1 again",
+        "error: @ROOT@/config/x2:1: Circular $include reference in config rcpthosts: @ROOT@/config/x2:1 includes @ROOT@/config/rcpthosts again",
     ] {
         assert!(
             lines.iter().any(|line| line.starts_with(place)),

@@ -49,7 +49,7 @@ fn the_unit_names_a_user_and_the_capabilities_for_a_port_and_for_another_user_s_
     };
     let (_, options) = start.split_once(" serve ").unwrap();
     let of_load = options.replace(" --port 25", "");
-    assert_eq!(check, format!("/usr/bin/camelpost check {of_load}"));
+    assert_eq!(check, format!("-/usr/bin/camelpost check {of_load}"));
 }
 
 /// A port that only root may bind, unless the machine says otherwise.

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use super::source::Named;
@@ -29,12 +29,22 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
                 text: format!("{shown}: {text}"),
             });
         };
+        let own = name(&path);
+        // A FIFO would wait for a writer; /dev/null is an empty file to everybody.
+        if let Ok(kind) = fs::metadata(&path).map(|found| found.file_type())
+            && !kind.is_file()
+        {
+            if kind.is_fifo() || kind.is_socket() {
+                tell(Severity::Warning, "it is not a file".to_owned());
+            }
+            continue;
+        }
         let mut start = Vec::new();
         let opened =
             fs::File::open(&path).and_then(|file| file.take(1 << 20).read_to_end(&mut start));
         if let Err(error) = opened {
             let user = "the service's user has to be able to read it";
-            tell(Severity::Error, format!("{}; {user}", reason(&error)));
+            tell(severity_of(own), format!("{}; {user}", reason(&error)));
             continue;
         }
         if start.starts_with(BOM) {
@@ -43,18 +53,19 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
                 "a byte order mark (EF BB BF) is at its head, and a part of the first line: save it without".to_owned(),
             );
         }
+        // A map or a database has a dot in its name.
         if let Some(line) = start
             .split(|byte| *byte == b'\n')
             .position(|line| line.contains(&0))
+            .filter(|_| !own.contains('.'))
         {
             tell(
                 Severity::Warning,
                 format!("line {} has a NUL in it", line + 1),
             );
         }
-        let name = name(&path);
         let mode = fs::metadata(&path).map_or(0, |found| found.permissions().mode());
-        if is_secret(name) && mode & 0o004 != 0 {
+        if is_secret(own) && mode & 0o004 != 0 {
             tell(
                 Severity::Warning,
                 format!(
@@ -63,8 +74,8 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
                 ),
             );
         }
-        if is_config_name(name) {
-            look_at_includes(dir, name, &mut cycles, say);
+        if is_config_name(own) {
+            look_at_includes(dir, own, &mut cycles, say);
         }
     }
     for entry in dir.entries("plugin_dirs").unwrap_or_default() {
@@ -77,6 +88,14 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
                 reason(&error)
             )));
         }
+    }
+}
+
+/// How much it matters that a file counts for nothing: to the core or a plugin of qpsmtpd's, or to nobody who is known.
+fn severity_of(name: &str) -> Severity {
+    match usual_names().any(|usual| usual == name) {
+        true => Severity::Error,
+        false => Severity::Warning,
     }
 }
 
@@ -96,7 +115,7 @@ fn look_at_includes(
                 continue;
             }
         }
-        tell(Finding::error(problem.to_string()));
+        tell(Finding::new(severity_of(name), problem.to_string()));
     }
     for (place, name) in missing {
         tell(Finding::warning(format!(
