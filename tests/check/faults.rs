@@ -165,6 +165,28 @@ fn notes_are_for_those_who_ask() {
 }
 
 #[test]
+fn a_note_says_where_a_plugin_is_and_of_which_kind() {
+    let site = usual();
+    site.config(
+        "plugin_dirs",
+        "/usr/share/qpsmtpd/plugins\n@ROOT@/plugins\n",
+    );
+    site.config("plugins", "rcpt_ok\nnative/count_recipients max 3\ntaker\n");
+    site.config("plugin_settings", "rcpt_ok native\n");
+    let (lines, _) = found_with(&site, &["--verbose"]);
+    for line in [
+        "note: @ROOT@/config/plugins:1: plugin rcpt_ok: native, in the place of /usr/share/qpsmtpd/plugins/rcpt_ok; \
+         hooks: rcpt",
+        "note: @ROOT@/config/plugins:2: plugin native/count_recipients: native; hooks: rcpt",
+    ] {
+        assert!(
+            lines.iter().any(|found| found == line),
+            "{line}\n{lines:#?}"
+        );
+    }
+}
+
+#[test]
 fn a_terminal_gets_colours_and_no_one_else() {
     let site = usual();
     site.config("plugins", "nowhere\ntaker\n");

@@ -106,6 +106,22 @@ mod tests {
         assert_eq!(only_in("relay"), None);
     }
 
+    /// Where Debian's package is.
+    #[test]
+    fn the_package_s_plugins_name_what_they_are_said_to_take() {
+        let dir = std::path::Path::new("/usr/share/qpsmtpd/plugins");
+        for known in KNOWN {
+            let Ok(text) = std::fs::read(dir.join(known.name)) else {
+                continue;
+            };
+            let text = String::from_utf8_lossy(&text);
+            let has = |argument: &str| crate::net::check::source::has_word(&text, argument);
+            for argument in known.arguments.iter().filter(|name| **name != "loglevel") {
+                assert!(has(argument), "{} {argument}", known.name);
+            }
+        }
+    }
+
     #[test]
     fn the_plugins_are_in_order() {
         assert!(KNOWN.iter().map(|known| known.name).is_sorted());
