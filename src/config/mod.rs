@@ -7,8 +7,10 @@
 mod cache;
 mod compat;
 mod dir;
+mod effective;
 mod error;
 mod limits;
+mod names;
 mod plugin_line;
 mod plugin_settings;
 mod read;
@@ -22,8 +24,10 @@ mod value;
 
 pub use compat::{Compat, Profile, compared_version};
 pub use dir::{ConfigDir, Lines};
+pub use effective::{Effective, EffectiveValue, effective, setting_of, shown};
 pub use error::{ConfigError, Place, reason};
 pub use limits::Limits;
+pub use names::{files, is_config_name, is_secret, usual_names};
 pub use plugin_line::PluginLine;
 pub use plugin_settings::{OnError, PluginSetting, PluginSettings, Quarantine, table_name};
 pub use read::Entry;

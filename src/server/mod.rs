@@ -43,6 +43,7 @@ pub use process::{
     spawn_without_signals, wake_by_interrupt,
 };
 pub use sandbox::{Sandbox, SandboxPart};
+pub use service::beside::beside;
 pub use service::error::ServeError;
 pub use service::privileges::become_user;
 pub use service::progress::loading;

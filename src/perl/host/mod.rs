@@ -7,6 +7,7 @@ pub mod chain;
 pub mod config;
 pub(super) mod idle;
 mod kept;
+pub mod listed;
 pub mod load;
 pub mod log;
 pub mod methods;

@@ -1,6 +1,7 @@
 //! A service of the system: its start, its user, its pid file, signals, the service manager, and the
 //! upgrade in place.
 
+pub(super) mod beside;
 pub(super) mod detach;
 pub(super) mod environment;
 pub(super) mod error;
