@@ -33,7 +33,7 @@ use self::service::Given;
 pub use self::top::Screen;
 use crate::base::finding::{CheckWhat, Finding};
 use crate::base::listed::Listed;
-use crate::base::log::LogPid;
+use crate::base::log::{LogFormat, LogPid};
 use crate::hook::Hook;
 use crate::server::{self, Engine, Settings, ZygoteCommand};
 
@@ -46,6 +46,8 @@ pub struct EngineSettings {
     pub rdns: bool,
     /// What the lines of sessions begin with.
     pub log_pid: LogPid,
+    /// How the log is written.
+    pub log_format: LogFormat,
 }
 
 /// An SMTP server that runs qpsmtpd's Perl plugins unchanged.
@@ -126,6 +128,10 @@ struct Zygote {
     /// As `serve` has it.
     #[arg(long, value_enum, default_value_t = LogPid::Session)]
     log_pid: LogPid,
+
+    /// As `serve` has it.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]
@@ -172,6 +178,7 @@ impl From<EngineArgs> for EngineSettings {
             config: args.config,
             rdns: !args.no_rdns,
             log_pid: LogPid::default(),
+            log_format: LogFormat::default(),
         }
     }
 }
@@ -180,6 +187,7 @@ impl From<Zygote> for EngineSettings {
     fn from(args: Zygote) -> EngineSettings {
         EngineSettings {
             log_pid: args.log_pid,
+            log_format: args.log_format,
             ..args.engine.into()
         }
     }
@@ -298,6 +306,9 @@ fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
     if settings.service.log_pid == LogPid::Worker {
         args.push("--log-pid=worker".into());
     }
+    if settings.service.log_format == LogFormat::Json {
+        args.push("--log-format=json".into());
+    }
     match server::serve(settings, &ZygoteCommand::this_program(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),
@@ -380,7 +391,7 @@ mod tests {
         assert_eq!(serve.port, [26]);
         let mut again = vec![OsString::from("camelpost")];
         again.extend(serve.engine.for_zygote());
-        again.push("--log-pid=worker".into());
+        again.extend(["--log-pid=worker".into(), "--log-format=json".into()]);
         let Subcommands::Zygote(zygote) = CommandLine::parse_from(again).command else {
             panic!("not zygote")
         };
@@ -390,6 +401,7 @@ mod tests {
                 config: Some("/etc/x".into()),
                 rdns: false,
                 log_pid: LogPid::Worker,
+                log_format: LogFormat::Json,
             }
         );
     }

@@ -9,6 +9,7 @@ pub(crate) mod likely;
 pub(crate) mod listed;
 pub mod log;
 mod per_process;
+pub(crate) mod stderr;
 pub(crate) mod trace;
 mod zone;
 mod zone_rule;

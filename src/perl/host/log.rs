@@ -128,7 +128,7 @@ impl Logger<'_> {
             line.push(b'\n');
             call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
         } else {
-            log::write_line(line);
+            log::write_line(number_of(level), line);
         }
         Ok(true)
     }
@@ -149,7 +149,7 @@ impl Logger<'_> {
         let texts = texts.iter().map(stringify).collect::<Result<Vec<_>, _>>()?;
         let given = |value: &Sv| value.is_defined().then(|| value.to_bytes());
         self.0.tell(&Event::Line {
-            level: u8::try_from(level.as_int()).unwrap_or(LOGDEBUG),
+            level: number_of(level),
             hook: given(hook).as_deref(),
             plugin: given(plugin).as_deref(),
             text: &texts.join(&b' '),
@@ -164,4 +164,9 @@ impl Logger<'_> {
             .list(Hook::Logging)
             .filter(|list| list.array_len() > 0)
     }
+}
+
+/// A level as a plugin gave it.
+fn number_of(level: &Sv) -> u8 {
+    u8::try_from(level.as_int()).unwrap_or(LOGDEBUG)
 }

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
 use std::rc::Rc;
 
@@ -18,6 +18,7 @@ use crate::server::event::Event;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ToWorker};
 use crate::server::service::environment;
 use crate::server::service::error::ServeError;
+use crate::server::service::log_file::become_log;
 
 impl Supervisor<'_> {
     /// A generation that is no more current ends with its last worker.
@@ -176,10 +177,13 @@ impl Supervisor<'_> {
         self.workers
             .dismiss_all(false, |worker| worker.generation != number);
         if let Some(old) = old {
-            tracing::info!(target: SERVICE, "reloaded: {}", self.facts.about);
             self.drop_unused(old);
         }
         self.clean_up_orphans();
+        self.turn_log(number)?;
+        if old.is_some() {
+            tracing::info!(target: SERVICE, "reloaded: {}", self.facts.about);
+        }
         self.open()?;
         if self.succession == Succession::None {
             self.notify.ready(&self.summary());
@@ -198,6 +202,27 @@ impl Supervisor<'_> {
             // What cannot be said now is said at the next chance.
             self.orphans
                 .retain(|pid| generation.clean_up(*pid).is_err());
+        }
+    }
+
+    /// What goes to stderr goes to the log file that is there now, where there is one.
+    fn turn_log(&self, number: u64) -> Result<(), ServeError> {
+        let Some(log_file) = &self.settings.service.log_file else {
+            return Ok(());
+        };
+        match log_file.open() {
+            Ok(log) => {
+                become_log(&log);
+                let generation = self.generations.get(&number);
+                // One that is gone says so by itself.
+                let _ = generation.map(|generation| generation.log_to(log.as_fd()));
+                Ok(())
+            }
+            Err(problem) if self.bound.is_empty() => {
+                tracing::error!("{problem}; what it was before has it still");
+                Ok(())
+            }
+            Err(problem) => Err(ServeError::Start(problem)),
         }
     }
 
@@ -238,12 +263,13 @@ impl Supervisor<'_> {
             tracing::warn!("running as root: every plugin can do anything to this machine");
         }
         if let Some(detached) = self.detached.take() {
-            for generation in self.generations.values() {
+            let keeps_log = self.settings.service.log_file.is_some();
+            for generation in self.generations.values().filter(|_| !keeps_log) {
                 // One that is gone says so by itself.
                 let _ = generation.silence();
             }
             detached
-                .ready()
+                .ready(keeps_log)
                 .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
         }
         self.succeed()
