@@ -19,6 +19,7 @@ mod size;
 mod top;
 mod version;
 mod who;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -109,6 +110,8 @@ enum Subcommands {
     Config(config::ConfigArgs),
     /// Show which plugins run on each hook, in their order, without serving.
     Hooks(hooks::HooksArgs),
+    /// Tell from the log in JSON what became of a connection, a message, or an address's mail.
+    Why(why::WhyArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -284,6 +287,7 @@ pub fn run<E: Engine>(
         Subcommands::Check(args) => check::check(&args, program),
         Subcommands::Config(args) => config::config(&args),
         Subcommands::Hooks(args) => hooks::hooks(&args, program),
+        Subcommands::Why(args) => why::why(&args),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),

@@ -55,8 +55,11 @@ fn is_wanted(event: &Event<'_>) -> bool {
             closely || !matches!(came_to, CameTo::Verdict("DECLINED", _))
         }
         Event::Replied { code, command, .. } => {
-            let ends_message = command.is_some_and(|line| line.eq_ignore_ascii_case(b"data"));
-            closely || *code >= 400 || ends_message && *code < 300
+            // Who sends, and what became of the message.
+            let verb = command.and_then(|line| line.get(..4)).unwrap_or_default();
+            let of_message =
+                verb.eq_ignore_ascii_case(b"mail") || verb.eq_ignore_ascii_case(b"data");
+            closely || *code >= 400 || of_message && *code < 300
         }
         _ => true,
     }
