@@ -25,6 +25,7 @@ pub(super) fn write(whose: &Whose<'_>, event: &Event<'_>) {
             let id = format!("{}.{}", whose.connection, whose.transaction);
             object.insert("transaction".into(), id.into());
         }
+        object.insert("ip".into(), text(whose.ip));
     }
     object.extend(fields(event));
     let level = match event {

@@ -13,7 +13,7 @@ use super::super::generation::Generation;
 use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use super::upgrading::Succession;
-use crate::base::log::SERVICE;
+use crate::base::log::{SERVICE, take_relayed};
 use crate::server::event::Event;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ToWorker};
 use crate::server::service::environment;
@@ -180,11 +180,11 @@ impl Supervisor<'_> {
             self.drop_unused(old);
         }
         self.clean_up_orphans();
-        self.turn_log(number)?;
         if old.is_some() {
+            self.turn_log(number)?;
             tracing::info!(target: SERVICE, "reloaded: {}", self.facts.about);
         }
-        self.open()?;
+        self.open(number)?;
         if self.succession == Succession::None {
             self.notify.ready(&self.summary());
         }
@@ -218,7 +218,7 @@ impl Supervisor<'_> {
                 let _ = generation.map(|generation| generation.log_to(log.as_fd()));
                 Ok(())
             }
-            Err(problem) if self.bound.is_empty() => {
+            Err(problem) if self.counters.loads > 1 => {
                 tracing::error!("{problem}; what it was before has it still");
                 Ok(())
             }
@@ -227,19 +227,13 @@ impl Supervisor<'_> {
     }
 
     /// Listens, the first time.
-    fn open(&mut self) -> Result<(), ServeError> {
+    fn open(&mut self, number: u64) -> Result<(), ServeError> {
         let bound = std::mem::take(&mut self.bound);
         if bound.is_empty() {
             return Ok(());
         }
-        let version = env!("CARGO_PKG_VERSION");
-        tracing::info!(target: SERVICE, "camelpost {version}, {}", self.facts.about);
-        if let Some(address) = self.control.metrics {
-            tracing::info!("Metrics on http://{address}/metrics");
-        }
         for bound in bound {
             let listener = bound.listen().map_err(ServeError::Start)?;
-            tracing::info!(target: SERVICE, "Listening on {}", listener.address);
             self.control.listening.push(listener.address);
             let listener = Rc::new(listener);
             self.listeners.push(listener.clone());
@@ -254,13 +248,13 @@ impl Supervisor<'_> {
             });
             self.acceptors.push(task.abort_handle());
         }
-        let (user, group) = self.user.names();
-        tracing::info!("Running as user {user}, group {group}");
-        if let Some(worker) = self.user.worker() {
-            tracing::info!("Plugins run as user {worker}");
-        }
-        if self.user.is_root() {
-            tracing::warn!("running as root: every plugin can do anything to this machine");
+        self.announce();
+        if self.settings.service.log_file.is_some() {
+            self.turn_log(number)?;
+            // Who has started it has read it, and so have those who read the log. Plugins need it once.
+            self.lines.extend(take_relayed());
+            self.announce();
+            take_relayed();
         }
         if let Some(detached) = self.detached.take() {
             let keeps_log = self.settings.service.log_file.is_some();
@@ -273,6 +267,26 @@ impl Supervisor<'_> {
                 .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
         }
         self.succeed()
+    }
+
+    /// What the log begins with.
+    fn announce(&self) {
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(target: SERVICE, "camelpost {version}, {}", self.facts.about);
+        if let Some(address) = self.control.metrics {
+            tracing::info!("Metrics on http://{address}/metrics");
+        }
+        for listener in &self.listeners {
+            tracing::info!(target: SERVICE, "Listening on {}", listener.address);
+        }
+        let (user, group) = self.user.names();
+        tracing::info!(target: SERVICE, "Running as user {user}, group {group}");
+        if let Some(worker) = self.user.worker() {
+            tracing::info!(target: SERVICE, "Plugins run as user {worker}");
+        }
+        if self.user.is_root() {
+            tracing::warn!("running as root: every plugin can do anything to this machine");
+        }
     }
 
     /// The line that `systemctl status` shows.
