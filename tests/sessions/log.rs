@@ -28,7 +28,9 @@ const RECEIVED: &str = "my $line = $qp->received_line('ESMTP', '', ''); $line =~
 const REFUSER: (&str, &str) = (
     "refuser",
     "sub hook_rcpt { my ($self, $t, $to) = @_; return (DENY, 'not that one') if $to->user eq 'bad'; \
-       $self->log(LOGWARN, 'a look at it'); return DECLINED }",
+       $self->log(LOGWARN, 'a look at it'); return DECLINED } \
+     sub hook_noop { my $none; use warnings; my $text = qq{it is $none}; warn qq{said so\\n}; \
+       local $SIG{__WARN__} = sub { }; warn 'unheard'; return DECLINED }",
 );
 
 fn lines(path: &Path) -> Vec<String> {
@@ -393,5 +395,37 @@ fn fail2ban_finds_the_refused_client_and_nobody_else() {
             !found.contains("'127.0.0.2'") && !found.contains("'127.0.0.4'"),
             "{format}: {found}"
         );
+    }
+}
+
+#[test]
+fn what_perl_warns_of_is_a_line_with_its_plugin_and_hook() {
+    let args = ["--log-file", "json.log", "--log-format", "json"];
+    let server = Server::start_with(&[REFUSER], &args, &[]);
+    let log = server.site.path("json.log");
+    let mut client = server.connect();
+    for _ in 0..2 {
+        client.expect("NOOP", "250");
+    }
+    client.expect("QUIT", "221");
+    client.rest();
+    let warned = || {
+        let mut all = objects(&log);
+        all.retain(|object| {
+            object.get("hook") == Some(&"noop".into()) && object["event"] == "line"
+        });
+        all
+    };
+    until("the log", || warned().len() == 2);
+    for (object, text) in warned()
+        .iter()
+        .zip(["Use of uninitialized value $none", "said so"])
+    {
+        assert_eq!(object["plugin"], "refuser");
+        assert!(
+            object["text"].as_str().unwrap().starts_with(text),
+            "{object:?}"
+        );
+        assert!(object.contains_key("id"));
     }
 }

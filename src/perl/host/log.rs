@@ -102,13 +102,14 @@ impl Logger<'_> {
         if trace::is_on() {
             self.tell(level, hook, plugin, texts)?;
         }
-        if let Some(list) = self.loggers()
-            && self
-                .0
-                .number
-                .with_pid_of_lines(|| loggers::tell(self.0, &list, [level, hook, plugin], texts))?
-        {
-            return Ok(false);
+        if let Some(list) = self.loggers() {
+            let outer = self.0.begin_warnings(Hook::Logging, b"");
+            let tell = || loggers::tell(self.0, &list, [level, hook, plugin], texts);
+            let told = self.0.number.with_pid_of_lines(tell);
+            self.0.end_warnings(outer);
+            if told? {
+                return Ok(false);
+            }
         }
         if level.as_int() > self.0.trace_level.get().into() || log::is_json() {
             return Ok(false);
