@@ -13,8 +13,10 @@ mod flavour;
 mod getopt;
 mod hooks;
 mod new_plugin;
+mod ping;
 mod serve;
 mod service;
+mod several;
 mod size;
 mod top;
 mod version;
@@ -91,6 +93,8 @@ enum Subcommands {
     Prefork(Words),
     /// Show what the running daemon does: generation, workers, sessions, limits, counts.
     Status(control::StatusArgs),
+    /// Say whether the running daemon takes connections, for monitors.
+    Ping(ping::PingArgs),
     /// Show live in the terminal what the running daemon does: plugins ranked by the time they take,
     /// workers and what each runs now, sessions.
     Top(top::TopArgs),
@@ -269,6 +273,7 @@ pub fn run<E: Engine>(
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
         Subcommands::Status(args) => control::status(&args),
+        Subcommands::Ping(args) => ping::ping(&args),
         Subcommands::Top(args) => top::top(&args),
         Subcommands::Reload(args) => control::reload(&args),
         Subcommands::Upgrade(args) => control::upgrade(&args),

@@ -8,6 +8,7 @@ mod journal;
 pub(crate) mod likely;
 pub(crate) mod listed;
 pub mod log;
+mod moment;
 mod per_process;
 pub(crate) mod trace;
 mod zone;
@@ -15,6 +16,7 @@ mod zone_rule;
 
 pub(crate) use dns_servers::dns_servers;
 pub(crate) use host::{home, hostname, program_dir, program_path, user_name};
+pub(crate) use moment::moment;
 pub use per_process::PerProcess;
 pub(crate) use zone::Zone;
 pub(crate) use zone_rule::{civil_date, days_before};

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::wire::{Reader, Writer};
-use crate::server::facts::{LoadFacts, Names};
+use crate::server::facts::{About, LoadFacts, Names};
 use crate::server::sandbox::Sandbox;
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
@@ -163,7 +163,7 @@ impl FromZygote {
                 .u8(facts.hooks_pre_connection.into())
                 .u8(facts.log_level)
                 .u8(facts.hooks_logging.into())
-                .text(&facts.about),
+                .text(&facts.about.lines()),
             FromZygote::Failed { message } => Writer::new(2).text(message),
             FromZygote::Names { names } => {
                 let names = [names.hooks.join(" "), names.plugins.join("\n")];
@@ -191,7 +191,7 @@ impl FromZygote {
                     hooks_pre_connection: reader.bool()?,
                     log_level: reader.u8()?,
                     hooks_logging: reader.bool()?,
-                    about: String::from_utf8_lossy(reader.0).into_owned(),
+                    about: About::of_lines(&String::from_utf8_lossy(reader.0)),
                 },
             },
             2 => FromZygote::Failed {
@@ -381,7 +381,13 @@ mod tests {
                     hooks_pre_connection: true,
                     log_level: 6,
                     hooks_logging: true,
-                    about: "perl 5".into(),
+                    about: About {
+                        perl: Some("5.36.0".into()),
+                        config: "/etc/x".into(),
+                        profile: "0.94".into(),
+                        plugins: 7,
+                        plugin_dirs: vec!["/usr/x".into(), "/usr/y".into()],
+                    },
                 },
             },
             FromZygote::Failed {
