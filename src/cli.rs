@@ -130,6 +130,10 @@ struct Zygote {
     /// As `serve` has it.
     #[arg(long, value_enum, default_value_t = LogPid::Session)]
     log_pid: LogPid,
+
+    /// Stands for nothing: the processes have their titles in its place.
+    #[arg(long)]
+    room: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -232,7 +236,7 @@ pub fn run<E: Engine>(
     make_engine: impl FnOnce(EngineSettings) -> E,
     program: &Program,
 ) -> ExitCode {
-    let mut args: Vec<OsString> = std::env::args_os().collect();
+    let mut args = crate::base::arguments().to_vec();
     // What follows these is none of ours, down to the last `--`.
     match args.get(1) {
         Some(word) if word == "perl" => return status((program.perl)(args.split_off(2))),
@@ -303,6 +307,7 @@ fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
     if settings.service.log_pid == LogPid::Worker {
         args.push("--log-pid=worker".into());
     }
+    args.push(format!("--room={}", server::ROOM).into());
     match server::serve(settings, &ZygoteCommand::this_program(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),

@@ -15,7 +15,7 @@ mod zone;
 mod zone_rule;
 
 pub(crate) use dns_servers::dns_servers;
-pub(crate) use host::{home, hostname, program_dir, program_path, user_name};
+pub(crate) use host::{arguments, home, hostname, program_dir, program_path, user_name};
 pub(crate) use moment::moment;
 pub use per_process::PerProcess;
 pub(crate) use zone::Zone;

@@ -52,7 +52,7 @@ pub(super) fn ping(args: &PingArgs) -> ExitCode {
         Ok(Outcome::Status(status)) => match status.trouble() {
             None => return print(&line(&status)),
             Some(trouble) => {
-                let problem = format!("pid {} answers, but is {trouble}", status.pid);
+                let problem = format!("pid {} answers, but: {trouble}", status.pid);
                 (NOT_SERVING, problem)
             }
         },

@@ -71,6 +71,7 @@ impl Generation {
         let begin = ToZygote::Begin {
             user: user.map(str::to_owned),
             sandbox,
+            load: number,
         };
         ours.send(&begin.encode(), None, Wait::No)?;
         let mut process = Command::new(&command.program);

@@ -21,6 +21,7 @@ mod process;
 mod sandbox;
 mod service;
 mod supervisor;
+mod title;
 mod workers;
 mod zygote;
 
@@ -51,4 +52,5 @@ pub use service::progress::loading;
 pub use service::settings::{MemoryLimits, ServiceSettings, Settings, Talk, ZygoteCommand};
 pub use service::start::{nice_level, restore_nice_level, serve};
 pub use supervisor::STOPPING;
+pub use title::{ROOM, set_title};
 pub use zygote::run_zygote;

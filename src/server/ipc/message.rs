@@ -24,6 +24,8 @@ pub(in crate::server) enum ToZygote {
     Begin {
         user: Option<String>,
         sandbox: Sandbox,
+        /// Which load it is, from 1.
+        load: u64,
     },
     /// Fork a worker; its end of the link comes as the descriptor.
     Fork { worker: u64 },
@@ -127,9 +129,13 @@ impl ToZygote {
             ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
             ToZygote::Silence => Writer::new(2).0,
             ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
-            ToZygote::Begin { user, sandbox } => match user {
-                None => Writer::new(4).u8(sandbox.bits()).0,
-                Some(name) => Writer::new(5).u8(sandbox.bits()).text(name),
+            ToZygote::Begin {
+                user,
+                sandbox,
+                load,
+            } => match user {
+                None => Writer::new(4).u8(sandbox.bits()).u64(*load).0,
+                Some(name) => Writer::new(5).u8(sandbox.bits()).u64(*load).text(name),
             },
         }
     }
@@ -145,9 +151,11 @@ impl ToZygote {
             4 => Some(ToZygote::Begin {
                 user: None,
                 sandbox: Sandbox::from_bits(reader.u8()?)?,
+                load: reader.u64()?,
             }),
             5 => Some(ToZygote::Begin {
                 sandbox: Sandbox::from_bits(reader.u8()?)?,
+                load: reader.u64()?,
                 user: Some(String::from_utf8(reader.0.to_vec()).ok()?),
             }),
             _ => None,
@@ -363,6 +371,7 @@ mod tests {
             ToZygote::Begin {
                 user: None,
                 sandbox: Sandbox::default(),
+                load: 1,
             },
             ToZygote::Begin {
                 user: Some("nobody".into()),
@@ -370,6 +379,7 @@ mod tests {
                     landlock: true,
                     seccomp: true,
                 },
+                load: 3,
             },
         ] {
             assert_eq!(ToZygote::decode(&message.encode()), Some(message));

@@ -38,12 +38,6 @@ const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
 const OK: &str = "200 OK";
 
-const WANTED: Command = Command::Status {
-    sessions: false,
-    plugins: true,
-    files: false,
-};
-
 /// Where metrics are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MetricsAddress {
@@ -215,7 +209,7 @@ async fn converse(
     };
     idle.set(false);
     let response = match request {
-        Ok((request, page)) => match query(events, WANTED).await {
+        Ok((request, page)) => match query(events, wanted(page)).await {
             Outcome::Status(status) => match page {
                 Page::Metrics => response(request, OK, text::CONTENT_TYPE, &text::metrics(&status)),
                 Page::Health => health(request, status.trouble()),
@@ -233,6 +227,14 @@ async fn converse(
     idle.set(true);
     let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
     Ok(())
+}
+
+fn wanted(page: Page) -> Command {
+    Command::Status {
+        sessions: false,
+        plugins: page == Page::Metrics,
+        files: false,
+    }
 }
 
 /// The request up to the empty line, or what came before the scraper's end of it.
