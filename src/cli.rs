@@ -21,6 +21,7 @@ mod size;
 mod top;
 mod version;
 mod who;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -35,7 +36,7 @@ use self::service::Given;
 pub use self::top::Screen;
 use crate::base::finding::{CheckWhat, Finding};
 use crate::base::listed::Listed;
-use crate::base::log::LogPid;
+use crate::base::log::{LogFormat, LogPid};
 use crate::hook::Hook;
 use crate::server::{self, Engine, Settings, ZygoteCommand};
 
@@ -48,6 +49,8 @@ pub struct EngineSettings {
     pub rdns: bool,
     /// What the lines of sessions begin with.
     pub log_pid: LogPid,
+    /// How the log is written.
+    pub log_format: LogFormat,
 }
 
 /// An SMTP server that runs qpsmtpd's Perl plugins unchanged.
@@ -111,6 +114,8 @@ enum Subcommands {
     Config(config::ConfigArgs),
     /// Show which plugins run on each hook, in their order, without serving.
     Hooks(hooks::HooksArgs),
+    /// Tell from the log in JSON what became of a connection, a message, or an address's mail.
+    Why(why::WhyArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -134,6 +139,10 @@ struct Zygote {
     /// Stands for nothing: the processes have their titles in its place.
     #[arg(long)]
     room: Option<String>,
+
+    /// As `serve` has it.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +189,7 @@ impl From<EngineArgs> for EngineSettings {
             config: args.config,
             rdns: !args.no_rdns,
             log_pid: LogPid::default(),
+            log_format: LogFormat::default(),
         }
     }
 }
@@ -188,6 +198,7 @@ impl From<Zygote> for EngineSettings {
     fn from(args: Zygote) -> EngineSettings {
         EngineSettings {
             log_pid: args.log_pid,
+            log_format: args.log_format,
             ..args.engine.into()
         }
     }
@@ -285,6 +296,7 @@ pub fn run<E: Engine>(
         Subcommands::Check(args) => check::check(&args, program),
         Subcommands::Config(args) => config::config(&args),
         Subcommands::Hooks(args) => hooks::hooks(&args, program),
+        Subcommands::Why(args) => why::why(&args),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
@@ -308,6 +320,9 @@ fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
         args.push("--log-pid=worker".into());
     }
     args.push(format!("--room={}", server::ROOM).into());
+    if settings.service.log_format == LogFormat::Json {
+        args.push("--log-format=json".into());
+    }
     match server::serve(settings, &ZygoteCommand::this_program(args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => failed(&error.to_string()),
@@ -390,7 +405,7 @@ mod tests {
         assert_eq!(serve.port, [26]);
         let mut again = vec![OsString::from("camelpost")];
         again.extend(serve.engine.for_zygote());
-        again.push("--log-pid=worker".into());
+        again.extend(["--log-pid=worker".into(), "--log-format=json".into()]);
         let Subcommands::Zygote(zygote) = CommandLine::parse_from(again).command else {
             panic!("not zygote")
         };
@@ -400,6 +415,7 @@ mod tests {
                 config: Some("/etc/x".into()),
                 rdns: false,
                 log_pid: LogPid::Worker,
+                log_format: LogFormat::Json,
             }
         );
     }

@@ -134,6 +134,7 @@ impl Builder {
             config: settings.config,
             rdns: settings.rdns,
             log_pid: settings.log_pid,
+            log_format: settings.log_format,
             registry,
         };
         cli::run(engine, &program)

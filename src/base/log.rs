@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use tracing::field::{Field, Visit};
@@ -14,7 +13,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::journal;
+use super::{journal, stderr};
 
 // The levels of `Qpsmtpd::Constants`.
 pub const LOGALERT: u8 = 1;
@@ -112,9 +111,9 @@ pub fn first_word(session: Option<u32>) -> u32 {
     number.unwrap_or_else(std::process::id)
 }
 
-/// Writes a line of the log to stderr. What a client has sent may be in it: control characters stand as
+/// Writes a line of the log to stderr, at a level. What a client has sent may be in it: control characters stand as
 /// `\\xNN`, so that they reach no terminal. A LF is a plugin's own; a TAB, or a CR before a LF, does no harm.
-pub fn write_line(mut line: Vec<u8>) {
+pub fn write_line(level: u8, mut line: Vec<u8>) {
     line.push(b'\n');
     if let Some(shown) = shown(&line) {
         line = shown;
@@ -123,7 +122,7 @@ pub fn write_line(mut line: Vec<u8>) {
         let text = String::from_utf8_lossy(line.trim_ascii_end());
         // The first word is this process, or a session.
         let rest = text.split_once(' ').map_or(&*text, |(_, rest)| rest);
-        return journal::write_service(None, LOGWARN, rest);
+        return journal::write_service(None, level, rest);
     }
     let kept = KEPT.with_borrow_mut(|kept| {
         let kept = kept.as_mut()?;
@@ -134,7 +133,7 @@ pub fn write_line(mut line: Vec<u8>) {
         Some(())
     });
     if kept.is_none() {
-        let _ = std::io::stderr().write_all(&line);
+        stderr::write(level, &line);
     }
 }
 
@@ -255,7 +254,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         }
         // One write, so that the lines of several processes do not mix. A log that cannot be
         // written is nothing that could be logged.
-        let _ = std::io::stderr().write_all(lines(first_word(session), &text).as_bytes());
+        stderr::write(level, lines(first_word(session), &text).as_bytes());
     }
 }
 

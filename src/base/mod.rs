@@ -10,6 +10,7 @@ pub(crate) mod listed;
 pub mod log;
 mod moment;
 mod per_process;
+pub(crate) mod stderr;
 pub(crate) mod trace;
 mod zone;
 mod zone_rule;

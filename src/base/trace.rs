@@ -16,6 +16,8 @@ pub(crate) struct Whose<'a> {
     pub connection: &'a str,
     /// The how manieth mail transaction of the connection it is, from 1; 0: before the first MAIL.
     pub transaction: u32,
+    /// The client's address as text.
+    pub ip: &'a [u8],
 }
 
 /// What a plugin's call came to.

@@ -184,7 +184,7 @@ pub(crate) fn load_all(
             let _ = host.log(level, None, None, &[Sv::bytes(text.as_bytes())]);
         } else if !loggers_take(&natives.borrow(), level, text) && level <= log_level {
             let first = crate::base::log::first_word(None);
-            crate::base::log::write_line(line(first, None, None, [text.as_bytes()]));
+            crate::base::log::write_line(level, line(first, None, None, [text.as_bytes()]));
         }
     };
     if host.is_some() && !perl::fast::are_on() {

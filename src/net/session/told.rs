@@ -45,9 +45,11 @@ impl Session {
             let connection = self.state.connection.borrow();
             let id = connection.id.borrow();
             let transaction = connection.transactions.get();
+            let ip = connection.remote_ip.borrow();
             let whose = Whose {
                 connection: &id,
                 transaction,
+                ip: ip.as_deref().unwrap_or_default(),
             };
             trace::tell(&whose, event);
         }

@@ -28,6 +28,7 @@ use std::rc::Rc;
 
 use crate::chain::{Defaults, Guards};
 use crate::config::{ConfigDir, Profile};
+use crate::hook::Hook;
 use crate::perl::exchange::number::Number;
 use crate::perl::exchange::process_state::ProcessState;
 use crate::perl::exchange::site::Site;
@@ -95,6 +96,8 @@ pub struct Host {
     pub guards: OnceCell<Rc<Guards>>,
     /// What Qpsmtpd::DB has, where config `store` names one.
     pub store: OnceCell<Rc<Backend>>,
+    /// The plugin's call that runs now, where the log wants warnings with it.
+    pub(in crate::perl) running: RefCell<Option<(Hook, Vec<u8>)>>,
     /// Plugins whose variables cannot be exchanged, found before there were guards, and why.
     unfit: RefCell<Vec<(Vec<u8>, String)>>,
 }
@@ -128,6 +131,7 @@ impl Host {
             kept: Kept::default(),
             guards: OnceCell::new(),
             store: OnceCell::new(),
+            running: RefCell::default(),
             unfit: RefCell::default(),
             settings,
         });

@@ -22,7 +22,7 @@ const AT_A_TIME: usize = 64;
 
 /// The files as they were when they had been loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::server) struct KnownFiles {
+pub(crate) struct KnownFiles {
     dirs: Vec<PathBuf>,
     files: BTreeMap<PathBuf, Stamp>,
     /// Times that lie within the load, in nanoseconds since 1970: a file that was written then may have been

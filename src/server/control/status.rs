@@ -45,7 +45,7 @@ pub struct Status {
     pub loaded: Option<LoadStatus>,
     /// What `LoadStatus::changed` is found by, on its way to who answers.
     #[serde(skip)]
-    pub(in crate::server) known_files: Option<Arc<KnownFiles>>,
+    pub(crate) known_files: Option<Arc<KnownFiles>>,
     /// The last reload, where it has failed.
     #[serde(default)]
     pub failed_reload: Option<FailedReload>,

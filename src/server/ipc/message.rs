@@ -31,6 +31,8 @@ pub(in crate::server) enum ToZygote {
     Fork { worker: u64 },
     /// Detach: send stdout and stderr to /dev/null.
     Silence,
+    /// Stderr leads to the descriptor that comes along from now on.
+    Log,
     /// A worker of a zygote that is gone has ended: see to what it has left behind.
     CleanUp { pid: i32 },
 }
@@ -128,6 +130,7 @@ impl ToZygote {
         match self {
             ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
             ToZygote::Silence => Writer::new(2).0,
+            ToZygote::Log => Writer::new(6).0,
             ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
             ToZygote::Begin {
                 user,
@@ -147,6 +150,7 @@ impl ToZygote {
                 worker: reader.u64()?,
             }),
             2 => Some(ToZygote::Silence),
+            6 => Some(ToZygote::Log),
             3 => Some(ToZygote::CleanUp { pid: reader.i32()? }),
             4 => Some(ToZygote::Begin {
                 user: None,

@@ -5,6 +5,7 @@ pub(super) mod beside;
 pub(super) mod detach;
 pub(super) mod environment;
 pub(super) mod error;
+pub(super) mod log_file;
 pub(super) mod notify;
 pub(super) mod pid_file;
 pub(super) mod privileges;
