@@ -187,11 +187,9 @@ pub(crate) fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
 /// `std::env::args_os` gives from then on.
 pub(crate) fn argument_memory() -> Option<&'static [AtomicU8]> {
     let stat = std::fs::read("/proc/self/stat").ok()?;
-    // The name may have anything in it; the numbers are after its end.
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    let fields = String::from_utf8_lossy(stat.get(end + 2..)?);
-    // arg_start and arg_end, fields 48 and 49 of all; what follows the name is field 3.
-    let mut fields = fields.split_whitespace().skip(45);
+    let stat = String::from_utf8_lossy(&stat);
+    // arg_start and arg_end, fields 48 and 49; the second is a name, which may have anything in it.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(45);
     let mut next = || fields.next()?.parse::<usize>().ok();
     let (start, end) = (next()?, next()?);
     let len = end.checked_sub(start).filter(|_| start > 0)?;
