@@ -97,6 +97,7 @@ pub(crate) fn is_on() -> bool {
 }
 
 /// What happens in this thread's sessions goes to this from now on.
+#[allow(dead_code)]
 pub(crate) fn listen(listener: impl Fn(&Whose<'_>, &Event<'_>) + 'static) {
     LISTENER.set(Some(Rc::new(listener)));
     turn_on();

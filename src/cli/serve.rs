@@ -24,7 +24,7 @@ sockets when it has loaded everything; open sessions go on in the old process. I
 old process goes on as it was. `camelpost reload`, `upgrade`, `drain`, `status` and `top` do and \
 show more, through the control socket.\n\n\
 Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
-stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
+stderr. Lines about the service itself go to both. The config file `loglevel` (0 LOGEMERG to 7 \
 LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
 Example: camelpost serve --config /etc/qpsmtpd --port 25 --user qpsmtpd")]
 pub(super) struct Serve {
@@ -98,8 +98,8 @@ pub(super) struct Serve {
     #[arg(long, requires = "metrics")]
     pub(super) metrics_public: bool,
 
-    /// Go to the background once the service listens. Nothing goes to stderr then: use a
-    /// logging plugin.
+    /// Go to the background once the service listens. Stderr is closed then: use a logging plugin, or
+    /// --log-file.
     #[arg(short, long)]
     pub(super) detach: bool,
 

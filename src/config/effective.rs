@@ -106,6 +106,7 @@ rows! {
     }));
     "sandbox_write" "" Lines(|_| Vec::new());
     "session_timeout" "seconds" One(|core| limit(seconds(core.limits.session_timeout)));
+    "show_id" "" Lines(|core| core.show_id.words().map(str::to_owned).collect());
     "size_threshold" "bytes" One(|core| Some(core.size_threshold.to_string()));
     "smtpgreeting" "" One(|core| core.greeting.as_deref().map(shown));
     "spool_dir" "" One(|core| Some(path(&core.spool.path)));

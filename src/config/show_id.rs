@@ -35,6 +35,16 @@ impl ShowId {
         refused: false,
     };
 
+    /// The words for it.
+    pub(super) fn words(self) -> impl Iterator<Item = &'static str> {
+        let all = [
+            (self.received, "received"),
+            (self.queued, "queued"),
+            (self.refused, "refused"),
+        ];
+        all.into_iter().filter_map(|(is, word)| is.then_some(word))
+    }
+
     pub(super) fn load(config: &ConfigDir) -> Result<ShowId, ConfigError> {
         let lines = config.entries("show_id")?;
         if lines.is_empty() {
