@@ -13,8 +13,10 @@ mod flavour;
 mod getopt;
 mod hooks;
 mod new_plugin;
+mod ping;
 mod serve;
 mod service;
+mod several;
 mod size;
 mod top;
 mod version;
@@ -94,6 +96,8 @@ enum Subcommands {
     Prefork(Words),
     /// Show what the running daemon does: generation, workers, sessions, limits, counts.
     Status(control::StatusArgs),
+    /// Say whether the running daemon takes connections, for monitors.
+    Ping(ping::PingArgs),
     /// Show live in the terminal what the running daemon does: plugins ranked by the time they take,
     /// workers and what each runs now, sessions.
     Top(top::TopArgs),
@@ -131,6 +135,10 @@ struct Zygote {
     /// As `serve` has it.
     #[arg(long, value_enum, default_value_t = LogPid::Session)]
     log_pid: LogPid,
+
+    /// Stands for nothing: the processes have their titles in its place.
+    #[arg(long)]
+    room: Option<String>,
 
     /// As `serve` has it.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
@@ -239,7 +247,7 @@ pub fn run<E: Engine>(
     make_engine: impl FnOnce(EngineSettings) -> E,
     program: &Program,
 ) -> ExitCode {
-    let mut args: Vec<OsString> = std::env::args_os().collect();
+    let mut args = crate::base::arguments().to_vec();
     // What follows these is none of ours, down to the last `--`.
     match args.get(1) {
         Some(word) if word == "perl" => return status((program.perl)(args.split_off(2))),
@@ -280,6 +288,7 @@ pub fn run<E: Engine>(
             ExitCode::from(u8::try_from(status).unwrap_or(1))
         }
         Subcommands::Status(args) => control::status(&args),
+        Subcommands::Ping(args) => ping::ping(&args),
         Subcommands::Top(args) => top::top(&args),
         Subcommands::Reload(args) => control::reload(&args),
         Subcommands::Upgrade(args) => control::upgrade(&args),
@@ -310,6 +319,7 @@ fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
     if settings.service.log_pid == LogPid::Worker {
         args.push("--log-pid=worker".into());
     }
+    args.push(format!("--room={}", server::ROOM).into());
     if settings.service.log_format == LogFormat::Json {
         args.push("--log-format=json".into());
     }

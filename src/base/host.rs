@@ -1,7 +1,7 @@
 //! What the configuration takes from the system: the host's name, the user's home, the
 //! program's directory.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -51,8 +51,15 @@ pub(crate) fn program_path() -> PathBuf {
     PATH.get_or_init(find_program).clone()
 }
 
+/// The words of this process's command line, as it was started: the memory that they were in may be its title's
+/// by now (server/title.rs).
+pub(crate) fn arguments() -> &'static [OsString] {
+    static ARGUMENTS: OnceLock<Vec<OsString>> = OnceLock::new();
+    ARGUMENTS.get_or_init(|| std::env::args_os().collect())
+}
+
 fn find_program() -> PathBuf {
-    let named = std::env::args_os().next().map(PathBuf::from);
+    let named = arguments().first().map(PathBuf::from);
     // Of a program that was found in PATH the first argument has the name only, but the kernel
     // knows the path.
     let executed = rustix::param::linux_execfn().to_bytes();

@@ -8,6 +8,7 @@ mod journal;
 pub(crate) mod likely;
 pub(crate) mod listed;
 pub mod log;
+mod moment;
 mod per_process;
 pub(crate) mod stderr;
 pub(crate) mod trace;
@@ -15,7 +16,8 @@ mod zone;
 mod zone_rule;
 
 pub(crate) use dns_servers::dns_servers;
-pub(crate) use host::{home, hostname, program_dir, program_path, user_name};
+pub(crate) use host::{arguments, home, hostname, program_dir, program_path, user_name};
+pub(crate) use moment::moment;
 pub use per_process::PerProcess;
 pub(crate) use zone::Zone;
 pub(crate) use zone_rule::{civil_date, days_before};

@@ -9,7 +9,8 @@ use std::time::Duration;
 use clap::Args;
 
 use super::control_table::table;
-use crate::server::{Command, Outcome, ask, control_path};
+use super::several;
+use crate::server::{Command, Outcome, ask, control_path, control_paths};
 
 /// No daemon could be asked.
 pub(super) const NO_DAEMON: u8 = 3;
@@ -84,9 +85,17 @@ pub(super) struct DrainArgs {
 }
 
 pub(super) fn status(args: &StatusArgs) -> ExitCode {
+    // Where several run, all are shown.
+    if let Ok(paths) = control_paths(args.place.control.as_deref())
+        && paths.len() > 1
+        && let Some(text) = several::list(&paths, args.json)
+    {
+        return print(&text);
+    }
     let command = Command::Status {
         sessions: args.sessions,
         plugins: args.plugins,
+        files: true,
     };
     finish(&args.place, command, |outcome| match outcome {
         Outcome::Status(status) if args.json => serde_json::to_string(&status).ok(),
@@ -123,6 +132,7 @@ fn wait_for(place: &ControlOption, new: u32) {
     let command = Command::Status {
         sessions: false,
         plugins: false,
+        files: false,
     };
     for _ in 0..ANSWER_TRIES {
         let answer = place.find().and_then(|path| ask(&path, command.clone()));

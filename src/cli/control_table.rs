@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::server::{SessionState, SharingKind, SharingStatus, Status, WorkerState};
+use crate::base::{Zone, moment};
+use crate::server::{ChangedFiles, SessionState, SharingKind, SharingStatus, Status, WorkerState};
 
 /// The whole text, with a newline at its end.
 pub(super) fn table(status: &Status) -> String {
@@ -36,6 +37,7 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         [] => writeln!(text, "listening   on nothing")?,
         some => writeln!(text, "listening   on {}", some.join(", "))?,
     }
+    loads(text, status)?;
     writeln!(
         text,
         "sessions    {} open, {} waiting for a worker; at most {}, {} from one address",
@@ -56,6 +58,7 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         counters.refused_rate,
         counters.refused_stopping
     )?;
+    writeln!(text, "refused     {}", refusals(status))?;
     let queue: Vec<String> = status
         .queue_outcomes
         .iter()
@@ -208,6 +211,63 @@ fn write_all(text: &mut String, status: &Status) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// What is loaded, what has changed since, and why a reload has failed.
+fn loads(text: &mut String, status: &Status) -> std::fmt::Result {
+    let zone = Zone::local();
+    if let Some(load) = &status.loaded {
+        let perl = match &load.perl {
+            Some(version) => format!("perl {version}"),
+            None => "without perl".to_owned(),
+        };
+        writeln!(
+            text,
+            "config      {}, as qpsmtpd {}, {perl}, {} plugins, loaded {}",
+            load.config,
+            load.profile,
+            load.plugins,
+            moment(load.since, &zone)
+        )?;
+        if let Some(changed) = load.changed.as_ref().filter(|changed| changed.count > 0) {
+            writeln!(text, "changed     since then: {}", names(changed))?;
+        }
+    }
+    match &status.failed_reload {
+        Some(failed) => writeln!(
+            text,
+            "FAILED      reload at {}, what was loaded stays: {}",
+            moment(failed.at, &zone),
+            failed.reason
+        ),
+        None => Ok(()),
+    }
+}
+
+fn names(changed: &ChangedFiles) -> String {
+    let named = changed.names.join(", ");
+    match changed.count.saturating_sub(changed.names.len() as u64) {
+        0 => named,
+        more => format!("{named} and {more} more"),
+    }
+}
+
+/// What was refused, by stage: those where nothing was are left out.
+pub(super) fn refusals(status: &Status) -> String {
+    let stages = status.refusals.iter();
+    let stages = stages.filter(|one| one.temporary + one.permanent > 0);
+    let stages: Vec<String> = stages
+        .map(|one| {
+            format!(
+                "{} {} (4xx), {} (5xx)",
+                one.stage, one.temporary, one.permanent
+            )
+        })
+        .collect();
+    match stages.as_slice() {
+        [] => "nothing".to_owned(),
+        some => some.join("; "),
+    }
 }
 
 fn sharing(one: &SharingStatus) -> String {

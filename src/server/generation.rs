@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Stdio;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -45,6 +45,8 @@ pub(super) struct Starting {
 
 pub(super) struct Generation {
     control: Rc<AsyncFd<Channel>>,
+    /// When its load began.
+    pub(super) begun: SystemTime,
     process: AbortHandle,
     /// Everything is loaded.
     pub(super) ready: bool,
@@ -64,10 +66,12 @@ impl Generation {
         prepare: impl FnOnce(&mut std::process::Command),
         events: UnboundedSender<Event>,
     ) -> io::Result<Generation> {
+        let begun = SystemTime::now();
         let (ours, theirs) = Channel::pair()?;
         let begin = ToZygote::Begin {
             user: user.map(str::to_owned),
             sandbox,
+            load: number,
         };
         ours.send(&begin.encode(), None, Wait::No)?;
         let mut process = Command::new(&command.program);
@@ -91,6 +95,7 @@ impl Generation {
         let task = tokio::task::spawn_local(listen(number, control.clone(), child, events));
         Ok(Generation {
             control,
+            begun,
             process: task.abort_handle(),
             ready: false,
             names: Rc::default(),

@@ -21,16 +21,18 @@ mod process;
 mod sandbox;
 mod service;
 mod supervisor;
+mod title;
 mod workers;
 mod zygote;
 
 pub use control::{
-    CallStatus, Command, ControlPlace, Counters, DurationClass, Limits, Outcome, PluginStatus,
-    QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState,
-    WorkerStatus, ask, control_path,
+    CallStatus, ChangedFiles, Command, ControlPlace, Counters, DurationClass, FailedReload, Limits,
+    LoadStatus, Outcome, PluginStatus, QuarantineStatus, SessionState, SessionStatus, SharingKind,
+    SharingStatus, StageRefusals, Status, WorkerState, WorkerStatus, ask, ask_within, control_path,
+    control_paths,
 };
 pub use engine::{Engine, OneSessionError};
-pub use facts::{LoadFacts, Names};
+pub use facts::{About, LoadFacts, Names};
 pub use front::clients::has_hung_up;
 pub use front::listen::ListenAddress;
 pub use front::rate::Rate;
@@ -51,4 +53,5 @@ pub use service::progress::loading;
 pub use service::settings::{MemoryLimits, ServiceSettings, Settings, Talk, ZygoteCommand};
 pub use service::start::{nice_level, restore_nice_level, serve};
 pub use supervisor::STOPPING;
+pub use title::{ROOM, set_title};
 pub use zygote::run_zygote;

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
+use std::sync::atomic::AtomicU8;
 
 use rustix::process::{Gid, Pid, Signal, Uid};
 use tokio::io::Interest;
@@ -180,6 +181,24 @@ pub(crate) fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
             Ok(unsafe { OwnedFd::from_raw_fd(number) })
         })
         .collect()
+}
+
+/// The memory of this process's command line, which `ps` shows. Who writes there changes what
+/// `std::env::args_os` gives from then on.
+pub(crate) fn argument_memory() -> Option<&'static [AtomicU8]> {
+    let stat = std::fs::read("/proc/self/stat").ok()?;
+    let stat = String::from_utf8_lossy(&stat);
+    // arg_start and arg_end, fields 48 and 49; the second is a name, which may have anything in it.
+    let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(45);
+    let mut next = || fields.next()?.parse::<usize>().ok();
+    let (start, end) = (next()?, next()?);
+    let len = end.checked_sub(start).filter(|_| start > 0)?;
+    // SAFETY: the kernel has put the words there when the program began, in memory of the stack that can be
+    // written and is never given back. They are bytes, for which all values are valid. References to them
+    // nobody holds: std copies them in `args_os`, which nobody calls while a title is written.
+    let memory =
+        unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(start), len) };
+    Some(memory)
 }
 
 /// Who made the other end of a Unix socket listen, as the kernel noted it then.

@@ -16,6 +16,7 @@ use rustix::process::{
 use super::engine::Engine;
 use super::ledger;
 use super::sandbox::{Confinement, Sandbox};
+use super::title::set_title;
 use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::link::WorkerLink;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
@@ -57,7 +58,8 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     };
     process::catch_sigpipe();
     let sandbox = match begin(&control) {
-        Ok((user, sandbox)) => {
+        Ok((user, sandbox, load)) => {
+            set_title(&format!("camelpost: zygote (load {load})"));
             // Before the next line: what is asked for there is forgotten when the user changes.
             let became = match user {
                 Some(name) => privileges::become_worker(&name),
@@ -129,6 +131,7 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
     match serve(control, chores) {
         Left::Supervisor => 0,
         Left::Child(link) => {
+            set_title("camelpost: worker");
             // The supervisor could not tell which of its sessions have begun.
             let status = match link.attach_page() && is_confined(confinement) {
                 true => engine.work(loaded, link),
@@ -164,13 +167,17 @@ fn is_confined(confinement: Confinement) -> bool {
     }
 }
 
-/// As whom to run, and what workers give up: the supervisor's first message.
-fn begin(control: &Channel) -> io::Result<(Option<String>, Sandbox)> {
+/// As whom to run, what workers give up, and which load this is: the supervisor's first message.
+fn begin(control: &Channel) -> io::Result<(Option<String>, Sandbox, u64)> {
     let mut buffer = [0; 1024];
     let unknown = || io::Error::other("the supervisor did not say as whom to run");
     match control.receive(&mut buffer, Wait::Yes)? {
         Received::Message { len, .. } => match ToZygote::decode(&buffer[..len]) {
-            Some(ToZygote::Begin { user, sandbox }) => Ok((user, sandbox)),
+            Some(ToZygote::Begin {
+                user,
+                sandbox,
+                load,
+            }) => Ok((user, sandbox, load)),
             _ => Err(unknown()),
         },
         Received::Closed => Err(unknown()),

@@ -9,6 +9,7 @@ mod ends;
 mod ledger;
 mod page;
 mod queue;
+mod refused;
 mod sums;
 mod unfit;
 mod writer;
@@ -17,11 +18,12 @@ pub use clock::now;
 pub use ledger::{Ledger, Marked, Out, Rule};
 pub use page::{BUCKETS, Page, PluginHook, Reason, Running, VERDICTS};
 pub use queue::{QueueCounts, QueueOutcome};
+pub use refused::{RefusalCounts, RefusalStage};
 pub use sums::{Sum, upper_bound};
 pub use unfit::{Sharing, Unfit, unfit_line};
 pub use writer::{
     Call, End, Spot, attach, attach_ledger, begin, begin_session, count_queue_outcome,
-    count_verdict, detach, end_session, excuse_exit, has_store_gone, interrupt_reason,
-    is_interrupted, is_out, is_store_back, is_unshared, is_worn, mark_unfit, marks, set_session,
-    wear_out,
+    count_refusal, count_verdict, detach, end_session, excuse_exit, has_store_gone,
+    interrupt_reason, is_interrupted, is_out, is_store_back, is_unshared, is_worn, mark_unfit,
+    marks, set_session, wear_out,
 };

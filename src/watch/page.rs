@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::ends::Ends;
 use super::queue::{OUTCOMES, QueueCounts};
+use super::refused::{RefusalCells, RefusalCounts};
 
 /// Calls that may run at a time in one worker, one within the other or in several sessions.
 pub(super) const SLOTS: usize = 32;
@@ -95,6 +96,7 @@ pub struct Page {
     pub(super) rows: [Row; ROWS],
     /// Messages by what became of them.
     pub(super) queue: [AtomicU64; OUTCOMES],
+    pub(super) refused: RefusalCells,
     pub(super) ends: Ends,
 }
 
@@ -160,6 +162,7 @@ impl Page {
             slots: std::array::from_fn(|_| slot()),
             rows: std::array::from_fn(|_| row()),
             queue: std::array::from_fn(|_| AtomicU64::new(0)),
+            refused: RefusalCells::none(),
             ends: Ends::none(),
         })
     }
@@ -184,6 +187,11 @@ impl Page {
         QueueCounts::new(std::array::from_fn(|at| {
             self.queue[at].load(Ordering::Relaxed)
         }))
+    }
+
+    /// What this worker's sessions have refused so far.
+    pub fn refusals(&self) -> RefusalCounts {
+        self.refused.read()
     }
 
     /// Whether the worker has begun this session, which was given to it: sessions have ascending

@@ -8,6 +8,7 @@ use super::clock::now;
 use super::ledger::{Ledger, Marked};
 use super::page::{Page, PluginHook, ROWS, Reason, Row, SLOTS, VERDICTS};
 use super::queue::QueueOutcome;
+use super::refused::RefusalStage;
 use super::sums::bucket;
 use super::unfit::Unfit;
 
@@ -308,6 +309,14 @@ pub fn count_queue_outcome(outcome: QueueOutcome) {
         && let Some(count) = writer.page.queue.get(outcome as usize)
     {
         add(count, 1);
+    }
+}
+
+/// A client of this process is sent a reply at a stage of its session.
+pub fn count_refusal(stage: RefusalStage, code: u16) {
+    let writer = WRITER.get();
+    if let Some(cell) = writer.and_then(|writer| writer.page.refused.cell(stage, code)) {
+        add(cell, 1);
     }
 }
 

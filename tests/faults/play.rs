@@ -244,10 +244,10 @@ impl Ground {
             let pid = pid.parse().ok().and_then(rustix::process::Pid::from_raw);
             let Some(pid) = pid else { continue };
             // The number may be another process's by now: those are no children of this test's.
-            let words = format!("/proc/{}/cmdline", pid.as_raw_nonzero());
-            let words = std::fs::read(words).unwrap_or_default();
+            let environment = format!("/proc/{}/environ", pid.as_raw_nonzero());
+            let environment = std::fs::read(environment).unwrap_or_default();
             let config = self.server.site.root().display().to_string();
-            if String::from_utf8_lossy(&words).contains(&config) {
+            if String::from_utf8_lossy(&environment).contains(&config) {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use camelpost::cli::EngineSettings;
 use camelpost::server::{
-    AsyncLink, Engine, Given, Incoming, LoadFacts, Names, SessionEnd, WorkerLink, readiness,
+    About, AsyncLink, Engine, Given, Incoming, LoadFacts, Names, SessionEnd, WorkerLink, readiness,
 };
-use camelpost::watch::{self, PluginHook, QueueOutcome, Spot};
+use camelpost::watch::{self, PluginHook, QueueOutcome, RefusalStage, Spot};
 use rustix::net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown};
 use tokio::io::Interest;
 
@@ -51,6 +51,13 @@ impl Engine for Greeter {
         LoadFacts {
             hooks_pre_connection: self.has("pre"),
             log_level: 7,
+            about: About {
+                perl: None,
+                config: self.config.display().to_string(),
+                profile: "1.00".to_owned(),
+                plugins: 1,
+                plugin_dirs: vec![self.config.join("../plugins").display().to_string()],
+            },
             ..LoadFacts::default()
         }
     }
@@ -151,6 +158,12 @@ async fn serve(name: &str, config: &Path, incoming: Incoming, link: &AsyncLink) 
             "MESSAGE" => {
                 watch::count_queue_outcome(QueueOutcome::Queued);
                 say(socket.get_ref(), "250 queued\r\n");
+                continue;
+            }
+            "REFUSE" => {
+                watch::count_refusal(RefusalStage::Rcpt, 550);
+                watch::count_refusal(RefusalStage::Connect, 450);
+                say(socket.get_ref(), "550 refused\r\n");
                 continue;
             }
             "ABORT" => std::process::abort(),

@@ -2,6 +2,7 @@
 //! that speaks no SMTP (engine.rs).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod boards;
 mod control;
 mod daemon;
 mod engine;
@@ -11,8 +12,10 @@ mod liars;
 mod life;
 mod limits;
 mod metrics;
+mod ping;
 mod place;
 mod service;
+mod status;
 mod stopping;
 mod systemd;
 mod terminal;
@@ -39,7 +42,7 @@ macro_rules! tests {
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let program = [
-        "serve", "zygote", "status", "reload", "upgrade", "drain", "top",
+        "serve", "zygote", "status", "ping", "reload", "upgrade", "drain", "top",
     ];
     if args
         .first()
@@ -62,11 +65,14 @@ fn main() -> ExitCode {
         service::TESTS,
         liars::TESTS,
         life::TESTS,
+        boards::TESTS,
         control::TESTS,
         forged::TESTS,
         hygiene::TESTS,
         metrics::TESTS,
+        ping::TESTS,
         place::TESTS,
+        status::TESTS,
         limits::TESTS,
         stopping::TESTS,
         systemd::TESTS,

@@ -19,7 +19,7 @@ crate::tests! {
     a_metrics_address_that_others_can_reach_has_to_be_allowed,
 }
 
-fn start(args: &[&str]) -> (Daemon, SocketAddr) {
+pub fn start(args: &[&str]) -> (Daemon, SocketAddr) {
     let mut all = vec!["--metrics", "127.0.0.1:0"];
     all.extend(args);
     let mut daemon = Daemon::begin(config(&[]), &all);
@@ -31,7 +31,7 @@ fn start(args: &[&str]) -> (Daemon, SocketAddr) {
 }
 
 /// Sends this, gives everything that comes back.
-fn http(address: SocketAddr, request: &[u8]) -> String {
+pub fn http(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream
         .set_read_timeout(Some(Duration::from_secs(20)))
@@ -42,7 +42,7 @@ fn http(address: SocketAddr, request: &[u8]) -> String {
     response
 }
 
-fn scrape(address: SocketAddr) -> String {
+pub fn scrape(address: SocketAddr) -> String {
     let response = http(address, b"GET /metrics HTTP/1.1\r\nHost: test\r\n\r\n");
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");

@@ -157,28 +157,54 @@ fn several_daemons_are_listed() {
     let second = one.path(&format!("run/{}.sock", other.id()));
     let mut other = Daemon::of(other, config(&[]));
     other.wait_until_it_listens();
-    let output = ask(one.dir.path(), &["status"]);
-    let (first, second) = (socket(&one), second.display().to_string());
-    assert_refused(
-        &output,
-        3,
-        &["several daemons", &first.display().to_string(), &second],
+    let (first, second) = (
+        socket(&one).display().to_string(),
+        second.display().to_string(),
     );
+    let told_apart = |daemon: &Daemon| daemon.address.unwrap().to_string();
+    let (here, there) = (told_apart(&one), told_apart(&other));
+    let config = one.path("config").display().to_string();
+    let parts = [&*first, &second, &here, &there, &config];
+    for command in ["reload", "drain", "upgrade"] {
+        let output = ask(one.dir.path(), &[command]);
+        let all = [&["several daemons"], &parts[..]].concat();
+        assert_refused(&output, 3, &all);
+    }
+    assert_refused(&ask(one.dir.path(), &["ping"]), 2, &parts);
+    let shown = told(&one, &["status"]);
+    let json = told(&one, &["status", "--json"]);
+    let (mine, others) = (one.child.id().to_string(), other.child.id().to_string());
+    for part in parts.into_iter().chain([&*mine, &others]) {
+        assert!(shown.contains(part), "no {part} in {shown}");
+        assert!(json.contains(part), "no {part} in {json}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["daemons"].as_array().unwrap().len(), 2);
     let shown = told(&one, &["status", "--control", &second]);
     assert!(shown.contains(&format!("pid {}", other.child.id())));
 }
 
 fn no_daemon_is_one_clear_line() {
     let dir = config(&[]);
-    for command in ["status", "reload", "upgrade", "drain"] {
+    for (command, exit) in [
+        ("status", 3),
+        ("ping", 2),
+        ("reload", 3),
+        ("upgrade", 3),
+        ("drain", 3),
+    ] {
         let run = dir.path().join("run").display().to_string();
         assert_refused(
             &ask(dir.path(), &[command]),
-            3,
+            exit,
             &["no running daemon", &run, "--control"],
         );
         let output = ask(dir.path(), &[command, "--control", "/nonexistent/control"]);
-        assert_refused(&output, 3, &["no running daemon", "/nonexistent/control"]);
+        assert_refused(
+            &output,
+            exit,
+            &["no running daemon", "/nonexistent/control"],
+        );
     }
 }
 

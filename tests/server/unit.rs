@@ -4,17 +4,18 @@
 use std::fs::{self, Permissions};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 
 use rustix::process::Pid;
 
-use crate::control::told;
+use crate::control::{assert_refused, text, told};
 use crate::daemon::{Daemon, command, config};
 use crate::hygiene::{of_plugins, upgraded};
 
 crate::tests! {
     the_unit_names_a_user_and_the_capabilities_for_a_port_and_for_another_user_s_workers,
-    what_the_unit_gives_is_enough_for_a_port_and_a_control_socket,
+    what_the_unit_gives_is_enough_for_a_port_and_a_control_socket_and_a_reload,
 }
 
 const UNIT: &str = include_str!("../../packaging/camelpost.service");
@@ -69,7 +70,24 @@ fn capabilities(pid: Pid) -> String {
         .collect()
 }
 
-fn what_the_unit_gives_is_enough_for_a_port_and_a_control_socket() {
+/// Runs ExecReload= as systemd does.
+fn reload(program: &Path, run: &Path, pid: Pid) -> Output {
+    let [words] = setting("ExecReload")[..] else {
+        panic!("not one ExecReload=")
+    };
+    let socket = format!("{}/{pid}.sock", run.display());
+    let words = words.replace("/run/camelpost/${MAINPID}.sock", &socket);
+    let mut words = words.split(' ');
+    assert_eq!(words.next(), Some("/usr/bin/camelpost"));
+    Command::new("setpriv")
+        .args(["--reuid", "65534", "--regid", "65534", "--clear-groups"])
+        .arg(program)
+        .args(words)
+        .output()
+        .unwrap()
+}
+
+fn what_the_unit_gives_is_enough_for_a_port_and_a_control_socket_and_a_reload() {
     if !rustix::process::geteuid().is_root() {
         println!("needs root");
         return;
@@ -114,7 +132,7 @@ fn what_the_unit_gives_is_enough_for_a_port_and_a_control_socket() {
         .arg(format!("--inh-caps={ambient}"))
         .arg(format!("--ambient-caps={ambient}"))
         .arg(format!("--bounding-set={bounding}"))
-        .arg(program)
+        .arg(&program)
         .args(words)
         .args(["--worker-user", "mail"])
         .env("RUNTIME_DIRECTORY", &run)
@@ -144,6 +162,18 @@ fn what_the_unit_gives_is_enough_for_a_port_and_a_control_socket() {
     };
     let first = daemon.pid();
     look(&daemon, first);
+    let output = reload(&program, &run, first);
+    assert_eq!(
+        text(&output.stdout),
+        "reloaded: generation 2\n",
+        "{output:?}"
+    );
+    let fail = daemon.path("config/fail");
+    fs::write(&fail, "camelpost: plugins:1: no plugin\n").unwrap();
+    // So `systemctl reload` fails, and says why.
+    assert_refused(&reload(&program, &run, first), 1, &["plugins:1: no plugin"]);
+    fs::remove_file(fail).unwrap();
     let second = upgraded(&mut daemon);
     look(&daemon, second.0);
+    assert!(reload(&program, &run, second.0).status.success());
 }

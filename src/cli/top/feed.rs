@@ -59,6 +59,7 @@ impl Feed {
         let command = Command::Status {
             sessions,
             plugins: true,
+            files: false,
         };
         match ask(&path, command)? {
             Outcome::Status(status) => {

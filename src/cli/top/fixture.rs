@@ -14,6 +14,8 @@ const STATUS: &str = r#"{
         "worker_ends": {"retired": 3, "signal 9": 1}, "loads": 3, "loads_failed": 1,
         "zygote_ends": 0},
     "queue_outcomes": {"queued": 800, "deferred": 3, "refused": 2, "none": 0, "done": 0},
+    "refusals": [{"stage": "connect", "temporary": 2, "permanent": 0},
+        {"stage": "rcpt", "temporary": 10, "permanent": 30}],
     "workers": [
         {"pid": 4720, "generation": 3, "state": "busy", "sessions": 2, "served": 400,
             "age_seconds": 95, "resident_bytes": 12300000, "running": [

@@ -21,6 +21,7 @@ pub(super) fn totals(state: &State) -> Vec<Total> {
     vec![
         total("camelpost", service(status)),
         total("clients", clients(state, status)),
+        total("refused", refusals(state, status)),
         total("messages", messages(state, status)),
         total("workers", workers(status)),
     ]
@@ -105,6 +106,23 @@ fn clients(state: &State, status: &Status) -> Vec<String> {
     ]
 }
 
+/// By the stage of the session, 4xx and 5xx together.
+fn refusals(state: &State, status: &Status) -> Vec<String> {
+    let of = |status: &Status, stage: &str| {
+        let stages = status.refusals.iter();
+        let here = stages.filter(|one| one.stage == stage);
+        here.map(|one| one.temporary + one.permanent).sum::<u64>()
+    };
+    let stages = status.refusals.iter().map(|one| one.stage.as_str());
+    stages
+        .map(|stage| {
+            let count = of(status, stage);
+            let rate = per_second(state, |status| of(status, stage));
+            format!("{count} {stage} {rate}")
+        })
+        .collect()
+}
+
 fn messages(state: &State, status: &Status) -> Vec<String> {
     let outcomes = status.queue_outcomes.iter();
     let mut groups: Vec<(&String, u64)> = outcomes.map(|(name, count)| (name, *count)).collect();
@@ -175,6 +193,7 @@ mod tests {
             "up 1 min 40 s | generation 3 | listens on 127.0.0.1:2525 | loads 3 (1 failed",
             "1000 accepted 10.0/s | 2 open of 200 | 1 waiting",
             "refused 15 0.15/s: 10 per address, 5 rate, 0 stopping",
+            "refused: 2 connect 0.02/s | 40 rcpt 0.40/s",
             "messages: 800 queued 8.00/s | 3 deferred 0.03/s | 2 refused 0.02/s",
             "workers: 2 (1 busy, 1 idle, 0 ending) | resident 12.3 MB | forked 7 (0 failed)",
             "ended 4: 3 retired, 1 signal 9",

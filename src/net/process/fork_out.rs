@@ -79,6 +79,10 @@ impl Open {
         }
     }
 
+    pub(crate) fn count(&self) -> usize {
+        self.sessions.borrow().len()
+    }
+
     fn descriptors(&self) -> Vec<RawFd> {
         let sessions = self.sessions.borrow();
         let sessions = sessions.values().filter_map(Weak::upgrade);
@@ -227,6 +231,10 @@ impl Worker {
         theirs.push(self.link.descriptor());
         server::close_forgotten(&theirs);
         link.attach_page();
+        let client = session.state.connection.borrow().clone();
+        let client = client.remote_ip.borrow().clone().unwrap_or_default();
+        let client = String::from_utf8_lossy(&client).into_owned();
+        server::set_title(&format!("camelpost: session {client}"));
         match self.go_on_in_child(session, socket, halted, link) {
             Ok(()) => 0,
             Err(error) => {

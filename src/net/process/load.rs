@@ -2,6 +2,7 @@
 //! the file and line, what was found, and what to do.
 
 use std::cell::RefCell;
+use std::ffi::OsStr;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -20,7 +21,7 @@ use crate::perl;
 use crate::perl::Sv;
 use crate::perl::host::{Host, HostSettings};
 use crate::plugin::{Handler, LoadEnv, Natives, NoSession, PREFIX, Registry, declined};
-use crate::server::open_store;
+use crate::server::{About, open_store};
 use crate::session::{PRODUCT, SessionSettings};
 use crate::store::Backend;
 
@@ -39,27 +40,27 @@ pub struct Loaded {
     pub store: Rc<Backend>,
     /// TLS ends in this process: a client that begins with it does not leave its worker.
     pub native_tls: bool,
+    /// Where files of plugins were looked for.
+    pub plugin_dirs: Rc<[String]>,
     /// `loglevel`: lines up to this level go to stderr where no logging plugin is registered.
     pub log_level: u8,
 }
 
 impl Loaded {
-    /// What was loaded, in a line.
-    pub fn about(&self) -> String {
-        let perl = match self.host {
-            Some(_) => format!("perl {}", env!("CAMELPOST_PERL")),
-            None => "without perl".to_owned(),
-        };
-        format!(
-            "{perl}, config {}, compat {}, {} plugins",
-            self.config
-                .path("plugins")
-                .parent()
-                .unwrap_or(Path::new("."))
-                .display(),
-            compared_version(self.settings.profile),
-            self.guards.names().len()
-        )
+    /// What was loaded, for people.
+    pub fn about(&self) -> About {
+        let config = self.config.path("plugins");
+        let config = config.parent().unwrap_or(Path::new("."));
+        About {
+            perl: self
+                .host
+                .as_ref()
+                .map(|_| env!("CAMELPOST_PERL").to_owned()),
+            config: for_people(config),
+            profile: compared_version(self.settings.profile).to_owned(),
+            plugins: u32::try_from(self.guards.names().len()).unwrap_or(u32::MAX),
+            plugin_dirs: self.plugin_dirs.to_vec(),
+        }
     }
 
     /// Whether any plugin is registered for a hook.
@@ -159,7 +160,7 @@ pub(crate) fn load_all(
                 profile: core.compat.profile,
                 defaults: defaults.clone(),
                 version: compared_version(core.compat.profile).to_owned(),
-                plugin_dirs: dirs,
+                plugin_dirs: dirs.clone(),
                 module_dirs: module_dirs(&config, &core),
                 taint: core.taint,
                 named_config: named,
@@ -276,6 +277,10 @@ pub(crate) fn load_all(
         guards,
         store,
         native_tls: twins.has("tls"),
+        plugin_dirs: dirs
+            .iter()
+            .map(|dir| for_people(Path::new(OsStr::from_bytes(dir))))
+            .collect(),
         log_level,
     })
 }
@@ -407,6 +412,11 @@ fn module_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
 fn absolute(path: &Path) -> Vec<u8> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     absolute.into_os_string().into_vec()
+}
+
+/// A path as another process finds it.
+fn for_people(path: &Path) -> String {
+    String::from_utf8_lossy(&absolute(path)).into_owned()
 }
 
 fn load_perl(host: Option<&Rc<Host>>, line: &PluginLine) -> Result<Option<Sv>, String> {

@@ -23,7 +23,7 @@ use crate::perl::ffi::interpreter;
 use crate::perl::host::port::Port;
 use crate::perl::stdio;
 use crate::perl::{release_dropped, take_ends};
-use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink};
+use crate::server::{AsyncLink, Given, Incoming, SessionEnd, WorkerLink, set_title};
 use crate::session::{self, Neighbours, State};
 use crate::watch;
 
@@ -175,7 +175,7 @@ impl Worker {
         };
         // Where others are served here, a client that has hung up before its turn does not keep them waiting.
         let others = !self.open.is_empty();
-        self.open.enter(&session);
+        self.enter(&session);
         let begun = {
             let (worker, session) = (self.clone(), session.clone());
             let begin = move || match others && session.transport.has_hung_up() {
@@ -186,7 +186,7 @@ impl Worker {
         };
         let ended = match begun {
             Ok(false) => {
-                self.open.leave(&session);
+                self.leave(&session);
                 let reuse = !watch::is_worn();
                 self.link.done(id, SessionEnd { reuse });
                 session.transport.shutdown();
@@ -199,8 +199,27 @@ impl Worker {
             }
             Err(Exited) => Ended::Exited,
         };
-        self.open.leave(&session);
+        self.leave(&session);
         self.end(session, ended).await;
+    }
+
+    fn enter(&self, session: &Rc<Session>) {
+        self.open.enter(session);
+        self.show_sessions();
+    }
+
+    fn leave(&self, session: &Session) {
+        self.open.leave(session);
+        self.show_sessions();
+    }
+
+    /// In `ps`: cheap enough for each session.
+    fn show_sessions(&self) {
+        match self.open.count() {
+            0 => set_title("camelpost: worker"),
+            1 => set_title("camelpost: worker (1 session)"),
+            some => set_title(&format!("camelpost: worker ({some} sessions)")),
+        }
     }
 
     /// The session that this process was forked for, to its end.

@@ -70,8 +70,7 @@ pub(crate) async fn drive_on(
                 return Some(outcome);
             }
             Step::Reply(reply, to) => {
-                session.tell_reply(&reply);
-                session.transport.queue(&reply);
+                session.say(&reply);
                 to.done()
             }
             Step::Log { level, text, to } => {
@@ -82,10 +81,13 @@ pub(crate) async fn drive_on(
                 Some(values) => to.give(values),
                 None => to.give(Box::pin(session.config(name)).await),
             },
-            Step::Hook(call, to) => match session.has_no_entries(call.hook) {
-                true => to.give(Verdict::declined()),
-                false => to.give(Box::pin(session.chain(call)).await),
-            },
+            Step::Hook(call, to) => {
+                session.note_stage(call.hook);
+                match session.has_no_entries(call.hook) {
+                    true => to.give(Verdict::declined()),
+                    false => to.give(Box::pin(session.chain(call)).await),
+                }
+            }
             Step::Waiting(to) => to.give(session.has_sent_more()),
             Step::Now(to) => to.give(SystemTime::now()),
             Step::Queued(outcome, message, to) => {

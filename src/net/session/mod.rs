@@ -7,6 +7,7 @@ pub(super) mod native_access;
 pub(super) mod natives;
 pub(super) mod rdns;
 pub(super) mod reentry;
+mod refused;
 mod tls;
 mod told;
 mod traffic;
@@ -77,6 +78,8 @@ pub(super) struct Session {
     pub(super) over: Cell<bool>,
     /// The process serves no other session as long as this one lasts.
     pub(super) alone: Cell<bool>,
+    /// What the next reply is about.
+    stage: Cell<Option<watch::RefusalStage>>,
 }
 
 impl Session {
@@ -106,6 +109,7 @@ impl Session {
             config_said: natives::ConfigSaid::default(),
             over: Cell::new(false),
             alone: Cell::new(false),
+            stage: Cell::new(None),
         })
     }
 
@@ -130,6 +134,7 @@ impl Session {
             new.take_over(old);
         }
         session.alone.set(true);
+        session.stage.set(self.stage.get());
         session
     }
 

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use super::message::WorkerStatus;
+use super::status::WorkerStatus;
 
 /// Files read before others get their turn.
 const AT_A_TIME: usize = 16;

@@ -4,11 +4,14 @@
 
 #![forbid(unsafe_code)]
 
+mod changed;
 mod client;
 mod memory;
 pub(super) mod message;
 mod place;
+mod search;
 mod shown;
+mod status;
 mod trust;
 
 use std::io;
@@ -21,14 +24,17 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::event::{Asked, Event};
 
-pub use client::{ask, control_path};
-pub use message::{
-    CallStatus, Command, Counters, DurationClass, Limits, Outcome, PluginStatus, QuarantineStatus,
-    SessionState, SessionStatus, SharingKind, SharingStatus, Status, WorkerState, WorkerStatus,
-};
+pub(super) use changed::KnownFiles;
+pub use client::{ask, ask_within, control_path, control_paths};
+pub use message::{Command, Outcome};
 pub use place::ControlPlace;
 pub(super) use place::ControlSocket;
 pub(super) use place::{open, prepare};
+pub use status::{
+    CallStatus, ChangedFiles, Counters, DurationClass, FailedReload, Limits, LoadStatus,
+    PluginStatus, QuarantineStatus, SessionState, SessionStatus, SharingKind, SharingStatus,
+    StageRefusals, Status, WorkerState, WorkerStatus,
+};
 
 /// For `crate::fuzz`: a request that is understood is understood again when it is said again; an answer
 /// has nothing in it that acts on a terminal but the lines of an error, and is then the same answer.
@@ -147,6 +153,9 @@ pub(super) async fn query(events: &UnboundedSender<Event>, command: Command) -> 
     match outcome {
         Some(Outcome::Status(mut status)) => {
             memory::fill_in(&mut status.workers).await;
+            if let Some((known, load)) = status.known_files.take().zip(status.loaded.as_mut()) {
+                load.changed = known.changed().await;
+            }
             Outcome::Status(status)
         }
         Some(outcome) => outcome,

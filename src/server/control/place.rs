@@ -1,6 +1,6 @@
-//! Where the control socket is: made by the daemon, found by the commands. Without `--control` it
-//! is `PID.sock` in a directory of the service, so that several daemons are no hindrance to each
-//! other. Nothing here knows what is said on it.
+//! Where the control socket is, as the daemon makes it. Without `--control` it is `PID.sock` in a directory of
+//! the service, so that several daemons are no hindrance to each other. How commands find it is `search.rs`'s;
+//! nothing here knows what is said on it.
 
 #![forbid(unsafe_code)]
 
@@ -16,11 +16,10 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 use rustix::process::{Gid, Uid, geteuid};
 
-use super::{shown, trust};
 use crate::config::reason;
 
 /// Where the daemon of root has it.
-const SYSTEM_DIR: &str = "/run/camelpost";
+pub(super) const SYSTEM_DIR: &str = "/run/camelpost";
 
 /// The directory that systemd has made for the service (`RuntimeDirectory=`).
 const RUNTIME_DIRECTORY: &str = "RUNTIME_DIRECTORY";
@@ -197,49 +196,6 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
     Ok(UnixListener::from(socket))
 }
 
-/// The socket of the one daemon that runs here. Those that are not believed are none.
-pub(super) fn find() -> Result<PathBuf, String> {
-    let dirs = search_dirs();
-    let mut live = Vec::new();
-    let mut denied = Vec::new();
-    let mut doubted = Vec::new();
-    for path in dirs.iter().flat_map(|dir| sockets_in(dir)) {
-        // One that could not be connected to is looked at when it is asked.
-        let check = |socket: &OwnedFd| trust::check(&path, socket);
-        match probe_with(&path, |socket| socket.map_or(Ok(()), check)) {
-            Probe::Live(Ok(())) => live.push(path),
-            Probe::Live(Err(why)) => doubted.push(why),
-            Probe::Denied => denied.push(path),
-            Probe::Nothing | Probe::Stale | Probe::NotASocket => {}
-        }
-    }
-    let list = |paths: &[PathBuf]| {
-        let paths = paths.iter().map(|path| path.display().to_string());
-        let paths: Vec<String> = paths.map(|path| shown::text(&path)).collect();
-        paths.join(", ")
-    };
-    match live.as_slice() {
-        [one] => Ok(one.clone()),
-        [] if !doubted.is_empty() => {
-            Err(format!("no running daemon found: {}", doubted.join("; ")))
-        }
-        [] if denied.is_empty() => Err(format!(
-            "no running daemon found: no control socket in {}; for a daemon that was started \
-             with --control PATH give the same here",
-            list(&dirs)
-        )),
-        [] => Err(format!(
-            "permission denied for the control socket {}: try as root or as the user that the \
-             service runs as",
-            list(&denied)
-        )),
-        several => Err(format!(
-            "several daemons run; choose one with --control: {}",
-            list(several)
-        )),
-    }
-}
-
 fn variable(name: &str) -> Option<PathBuf> {
     // A relative path would mean another directory to the daemon than to the command.
     std::env::var_os(name)
@@ -247,13 +203,13 @@ fn variable(name: &str) -> Option<PathBuf> {
         .filter(|path| path.is_absolute())
 }
 
-fn given_dir() -> Option<PathBuf> {
+pub(super) fn given_dir() -> Option<PathBuf> {
     let dirs = std::env::var(RUNTIME_DIRECTORY).ok()?;
     let first = dirs.split(':').next()?;
     (first.starts_with('/')).then(|| first.into())
 }
 
-fn dir_of_user() -> PathBuf {
+pub(super) fn dir_of_user() -> PathBuf {
     match variable("XDG_RUNTIME_DIR") {
         Some(dir) => dir.join("camelpost"),
         None => format!("/tmp/camelpost-{}", geteuid().as_raw()).into(),
@@ -280,40 +236,8 @@ fn is_own_dir(dir: &Path, user: Uid) -> bool {
     fs::symlink_metadata(dir).is_ok_and(|file| file.is_dir() && file.uid() == user.as_raw())
 }
 
-/// Where a command looks: an ordinary user's daemons and those of the system.
-fn search_dirs() -> Vec<PathBuf> {
-    if let Some(dir) = given_dir() {
-        return vec![dir];
-    }
-    let mut dirs = Vec::new();
-    let system = Path::new(SYSTEM_DIR);
-    // Only root makes it, or a service manager for its service.
-    if trust::is_searched(system, |_| true) {
-        dirs.push(system.to_owned());
-    }
-    // Where it is one service's, whatever is in it is that service's to make.
-    if trust::is_searched(system, Uid::is_root) {
-        let users = fs::read_dir(system).into_iter().flatten();
-        dirs.extend(users.filter_map(|entry| dir_of(&entry.ok()?)));
-    }
-    if !geteuid().is_root() && trust::is_searched(&dir_of_user(), |uid| uid == geteuid()) {
-        dirs.push(dir_of_user());
-    }
-    if dirs.is_empty() {
-        dirs.push(system.to_owned());
-    }
-    dirs
-}
-
-/// A directory that is named by the user that it belongs to.
-fn dir_of(entry: &fs::DirEntry) -> Option<PathBuf> {
-    let user: u32 = entry.file_name().to_str()?.parse().ok()?;
-    let path = entry.path();
-    trust::is_searched(&path, |uid| uid.as_raw() == user).then_some(path)
-}
-
 /// The sockets of daemons that serve, by their names: `PID.sock`.
-fn sockets_in(dir: &Path) -> Vec<PathBuf> {
+pub(super) fn sockets_in(dir: &Path) -> Vec<PathBuf> {
     files_in(dir, |name| {
         name.strip_suffix(".sock").is_some_and(is_number)
     })
@@ -345,7 +269,7 @@ fn files_in(dir: &Path, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Probe<L> {
+pub(super) enum Probe<L> {
     Nothing,
     NotASocket,
     /// Nobody listens.
@@ -364,7 +288,7 @@ fn probe(path: &Path) -> Probe<Option<i32>> {
 
 /// What is at a path. Never waits: a daemon that is stopped is a live one too. `listener` gets a
 /// connection, where there is one.
-fn probe_with<L>(path: &Path, listener: impl Fn(Option<&OwnedFd>) -> L) -> Probe<L> {
+pub(super) fn probe_with<L>(path: &Path, listener: impl Fn(Option<&OwnedFd>) -> L) -> Probe<L> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Probe::Nothing,
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Probe::Denied,
@@ -383,7 +307,7 @@ fn probe_with<L>(path: &Path, listener: impl Fn(Option<&OwnedFd>) -> L) -> Probe
     }
 }
 
-fn stream_socket() -> rustix::io::Result<OwnedFd> {
+pub(super) fn stream_socket() -> rustix::io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)
 }

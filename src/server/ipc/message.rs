@@ -7,7 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::wire::{Reader, Writer};
-use crate::server::facts::{LoadFacts, Names};
+use crate::server::facts::{About, LoadFacts, Names};
 use crate::server::sandbox::Sandbox;
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
@@ -24,6 +24,8 @@ pub(in crate::server) enum ToZygote {
     Begin {
         user: Option<String>,
         sandbox: Sandbox,
+        /// Which load it is, from 1.
+        load: u64,
     },
     /// Fork a worker; its end of the link comes as the descriptor.
     Fork { worker: u64 },
@@ -130,9 +132,13 @@ impl ToZygote {
             ToZygote::Silence => Writer::new(2).0,
             ToZygote::Log => Writer::new(6).0,
             ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
-            ToZygote::Begin { user, sandbox } => match user {
-                None => Writer::new(4).u8(sandbox.bits()).0,
-                Some(name) => Writer::new(5).u8(sandbox.bits()).text(name),
+            ToZygote::Begin {
+                user,
+                sandbox,
+                load,
+            } => match user {
+                None => Writer::new(4).u8(sandbox.bits()).u64(*load).0,
+                Some(name) => Writer::new(5).u8(sandbox.bits()).u64(*load).text(name),
             },
         }
     }
@@ -149,9 +155,11 @@ impl ToZygote {
             4 => Some(ToZygote::Begin {
                 user: None,
                 sandbox: Sandbox::from_bits(reader.u8()?)?,
+                load: reader.u64()?,
             }),
             5 => Some(ToZygote::Begin {
                 sandbox: Sandbox::from_bits(reader.u8()?)?,
+                load: reader.u64()?,
                 user: Some(String::from_utf8(reader.0.to_vec()).ok()?),
             }),
             _ => None,
@@ -167,7 +175,7 @@ impl FromZygote {
                 .u8(facts.hooks_pre_connection.into())
                 .u8(facts.log_level)
                 .u8(facts.hooks_logging.into())
-                .text(&facts.about),
+                .text(&facts.about.lines()),
             FromZygote::Failed { message } => Writer::new(2).text(message),
             FromZygote::Names { names } => {
                 let names = [names.hooks.join(" "), names.plugins.join("\n")];
@@ -195,7 +203,7 @@ impl FromZygote {
                     hooks_pre_connection: reader.bool()?,
                     log_level: reader.u8()?,
                     hooks_logging: reader.bool()?,
-                    about: String::from_utf8_lossy(reader.0).into_owned(),
+                    about: About::of_lines(&String::from_utf8_lossy(reader.0)),
                 },
             },
             2 => FromZygote::Failed {
@@ -367,6 +375,7 @@ mod tests {
             ToZygote::Begin {
                 user: None,
                 sandbox: Sandbox::default(),
+                load: 1,
             },
             ToZygote::Begin {
                 user: Some("nobody".into()),
@@ -374,6 +383,7 @@ mod tests {
                     landlock: true,
                     seccomp: true,
                 },
+                load: 3,
             },
         ] {
             assert_eq!(ToZygote::decode(&message.encode()), Some(message));
@@ -385,7 +395,13 @@ mod tests {
                     hooks_pre_connection: true,
                     log_level: 6,
                     hooks_logging: true,
-                    about: "perl 5".into(),
+                    about: About {
+                        perl: Some("5.36.0".into()),
+                        config: "/etc/x".into(),
+                        profile: "0.94".into(),
+                        plugins: 7,
+                        plugin_dirs: vec!["/usr/x".into(), "/usr/y".into()],
+                    },
                 },
             },
             FromZygote::Failed {

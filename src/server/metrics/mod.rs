@@ -1,4 +1,4 @@
-//! The metrics endpoint: `GET /metrics` for Prometheus, as little HTTP as that takes. A scraper
+//! The metrics endpoint: `GET /metrics` for Prometheus and `GET /healthz` for monitors, as little HTTP as that takes. A scraper
 //! that is slow, or means harm, costs one of a few places for some seconds and nothing else.
 
 #![forbid(unsafe_code)]
@@ -19,7 +19,7 @@ use tokio::net::TcpStream;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::{AbortHandle, JoinSet};
 
-use self::request::{Refusal, Request};
+use self::request::{Page, Refusal, Request};
 use super::control::{Command, Outcome, query};
 use super::event::Event;
 
@@ -36,10 +36,7 @@ const LINGER_BYTES: usize = 64 * 1024;
 const TRIES: u32 = 50;
 const BETWEEN_TRIES: Duration = Duration::from_millis(100);
 
-const WANTED: Command = Command::Status {
-    sessions: false,
-    plugins: true,
-};
+const OK: &str = "200 OK";
 
 /// Where metrics are served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,8 +209,11 @@ async fn converse(
     };
     idle.set(false);
     let response = match request {
-        Ok(request) => match query(events, WANTED).await {
-            Outcome::Status(status) => response(request, &text::metrics(&status)),
+        Ok((request, page)) => match query(events, wanted(page)).await {
+            Outcome::Status(status) => match page {
+                Page::Metrics => response(request, OK, text::CONTENT_TYPE, &text::metrics(&status)),
+                Page::Health => health(request, status.trouble()),
+            },
             _ => Refusal::STOPPING.response(),
         },
         Err(refusal) => refusal.response(),
@@ -227,6 +227,14 @@ async fn converse(
     idle.set(true);
     let _ = tokio::time::timeout(LINGER, read_away(&mut stream)).await;
     Ok(())
+}
+
+fn wanted(page: Page) -> Command {
+    Command::Status {
+        sessions: false,
+        plugins: page == Page::Metrics,
+        files: false,
+    }
 }
 
 /// The request up to the empty line, or what came before the scraper's end of it.
@@ -256,8 +264,17 @@ async fn read_away(stream: &mut TcpStream) {
     }
 }
 
-fn response(request: Request, text: &str) -> Vec<u8> {
-    let mut response = request::head("200 OK", text::CONTENT_TYPE, text.len(), "");
+/// Whether mail is taken, and why not.
+fn health(request: Request, trouble: Option<&str>) -> Vec<u8> {
+    let (status, text) = match trouble {
+        None => (OK, "ok"),
+        Some(why) => (request::UNAVAILABLE, why),
+    };
+    response(request, status, request::PLAIN, &format!("{text}\n"))
+}
+
+fn response(request: Request, status: &str, content_type: &str, text: &str) -> Vec<u8> {
+    let mut response = request::head(status, content_type, text.len(), "");
     if request == Request::Get {
         response.push_str(text);
     }

@@ -6,12 +6,23 @@
 /// Scrapers send a few hundred bytes.
 pub(super) const MAX_HEAD: usize = 8 * 1024;
 
-/// A request that is answered with the metrics.
+pub(super) const UNAVAILABLE: &str = "503 Service Unavailable";
+pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
+
+/// A request that is answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Request {
     Get,
     /// The same without the text.
     Head,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Page {
+    Metrics,
+    /// Whether mail is taken.
+    Health,
 }
 
 /// A request that is not.
@@ -27,7 +38,7 @@ impl Refusal {
     const OTHER_METHOD: Refusal = Refusal::new("405 Method Not Allowed", "Allow: GET, HEAD\r\n");
     pub(super) const TOO_SLOW: Refusal = Refusal::new("408 Request Timeout", "");
     pub(super) const TOO_LONG: Refusal = Refusal::new("431 Request Header Fields Too Large", "");
-    pub(super) const STOPPING: Refusal = Refusal::new("503 Service Unavailable", "");
+    pub(super) const STOPPING: Refusal = Refusal::new(UNAVAILABLE, "");
     const OTHER_VERSION: Refusal = Refusal::new("505 HTTP Version Not Supported", "");
 
     const fn new(status: &'static str, header: &'static str) -> Refusal {
@@ -36,12 +47,7 @@ impl Refusal {
 
     pub(super) fn response(self) -> Vec<u8> {
         let text = format!("{}\n", self.status);
-        let head = head(
-            self.status,
-            "text/plain; charset=utf-8",
-            text.len(),
-            self.header,
-        );
+        let head = head(self.status, PLAIN, text.len(), self.header);
         (head + &text).into_bytes()
     }
 }
@@ -59,7 +65,7 @@ pub(super) fn is_whole(head: &[u8]) -> bool {
         || memchr::memmem::find(head, b"\n\n").is_some()
 }
 
-pub(super) fn parse(head: &[u8]) -> Result<Request, Refusal> {
+pub(super) fn parse(head: &[u8]) -> Result<(Request, Page), Refusal> {
     if !is_whole(head) {
         return Err(Refusal::MALFORMED);
     }
@@ -78,12 +84,14 @@ pub(super) fn parse(head: &[u8]) -> Result<Request, Refusal> {
         _ => return Err(Refusal::MALFORMED),
     }
     let path = target.split('?').next().unwrap_or_default();
-    if path != "/metrics" {
-        return Err(Refusal::NOT_HERE);
-    }
+    let page = match path {
+        "/metrics" => Page::Metrics,
+        "/healthz" => Page::Health,
+        _ => return Err(Refusal::NOT_HERE),
+    };
     match method {
-        "GET" => Ok(Request::Get),
-        "HEAD" => Ok(Request::Head),
+        "GET" => Ok((Request::Get, page)),
+        "HEAD" => Ok((Request::Head, page)),
         _ => Err(Refusal::OTHER_METHOD),
     }
 }
@@ -95,9 +103,19 @@ mod tests {
     #[test]
     fn what_prometheus_and_curl_send_is_taken() {
         for (head, request) in [
-            ("GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", Request::Get),
-            ("GET /metrics?a=b HTTP/1.0\r\n\r\n", Request::Get),
-            ("HEAD /metrics HTTP/1.1\n\n", Request::Head),
+            (
+                "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
+                (Request::Get, Page::Metrics),
+            ),
+            (
+                "GET /metrics?a=b HTTP/1.0\r\n\r\n",
+                (Request::Get, Page::Metrics),
+            ),
+            ("HEAD /metrics HTTP/1.1\n\n", (Request::Head, Page::Metrics)),
+            (
+                "GET /healthz HTTP/1.1\r\n\r\n",
+                (Request::Get, Page::Health),
+            ),
         ] {
             assert_eq!(parse(head.as_bytes()), Ok(request), "{head}");
         }

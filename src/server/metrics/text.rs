@@ -65,6 +65,7 @@ pub(super) fn metrics(status: &Status) -> String {
         status.uptime_seconds,
     );
     clients(&mut page, status);
+    refusals(&mut page, status);
     queue(&mut page, status);
     workers(&mut page, status);
     loads(&mut page, status);
@@ -122,6 +123,18 @@ fn clients(page: &mut Page, status: &Status) {
             ("cut_off", counters.sessions_cut_off),
         ],
     );
+}
+
+fn refusals(page: &mut Page, status: &Status) {
+    let name = "camelpost_refusals_total";
+    let help = "Replies of 4xx and 5xx by the stage of the session.";
+    page.metric(name, "counter", help);
+    for one in &status.refusals {
+        for (class, count) in [("4xx", one.temporary), ("5xx", one.permanent)] {
+            let labels = [("stage", one.stage.as_str()), ("class", class)];
+            page.sample(name, &labels, count);
+        }
+    }
 }
 
 fn queue(page: &mut Page, status: &Status) {
@@ -225,6 +238,18 @@ fn loads(page: &mut Page, status: &Status) {
             ("loaded", counters.loads),
             ("failed", counters.loads_failed),
         ],
+    );
+    page.one(
+        "camelpost_last_load_failed",
+        "gauge",
+        "1 while the last load of config and plugins is one that has failed.",
+        u8::from(status.failed_reload.is_some()),
+    );
+    page.one(
+        "camelpost_load_timestamp_seconds",
+        "gauge",
+        "When the load began that serves, in seconds since 1970; 0 for none.",
+        status.loaded.as_ref().map_or(0, |load| load.since),
     );
     page.one(
         "camelpost_zygote_deaths_total",

@@ -22,6 +22,7 @@ use crate::server::service::detach;
 use crate::server::service::privileges;
 use crate::server::service::upgrade;
 use crate::server::supervisor::Supervisor;
+use crate::server::title;
 
 /// Runs the daemon until it is told to stop. To be called on the main thread before there is
 /// another: it forks (`detach`) and changes the user.
@@ -125,6 +126,7 @@ fn serve_after(
         first_session: first_session.unwrap_or(1).max(1),
         nice,
     };
+    title::set_title("camelpost: supervisor");
     let (mut supervisor, events) = Supervisor::new(settings, command, begun);
     tokio::task::LocalSet::new().block_on(&runtime, async {
         supervisor

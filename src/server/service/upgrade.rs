@@ -132,7 +132,7 @@ impl Successor {
         say(&ours, &Word::Sessions(first_session), None)?;
         say(&ours, &Word::End, None)?;
 
-        let mut arguments = std::env::args_os();
+        let mut arguments = crate::base::arguments().iter();
         let mut command = Command::new(crate::base::program_path());
         if let Some(name) = arguments.next() {
             command.arg0(name);

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 
 use super::super::control::{
     self, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
-    PluginStatus, SessionState, SessionStatus, Status, WorkerState, WorkerStatus,
+    PluginStatus, SessionState, SessionStatus, StageRefusals, Status, WorkerState, WorkerStatus,
 };
 use super::super::metrics;
 use super::super::number;
@@ -80,8 +80,14 @@ impl Supervisor<'_> {
 
     pub(super) fn asked(&mut self, Asked { command, answer }: Asked) {
         let outcome = match command {
-            Command::Status { sessions, plugins } => {
-                Outcome::Status(Box::new(self.status(sessions, plugins)))
+            Command::Status {
+                sessions,
+                plugins,
+                files,
+            } => {
+                let mut status = self.status(sessions, plugins);
+                status.known_files = self.known_files(files);
+                Outcome::Status(Box::new(status))
             }
             Command::Reload => match self.reload() {
                 Ok(number) => return self.control.reloads.push((number, answer)),
@@ -241,6 +247,18 @@ impl Supervisor<'_> {
                 .iter()
                 .map(|(outcome, count)| (outcome.name().to_owned(), count))
                 .collect(),
+            refusals: self
+                .refusals()
+                .iter()
+                .map(|(stage, (temporary, permanent))| StageRefusals {
+                    stage: stage.name().to_owned(),
+                    temporary,
+                    permanent,
+                })
+                .collect(),
+            loaded: self.loads.last.clone(),
+            known_files: None,
+            failed_reload: self.loads.failed.clone(),
             workers,
             quarantined: self.quarantine_list(),
             sessions: with_sessions.then(|| self.session_list()),

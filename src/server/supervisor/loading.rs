@@ -74,6 +74,7 @@ impl Supervisor<'_> {
         self.notify.reloading("Loading the plugins anew");
         let number = self.next_generation;
         self.start_generation().map(|()| number).map_err(|error| {
+            self.loads.failed(&error.to_string());
             self.reload_failed(&error.to_string());
             error.to_string()
         })
@@ -94,6 +95,7 @@ impl Supervisor<'_> {
                 facts,
             } => {
                 generation.ready = true;
+                self.loads.went_well(&facts.about, generation.begun);
                 self.loaded(number, facts)?;
             }
             FromZygote::Ready { protocol, .. } => {
@@ -302,6 +304,7 @@ impl Supervisor<'_> {
         self.generations.remove(&number);
         self.counters.loads_failed += 1;
         self.reload_is_over(number, Err(&message));
+        self.loads.failed(&message);
         if !self.bound.is_empty() {
             return Err(ServeError::Load(message));
         }

@@ -8,6 +8,7 @@ mod ended;
 mod hung_up;
 mod leaving;
 mod loading;
+mod loads;
 mod long;
 mod memory;
 mod placement;
@@ -98,6 +99,7 @@ pub(super) struct Supervisor<'a> {
     places: Rc<Places>,
     networks: Networks,
     facts: LoadFacts,
+    loads: loads::Loads,
     generations: HashMap<u64, Generation>,
     /// The generation that new workers are forked from.
     current: Option<u64>,
@@ -168,6 +170,7 @@ impl<'a> Supervisor<'a> {
                 log_level: crate::base::log::DEFAULT_LEVEL,
                 ..LoadFacts::default()
             },
+            loads: loads::Loads::default(),
             generations: HashMap::new(),
             current: None,
             next_generation: 1,

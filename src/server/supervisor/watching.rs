@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::super::Names;
 use super::super::workers::WorkerRecord;
 use super::Supervisor;
-use crate::watch::{PluginHook, QueueCounts, Sum, now};
+use crate::watch::{PluginHook, QueueCounts, RefusalCounts, Sum, now};
 
 /// What has happened in workers.
 #[derive(Debug, Clone, Default)]
@@ -16,6 +16,7 @@ pub(in crate::server) struct Sums {
     /// What plugins did, by plugin and hook.
     pub(in crate::server) plugins: BTreeMap<(String, String), Sum>,
     pub(in crate::server) queue: QueueCounts,
+    pub(in crate::server) refused: RefusalCounts,
 }
 
 /// A plugin call that runs now.
@@ -54,6 +55,7 @@ pub(super) fn add(sums: &mut Sums, worker: &WorkerRecord) {
         sums.plugins.entry(name).or_default().add(&sum);
     }
     sums.queue.add(worker.page().queue_counts());
+    sums.refused.add(worker.page().refusals());
 }
 
 impl Supervisor<'_> {
@@ -83,6 +85,15 @@ impl Supervisor<'_> {
         let mut counts = self.past.queue;
         for (_, worker) in self.workers.iter() {
             counts.add(worker.page().queue_counts());
+        }
+        counts
+    }
+
+    /// What sessions have refused since the service started.
+    pub(in crate::server) fn refusals(&self) -> RefusalCounts {
+        let mut counts = self.past.refused;
+        for (_, worker) in self.workers.iter() {
+            counts.add(worker.page().refusals());
         }
         counts
     }
