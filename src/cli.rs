@@ -13,6 +13,7 @@ mod new_plugin;
 mod service;
 mod size;
 mod top;
+mod try_;
 mod version;
 
 use std::ffi::OsString;
@@ -103,6 +104,8 @@ enum Subcommands {
     Drain(control::DrainArgs),
     /// Find everything that is wrong with a configuration, without serving it.
     Check(check::CheckArgs),
+    /// Play a client against a configuration, and show what each plugin says and changes.
+    Try(Box<try_::TryArgs>),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -357,6 +360,7 @@ pub fn run<E: Engine>(
         Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Check(args) => check::check(&args, program),
+        Subcommands::Try(args) => try_::try_session(*args, make_engine),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),

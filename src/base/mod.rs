@@ -8,6 +8,7 @@ mod journal;
 pub mod log;
 mod per_process;
 pub(crate) mod trace;
+pub(crate) mod trial;
 mod zone;
 mod zone_rule;
 

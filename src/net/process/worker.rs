@@ -396,7 +396,7 @@ fn connection(incoming: &Incoming) -> Connection {
 }
 
 /// The variables that plugins know from the original.
-fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
+pub(in crate::net) fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
     let value = |field: &RefCell<Option<Vec<u8>>>| field.borrow().clone().unwrap_or_default();
     vec![
         ("TCPLOCALIP", value(&connection.local_ip)),

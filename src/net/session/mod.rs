@@ -5,13 +5,14 @@ pub(super) mod driver;
 pub(super) mod log;
 pub(super) mod native_access;
 pub(super) mod natives;
+pub(super) mod onlooker;
 pub(super) mod rdns;
 pub(super) mod reentry;
 mod tls;
 mod told;
 mod traffic;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -77,6 +78,7 @@ pub(super) struct Session {
     pub(super) over: Cell<bool>,
     /// The process serves no other session as long as this one lasts.
     pub(super) alone: Cell<bool>,
+    onlooker: OnceCell<Rc<dyn onlooker::Onlooker>>,
 }
 
 impl Session {
@@ -106,6 +108,7 @@ impl Session {
             config_said: natives::ConfigSaid::default(),
             over: Cell::new(false),
             alone: Cell::new(false),
+            onlooker: OnceCell::new(),
         })
     }
 

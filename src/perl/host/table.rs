@@ -85,7 +85,7 @@ impl Table {
     }
 
     /// The names of the plugins of a hook, in their order.
-    pub(in crate::perl) fn names_in(&self, hook: Hook) -> Vec<Vec<u8>> {
+    pub fn names_in(&self, hook: Hook) -> Vec<Vec<u8>> {
         let names = self.entries(hook).into_iter().filter_map(|entry| {
             let name = entry.hash_get("name")?.to_bytes();
             let native = native_id(&entry.hash_get("code")?);
