@@ -29,6 +29,8 @@ pub(crate) enum CameTo<'a> {
     TooLate,
     /// It has failed too often in a row, and was not called.
     Quarantined,
+    /// It called exit, which ends the session.
+    Exited,
     /// It returned undef.
     Undef,
     /// It said OK, and what it has stored could be lost, for this reason.

@@ -122,6 +122,7 @@ fn in_this_process<E: Engine>(
 
 /// The client's side. The result is the exit status.
 fn play(args: &TryArgs) -> Result<u8, String> {
+    look_for_controls(args)?;
     let plan = match args.from.is_some() || !args.rcpt.is_empty() {
         true => Some(Mail::new(&args.from, &args.rcpt, args.message.as_deref())?),
         false => None,
@@ -138,6 +139,27 @@ fn play(args: &TryArgs) -> Result<u8, String> {
     };
     played?;
     player.end()
+}
+
+/// A line end would make two commands of one.
+fn look_for_controls(args: &TryArgs) -> Result<(), String> {
+    let one = [
+        ("--host", &args.host),
+        ("--helo", &args.helo),
+        ("--from", &args.from),
+        ("--auth", &args.auth),
+    ];
+    let one = one
+        .into_iter()
+        .flat_map(|(name, text)| text.iter().map(move |text| (name, text)));
+    let mut all = one.chain(args.rcpt.iter().map(|text| ("--rcpt", text)));
+    match all.find(|(_, text)| text.chars().any(char::is_control)) {
+        Some((name, text)) => Err(format!(
+            "{name} {text:?} has a control character, which no command may have; interactively \
+             anything can be sent"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// What the session's process is told of these arguments.

@@ -17,6 +17,11 @@ use crate::base::trial::Told;
 /// How long bytes are waited for that the session says it has sent.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// What stands for a command where the client says nothing more.
+pub(super) const HUNG_UP: &str = "(the client hangs up)";
+/// What stands for one where it has sent the message.
+pub(super) const MESSAGE: &str = "(the message)";
+
 pub(super) struct Player {
     session: Child,
     stream: TcpStream,
@@ -123,7 +128,7 @@ impl Player {
         let sender = thread::spawn(move || {
             let _ = stream.write_all(&message);
         });
-        let heard = self.hear(Some(".".to_owned()));
+        let heard = self.hear(Some(MESSAGE.to_owned()));
         if self.is_over {
             let _ = self.stream.shutdown(Shutdown::Both);
         }
@@ -142,9 +147,17 @@ impl Player {
     /// The client is gone.
     pub(super) fn hang_up(&mut self) -> Result<(), String> {
         let _ = self.stream.shutdown(Shutdown::Write);
+        let mut all = Heard {
+            command: Some(HUNG_UP.to_owned()),
+            ..Heard::default()
+        };
         while !self.is_over {
             let heard = self.hear(None)?;
-            self.take(heard);
+            all.reply.extend(heard.reply);
+            all.told.extend(heard.told);
+        }
+        if !all.reply.is_empty() || !all.told.is_empty() {
+            self.take(all);
         }
         Ok(())
     }
@@ -186,7 +199,8 @@ impl Player {
                     self.receive(&mut said, 0);
                 }
                 // Of a message that is being sent, as far as it has come.
-                Ok(Told::Waits { in_message: true }) if heard.command.as_deref() == Some(".") => {}
+                Ok(Told::Waits { in_message: true })
+                    if heard.command.as_deref() == Some(MESSAGE) => {}
                 Ok(Told::Waits { in_message }) => {
                     self.in_message = in_message;
                     break;

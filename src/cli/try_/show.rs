@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write as _};
 
 use serde_json::{Value, json};
 
-use super::play::Heard;
+use super::play::{HUNG_UP, Heard};
 use super::summary::Summary;
 use crate::base::log::{LOGERROR, LOGWARN, shown};
 use crate::base::trial::{Call, Change, Line, Told};
@@ -62,11 +62,14 @@ impl Show {
             let line = format!("refused: {}", refusal.text());
             text += &format!("{}\n", self.paint(RED, &clean(&line)));
         }
+        for failure in &summary.failures {
+            let line = format!("failed: {}", failure.text());
+            text += &format!("{}\n", self.paint(YELLOW, &clean(&line)));
+        }
         if summary.is_accepted() {
             let reached = match (summary.messages, &summary.reached) {
                 (0, Some(command)) => format!("accepted as far as it was tried: {command}"),
-                (0, None) => "accepted as far as it was tried: the connection".to_owned(),
-                _ => "accepted".to_owned(),
+                _ => "accepted up to the queue".to_owned(),
             };
             text += &format!("{}\n", self.paint(GREEN, &clean(&reached)));
         }
@@ -93,7 +96,7 @@ impl Show {
         for line in &heard.reply {
             text += &format!("{}\n", self.paint(colour, &format!("< {}", clean(line))));
         }
-        if heard.reply.is_empty() && heard.command.is_some() {
+        if heard.reply.is_empty() && heard.command.as_deref().is_some_and(|word| word != HUNG_UP) {
             text += &format!("{}\n", self.paint(colour, "(no reply)"));
         }
         for told in &heard.told {
@@ -186,8 +189,7 @@ fn as_json(heard: &Heard) -> String {
     let command = json!({
         "event": "command", "command": heard.command, "code": heard.code(), "reply": heard.reply,
     });
-    let ended = heard.command.is_none() && heard.reply.is_empty();
-    let mut objects: Vec<Value> = (!ended).then_some(command).into_iter().collect();
+    let mut objects: Vec<Value> = vec![command];
     objects.extend(heard.told.iter().map(|told| json!(told)));
     objects.iter().map(|object| format!("{object}\n")).collect()
 }

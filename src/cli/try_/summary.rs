@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use super::play::Heard;
+use super::play::{HUNG_UP, Heard};
 use crate::base::trial::{Call, Told};
 
 /// A command that was refused or put off.
@@ -26,10 +26,40 @@ pub(super) struct Decider {
     pub verdict: String,
 }
 
+impl Decider {
+    fn of(call: &Call) -> Decider {
+        Decider {
+            plugin: call.plugin.clone(),
+            hook: call.hook.clone(),
+            verdict: call.verdict.clone(),
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        format!(
+            "plugin {}, hook {}: {}",
+            self.plugin, self.hook, self.verdict
+        )
+    }
+}
+
+/// What stands for a command before the first one.
+const CONNECTION: &str = "the connection";
+
+/// Whether a plugin has not come to a verdict.
+fn has_failed(call: &Call) -> bool {
+    matches!(
+        &*call.verdict,
+        "died" | "exited" | "undef" | "too late" | "quarantined" | "unsafe"
+    )
+}
+
 /// A whole trial.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Summary {
     pub refusals: Vec<Refusal>,
+    /// Plugins that have failed, whatever that has meant for the client.
+    pub failures: Vec<Decider>,
     /// Where the messages would go.
     pub would_go_to: Vec<String>,
     /// Messages that were taken: queued, or kept from it.
@@ -51,26 +81,20 @@ impl Summary {
                 Told::Message { outcome, .. } if outcome == "queued" || outcome == "not queued" => {
                     self.messages += 1;
                 }
+                Told::Plugin(call) if has_failed(call) => self.failures.push(Decider::of(call)),
                 _ => {}
             }
         }
-        let Some(command) = &heard.command else {
-            // The end of a session has no reply; its beginning has.
-            let begins = heard
-                .told
-                .iter()
-                .any(|told| matches!(told, Told::Connected { .. }));
-            let refused = heard.code().is_some_and(|code| code >= 400);
-            if refused || begins && heard.code().is_none() {
-                self.refuse(heard);
-            }
-            return;
-        };
-        let is_quit = command.trim().eq_ignore_ascii_case("quit");
+        let command = heard.command.as_deref();
+        let ends = |word: &str| word == HUNG_UP || word.trim().eq_ignore_ascii_case("quit");
+        let is_end = command.is_some_and(ends);
         match heard.code() {
-            Some(code) if code < 400 && !is_quit => self.reached = Some(command.clone()),
+            Some(code) if code < 400 && !is_end => {
+                self.reached = Some(command.unwrap_or(CONNECTION).to_owned());
+            }
             Some(code) if code < 400 => {}
-            None if is_quit => {}
+            // An end has a farewell, or no reply.
+            None if is_end => {}
             _ => self.refuse(heard),
         }
     }
@@ -87,14 +111,10 @@ impl Summary {
         let decides = |call: &&Call| call.verdict != "DECLINED" && !is_of_an_end(&call.hook);
         let by = calls()
             .find(denies)
-            .or_else(|| calls().filter(decides).last());
+            .or_else(|| calls().rfind(decides));
         self.refusals.push(Refusal {
             command: heard.command.clone(),
-            by: by.map(|call| Decider {
-                plugin: call.plugin.clone(),
-                hook: call.hook.clone(),
-                verdict: call.verdict.clone(),
-            }),
+            by: by.map(Decider::of),
             reply: heard.reply.last().cloned(),
         });
     }
@@ -108,20 +128,13 @@ fn is_of_an_end(hook: &str) -> bool {
 impl Refusal {
     /// In one line, without a word for what it is.
     pub(super) fn text(&self) -> String {
-        let at = match self.command.as_deref() {
-            None => "the connection".to_owned(),
-            Some(".") => "the message".to_owned(),
-            Some(command) => command.to_owned(),
-        };
+        let at = self.command.as_deref().unwrap_or(CONNECTION);
         let reply = match &self.reply {
             Some(reply) => format!("reply: {reply}"),
             None => "the client got no reply".to_owned(),
         };
         match &self.by {
-            Some(by) => format!(
-                "{at}: plugin {}, hook {}: {}; {reply}",
-                by.plugin, by.hook, by.verdict
-            ),
+            Some(by) => format!("{at}: {}; {reply}", by.text()),
             None => format!("{at}: by the server itself; {reply}"),
         }
     }

@@ -123,7 +123,7 @@ impl Worker {
     }
 
     fn run(self) -> i32 {
-        if post_fork::run(&self).is_err() {
+        if post_fork::run(&self.loaded, &self.pump).is_err() {
             return 1;
         }
         let worker = Rc::new(self);

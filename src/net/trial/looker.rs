@@ -7,8 +7,8 @@ use std::io::Write as _;
 use std::rc::{Rc, Weak};
 
 use super::snapshot::{Snapshot, shown};
-use crate::base::trace::Event;
-use crate::base::trial::{Call, Line, Told, Trial};
+use crate::base::trace::{CameTo, Event};
+use crate::base::trial::{Call, Change, Line, Told, Trial};
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::net::session::Session;
 use crate::net::session::onlooker::Onlooker;
@@ -70,7 +70,11 @@ impl Looker {
                 took,
             } => {
                 let (verdict, text) = came_to.parts();
-                let changes = self.look(true);
+                // After an exit no more Perl code is to run.
+                let changes = match came_to {
+                    CameTo::Exited => Vec::new(),
+                    _ => self.look(true),
+                };
                 self.tell(&Told::Plugin(Call {
                     hook: (*hook).to_owned(),
                     plugin: shown(plugin),
@@ -115,7 +119,7 @@ impl Looker {
     }
 
     /// Looks at the session anew; what has changed since the last look, where that is wanted.
-    fn look(&self, compare: bool) -> Vec<crate::base::trial::Change> {
+    fn look(&self, compare: bool) -> Vec<Change> {
         let Some(session) = self.session.upgrade() else {
             return Vec::new();
         };

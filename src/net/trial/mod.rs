@@ -17,9 +17,10 @@ use crate::base::trace;
 use crate::base::trial::{Told, Trial};
 use crate::mail::{Connection, Note, REMOTE_HOST, REMOTE_INFO, UNKNOWN};
 use crate::net::client::transport::{open_null, release_stdio};
-use crate::net::perl_side::pump::Pump;
+use crate::net::perl_side::pump::{Exited, Pump};
 use crate::net::process::load::Loaded;
 use crate::net::process::one_session::{converse, transport};
+use crate::net::process::post_fork;
 use crate::net::process::worker::environment;
 use crate::net::session::{Arrival, Seat, Session};
 use crate::perl::ffi::interpreter;
@@ -54,20 +55,29 @@ pub(crate) fn serve(
         prepared.map_err(|error| String::from_utf8_lossy(&error.message()).into_owned())?;
     }
     crate::base::log::set_level(loaded.log_level);
+    let pump = Pump::new().map_err(io)?;
+    // As each worker begins.
+    post_fork::run(&loaded, &pump)
+        .map_err(|Exited| "a plugin has called exit in its hook post-fork".to_owned())?;
     stdio::dup2_stdin(&client).map_err(|error| io(error.into()))?;
     stdio::dup2_stdout(&client).map_err(|error| io(error.into()))?;
     drop(client);
     // They are told.
     crate::base::log::keep_lines();
-    session(trial, rdns, &loaded, File::from(told)).map_err(io)?;
+    session(trial, rdns, &loaded, &pump, File::from(told)).map_err(io)?;
     if loaded.host.is_some() {
         interpreter::stop();
     }
     Ok(())
 }
 
-fn session(trial: &Trial, rdns: bool, loaded: &Loaded, told: File) -> std::io::Result<()> {
-    let pump = Pump::new()?;
+fn session(
+    trial: &Trial,
+    rdns: bool,
+    loaded: &Loaded,
+    pump: &Rc<Pump>,
+    told: File,
+) -> std::io::Result<()> {
     let transport = pump.run(async { transport() })?;
     let connection = connection(trial);
     if trial.tls {
@@ -94,7 +104,7 @@ fn session(trial: &Trial, rdns: bool, loaded: &Loaded, told: File) -> std::io::R
         Some(neighbours),
         SystemTime::now(),
     );
-    let session = Session::new(1, Rc::new(state), transport, loaded, &pump, arrival, seat);
+    let session = Session::new(1, Rc::new(state), transport, loaded, pump, arrival, seat);
     let looker = Rc::new(Looker::new(trial, &session, told));
     let listener = looker.clone();
     trace::listen(move |_, event| listener.take(event));

@@ -12,7 +12,7 @@ use super::answer::{
 };
 use super::owners::Owner;
 use super::stored::Stored;
-use crate::base::trace::{self, Event, Whose};
+use crate::base::trace::{self, CameTo, Event, Whose};
 use crate::chain::{self, Around, Called, Course, Given, Guard, Guards, Plugins};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
@@ -182,8 +182,12 @@ impl Plugins for InTable<'_> {
             .args
             .get_or_insert_with(|| call.args.iter().map(to_sv).collect());
         let began = (trace::is_on() && !call.hook.is_internal()).then(Instant::now);
-        let given = self.host.call_entry(call.hook, name, code, args)?;
-        if let Some((began, came_to)) = began.zip(given.told()) {
+        let given = self.host.call_entry(call.hook, name, code, args);
+        let came_to = match &given {
+            Ok(given) => given.told(),
+            Err(_) => Some(CameTo::Exited),
+        };
+        if let Some((began, came_to)) = began.zip(came_to) {
             let event = Event::Said {
                 hook: call.hook.name(),
                 plugin: name,
@@ -193,7 +197,7 @@ impl Plugins for InTable<'_> {
             };
             self.host.tell(&event);
         }
-        Ok(Called::Gave(given))
+        given.map(Called::Gave)
     }
 
     /// Plugins may have changed the parameters of MAIL or RCPT.
