@@ -6,8 +6,9 @@ use std::io::{self, BufRead, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::USELESS;
 use super::show::Show;
@@ -16,6 +17,12 @@ use crate::base::trial::Told;
 
 /// How long bytes are waited for that the session says it has sent.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// How long it may be quiet after a whole reply before the client goes on, as one does that only sees replies.
+const QUIET: Duration = Duration::from_millis(700);
+/// How often the client looks for a reply of which nobody has told.
+const LOOK: Duration = Duration::from_millis(50);
+/// The reply to DATA.
+const SEND_MESSAGE: u16 = 354;
 
 /// What stands for a command where the client says nothing more.
 pub(super) const HUNG_UP: &str = "(the client hangs up)";
@@ -25,13 +32,16 @@ pub(super) const MESSAGE: &str = "(the message)";
 pub(super) struct Player {
     session: Child,
     stream: TcpStream,
-    told: BufReader<ChildStdout>,
+    /// Lines of what is told; its end is the session's.
+    told: Receiver<Vec<u8>>,
     show: Show,
     summary: Summary,
     in_message: bool,
     is_over: bool,
     /// What has happened before the client may say something.
     greeting: Option<Heard>,
+    /// The last reply was there, and not that the session waits: a plugin reads from the client itself.
+    is_ahead: bool,
 }
 
 /// What came of a command.
@@ -68,12 +78,13 @@ impl Player {
         let mut player = Player {
             session,
             stream: ours,
-            told: BufReader::new(told),
+            told: lines_of(told),
             show,
             summary: Summary::default(),
             in_message: false,
             is_over: false,
             greeting: None,
+            is_ahead: false,
         };
         let heard = player.hear(None)?;
         player.greeting = Some(heard);
@@ -186,13 +197,29 @@ impl Player {
         };
         let mut said = Vec::new();
         let mut expected = 0;
+        let mut is_ahead = std::mem::take(&mut self.is_ahead);
+        let mut quiet_since = Instant::now();
+        self.in_message = false;
         loop {
-            let mut line = Vec::new();
-            let read = self.told.read_until(b'\n', &mut line);
-            if read.map_err(|error| error.to_string())? == 0 {
-                self.is_over = true;
-                break;
-            }
+            let line = match self.told.recv_timeout(LOOK) {
+                Ok(line) => line,
+                Err(RecvTimeoutError::Disconnected) => {
+                    self.is_over = true;
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => {
+                    let before = said.len();
+                    self.receive(&mut said, 0);
+                    if said.len() > before {
+                        quiet_since = Instant::now();
+                    } else if is_whole(&said) && quiet_since.elapsed() > QUIET {
+                        self.is_ahead = true;
+                        break;
+                    }
+                    continue;
+                }
+            };
+            quiet_since = Instant::now();
             match serde_json::from_slice(&line) {
                 Ok(Told::Replied { bytes }) => {
                     expected += bytes;
@@ -201,6 +228,10 @@ impl Player {
                 // Of a message that is being sent, as far as it has come.
                 Ok(Told::Waits { in_message: true })
                     if heard.command.as_deref() == Some(MESSAGE) => {}
+                // It may have waited before this command came.
+                Ok(Told::Waits { .. }) if is_ahead && said.is_empty() && expected == 0 => {
+                    is_ahead = false;
+                }
                 Ok(Told::Waits { in_message }) => {
                     self.in_message = in_message;
                     break;
@@ -221,6 +252,8 @@ impl Player {
         self.receive(&mut said, all);
         let said = String::from_utf8_lossy(&said).into_owned();
         heard.reply = said.lines().map(str::to_owned).collect();
+        // Also where a plugin has said it and takes the message itself.
+        self.in_message |= heard.code() == Some(SEND_MESSAGE);
         Ok(heard)
     }
 
@@ -242,6 +275,35 @@ impl Player {
         }
         let _ = self.stream.set_nonblocking(false);
     }
+}
+
+/// Whether the last line is there, and is the last of a reply.
+fn is_whole(said: &[u8]) -> bool {
+    let Some(lines) = said.strip_suffix(b"\n") else {
+        return false;
+    };
+    let last = lines.rsplit(|byte| *byte == b'\n').next();
+    last.is_some_and(|last| last.get(3) != Some(&b'-'))
+}
+
+/// The lines that the session's process writes, however many they are.
+fn lines_of(told: ChildStdout) -> Receiver<Vec<u8>> {
+    let (send, lines) = mpsc::channel();
+    thread::spawn(move || {
+        let mut told = BufReader::new(told);
+        loop {
+            let mut line = Vec::new();
+            let read = told.read_until(b'\n', &mut line);
+            // Its last one has been cut off where the process was killed.
+            if !read.is_ok_and(|count| count > 0)
+                || !line.ends_with(b"\n")
+                || send.send(line).is_err()
+            {
+                return;
+            }
+        }
+    });
+    lines
 }
 
 /// The two ends of a connection: plugins find a client's socket, as under inetd, and not a pipe.

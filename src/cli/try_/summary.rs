@@ -109,9 +109,7 @@ impl Summary {
         // Behind the one that refuses come reset_transaction, disconnect and their like.
         let denies = |call: &&Call| call.verdict.starts_with("DENY");
         let decides = |call: &&Call| call.verdict != "DECLINED" && !is_of_an_end(&call.hook);
-        let by = calls()
-            .find(denies)
-            .or_else(|| calls().rfind(decides));
+        let by = calls().find(denies).or_else(|| calls().rfind(decides));
         self.refusals.push(Refusal {
             command: heard.command.clone(),
             by: by.map(Decider::of),

@@ -105,7 +105,12 @@ fn conversation(session: &Rc<Session>) -> Result<(), Exited> {
     let idle = match perl {
         Some(perl) => {
             let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
-            Some(perl.host.begin_session(port, &[]).map_err(|_| Exited)?)
+            Some({
+                let environment = session.environment();
+                perl.host
+                    .begin_session(port, &environment)
+                    .map_err(|_| Exited)?
+            })
         }
         None => {
             session.loaded.config.begin_session();

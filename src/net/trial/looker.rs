@@ -183,8 +183,9 @@ impl Onlooker for Looker {
         self.tell_lines();
         self.assume_auth(session);
         let in_message = session.state.in_message.get();
-        // Of each piece of it nobody wants to know.
-        if !(self.in_message.replace(in_message) && in_message) {
+        // Of each piece of it nobody wants to know. Where more has come, it is not the client that is waited for.
+        let was_in_message = self.in_message.replace(in_message);
+        if !(was_in_message && in_message) && !session.has_sent_more() {
             self.tell(&Told::Waits { in_message });
         }
     }
@@ -193,10 +194,10 @@ impl Onlooker for Looker {
 /// The plugins of a hook, in their order.
 fn names(session: &Session, hook: Hook) -> Vec<String> {
     if let Some(host) = &session.loaded.host {
-        let names = host.table.names_in(hook);
+        let names = host.table.called(hook);
         return names.iter().map(|name| shown(name)).collect();
     }
     let natives = &session.loaded.natives;
     let all = natives.of(hook).iter().filter_map(|id| natives.get(*id));
-    all.map(|handler| handler.listed.to_string()).collect()
+    all.map(|handler| handler.plugin.to_string()).collect()
 }
