@@ -185,7 +185,8 @@ impl Onlooker for Looker {
         let in_message = session.state.in_message.get();
         // Of each piece of it nobody wants to know. Where more has come, it is not the client that is waited for.
         let was_in_message = self.in_message.replace(in_message);
-        if !(was_in_message && in_message) && !session.has_sent_more() {
+        let is_news = !was_in_message || !in_message;
+        if is_news && !session.has_sent_more() {
             self.tell(&Told::Waits { in_message });
         }
     }
