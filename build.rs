@@ -5,7 +5,7 @@ use std::env;
 use std::path::PathBuf;
 use std::process::{Command, exit};
 
-const SOURCES: [&str; 25] = [
+const SOURCES: [&str; 26] = [
     "src/perl/c/glue.c",
     "src/perl/c/glue_check.c",
     "src/perl/c/glue_cycles.c",
@@ -31,6 +31,7 @@ const SOURCES: [&str; 25] = [
     "src/perl/c/glue_stdio.c",
     "src/perl/c/glue_state.c",
     "src/perl/c/glue_tls.c",
+    "src/perl/c/glue_warn.c",
 ];
 
 fn main() {

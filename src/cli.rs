@@ -5,16 +5,22 @@
 
 mod check;
 mod classic;
+mod config;
 mod control;
 mod control_table;
+mod elsewhere;
 mod flavour;
 mod getopt;
+mod hooks;
 mod new_plugin;
+mod serve;
 mod service;
 mod size;
 mod top;
 mod try_;
 mod version;
+mod who;
+mod why;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,19 +30,14 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
-use self::service::{Given, ServiceArgs};
+use self::serve::Serve;
+use self::service::Given;
 pub use self::top::Screen;
-use crate::base::finding::Finding;
-use crate::base::log::LogPid;
-use crate::server::{
-    self, ControlPlace, Engine, ListenAddress, MetricsAddress, Settings, Talk, ZygoteCommand,
-};
-
-const SESSIONS_PER_LIFE: u32 = 10_000;
-/// Sessions that share a worker once all have one.
-const SESSIONS_PER_WORKER: u32 = 200;
-/// Processes beyond the workers.
-const EXTRA_PROCESSES: u32 = 256;
+use crate::base::finding::{CheckWhat, Finding};
+use crate::base::listed::Listed;
+use crate::base::log::{LogFormat, LogPid};
+use crate::hook::Hook;
+use crate::server::{self, Engine, Settings, ZygoteCommand};
 
 /// What the command line says to the engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub struct EngineSettings {
     pub rdns: bool,
     /// What the lines of sessions begin with.
     pub log_pid: LogPid,
+    /// How the log is written.
+    pub log_format: LogFormat,
 }
 
 /// An SMTP server that runs qpsmtpd's Perl plugins unchanged.
@@ -106,6 +109,12 @@ enum Subcommands {
     Check(check::CheckArgs),
     /// Play a client against a configuration, and show what each plugin says and changes.
     Try(Box<try_::TryArgs>),
+    /// Show what counts of a config directory, with the file and line that says it.
+    Config(config::ConfigArgs),
+    /// Show which plugins run on each hook, in their order, without serving.
+    Hooks(hooks::HooksArgs),
+    /// Tell from the log in JSON what became of a connection, a message, or an address's mail.
+    Why(why::WhyArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
     /// Load plugins and fork workers; `serve` starts it.
@@ -125,6 +134,10 @@ struct Zygote {
     /// As `serve` has it.
     #[arg(long, value_enum, default_value_t = LogPid::Session)]
     log_pid: LogPid,
+
+    /// As `serve` has it.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 }
 
 #[derive(Debug, Args)]
@@ -165,104 +178,13 @@ struct EngineArgs {
     no_rdns: bool,
 }
 
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Signals: INT and TERM stop (open sessions have --drain-timeout seconds, a second signal cuts them \
-off), HUP loads config and plugins anew; if that fails, what was loaded stays. USR2 \
-upgrades: the program's file is started anew with the same arguments, and takes over the listening \
-sockets when it has loaded everything; open sessions go on in the old process. If that fails, the \
-old process goes on as it was. `camelpost reload`, `upgrade`, `drain`, `status` and `top` do and \
-show more, through the control socket.\n\n\
-Log: lines of sessions and plugins go to the plugins that the config file `logging` lists, else to \
-stderr. Lines about the service itself go to stderr. The config file `loglevel` (0 LOGEMERG to 7 \
-LOGDEBUG, default 4 LOGWARN) says how much stderr gets.\n\n\
-Example: camelpost serve --config /etc/qpsmtpd --port 25 --user qpsmtpd")]
-struct Serve {
-    #[command(flatten)]
-    engine: EngineArgs,
-
-    /// Listen on this address; may be given several times. IPv6 with a port in brackets:
-    /// [2001:db8::1]:25. Default: every address of this machine, IPv6 and IPv4.
-    #[arg(short, long, value_name = "ADDR[:PORT]")]
-    listen_address: Vec<ListenAddress>,
-
-    /// Listen on this port, for each address that names none; may be given several times. A
-    /// port below 1024 needs root at the start.
-    #[arg(short, long, value_name = "PORT", default_value = "2525")]
-    port: Vec<u16>,
-
-    /// Run as this user once the ports are taken; plugins are loaded as that user. Default, if
-    /// started as root: smtpd; else the user who starts it. `root` must be named to stay root.
-    #[arg(short, long, value_name = "NAME")]
-    user: Option<String>,
-
-    /// Connections open at a time; further ones wait until one ends. 0: any number.
-    #[arg(short = 'c', long, value_name = "N", default_value_t = 6400)]
-    limit_connections: u32,
-
-    /// Connections open at a time from one address (IPv6: from one /64); further ones get a 421.
-    /// Where a plugin hooks pre-connection (hosts_allow), that plugin decides. 0: any number.
-    #[arg(short, long, value_name = "N", default_value_t = 5)]
-    max_from_ip: u32,
-
-    /// Worker processes, at least one more than the spare ones. Each session gets one of its own
-    /// while there are enough; further ones share.
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    workers: u32,
-
-    /// Sessions that a worker may have at a time, its plugins running for one of them after the
-    /// other. 1: each has a worker for itself, and there are as many workers as connections.
-    #[arg(long, value_name = "N", default_value_t = SESSIONS_PER_WORKER, value_parser = clap::value_parser!(u32).range(1..))]
-    sessions_per_worker: u32,
-
-    /// Further processes for sessions that would keep others in their worker waiting: those that a
-    /// plugin takes over (tls), and those in a hook that is seen to run long. 0: none.
-    #[arg(long, value_name = "N", default_value_t = EXTRA_PROCESSES)]
-    extra_processes: u32,
-
-    /// Idle worker processes kept ready, so that a client does not wait for a fork.
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    spare_workers: u32,
-
-    /// Replace a worker process after this many sessions.
-    #[arg(long, value_name = "N", default_value_t = SESSIONS_PER_LIFE, value_parser = clap::value_parser!(u32).range(1..))]
-    sessions_per_life: u32,
-
-    /// Write the supervisor's process id to this file; refuses to start while the process that
-    /// the file names runs. Default: none.
-    #[arg(long, value_name = "FILE")]
-    pid_file: Option<PathBuf>,
-
-    /// Make the control socket here, in a directory that the service's user may write to; `none`:
-    /// make none. Default: PID.sock in the directory that the environment variable
-    /// RUNTIME_DIRECTORY names (systemd sets it), else in /run/camelpost/UID if started as root, else
-    /// in $XDG_RUNTIME_DIR/camelpost or, without that, /tmp/camelpost-UID.
-    #[arg(long, value_name = "PATH")]
-    control: Option<ControlPlace>,
-
-    /// Serve metrics for Prometheus at http://ADDR:PORT/metrics. Default: off.
-    #[arg(long, value_name = "ADDR:PORT")]
-    metrics: Option<MetricsAddress>,
-
-    /// Let --metrics be an address that other machines can reach.
-    #[arg(long, requires = "metrics")]
-    metrics_public: bool,
-
-    /// Go to the background once the service listens. Nothing goes to stderr then: use a
-    /// logging plugin.
-    #[arg(short, long)]
-    detach: bool,
-
-    #[command(flatten)]
-    service: ServiceArgs,
-}
-
 impl From<EngineArgs> for EngineSettings {
     fn from(args: EngineArgs) -> EngineSettings {
         EngineSettings {
             config: args.config,
             rdns: !args.no_rdns,
             log_pid: LogPid::default(),
+            log_format: LogFormat::default(),
         }
     }
 }
@@ -271,6 +193,7 @@ impl From<Zygote> for EngineSettings {
     fn from(args: Zygote) -> EngineSettings {
         EngineSettings {
             log_pid: args.log_pid,
+            log_format: args.log_format,
             ..args.engine.into()
         }
     }
@@ -300,10 +223,15 @@ pub struct Program {
     pub natives: Vec<&'static str>,
     /// Checks a configuration; what it finds goes to the function.
     pub check: Check,
+    /// Tells who runs on a hook, or on each one, of a config directory; the error is one line.
+    pub hooks: Hooks,
 }
 
 /// See [`Program::check`].
-pub type Check = Box<dyn Fn(Option<PathBuf>, &dyn Fn(Finding))>;
+pub type Check = Box<dyn Fn(CheckWhat, &dyn Fn(Finding))>;
+
+/// See [`Program::hooks`].
+pub type Hooks = Box<dyn Fn(Option<PathBuf>, Option<Hook>, &dyn Fn(Listed)) -> Result<(), String>>;
 
 fn status(status: i32) -> ExitCode {
     ExitCode::from((status & 255) as u8)
@@ -361,6 +289,9 @@ pub fn run<E: Engine>(
         Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Check(args) => check::check(&args, program),
         Subcommands::Try(args) => try_::try_session(*args, make_engine),
+        Subcommands::Config(args) => config::config(&args),
+        Subcommands::Hooks(args) => hooks::hooks(&args, program),
+        Subcommands::Why(args) => why::why(&args),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
@@ -369,29 +300,7 @@ pub fn run<E: Engine>(
             if let Some(problem) = service::contradiction(&args, &given) {
                 return failed(&format!("camelpost: {problem}"));
             }
-            let settings = Settings {
-                listen: args.listen_address,
-                ports: args.port,
-                user: args.user,
-                limit_connections: args.limit_connections,
-                max_from_ip: args.max_from_ip,
-                workers: args.workers,
-                spare_workers: args.spare_workers,
-                sessions_per_worker: args.sessions_per_worker,
-                extra_processes: args.extra_processes,
-                sessions_per_life: args.sessions_per_life,
-                memory: args.service.memory(&given),
-                pid_file: args.pid_file,
-                detach: args.detach,
-                lower_nice: 0,
-                talk: Talk::Normal,
-                control: args.control.unwrap_or_default(),
-                metrics: args.metrics.map(|metrics| MetricsAddress {
-                    public: args.metrics_public,
-                    ..metrics
-                }),
-                service: args.service.settings(&given),
-            };
+            let settings = args.settings(&given);
             serve(&args.engine, &settings)
         }
     }
@@ -404,6 +313,9 @@ fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
     }
     if settings.service.log_pid == LogPid::Worker {
         args.push("--log-pid=worker".into());
+    }
+    if settings.service.log_format == LogFormat::Json {
+        args.push("--log-format=json".into());
     }
     match server::serve(settings, &ZygoteCommand::this_program(args)) {
         Ok(()) => ExitCode::SUCCESS,
@@ -487,7 +399,7 @@ mod tests {
         assert_eq!(serve.port, [26]);
         let mut again = vec![OsString::from("camelpost")];
         again.extend(serve.engine.for_zygote());
-        again.push("--log-pid=worker".into());
+        again.extend(["--log-pid=worker".into(), "--log-format=json".into()]);
         let Subcommands::Zygote(zygote) = CommandLine::parse_from(again).command else {
             panic!("not zygote")
         };
@@ -497,6 +409,7 @@ mod tests {
                 config: Some("/etc/x".into()),
                 rdns: false,
                 log_pid: LogPid::Worker,
+                log_format: LogFormat::Json,
             }
         );
     }

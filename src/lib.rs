@@ -123,13 +123,18 @@ impl Builder {
             natives: registry.names().collect(),
             check: {
                 let registry = registry.clone();
-                Box::new(move |config, report| net::check::check(config, &registry, report))
+                Box::new(move |what, report| net::check::check(what, &registry, report))
+            },
+            hooks: {
+                let registry = registry.clone();
+                Box::new(move |config, hook, tell| net::hooks::hooks(config, hook, &registry, tell))
             },
         };
         let engine = |settings: cli::EngineSettings| net::SmtpEngine {
             config: settings.config,
             rdns: settings.rdns,
             log_pid: settings.log_pid,
+            log_format: settings.log_format,
             registry,
         };
         cli::run(engine, &program)

@@ -1,12 +1,11 @@
 //! The log in JSON: an object a line, written whole, so that the lines of several processes do not mix.
 //! docs/log.md has the schema, which only grows. Does not know where stderr leads.
 
-use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use super::log::{LOGDEBUG, level, shown};
+use super::log::{LOGDEBUG, LOGINFO, level, shown};
 use super::trace::{CameTo, Event, Whose};
 
 /// The names of levels from 0, without their `LOG`.
@@ -26,9 +25,14 @@ pub(super) fn write(whose: &Whose<'_>, event: &Event<'_>) {
             let id = format!("{}.{}", whose.connection, whose.transaction);
             object.insert("transaction".into(), id.into());
         }
+        object.insert("ip".into(), text(whose.ip));
     }
     object.extend(fields(event));
-    put(object);
+    let level = match event {
+        Event::Line { level, .. } => *level,
+        _ => LOGINFO,
+    };
+    put(level, object);
 }
 
 /// Writes a line that is nobody's session's, or one of a session that is known by its number.
@@ -40,7 +44,7 @@ pub(super) fn write_service(number: Option<u32>, level: u8, text: &str) {
     object.insert("event".into(), "service".into());
     object.insert("level".into(), level_name(level).into());
     object.insert("text".into(), text.into());
-    put(object);
+    put(level, object);
 }
 
 /// A refusal is always told; that a plugin had no say, or that a command was taken, is for who looks closely.
@@ -51,18 +55,23 @@ fn is_wanted(event: &Event<'_>) -> bool {
         Event::Said { came_to, .. } => {
             closely || !matches!(came_to, CameTo::Verdict("DECLINED", _))
         }
-        Event::Replied { code, .. } => closely || *code >= 400,
+        Event::Replied { code, command, .. } => {
+            // Who sends, and what became of the message.
+            let verb = command.and_then(|line| line.get(..4)).unwrap_or_default();
+            let of_message =
+                verb.eq_ignore_ascii_case(b"mail") || verb.eq_ignore_ascii_case(b"data");
+            closely || *code >= 400 || of_message && *code < 300
+        }
         _ => true,
     }
 }
 
-fn put(mut object: Map<String, Value>) {
+fn put(level: u8, mut object: Map<String, Value>) {
     object.insert("time".into(), time(SystemTime::now()).into());
     object.insert("pid".into(), std::process::id().into());
     let mut line = Value::Object(object).to_string();
     line.push('\n');
-    // A log that cannot be written is nothing that could be logged.
-    let _ = std::io::stderr().write_all(line.as_bytes());
+    super::stderr::write(level, line.as_bytes());
 }
 
 fn level_name(level: u8) -> &'static str {
@@ -104,9 +113,17 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
             }
             object
         }
-        Event::Replied { code, lines } => {
+        Event::Replied {
+            code,
+            lines,
+            command,
+        } => {
             let lines: Vec<Value> = lines.iter().map(|line| text(line)).collect();
-            json!({ "event": "reply", "code": code, "lines": lines })
+            let mut object = json!({ "event": "reply", "code": code, "lines": lines });
+            if let Some(command) = command {
+                object["command"] = text(command);
+            }
+            object
         }
         Event::Message {
             outcome,

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 
 use tracing::field::{Field, Visit};
@@ -14,7 +13,7 @@ use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::journal;
+use super::{journal, stderr};
 
 // The levels of `Qpsmtpd::Constants`.
 pub const LOGALERT: u8 = 1;
@@ -30,6 +29,9 @@ pub const DEFAULT_LEVEL: u8 = LOGWARN;
 
 /// The target that makes an INFO event one of LOGNOTICE, for which tracing has no level.
 pub const NOTICE: &str = "camelpost::notice";
+
+/// The target that makes an INFO event one of LOGWARN, which is shown by default: the service's own life.
+pub const SERVICE: &str = "camelpost::service";
 
 /// What the lines of a session begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -109,9 +111,9 @@ pub fn first_word(session: Option<u32>) -> u32 {
     number.unwrap_or_else(std::process::id)
 }
 
-/// Writes a line of the log to stderr. What a client has sent may be in it: control characters stand as
+/// Writes a line of the log to stderr, at a level. What a client has sent may be in it: control characters stand as
 /// `\\xNN`, so that they reach no terminal. A LF is a plugin's own; a TAB, or a CR before a LF, does no harm.
-pub fn write_line(mut line: Vec<u8>) {
+pub fn write_line(level: u8, mut line: Vec<u8>) {
     line.push(b'\n');
     if let Some(shown) = shown(&line) {
         line = shown;
@@ -120,7 +122,7 @@ pub fn write_line(mut line: Vec<u8>) {
         let text = String::from_utf8_lossy(line.trim_ascii_end());
         // The first word is this process, or a session.
         let rest = text.split_once(' ').map_or(&*text, |(_, rest)| rest);
-        return journal::write_service(None, LOGWARN, rest);
+        return journal::write_service(None, level, rest);
     }
     let kept = KEPT.with_borrow_mut(|kept| {
         let kept = kept.as_mut()?;
@@ -131,13 +133,32 @@ pub fn write_line(mut line: Vec<u8>) {
         Some(())
     });
     if kept.is_none() {
-        let _ = std::io::stderr().write_all(&line);
+        stderr::write(level, &line);
     }
 }
 
 thread_local! {
     /// The lines of this thread, where they are kept instead of written.
     static KEPT: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+thread_local! {
+    /// This thread's events, where somebody else is to have them too.
+    static RELAYED: RefCell<Option<Vec<(u8, String)>>> = const { RefCell::new(None) };
+}
+
+fn is_relayed() -> bool {
+    RELAYED.with_borrow(Option::is_some)
+}
+
+/// This thread's events up to LOGINFO are kept from now on, beside being written.
+pub(crate) fn relay() {
+    RELAYED.set(Some(Vec::new()));
+}
+
+/// Those that came since, each with its level.
+pub(crate) fn take_relayed() -> Vec<(u8, String)> {
+    RELAYED.with_borrow_mut(|relayed| relayed.as_mut().map(std::mem::take).unwrap_or_default())
 }
 
 /// This thread's lines are kept from now on, for tests of plugins.
@@ -190,7 +211,8 @@ fn level_of(metadata: &Metadata<'_>) -> u8 {
     match *metadata.level() {
         Level::ERROR => 3,
         Level::WARN => 4,
-        Level::INFO if metadata.target() == NOTICE => 5,
+        Level::INFO if metadata.target() == SERVICE => LOGWARN,
+        Level::INFO if metadata.target() == NOTICE => LOGNOTICE,
         Level::INFO => 6,
         _ => 7,
     }
@@ -209,20 +231,30 @@ impl<S: Subscriber> Layer<S> for Lines {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        level_of(metadata) <= LEVEL.load(Ordering::Relaxed)
+        let level = level_of(metadata);
+        level <= LEVEL.load(Ordering::Relaxed) || level <= LOGINFO && is_relayed()
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut text = Text::default();
         event.record(&mut text);
         let text = format!("{}{}", text.message, text.fields);
+        let level = level_of(event.metadata());
+        RELAYED.with_borrow_mut(|relayed| {
+            if let Some(relayed) = relayed {
+                relayed.push((level, text.clone()));
+            }
+        });
+        if level > self::level() {
+            return;
+        }
         let session = Some(SESSION.load(Ordering::Relaxed)).filter(|number| *number > 0);
         if is_json() {
-            return journal::write_service(session, level_of(event.metadata()), text.trim_end());
+            return journal::write_service(session, level, text.trim_end());
         }
         // One write, so that the lines of several processes do not mix. A log that cannot be
         // written is nothing that could be logged.
-        let _ = std::io::stderr().write_all(lines(first_word(session), &text).as_bytes());
+        stderr::write(level, lines(first_word(session), &text).as_bytes());
     }
 }
 

@@ -16,6 +16,8 @@ pub(crate) struct Whose<'a> {
     pub connection: &'a str,
     /// The how manieth mail transaction of the connection it is, from 1; 0: before the first MAIL.
     pub transaction: u32,
+    /// The client's address as text.
+    pub ip: &'a [u8],
 }
 
 /// What a plugin's call came to.
@@ -56,8 +58,13 @@ pub(crate) enum Event<'a> {
         came_to: CameTo<'a>,
         took: Duration,
     },
-    /// The client is sent a reply: its lines as they are written, with the code.
-    Replied { code: u16, lines: &'a [Vec<u8>] },
+    /// The client is sent a reply: its lines as they are written, with the code. The command is what it said
+    /// last, without credentials; none at the greeting.
+    Replied {
+        code: u16,
+        lines: &'a [Vec<u8>],
+        command: Option<&'a [u8]>,
+    },
     /// A message has come to its end: `queued`, `refused` and so on.
     Message {
         outcome: &'static str,
@@ -92,6 +99,7 @@ pub(crate) fn is_on() -> bool {
 }
 
 /// What happens in this thread's sessions goes to this from now on.
+#[allow(dead_code)]
 pub(crate) fn listen(listener: impl Fn(&Whose<'_>, &Event<'_>) + 'static) {
     LISTENER.set(Some(Rc::new(listener)));
     turn_on();

@@ -8,8 +8,8 @@ use clap::{ArgMatches, Args};
 
 use super::Serve;
 use super::size::Size;
-use crate::base::log::LogPid;
-use crate::server::{MemoryLimits, Rate, Sandbox, SandboxPart, ServiceSettings};
+use crate::base::log::{LogFormat, LogPid};
+use crate::server::{LogFile, MemoryLimits, Rate, Sandbox, SandboxPart, ServiceSettings};
 
 const UPGRADE: u32 = 120;
 
@@ -30,6 +30,18 @@ pub(super) struct ServiceArgs {
     /// id of the process, in which other sessions may run, too.
     #[arg(long, value_enum, value_name = "WHICH", default_value_t = LogPid::Session)]
     log_pid: LogPid,
+
+    /// Append what goes to stderr to this file once the service is up; `syslog`: give it to the machine's
+    /// syslog, facility mail. The file is made by the service's user, and opened anew with each load: move
+    /// it away and reload. Default: stderr.
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<LogFile>,
+
+    /// How stderr, or the file, is written. text: lines as qpsmtpd has them; those of sessions only
+    /// where no plugin logs. json: an object a line, all of them, with each plugin's verdict, refusals and
+    /// messages (docs/log.md), which `camelpost why` reads.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
 
     /// Let programs that plugins start gain no rights by their files (set-user-ID, capabilities). Not
     /// where a plugin needs such a program: qmail-queue, exim and sendmail are. systemd's
@@ -87,6 +99,8 @@ impl ServiceArgs {
             upgrade: Duration::from_secs(self.upgrade_timeout.into()),
             max_rate: self.max_rate,
             log_pid: self.log_pid,
+            log_file: self.log_file.clone(),
+            log_format: self.log_format,
             no_new_privs: self.no_new_privs,
             sandbox: self.sandbox.iter().copied().collect(),
             worker_user: self.worker_user.clone(),
@@ -120,6 +134,8 @@ pub(super) fn classic(ports_named: bool) -> ServiceSettings {
         upgrade: Duration::from_secs(UPGRADE.into()),
         max_rate: None,
         log_pid: LogPid::Session,
+        log_file: None,
+        log_format: LogFormat::Text,
         no_new_privs: false,
         sandbox: Sandbox::default(),
         worker_user: None,

@@ -112,7 +112,7 @@ fn in_this_process<E: Engine>(
         auth: args.auth,
         queue: args.queue,
     };
-    let tried = server::become_user(args.user.as_deref())
+    let tried = server::become_user(args.user.as_deref(), None)
         .and_then(|()| make_engine(args.engine.into()).try_session(&trial));
     match tried {
         Ok(()) => ExitCode::SUCCESS,

@@ -12,6 +12,7 @@ use super::error::ConfigError;
 use super::limits::Limits;
 use super::plugin_line::PluginLine;
 use super::read::Entry;
+use super::show_id::ShowId;
 use super::spool::SpoolDir;
 use super::strictness::Strictness;
 use super::value::{first, level, mode, number, refused, switch};
@@ -56,6 +57,8 @@ pub struct CoreSettings {
     pub limits: Limits,
     /// How strictly SMTP's wire form is kept.
     pub strictness: Strictness,
+    /// `show_id`: where ids of transactions are shown to others.
+    pub show_id: ShowId,
     /// `queue_sync`: what a queue plugin has stored is synced to disk before the client is told that the
     /// message was taken. 1 if there is no such file; 0: not, as in the original.
     pub queue_sync: bool,
@@ -121,6 +124,7 @@ impl CoreSettings {
             forbidden_commands: forbidden,
             limits: read.or_default(Limits::load(config)),
             strictness: read.or_default(Strictness::load(config)),
+            show_id: read.or_default(ShowId::load(config)),
             queue_sync: read
                 .or_default(switch(config, "queue_sync"))
                 .unwrap_or(true),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::wire::replies;
 use super::{choice, chunks};
 use crate::base::Zone;
-use crate::config::{Limits, Strictness, UnauthPipelining};
+use crate::config::{Limits, ShowId, Strictness, UnauthPipelining};
 use crate::hook::{Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Spool};
 use crate::session::{PRODUCT, Profile, ReadEvent, SessionSettings, State, Step, conversation};
@@ -62,6 +62,7 @@ fn settings(seed: u8) -> SessionSettings {
             header_lines: some(8),
             ..Limits::default()
         },
+        show_id: ShowId::default(),
         strictness: Strictness {
             // Who sends on too early is seen by what comes together.
             unauth_pipelining: UnauthPipelining::Original,

@@ -5,6 +5,7 @@
 
 pub(crate) mod check;
 mod client;
+pub(crate) mod hooks;
 mod perl_side;
 mod process;
 mod scripted;

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::process::Stdio;
 use std::rc::Rc;
 use std::time::Duration;
@@ -127,6 +127,12 @@ impl Generation {
         self.control
             .get_ref()
             .send(&ToZygote::Silence.encode(), None, Wait::No)
+    }
+
+    /// The zygote's stderr, and so that of its workers to come, leads there.
+    pub(super) fn log_to(&self, log: BorrowedFd<'_>) -> io::Result<()> {
+        let control = self.control.get_ref();
+        control.send(&ToZygote::Log.encode(), Some(log), Wait::No)
     }
 
     /// Has the zygote see to what this worker of another has left behind.

@@ -43,7 +43,9 @@ pub use process::{
     spawn_without_signals, wake_by_interrupt,
 };
 pub use sandbox::{Sandbox, SandboxPart};
+pub use service::beside::beside;
 pub use service::error::ServeError;
+pub use service::log_file::LogFile;
 pub use service::privileges::become_user;
 pub use service::progress::loading;
 pub use service::settings::{MemoryLimits, ServiceSettings, Settings, Talk, ZygoteCommand};

@@ -260,6 +260,12 @@ impl Workers {
         least.map(|(number, _)| *number)
     }
 
+    /// A worker that runs no session now, and may have one.
+    pub(super) fn without_session(&self) -> Option<&WorkerRecord> {
+        let free = |worker: &&WorkerRecord| worker.sessions.is_empty() && worker.can_take(1);
+        self.all.values().find(free)
+    }
+
     pub(super) fn idle(&self) -> usize {
         self.idle.len()
     }

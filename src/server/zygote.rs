@@ -20,6 +20,7 @@ use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::link::WorkerLink;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
 use crate::server::process;
+use crate::server::service::log_file::become_log;
 use crate::server::service::privileges;
 use crate::server::service::progress;
 
@@ -256,6 +257,9 @@ fn serve(control: Channel, mut chores: impl FnMut(Chore)) -> Left {
                 }
             }
             (Some(ToZygote::Silence), _) => silence(),
+            (Some(ToZygote::Log), Some(log)) => become_log(log),
+            // Out of descriptors: it stays where it leads.
+            (Some(ToZygote::Log), None) => {}
             (Some(ToZygote::CleanUp { pid }), _) => chores(Chore::AfterWorker(pid.unsigned_abs())),
             // Out of descriptors: the one that came with the request was dropped by the kernel.
             (Some(ToZygote::Fork { worker }), None) => {

@@ -33,16 +33,14 @@ impl Conversation {
     /// A command line as the log may have it: without what AUTH PLAIN brings, as in 1.00, unless everything
     /// is to be logged.
     async fn without_credentials<'a>(&self, line: &'a [u8]) -> Cow<'a, [u8]> {
-        let Some(credentials) = credentials_in(line) else {
+        if credentials_in(line).is_none() {
             return Cow::Borrowed(line);
-        };
+        }
         let level = self.config("loglevel").await.unwrap_or_default();
         let level = String::from_utf8_lossy(&level).trim().parse::<u8>();
         match level.is_ok_and(|level| level >= LOGDEBUG) {
             true => Cow::Borrowed(line),
-            false => [&line[..credentials], b"<hidden credentials>"]
-                .concat()
-                .into(),
+            false => without_credentials(line),
         }
     }
 
@@ -200,6 +198,14 @@ impl Conversation {
             }
             _ => Ok(()),
         }
+    }
+}
+
+/// A command line without what AUTH PLAIN brings.
+pub(crate) fn without_credentials(line: &[u8]) -> Cow<'_, [u8]> {
+    match credentials_in(line) {
+        Some(at) => [&line[..at], b"<hidden credentials>"].concat().into(),
+        None => Cow::Borrowed(line),
     }
 }
 

@@ -74,6 +74,9 @@ impl Conversation {
     /// A reply; each of its lines is logged as it goes to the client.
     pub(super) async fn reply(&self, code: u16, mut lines: Vec<Vec<u8>>) {
         lines.retain(|line| !line.is_empty());
+        if code >= 400 && self.state.settings.show_id.refused {
+            self.add_id(&mut lines);
+        }
         self.state.counts.replied(code);
         if self.is_replaced(Method::Respond) {
             let mut args = vec![Arg::Int(code.into())];
@@ -86,6 +89,16 @@ impl Conversation {
             self.log(LOGINFO, line);
         }
         self.tell(|to| Step::Reply(reply, to));
+    }
+
+    /// The client can name the message, or what was refused, to who reads the log.
+    pub(super) fn add_id(&self, lines: &mut [Vec<u8>]) {
+        let id = self.state.id();
+        if let Some(last) = lines.last_mut()
+            && !id.is_empty()
+        {
+            last.extend_from_slice(format!(" ({id})").as_bytes());
+        }
     }
 
     /// A reply with a verdict's texts. Where there is none, or the first is not true in Perl's

@@ -18,6 +18,11 @@ impl Conversation {
         self.reset_transaction().await;
         let begun = self.connection().transactions.get();
         self.connection().transactions.set(begun.saturating_add(1));
+        let id = self.state.id();
+        if !id.is_empty() {
+            let notes = &self.transaction().notes;
+            notes.set(b"transaction_id", Note::Bytes(id.into_bytes()));
+        }
         self.state.utf8_replies.set(false);
         if !self.connection().has_greeted() {
             self.say(503, "please say hello first ...").await;

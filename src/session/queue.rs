@@ -89,7 +89,11 @@ impl Conversation {
             Code::DenySoft => (452, "Message denied temporarily"),
             _ => (451, "Queuing declined or disabled; try again later"),
         };
-        self.reply_verdict(code, verdict, default).await;
+        let mut lines = verdict_lines(verdict, default.as_bytes());
+        if code == 250 && self.state.settings.show_id.queued {
+            self.add_id(&mut lines);
+        }
+        self.reply(code, lines).await;
     }
 
     /// Too late for a reply: what went wrong is logged.

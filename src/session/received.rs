@@ -218,6 +218,13 @@ impl Conversation {
             Profile::V094 => [cipher, smtp.as_bytes()].concat(),
             Profile::V100 => [smtp.as_bytes(), b" ", cipher].concat(),
         };
+        // RFC 5321 section 4.4.
+        let with = match self.state.id() {
+            id if self.state.settings.show_id.received && !id.is_empty() => {
+                [with.trim_ascii_end(), b" id ", id.as_bytes()].concat()
+            }
+            _ => with,
+        };
         [
             b"from ",
             &text(&connection.remote_info.borrow())[..],

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::counts::Counts;
 use crate::base::Zone;
 pub use crate::config::Profile;
-use crate::config::{Limits, ReplyText, Strictness};
+use crate::config::{Limits, ReplyText, ShowId, Strictness};
 use crate::hook::MethodSet;
 use crate::mail::{Body, Connection, Shown, Spool, Transaction};
 use crate::smtp::{InputBuffer, ReplyForm};
@@ -45,6 +45,8 @@ pub struct SessionSettings {
     pub limits: Limits,
     /// How strictly SMTP's wire form is kept.
     pub strictness: Strictness,
+    /// Where ids of transactions are shown to others.
+    pub show_id: ShowId,
 }
 
 /// What pre-connection learns about the daemon's other connections.
@@ -149,6 +151,18 @@ impl State {
             ReplyText::EightBit => ReplyForm::EightBit,
             ReplyText::Ascii if self.utf8_replies.get() => ReplyForm::Utf8,
             ReplyText::Ascii => ReplyForm::Ascii,
+        }
+    }
+
+    /// The present mail transaction's id, or the last one's; before the first MAIL the connection's. Empty
+    /// where there is no client.
+    pub fn id(&self) -> String {
+        let connection = self.connection.borrow();
+        let id = connection.id.borrow();
+        match connection.transactions.get() {
+            _ if id.is_empty() => String::new(),
+            0 => id.to_string(),
+            number => format!("{id}.{number}"),
         }
     }
 

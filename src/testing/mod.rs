@@ -234,7 +234,7 @@ fn serve(
             let end = |connection: &Connection| ended.see(connection);
             let served = converse(&site, socket.into(), connection(from), neighbours, end);
             if let Err(error) = served {
-                crate::log::write_line(error.to_string().into_bytes());
+                crate::log::write_line(crate::log::LOGERROR, error.to_string().into_bytes());
             }
         }
     }

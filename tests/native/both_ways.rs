@@ -35,6 +35,8 @@ fn play(plugins: &str, profile: &str, lines: &[String]) -> Vec<String> {
 pub fn play_on(site: &Site, profile: &str, lines: &[String]) -> Vec<String> {
     site.put("config/compat", profile);
     site.put("config/loglevel", "7\n");
+    // No two are alike.
+    site.put("config/show_id", "none\n");
     let daemon = Daemon::start(site);
     let mut client = daemon.connect();
     let mut seen = vec![client.reply()];

@@ -51,6 +51,7 @@ impl Engine for Greeter {
         LoadFacts {
             hooks_pre_connection: self.has("pre"),
             log_level: 7,
+            ..LoadFacts::default()
         }
     }
 

@@ -50,6 +50,7 @@ fn main() -> ExitCode {
             prove: |_| 1,
             natives: Vec::new(),
             check: Box::new(|_, _| {}),
+            hooks: Box::new(|_, _, _| Ok(())),
         };
         return camelpost::cli::run(engine::Greeter::new, &bare);
     }

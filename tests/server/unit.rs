@@ -43,6 +43,13 @@ fn the_unit_names_a_user_and_the_capabilities_for_a_port_and_for_another_user_s_
     );
     assert!(start.contains(" --worker-user "), "{start}");
     assert_eq!(setting("RuntimeDirectory"), ["camelpost"]);
+    // What is checked before it is what it then loads, and as whom.
+    let [check] = setting("ExecStartPre")[..] else {
+        panic!("not one ExecStartPre=")
+    };
+    let (_, options) = start.split_once(" serve ").unwrap();
+    let of_load = options.replace(" --port 25", "");
+    assert_eq!(check, format!("-/usr/bin/camelpost check {of_load}"));
 }
 
 /// A port that only root may bind, unless the machine says otherwise.

@@ -12,6 +12,7 @@ mod isolation;
 mod keys;
 mod leftovers;
 mod limits;
+mod log;
 mod memory;
 mod numbers;
 mod plugins;

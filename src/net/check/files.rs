@@ -4,79 +4,23 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
+use super::source::Named;
+use super::{Site, lists};
 use crate::base::finding::{Finding, Severity};
-use crate::config::{ConfigDir, PluginLine, reason};
-use crate::net::process::load::Loaded;
-
-use super::likely::likely;
-
-/// The core's own names, and those that qpsmtpd's plugins have.
-const KNOWN: &[&str] = &[
-    "badhelo",
-    "badmailfrom",
-    "badmailfromto",
-    "badmailfrom_patterns",
-    "badrcptto",
-    "badrcptto_patterns",
-    "compat",
-    "data_min_rate",
-    "databytes",
-    "denysoft_greylist",
-    "dnsbl_allow",
-    "dnsbl_rejectmsg",
-    "dnsbl_zones",
-    "dkim_key",
-    "flat_auth_pw",
-    "forbidden_commands",
-    "hosts_allow",
-    "invalid_resolvable_fromhost",
-    "logging",
-    "loglevel",
-    "mailauth",
-    "me",
-    "module_dirs",
-    "morercpthosts",
-    "norelayclients",
-    "plugin_dirs",
-    "plugin_settings",
-    "plugins",
-    "queue_sync",
-    "rcpthosts",
-    "recipient_limit",
-    "relayclients",
-    "require_resolvable_fromhost",
-    "rhsbl_zones",
-    "sandbox",
-    "size_threshold",
-    "smtpauth-checkpassword",
-    "smtpgreeting",
-    "spool_dir",
-    "spool_perms",
-    "store",
-    "taint",
-    "timeout",
-    "timeoutsmtpd",
-    "tls_before_auth",
-    "tls_ciphers",
-    "tls_protocols",
-    "uribl_zones",
-    "whitelisthelo",
-    "whitelisthosts",
-    "whitelistrcpt",
-    "whitelistsenders",
-];
-
-/// Those with passwords in them.
-const SECRET: &[&str] = &["flat_auth_pw", "store"];
+use crate::base::likely::likely;
+use crate::config::{
+    ConfigDir, ConfigError, files, is_config_name, is_secret, reason, usual_names,
+};
 
 /// What a file of another form begins with.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// Looks at each file.
 pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
+    let mut cycles = BTreeSet::new();
     for path in files(dir) {
         let shown = path.display();
         let tell = |severity, text: String| {
@@ -85,12 +29,22 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
                 text: format!("{shown}: {text}"),
             });
         };
+        let own = name(&path);
+        // A FIFO would wait for a writer; /dev/null is an empty file to everybody.
+        if let Ok(kind) = fs::metadata(&path).map(|found| found.file_type())
+            && !kind.is_file()
+        {
+            if kind.is_fifo() || kind.is_socket() {
+                tell(Severity::Warning, "it is not a file".to_owned());
+            }
+            continue;
+        }
         let mut start = Vec::new();
         let opened =
             fs::File::open(&path).and_then(|file| file.take(1 << 20).read_to_end(&mut start));
         if let Err(error) = opened {
             let user = "the service's user has to be able to read it";
-            tell(Severity::Error, format!("{}; {user}", reason(&error)));
+            tell(severity_of(own), format!("{}; {user}", reason(&error)));
             continue;
         }
         if start.starts_with(BOM) {
@@ -99,18 +53,19 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
                 "a byte order mark (EF BB BF) is at its head, and a part of the first line: save it without".to_owned(),
             );
         }
+        // A map or a database has a dot in its name.
         if let Some(line) = start
             .split(|byte| *byte == b'\n')
             .position(|line| line.contains(&0))
+            .filter(|_| !own.contains('.'))
         {
             tell(
                 Severity::Warning,
                 format!("line {} has a NUL in it", line + 1),
             );
         }
-        let name = name(&path);
         let mode = fs::metadata(&path).map_or(0, |found| found.permissions().mode());
-        if SECRET.contains(&name) && mode & 0o004 != 0 {
+        if is_secret(own) && mode & 0o004 != 0 {
             tell(
                 Severity::Warning,
                 format!(
@@ -119,8 +74,8 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
                 ),
             );
         }
-        if is_config_name(name) {
-            look_at_includes(dir, name, say);
+        if is_config_name(own) {
+            look_at_includes(dir, own, &mut cycles, say);
         }
     }
     for entry in dir.entries("plugin_dirs").unwrap_or_default() {
@@ -136,11 +91,31 @@ pub(super) fn look(dir: &ConfigDir, say: &dyn Fn(Finding)) {
     }
 }
 
-/// What a file includes, and what of that is not there.
-fn look_at_includes(dir: &ConfigDir, name: &str, tell: &dyn Fn(Finding)) {
+/// How much it matters that a file counts for nothing: to the core or a plugin of qpsmtpd's, or to nobody who is known.
+fn severity_of(name: &str) -> Severity {
+    match usual_names().any(|usual| usual == name) {
+        true => Severity::Error,
+        false => Severity::Warning,
+    }
+}
+
+/// What a file includes, and what of that is not there. Each cycle is told of once, whichever of its files is read first;
+/// what it costs a setting, loading tells.
+fn look_at_includes(
+    dir: &ConfigDir,
+    name: &str,
+    cycles: &mut BTreeSet<BTreeSet<PathBuf>>,
+    tell: &dyn Fn(Finding),
+) {
     let (problems, missing) = dir.inspect(name);
     for problem in problems {
-        tell(Finding::error(problem.to_string()));
+        if let ConfigError::Circular { path, chain, .. } = &problem {
+            let files = chain.iter().skip_while(|file| *file != path);
+            if !cycles.insert(files.cloned().collect()) {
+                continue;
+            }
+        }
+        tell(Finding::new(severity_of(name), problem.to_string()));
     }
     for (place, name) in missing {
         tell(Finding::warning(format!(
@@ -151,18 +126,19 @@ fn look_at_includes(dir: &ConfigDir, name: &str, tell: &dyn Fn(Finding)) {
 }
 
 /// Files with a name like one that is asked for, and that nobody asks for.
-pub(super) fn look_at_names<'a>(
-    dir: &ConfigDir,
-    loaded: &Loaded,
-    plugins: impl Iterator<Item = &'a PluginLine>,
-    tell: &dyn Fn(Finding),
-) {
-    let mut asked: BTreeSet<String> = KNOWN.iter().map(|name| (*name).to_owned()).collect();
-    for line in plugins {
-        asked.extend(names_in(&source(loaded, line)));
+pub(super) fn look_at_names(site: &Site<'_>, tell: &dyn Fn(Finding)) {
+    let dir = site.dir;
+    let mut asked: BTreeSet<String> = usual_names().map(str::to_owned).collect();
+    // Those that do not load, and those of lists that are loaded later, too.
+    let mut files_of_lines: Vec<Vec<u8>> = Vec::new();
+    for line in lists::every_line(site) {
+        files_of_lines.push(Named::find(line.clone(), None, site.dirs).text);
         // A file whose name is an argument (`$include`, a list) is asked for, too.
         let args = line.args.iter();
         asked.extend(args.map(|arg| name(Path::new(&*String::from_utf8_lossy(arg))).to_owned()));
+    }
+    for text in files_of_lines {
+        asked.extend(names_in(&String::from_utf8_lossy(&text)));
     }
     for path in files(dir) {
         let own = name(&path);
@@ -179,22 +155,6 @@ pub(super) fn look_at_names<'a>(
     }
 }
 
-/// The text of a plugin's file; none where it is a module.
-fn source(loaded: &Loaded, line: &PluginLine) -> String {
-    let Some(host) = &loaded.host else {
-        return String::new();
-    };
-    let name = String::from_utf8_lossy(&line.name).into_owned();
-    let plain = match name.rsplit_once(':') {
-        Some((plain, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => plain,
-        _ => &name,
-    };
-    let dirs = host.plugin_dirs().iter();
-    let files = dirs.map(|dir| Path::new(&*String::from_utf8_lossy(dir)).join(plain));
-    let text = files.map(fs::read).find_map(Result::ok).unwrap_or_default();
-    String::from_utf8_lossy(&text).into_owned()
-}
-
 /// The words in quotes behind `config(`: the names that a plugin asks for.
 fn names_in(text: &str) -> Vec<String> {
     let calls = text.split("config(").skip(1);
@@ -207,29 +167,10 @@ fn names_in(text: &str) -> Vec<String> {
     names.collect()
 }
 
-fn is_config_name(name: &str) -> bool {
-    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
-    !name.is_empty() && !name.starts_with('.') && name.bytes().all(is_part)
-}
-
 fn name(path: &Path) -> &str {
     path.file_name()
         .and_then(|name| name.to_str())
         .unwrap_or("")
-}
-
-/// The plain files of the first directory that is there, in order.
-fn files(dir: &ConfigDir) -> Vec<PathBuf> {
-    let first = dir.dirs().iter().find(|dir| dir.is_dir());
-    let entries = first.and_then(|dir| fs::read_dir(dir).ok());
-    let paths = entries
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = paths.filter(|path| !path.is_dir()).collect();
-    files.sort();
-    files
 }
 
 #[cfg(test)]

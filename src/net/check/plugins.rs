@@ -1,13 +1,14 @@
 //! What in a Perl plugin that loads was meant otherwise.
 
 use crate::base::finding::Finding;
+use crate::base::likely::likely;
 use crate::config::PluginLine;
 use crate::hook::Hook;
 use crate::perl::Sv;
 use crate::perl::host::Host;
 use crate::perl::host::odd::Odd;
 
-use super::likely::likely;
+use super::source::Named;
 
 /// Looks at a plugin of this line.
 pub(super) fn look(host: &Host, line: &PluginLine, plugin: &Sv, tell: &dyn Fn(Finding)) {
@@ -53,5 +54,22 @@ pub(super) fn look(host: &Host, line: &PluginLine, plugin: &Sv, tell: &dyn Fn(Fi
             "{}: plugin {name} has no hooks: nothing calls it",
             line.place
         ));
+    }
+}
+
+/// Plugins of Debian's package that do not do what they are for, with qpsmtpd too.
+pub(super) fn look_at_old_ones(named: &Named, tell: &dyn Fn(Finding)) {
+    if named.name() != "check_loop" {
+        return;
+    }
+    let code = named.code();
+    let has = |what: &str| code.iter().any(|(_, line)| line.contains(what));
+    // The init that it inherits would set the number of hops, and is never called: with 0 every message has too many.
+    if has("isa_plugin") && has("sub init") && !has("SUPER::init") && !has("::init(") {
+        tell(Finding::warning(format!(
+            "{}: check_loop of Debian's package never calls the init of loop, and refuses every message as one with too \
+             many hops, as it does with qpsmtpd: write loop in its place",
+            named.line.place
+        )));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::load::{self, Loaded};
-use crate::base::log::LogPid;
+use crate::base::log::{LogFormat, LogPid};
 use crate::base::trial::Trial;
 use crate::hook::Hook;
 use crate::net::process::confined;
@@ -22,6 +22,8 @@ pub struct SmtpEngine {
     pub rdns: bool,
     /// What the lines of sessions begin with.
     pub log_pid: LogPid,
+    /// How the log is written.
+    pub log_format: LogFormat,
     /// The native plugins that config/plugins may name.
     pub registry: Registry,
 }
@@ -31,6 +33,7 @@ impl Engine for SmtpEngine {
 
     fn load(&self) -> Result<Loaded, String> {
         crate::base::log::set_log_pid(self.log_pid);
+        crate::base::log::set_format(self.log_format);
         let loaded = load::load(self.config.clone(), &self.registry)?;
         if let Some(host) = &loaded.host {
             host.take_unfit();
@@ -42,6 +45,8 @@ impl Engine for SmtpEngine {
         LoadFacts {
             hooks_pre_connection: loaded.has_entries(Hook::PreConnection),
             log_level: loaded.log_level,
+            hooks_logging: loaded.has_entries(Hook::Logging),
+            about: loaded.about(),
         }
     }
 

@@ -44,6 +44,24 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// What was loaded, in a line.
+    pub fn about(&self) -> String {
+        let perl = match self.host {
+            Some(_) => format!("perl {}", env!("CAMELPOST_PERL")),
+            None => "without perl".to_owned(),
+        };
+        format!(
+            "{perl}, config {}, compat {}, {} plugins",
+            self.config
+                .path("plugins")
+                .parent()
+                .unwrap_or(Path::new("."))
+                .display(),
+            compared_version(self.settings.profile),
+            self.guards.names().len()
+        )
+    }
+
     /// Whether any plugin is registered for a hook.
     pub fn has_entries(&self, hook: Hook) -> bool {
         has_entries(self.host.as_ref(), &self.natives, hook)
@@ -67,9 +85,11 @@ pub(crate) fn load(config: Option<PathBuf>, registry: &Registry) -> Result<Loade
 pub(crate) trait Findings {
     /// Something that the service cannot start with: an error ends the load.
     fn problem(&self, text: String) -> Result<(), String>;
-    /// What goes to the log besides.
-    fn warning(&self, _text: &str) {}
-    /// This Perl plugin was loaded.
+    /// A warning; whether somebody has been told, so that it need not go to the log.
+    fn warning(&self, _text: &str) -> bool {
+        false
+    }
+    /// This line's plugin was loaded; a Perl plugin has an object.
     fn loaded(&self, _line: &PluginLine, _plugin: Option<Sv>) {}
 }
 
@@ -155,15 +175,15 @@ pub(crate) fn load_all(
     }
     let natives = RefCell::new(Natives::default());
     let say = |level: u8, text: &str| {
-        if level <= LOGWARN {
-            findings.warning(text);
+        if level <= LOGWARN && findings.warning(text) {
+            return;
         }
         if let Some(host) = host {
             // An error means that a logging plugin called exit: nothing more can be said.
             let _ = host.log(level, None, None, &[Sv::bytes(text.as_bytes())]);
         } else if !loggers_take(&natives.borrow(), level, text) && level <= log_level {
             let first = crate::base::log::first_word(None);
-            crate::base::log::write_line(line(first, None, None, [text.as_bytes()]));
+            crate::base::log::write_line(level, line(first, None, None, [text.as_bytes()]));
         }
     };
     if host.is_some() && !perl::fast::are_on() {
@@ -180,7 +200,9 @@ pub(crate) fn load_all(
     };
     let load_line = |line: &PluginLine| {
         if let Some(twin) = twins.of(line) {
-            return twin.load(&ground, &natives, line);
+            twin.load(&ground, &natives, line)?;
+            findings.loaded(line, None);
+            return Ok(());
         }
         if !line.name.starts_with(PREFIX) {
             findings.loaded(line, load_perl(host, line)?);
@@ -188,6 +210,7 @@ pub(crate) fn load_all(
         }
         let env = LoadEnv::new(&config, line, profile);
         load_native(host, &natives, registry, &env)?;
+        findings.loaded(line, None);
         let warnings = env.take_warnings();
         warnings.iter().for_each(|text| say(LOGWARN, text));
         for (level, text) in env.take_said() {
@@ -292,18 +315,32 @@ fn about_taint(config: &ConfigDir, core: &CoreSettings) -> Option<String> {
     ))
 }
 
+/// What is said where nothing queues.
+pub(crate) const NO_QUEUE: &str = "no plugin hooks queue";
+
 /// What an administrator should know of a configuration that does not deliver.
 fn nothing_delivers(config: &ConfigDir, core: &CoreSettings, queues: bool) -> Option<String> {
+    let file = config.path("plugins");
     if core.plugins.is_empty() {
-        let file = config.path("plugins");
-        let file = file.display();
-        return Some(format!(
-            "{file}: no plugin is named, so no mail is accepted"
-        ));
+        let what = match std::fs::metadata(&file) {
+            Err(_) => match config.dirs().first() {
+                Some(dir) => format!("{}: there is no file plugins", dir.display()),
+                None => "there is no file plugins".to_owned(),
+            },
+            Ok(found) if found.is_dir() => format!(
+                "{}: it is a directory, and a file with a plugin in each line is wanted",
+                file.display()
+            ),
+            Ok(_) => format!("{}: no plugin is named", file.display()),
+        };
+        return Some(format!("{what}, so no mail is accepted"));
     }
-    let text = "no plugin hooks queue, so messages are answered with 451: \
-                add one to config/plugins, such as queue/maildir DIRECTORY";
-    (!queues).then(|| text.to_owned())
+    (!queues).then(|| {
+        format!(
+            "{}: {NO_QUEUE}, so messages are answered with 451: add one, such as queue/maildir DIRECTORY",
+            file.display()
+        )
+    })
 }
 
 fn session_settings(
@@ -327,12 +364,13 @@ fn session_settings(
         limits: core.limits,
         recipient_limit: usize::try_from(core.recipient_limit).unwrap_or(0),
         strictness: core.strictness,
+        show_id: core.show_id,
     }
 }
 
 /// `plugin_dirs`, and after them plugins/ beside the config directory (the plugin document's
 /// fallback).
-fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
+pub(crate) fn plugin_dirs(config: &ConfigDir, core: &CoreSettings) -> Vec<Vec<u8>> {
     let beside = config.dirs().first().and_then(|dir| {
         let parent = dir.canonicalize().ok()?.parent()?.join("plugins");
         parent.is_dir().then_some(parent)
@@ -391,7 +429,7 @@ fn load_native(
 }
 
 /// Whether native loggers take care of a line that is nobody's session's.
-fn loggers_take(natives: &Natives, level: u8, text: &str) -> bool {
+pub(super) fn loggers_take(natives: &Natives, level: u8, text: &str) -> bool {
     let nowhere = NoSession::new(None, |_, _, _, _| {});
     let call = |handler: &Handler, line: &HookCall| {
         let guard = Guards::default().of(handler.listed.as_bytes(), handler.hook, true);

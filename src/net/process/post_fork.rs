@@ -66,6 +66,6 @@ fn write(loaded: &Loaded, level: u8, hook: Option<&str>, plugin: Option<&str>, t
     if level <= loaded.log_level {
         let first = crate::log::first_word(None);
         let (hook, plugin) = (hook.map(str::as_bytes), plugin.map(str::as_bytes));
-        crate::log::write_line(line(first, hook, plugin, [text.as_bytes()]));
+        crate::log::write_line(level, line(first, hook, plugin, [text.as_bytes()]));
     }
 }

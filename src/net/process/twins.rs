@@ -154,7 +154,7 @@ impl Found {
             } else if level <= ground.log_level {
                 let first = crate::base::log::first_word(None);
                 let texts = texts.iter().map(|text| text.as_bytes());
-                crate::base::log::write_line(log_line(first, None, plugin, texts));
+                crate::base::log::write_line(level, log_line(first, None, plugin, texts));
             }
         };
         let log = |level: u8, text: &str| say(level, Some(name.as_bytes()), &[text]);

@@ -155,6 +155,7 @@ impl Worker {
                         sessions.spawn_local(self.clone().session(incoming));
                     }
                     Some(Given::ChildEnded) => self.bury().await,
+                    Some(Given::Line(level, text)) => self.log_for_service(level, text).await,
                     None => more = false,
                 },
                 // Others may be told to stop before their supervisor is gone.

@@ -15,7 +15,9 @@ pub use self::prove::run as prove;
 
 use self::port::ScriptPort;
 use crate::base::{Zone, hostname};
-use crate::config::{Compat, ConfigDir, Limits, Profile, SpoolDir, Strictness, compared_version};
+use crate::config::{
+    Compat, ConfigDir, Limits, Profile, ShowId, SpoolDir, Strictness, compared_version,
+};
 use crate::mail::{Readiness, Spool};
 use crate::perl;
 use crate::perl::Sv;
@@ -102,6 +104,7 @@ fn settings(host: Option<&Host>) -> SessionSettings {
         limits: Limits::default(),
         forbidden_commands: Vec::new(),
         strictness: Strictness::ORIGINAL,
+        show_id: ShowId::NOWHERE,
     }
 }
 

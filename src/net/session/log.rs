@@ -59,7 +59,7 @@ impl Session {
                 hook.map(str::as_bytes),
                 plugin.as_ref().map(|p| p.as_bytes()),
             );
-            log::write_line(line(first, hook, plugin, [&text[..]]));
+            log::write_line(level, line(first, hook, plugin, [&text[..]]));
         }
     }
 

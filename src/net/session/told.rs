@@ -4,10 +4,10 @@ use std::time::{Instant, SystemTime};
 
 use crate::base::trace::{self, Event, Whose};
 use crate::chain::Given;
-use crate::mail::Transaction;
+use crate::mail::{Note, Transaction};
 use crate::net::session::Session;
 use crate::plugin::Handler;
-use crate::session::State;
+use crate::session::{State, without_credentials};
 use crate::smtp::Reply;
 use crate::watch::QueueOutcome;
 
@@ -20,6 +20,8 @@ pub(super) fn name_connection(state: &State, number: Option<u32>) {
         let time = since.map_or(0, |since| since.as_millis());
         let number = number.unwrap_or_else(std::process::id);
         let id = format!("{number}-{}", in_base_36(time));
+        let note = Note::Bytes(id.clone().into_bytes());
+        connection.notes.set(b"connection_id", note);
         connection.id.replace(id.into());
     }
 }
@@ -43,9 +45,11 @@ impl Session {
             let connection = self.state.connection.borrow();
             let id = connection.id.borrow();
             let transaction = connection.transactions.get();
+            let ip = connection.remote_ip.borrow();
             let whose = Whose {
                 connection: &id,
                 transaction,
+                ip: ip.as_deref().unwrap_or_default(),
             };
             trace::tell(&whose, event);
         }
@@ -74,10 +78,13 @@ impl Session {
     pub(in crate::net) fn tell_reply(&self, reply: &Reply) {
         if trace::is_on() {
             let lines: Vec<Vec<u8>> = reply.written().collect();
-            let code = reply.code;
+            let notes = &self.state.connection.borrow().clone().notes;
+            let said = notes.bytes(b"original_string");
+            let command = said.as_deref().map(without_credentials);
             self.tell(&Event::Replied {
-                code,
+                code: reply.code,
                 lines: &lines,
+                command: command.as_deref(),
             });
         }
     }

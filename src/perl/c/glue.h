@@ -126,6 +126,9 @@ void cp_set_variable(const char *name, const char *value, size_t length, int tai
 /* `$$` is this number from now on, in this process alone; 0: the process's id. */
 void cp_set_pid_variable(uint32_t number);
 
+/* Camelpost::_warned has what perl warns of, unless a plugin has said who is to. */
+void cp_take_warnings(void);
+
 /* ---- XSUBs ---- */
 
 /* Defines NAME as an XSUB that calls camelpost_xs(index, frame). */

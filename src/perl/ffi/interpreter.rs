@@ -130,6 +130,12 @@ pub fn adopt(seed: u32) {
     }
 }
 
+/// Camelpost::_warned has what perl warns of, unless a plugin has said who is to.
+pub fn take_warnings() {
+    // SAFETY: the interpreter runs; a reference is put where perl looks for the handler of warnings.
+    unsafe { sys::cp_take_warnings() }
+}
+
 /// The status that the last exit of Perl code asked for.
 pub fn exit_status() -> i32 {
     // SAFETY: reads a number of the running interpreter.

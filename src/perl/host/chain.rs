@@ -19,6 +19,7 @@ use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Note, Notes};
 use crate::perl::fast::hook_call::call_hook;
 use crate::perl::ffi::call::{Unwind, Want, call_function};
+use crate::perl::ffi::interpreter;
 use crate::perl::ffi::object;
 use crate::perl::ffi::value::{PerlValue, Sv};
 use crate::perl::host::Host;
@@ -182,7 +183,9 @@ impl Plugins for InTable<'_> {
             .args
             .get_or_insert_with(|| call.args.iter().map(to_sv).collect());
         let began = (trace::is_on() && !call.hook.is_internal()).then(Instant::now);
+        let outer = self.host.begin_warnings(call.hook, name);
         let given = self.host.call_entry(call.hook, name, code, args);
+        self.host.end_warnings(outer);
         let came_to = match &given {
             Ok(given) => given.told(),
             Err(_) => Some(CameTo::Exited),
@@ -219,17 +222,39 @@ impl Plugins for InTable<'_> {
     }
 }
 
+/// The call around one.
+type Outer = Option<(Hook, Vec<u8>)>;
+
 impl Host {
     /// Something has happened in the present session.
     pub(in crate::perl) fn tell(&self, event: &Event<'_>) {
         let connection = self.present.port().connection();
         let id = connection.id.borrow();
         let transaction = connection.transactions.get();
+        let ip = connection.remote_ip.borrow();
         let whose = Whose {
             connection: &id,
             transaction,
+            ip: ip.as_deref().unwrap_or_default(),
         };
         trace::tell(&whose, event);
+    }
+
+    /// What perl warns of from now on is of this plugin's call, where the log wants to know. Gives the one
+    /// around it.
+    pub(in crate::perl) fn begin_warnings(&self, hook: Hook, plugin: &[u8]) -> Option<Outer> {
+        if !crate::base::log::is_json() {
+            return None;
+        }
+        interpreter::take_warnings();
+        Some(self.running.replace(Some((hook, plugin.to_vec()))))
+    }
+
+    /// The call is over.
+    pub(in crate::perl) fn end_warnings(&self, outer: Option<Outer>) {
+        if let Some(outer) = outer {
+            self.running.replace(outer);
+        }
     }
 
     /// Calls one plugin, with these arguments after the transaction.

@@ -102,13 +102,14 @@ impl Logger<'_> {
         if trace::is_on() {
             self.tell(level, hook, plugin, texts)?;
         }
-        if let Some(list) = self.loggers()
-            && self
-                .0
-                .number
-                .with_pid_of_lines(|| loggers::tell(self.0, &list, [level, hook, plugin], texts))?
-        {
-            return Ok(false);
+        if let Some(list) = self.loggers() {
+            let outer = self.0.begin_warnings(Hook::Logging, b"");
+            let tell = || loggers::tell(self.0, &list, [level, hook, plugin], texts);
+            let told = self.0.number.with_pid_of_lines(tell);
+            self.0.end_warnings(outer);
+            if told? {
+                return Ok(false);
+            }
         }
         if level.as_int() > self.0.trace_level.get().into() || log::is_json() {
             return Ok(false);
@@ -128,9 +129,20 @@ impl Logger<'_> {
             line.push(b'\n');
             call_function("Camelpost::warn_line", &[Sv::bytes(&line)], Want::Void)?;
         } else {
-            log::write_line(line);
+            log::write_line(number_of(level), line);
         }
         Ok(true)
+    }
+
+    /// A line that was written already, for the logging hooks alone.
+    pub fn hand_on(self, level: u8, text: &[u8]) -> Result<(), Unwind> {
+        if let Some(list) = self.loggers() {
+            let line = [&Sv::int(level.into()), &Sv::undef(), &Sv::undef()];
+            let texts = [Sv::bytes(text)];
+            let tell = || loggers::tell(self.0, &list, line, &texts);
+            self.0.number.with_pid_of_lines(tell)?;
+        }
+        Ok(())
     }
 
     /// A line for who listens.
@@ -138,7 +150,7 @@ impl Logger<'_> {
         let texts = texts.iter().map(stringify).collect::<Result<Vec<_>, _>>()?;
         let given = |value: &Sv| value.is_defined().then(|| value.to_bytes());
         self.0.tell(&Event::Line {
-            level: u8::try_from(level.as_int()).unwrap_or(LOGDEBUG),
+            level: number_of(level),
             hook: given(hook).as_deref(),
             plugin: given(plugin).as_deref(),
             text: &texts.join(&b' '),
@@ -153,4 +165,9 @@ impl Logger<'_> {
             .list(Hook::Logging)
             .filter(|list| list.array_len() > 0)
     }
+}
+
+/// A level as a plugin gave it.
+fn number_of(level: &Sv) -> u8 {
+    u8::try_from(level.as_int()).unwrap_or(LOGDEBUG)
 }

@@ -8,6 +8,7 @@ pub mod config;
 mod dump;
 pub(super) mod idle;
 mod kept;
+pub mod listed;
 pub mod load;
 pub mod log;
 pub mod methods;
@@ -28,6 +29,7 @@ use std::rc::Rc;
 
 use crate::chain::{Defaults, Guards};
 use crate::config::{ConfigDir, Profile};
+use crate::hook::Hook;
 use crate::perl::exchange::number::Number;
 use crate::perl::exchange::process_state::ProcessState;
 use crate::perl::exchange::site::Site;
@@ -95,6 +97,8 @@ pub struct Host {
     pub guards: OnceCell<Rc<Guards>>,
     /// What Qpsmtpd::DB has, where config `store` names one.
     pub store: OnceCell<Rc<Backend>>,
+    /// The plugin's call that runs now, where the log wants warnings with it.
+    pub(in crate::perl) running: RefCell<Option<(Hook, Vec<u8>)>>,
     /// Plugins whose variables cannot be exchanged, found before there were guards, and why.
     unfit: RefCell<Vec<(Vec<u8>, String)>>,
 }
@@ -128,6 +132,7 @@ impl Host {
             kept: Kept::default(),
             guards: OnceCell::new(),
             store: OnceCell::new(),
+            running: RefCell::default(),
             unfit: RefCell::default(),
             settings,
         });

@@ -121,7 +121,7 @@ impl Table {
         std::iter::once(all).chain(lists).chain(entries).collect()
     }
 
-    fn entries(&self, hook: Hook) -> Vec<Sv> {
+    pub(super) fn entries(&self, hook: Hook) -> Vec<Sv> {
         let Some(list) = self.all().hash_get(hook.name()) else {
             return Vec::new();
         };

@@ -14,6 +14,7 @@ mod qp;
 mod scripted;
 mod store;
 mod transaction;
+mod warned;
 
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -45,6 +46,7 @@ fn table() -> &'static [(&'static str, Body)] {
             qp::XSUBS,
             store::XSUBS,
             transaction::XSUBS,
+            warned::XSUBS,
         ]
         .concat()
     })

@@ -21,7 +21,7 @@ use super::list::is_true;
 use super::logging::local_time;
 use crate::base::Zone;
 use crate::config::{ConfigDir, Profile};
-use crate::log::{LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN};
+use crate::log::{LOGALERT, LOGDEBUG, LOGERROR, LOGINFO, LOGWARN};
 use crate::plugin::twin::Port;
 use crate::plugin::{
     Cx, Failure, HookResult, Hooks, LoadEnv, MailCx, Plugin, PluginError, RcptCx, declined,
@@ -131,7 +131,7 @@ fn tell(env: &LoadEnv<'_>, settings: &Settings) {
         .for_each(|why| env.warn(why));
     if env.is_twin() && env.profile() == Profile::V094 {
         env.log(
-            LOGNOTICE,
+            LOGWARN,
             "the Perl plugin dies at each MAIL of a method that it does not have; the native one greylists",
         );
     }

@@ -311,7 +311,7 @@ impl Places {
                 return permit;
             }
             let limit = self.limit;
-            tracing::info!("Too many connections: {limit} >= {limit}.  Waiting one second.");
+            tracing::info!(target: crate::base::log::SERVICE, "Too many connections: {limit} >= {limit}.  Waiting one second.");
             let wait = Duration::from_secs(1);
             // A place that becomes free is taken at once; the line comes again each second.
             if let Ok(Ok(permit)) =

@@ -45,6 +45,8 @@ pub enum Given {
     Session(Incoming),
     /// A process that was forked for a session has ended.
     ChildEnded,
+    /// A line of the service at a level, for the logging plugins.
+    Line(u8, String),
 }
 
 /// Where a session that asked for a process of its own goes on.
@@ -296,6 +298,10 @@ impl AsyncLink {
                 self.given.borrow_mut().push_back(Given::Session(incoming));
             }
             ToWorker::ChildEnded => self.given.borrow_mut().push_back(Given::ChildEnded),
+            ToWorker::Line { level, text } => {
+                let line = Given::Line(level, text);
+                self.given.borrow_mut().push_back(line);
+            }
             ToWorker::Shared { long } => self.long.set(Some(long)),
             ToWorker::Leave { session } => {
                 let link = descriptor.and_then(Channel::from_descriptor);

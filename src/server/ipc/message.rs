@@ -11,7 +11,7 @@ use crate::server::facts::{LoadFacts, Names};
 use crate::server::sandbox::Sandbox;
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub(crate) const PROTOCOL: u32 = 6;
+pub(crate) const PROTOCOL: u32 = 7;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(in crate::server) const MAX_CHILD_ADDRS: usize = 1800;
@@ -29,6 +29,8 @@ pub(in crate::server) enum ToZygote {
     Fork { worker: u64 },
     /// Detach: send stdout and stderr to /dev/null.
     Silence,
+    /// Stderr leads to the descriptor that comes along from now on.
+    Log,
     /// A worker of a zygote that is gone has ended: see to what it has left behind.
     CleanUp { pid: i32 },
 }
@@ -71,6 +73,8 @@ pub(in crate::server) enum ToWorker {
     Stay { session: u64, alone: bool },
     /// A process that was forked for a session has ended.
     ChildEnded,
+    /// A line of the service, for the logging plugins.
+    Line { level: u8, text: String },
 }
 
 /// Worker to supervisor.
@@ -124,6 +128,7 @@ impl ToZygote {
         match self {
             ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
             ToZygote::Silence => Writer::new(2).0,
+            ToZygote::Log => Writer::new(6).0,
             ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
             ToZygote::Begin { user, sandbox } => match user {
                 None => Writer::new(4).u8(sandbox.bits()).0,
@@ -139,6 +144,7 @@ impl ToZygote {
                 worker: reader.u64()?,
             }),
             2 => Some(ToZygote::Silence),
+            6 => Some(ToZygote::Log),
             3 => Some(ToZygote::CleanUp { pid: reader.i32()? }),
             4 => Some(ToZygote::Begin {
                 user: None,
@@ -156,13 +162,12 @@ impl ToZygote {
 impl FromZygote {
     pub(in crate::server) fn encode(&self) -> Vec<u8> {
         match self {
-            FromZygote::Ready { protocol, facts } => {
-                Writer::new(1)
-                    .u32(*protocol)
-                    .u8(facts.hooks_pre_connection.into())
-                    .u8(facts.log_level)
-                    .0
-            }
+            FromZygote::Ready { protocol, facts } => Writer::new(1)
+                .u32(*protocol)
+                .u8(facts.hooks_pre_connection.into())
+                .u8(facts.log_level)
+                .u8(facts.hooks_logging.into())
+                .text(&facts.about),
             FromZygote::Failed { message } => Writer::new(2).text(message),
             FromZygote::Names { names } => {
                 let names = [names.hooks.join(" "), names.plugins.join("\n")];
@@ -189,6 +194,8 @@ impl FromZygote {
                 facts: LoadFacts {
                     hooks_pre_connection: reader.bool()?,
                     log_level: reader.u8()?,
+                    hooks_logging: reader.bool()?,
+                    about: String::from_utf8_lossy(reader.0).into_owned(),
                 },
             },
             2 => FromZygote::Failed {
@@ -249,6 +256,7 @@ impl ToWorker {
             ToWorker::Leave { session } => Writer::new(5).u64(*session).0,
             ToWorker::Stay { session, alone } => Writer::new(6).u64(*session).u8((*alone).into()).0,
             ToWorker::ChildEnded => Writer::new(7).0,
+            ToWorker::Line { level, text } => Writer::new(8).u8(*level).text(text),
         }
     }
 
@@ -283,6 +291,10 @@ impl ToWorker {
                 alone: reader.bool()?,
             }),
             7 => Some(ToWorker::ChildEnded),
+            8 => Some(ToWorker::Line {
+                level: reader.u8()?,
+                text: String::from_utf8_lossy(reader.0).into_owned(),
+            }),
             _ => None,
         }
     }
@@ -372,6 +384,8 @@ mod tests {
                 facts: LoadFacts {
                     hooks_pre_connection: true,
                     log_level: 6,
+                    hooks_logging: true,
+                    about: "perl 5".into(),
                 },
             },
             FromZygote::Failed {
@@ -408,6 +422,10 @@ mod tests {
             ToWorker::Stop,
             ToWorker::Page,
             ToWorker::Shared { long: 1 << 33 },
+            ToWorker::Line {
+                level: 4,
+                text: "reloaded".into(),
+            },
             ToWorker::Leave { session: 4 },
             ToWorker::Stay {
                 session: 5,

@@ -42,11 +42,14 @@ pub(in crate::server) fn detach() -> io::Result<Detached> {
 }
 
 impl Detached {
-    /// The service is up: closes the terminal's descriptors and lets the parent go.
-    pub(in crate::server) fn ready(mut self) -> io::Result<()> {
+    /// The service is up: closes the terminal's descriptors and lets the parent go. `keeps_log`: stderr is
+    /// none of them any more.
+    pub(in crate::server) fn ready(mut self, keeps_log: bool) -> io::Result<()> {
         let null = File::options().write(true).open("/dev/null")?;
         rustix::stdio::dup2_stdout(&null)?;
-        rustix::stdio::dup2_stderr(&null)?;
+        if !keeps_log {
+            rustix::stdio::dup2_stderr(&null)?;
+        }
         // A parent that was killed meanwhile is no reason to stop.
         let _ = self.0.write_all(b"1");
         Ok(())

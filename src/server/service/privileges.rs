@@ -37,9 +37,17 @@ const FOR_WORKERS: CapabilitySet = CapabilitySet::KILL
     .union(CapabilitySet::SETUID)
     .union(CapabilitySet::SETGID);
 
-/// Becomes, for good, the user that `serve --user` names, or its default. The error says what to do.
-pub fn become_user(wanted: Option<&str>) -> Result<(), String> {
-    ServiceUser::find(wanted, None)?.take()
+/// Becomes, for good and without capabilities, who loads the plugins: the user that `serve --worker-user` names, else
+/// that of `--user`, or its default. The error says what to do.
+pub fn become_user(wanted: Option<&str>, worker: Option<&str>) -> Result<(), String> {
+    match worker {
+        Some("root") => Err("--worker-user root: name a user of the plugins' own".to_owned()),
+        Some(worker) => become_worker(worker),
+        None => {
+            ServiceUser::find(wanted, None)?.take()?;
+            remain_worker()
+        }
+    }
 }
 
 impl ServiceUser {
@@ -276,7 +284,7 @@ fn change_to(entry: &UserEntry) -> Result<(), String> {
 pub(in crate::server) fn become_worker(name: &str) -> Result<(), String> {
     let entry = process::user_by_name(name)
         .map_err(|error| format!("cannot look up the user {name}: {error}"))?
-        .ok_or_else(|| format!("there is no user {name} any more (--worker-user)"))?;
+        .ok_or_else(|| format!("there is no user {name} (--worker-user)"))?;
     change_to(&entry)?;
     keep_capabilities(CapabilitySet::empty())?;
     if set_thread_uid(Uid::ROOT).is_ok() {

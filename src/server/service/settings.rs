@@ -8,11 +8,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::detach::Detached;
+use super::log_file::LogFile;
 use super::notify::Notify;
 use super::pid_file::PidFile;
 use super::privileges::ServiceUser;
 use super::upgrade::Line;
-use crate::base::log::LogPid;
+use crate::base::log::{LogFormat, LogPid};
 use crate::server::control::{ControlPlace, ControlSocket};
 use crate::server::front::listen::{Bound, ListenAddress};
 use crate::server::front::rate::Rate;
@@ -67,6 +68,10 @@ pub struct ServiceSettings {
     pub max_rate: Option<Rate>,
     /// What the lines of sessions begin with.
     pub log_pid: LogPid,
+    /// Where stderr leads once the service is up; none: where it led before.
+    pub log_file: Option<LogFile>,
+    /// How what goes there is written.
+    pub log_format: LogFormat,
     /// Programs that plugins start gain nothing by a file's set-user-ID bit or capabilities.
     pub no_new_privs: bool,
     /// What workers give up before their first session; programs gain no rights then either.

@@ -76,6 +76,7 @@ fn serve_after(
     let pid_file = pid_file.transpose().map_err(ServeError::Start)?;
     let first_session = predecessor.as_ref().and_then(|other| other.first_session);
     let nice = nice_level();
+    crate::base::log::set_format(settings.service.log_format);
     match settings.talk {
         Talk::Normal => {}
         Talk::Debug => crate::base::log::set_level(7),

@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::process::ExitStatus;
 use std::rc::Rc;
 
@@ -13,10 +13,12 @@ use super::super::generation::Generation;
 use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use super::upgrading::Succession;
+use crate::base::log::{SERVICE, take_relayed};
 use crate::server::event::Event;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ToWorker};
 use crate::server::service::environment;
 use crate::server::service::error::ServeError;
+use crate::server::service::log_file::become_log;
 
 impl Supervisor<'_> {
     /// A generation that is no more current ends with its last worker.
@@ -162,8 +164,8 @@ impl Supervisor<'_> {
 
     /// A generation has loaded everything and becomes the current one.
     fn loaded(&mut self, number: u64, facts: LoadFacts) -> Result<(), ServeError> {
-        self.facts = facts;
         crate::base::log::set_level(facts.log_level);
+        self.facts = facts;
         self.zygotes.well();
         self.counters.loads += 1;
         if self.stop.is_some() {
@@ -175,11 +177,14 @@ impl Supervisor<'_> {
         self.workers
             .dismiss_all(false, |worker| worker.generation != number);
         if let Some(old) = old {
-            tracing::info!("reloaded");
             self.drop_unused(old);
         }
         self.clean_up_orphans();
-        self.open()?;
+        if old.is_some() {
+            self.turn_log(number)?;
+            tracing::info!(target: SERVICE, "reloaded: {}", self.facts.about);
+        }
+        self.open(number)?;
         if self.succession == Succession::None {
             self.notify.ready(&self.summary());
         }
@@ -200,18 +205,35 @@ impl Supervisor<'_> {
         }
     }
 
+    /// What goes to stderr goes to the log file that is there now, where there is one.
+    fn turn_log(&self, number: u64) -> Result<(), ServeError> {
+        let Some(log_file) = &self.settings.service.log_file else {
+            return Ok(());
+        };
+        match log_file.open() {
+            Ok(log) => {
+                become_log(&log);
+                let generation = self.generations.get(&number);
+                // One that is gone says so by itself.
+                let _ = generation.map(|generation| generation.log_to(log.as_fd()));
+                Ok(())
+            }
+            Err(problem) if self.counters.loads > 1 => {
+                tracing::error!("{problem}; what it was before has it still");
+                Ok(())
+            }
+            Err(problem) => Err(ServeError::Start(problem)),
+        }
+    }
+
     /// Listens, the first time.
-    fn open(&mut self) -> Result<(), ServeError> {
+    fn open(&mut self, number: u64) -> Result<(), ServeError> {
         let bound = std::mem::take(&mut self.bound);
         if bound.is_empty() {
             return Ok(());
         }
-        if let Some(address) = self.control.metrics {
-            tracing::info!("Metrics on http://{address}/metrics");
-        }
         for bound in bound {
             let listener = bound.listen().map_err(ServeError::Start)?;
-            tracing::info!("Listening on {}", listener.address);
             self.control.listening.push(listener.address);
             let listener = Rc::new(listener);
             self.listeners.push(listener.clone());
@@ -226,24 +248,45 @@ impl Supervisor<'_> {
             });
             self.acceptors.push(task.abort_handle());
         }
-        let (user, group) = self.user.names();
-        tracing::info!("Running as user {user}, group {group}");
-        if let Some(worker) = self.user.worker() {
-            tracing::info!("Plugins run as user {worker}");
-        }
-        if self.user.is_root() {
-            tracing::warn!("running as root: every plugin can do anything to this machine");
+        self.announce();
+        if self.settings.service.log_file.is_some() {
+            self.turn_log(number)?;
+            // Who has started it has read it, and so have those who read the log. Plugins need it once.
+            self.lines.extend(take_relayed());
+            self.announce();
+            take_relayed();
         }
         if let Some(detached) = self.detached.take() {
-            for generation in self.generations.values() {
+            let keeps_log = self.settings.service.log_file.is_some();
+            for generation in self.generations.values().filter(|_| !keeps_log) {
                 // One that is gone says so by itself.
                 let _ = generation.silence();
             }
             detached
-                .ready()
+                .ready(keeps_log)
                 .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
         }
         self.succeed()
+    }
+
+    /// What the log begins with.
+    fn announce(&self) {
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(target: SERVICE, "camelpost {version}, {}", self.facts.about);
+        if let Some(address) = self.control.metrics {
+            tracing::info!("Metrics on http://{address}/metrics");
+        }
+        for listener in &self.listeners {
+            tracing::info!(target: SERVICE, "Listening on {}", listener.address);
+        }
+        let (user, group) = self.user.names();
+        tracing::info!(target: SERVICE, "Running as user {user}, group {group}");
+        if let Some(worker) = self.user.worker() {
+            tracing::info!(target: SERVICE, "Plugins run as user {worker}");
+        }
+        if self.user.is_root() {
+            tracing::warn!("running as root: every plugin can do anything to this machine");
+        }
     }
 
     /// The line that `systemctl status` shows.

@@ -12,6 +12,7 @@ mod long;
 mod memory;
 mod placement;
 mod quarantine;
+mod relaying;
 mod sharing;
 mod stopping;
 mod upgrading;
@@ -130,6 +131,8 @@ pub(super) struct Supervisor<'a> {
     zygotes: Damper,
     /// The service ends: how far that has gone, and when the next step is due.
     stop: Option<Stop>,
+    /// Its own lines, for the logging plugins.
+    lines: VecDeque<(u8, String)>,
     counters: Counters,
     control: control::Control,
 }
@@ -140,8 +143,10 @@ impl<'a> Supervisor<'a> {
         command: &'a ZygoteCommand,
         begun: Begun<'a>,
     ) -> (Supervisor<'a>, UnboundedReceiver<Event>) {
+        crate::base::log::relay();
         let (events, receiver) = unbounded_channel();
         let supervisor = Supervisor {
+            lines: VecDeque::new(),
             settings,
             command,
             user: begun.user,
@@ -160,8 +165,8 @@ impl<'a> Supervisor<'a> {
             places: Rc::new(Places::new(settings.limit_connections)),
             networks: Networks::default(),
             facts: LoadFacts {
-                hooks_pre_connection: false,
                 log_level: crate::base::log::DEFAULT_LEVEL,
+                ..LoadFacts::default()
             },
             generations: HashMap::new(),
             current: None,
@@ -225,6 +230,7 @@ impl<'a> Supervisor<'a> {
                 }
             }
             self.ask_for_ends();
+            self.relay_lines();
         }
         for generation in self.generations.values() {
             generation.retire();

@@ -13,6 +13,7 @@ use super::leaving::PATIENCE;
 use super::stopping::STOPPING;
 use super::upgrading::Succession;
 use super::{Client, Placed, Supervisor};
+use crate::base::log::SERVICE;
 use crate::hook::Hook;
 use crate::server::front::clients::refuse;
 use crate::server::front::listen::Connection;
@@ -47,7 +48,7 @@ impl Supervisor<'_> {
         {
             let rate = rates.rate();
             self.counters.refused_rate += 1;
-            tracing::info!("connections from {ip} come too often (over {rate}), sent a 421");
+            tracing::info!(target: SERVICE, "connections from {ip} come too often (over {rate}), sent a 421");
             return refuse(&connection.socket, TOO_MANY);
         }
         match self.networks.enter(ip, limit) {
@@ -66,7 +67,7 @@ impl Supervisor<'_> {
             }
             None => {
                 self.counters.refused_per_address += 1;
-                tracing::info!("too many connections from {ip} (more than {limit}), sent a 421");
+                tracing::info!(target: SERVICE, "too many connections from {ip} (more than {limit}), sent a 421");
                 refuse(&connection.socket, TOO_MANY);
             }
         }

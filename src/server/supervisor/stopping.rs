@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::super::workers::Workers;
 use super::Supervisor;
 use super::upgrading::Succession;
+use crate::base::log::SERVICE;
 use crate::server::front::clients::refuse;
 use crate::server::front::listen::BACKLOG;
 
@@ -74,15 +75,18 @@ impl Supervisor<'_> {
             self.counters.refused_stopping += 1;
             refuse(&client.connection.socket, STOPPING);
         }
-        self.workers.dismiss_all(false, |_| true);
-        if !self.sessions.is_empty() {
-            tracing::info!(
-                "stopping: {} open sessions may go on for {} seconds",
-                self.sessions.len(),
-                limit.as_secs()
-            );
-        }
         let open = self.sessions.len();
+        match open {
+            0 => tracing::info!(target: SERVICE, "stopping"),
+            _ => tracing::info!(
+                target: SERVICE,
+                "stopping: {open} open sessions may go on for {} seconds",
+                limit.as_secs()
+            ),
+        }
+        // A worker that is told to end reads no more.
+        self.relay_lines();
+        self.workers.dismiss_all(false, |_| true);
         self.notify
             .stopping(&format!("Stopping: {open} open sessions"));
         self.enter(Stage::Drains, limit);
@@ -124,6 +128,7 @@ impl Supervisor<'_> {
             return self.cut_off();
         }
         tracing::info!(
+            target: SERVICE,
             "stopping: {} open sessions are told to end",
             self.sessions.len()
         );

@@ -21,7 +21,7 @@ use std::rc::Rc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::config::Strictness;
+use crate::config::{ShowId, Strictness};
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
 use crate::mail::{Connection, Foreign, Spool};
 use crate::smtp::Address;
@@ -89,6 +89,7 @@ fn server() -> Server {
             forbidden_commands: Vec::new(),
             timeout: Duration::from_secs(1200),
             strictness: Strictness::default(),
+            show_id: ShowId::default(),
         },
         config: HashMap::from([("me", "mx.example.com".to_string())]),
         plugins: Vec::new(),

@@ -33,6 +33,9 @@ impl Normal {
                 "ESMTP SERVER VERSION ready",
             ),
             rule(r"\((qpsmtpd|[Cc]amelpost)/[0-9.]+\)", "(SERVER/VERSION)"),
+            // The transaction's id there, which the original has not, and the space before it.
+            rule(r"(with .*?) id \d+-[0-9a-z]+\.\d+; ", "$1; "),
+            rule(r"(with E?SMTP[SA]*) ; ", "$1; "),
             // Dates: of Received headers, and of the log file's default form.
             rule(
                 r"(Mon|Tue|Wed|Thu|Fri|Sat|Sun), \d{1,2} \w{3} 20\d\d \d\d:\d\d:\d\d [-+]\d{4}",
@@ -105,6 +108,10 @@ impl Normal {
             "cleaning up after ",
             "Loaded Qpsmtpd",
             "Listening on ",
+            r"camelpost \S+, (perl|without perl)",
+            "running as root: ",
+            "stopping$",
+            "reload",
             "Initializing spool_dir",
             "size_threshold set to ",
             "Running as user ",

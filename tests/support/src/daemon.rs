@@ -74,6 +74,8 @@ impl Daemon {
     pub fn wait_until_it_listens(&mut self) {
         let line = self.log.next("Listening on ");
         let (_, address) = line.split_once("Listening on ").unwrap();
+        // In JSON the line goes on.
+        let address = address.split('"').next().unwrap();
         self.address = Some(address.parse().unwrap());
         self.log.next("Running as user ");
     }

@@ -24,6 +24,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 pub use client::Client;
+pub use connection::Connection;
 pub use daemon::Daemon;
 pub use port::{Port, free_port};
 pub use process::{me, stop, wait};

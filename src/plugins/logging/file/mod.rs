@@ -238,7 +238,7 @@ impl LoggingFile {
             cx.log_number(),
             cx.plugin_name()
         );
-        crate::log::write_line(line.into_bytes());
+        crate::log::write_line(crate::log::LOGERROR, line.into_bytes());
         self.failed.replace(text);
     }
 }

@@ -2,7 +2,7 @@
 
 /// The name that is nearest to this one, where one is near: a letter too many, too few, another one, or two in
 /// each other's place, and one such slip for every four letters at most.
-pub(super) fn likely<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn likely<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let most = (name.chars().count() / 4).clamp(1, 3);
     let near = known.into_iter().map(|known| (slips(name, known), known));
     let near = near.filter(|(slips, _)| *slips > 0 && *slips <= most);

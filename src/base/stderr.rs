@@ -1,0 +1,92 @@
+//! Where this process's own log goes: stderr, which may be a terminal, a file, systemd's journal or the machine's
+//! syslog. The two last want the level before a line: `<N>` (sd-daemon(3)), and a priority with a name
+//! (RFC 3164). Does not decide what is logged.
+
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustix::fs::{FileType, fstat};
+
+/// LOG_MAIL, in the place that it has in a priority.
+const MAIL: u8 = 2 << 3;
+
+const UNKNOWN: u8 = 0;
+const PLAIN: u8 = 1;
+const JOURNAL: u8 = 2;
+const SYSLOG: u8 = 3;
+
+static KIND: AtomicU8 = AtomicU8::new(UNKNOWN);
+
+/// Writes a line that has its end, in one write, so that the lines of several processes do not mix. A log that
+/// cannot be written is nothing that could be logged.
+pub(super) fn write(level: u8, line: &[u8]) {
+    let mut stderr = std::io::stderr();
+    let level = level.min(7);
+    let _ = match kind() {
+        JOURNAL => {
+            // Each line is an entry of its own.
+            let mut all = Vec::with_capacity(line.len() + 8);
+            for line in line.split_inclusive(|byte| *byte == b'\n') {
+                all.extend_from_slice(format!("<{level}>").as_bytes());
+                all.extend_from_slice(line);
+            }
+            stderr.write_all(&all)
+        }
+        SYSLOG => {
+            let pid = std::process::id();
+            let mut all = format!("<{}>camelpost[{pid}]: ", MAIL | level).into_bytes();
+            all.extend_from_slice(line.trim_ascii_end());
+            stderr.write_all(&all)
+        }
+        _ => stderr.write_all(line),
+    };
+}
+
+/// Stderr leads elsewhere now.
+pub(crate) fn has_changed() {
+    KIND.store(UNKNOWN, Ordering::Relaxed);
+}
+
+fn kind() -> u8 {
+    match KIND.load(Ordering::Relaxed) {
+        UNKNOWN => {
+            let found = find();
+            KIND.store(found, Ordering::Relaxed);
+            found
+        }
+        known => known,
+    }
+}
+
+fn find() -> u8 {
+    let Ok(facts) = fstat(std::io::stderr()) else {
+        return PLAIN;
+    };
+    if FileType::from_raw_mode(facts.st_mode) == FileType::Socket
+        && rustix::net::sockopt::socket_type(std::io::stderr())
+            .is_ok_and(|kind| kind == rustix::net::SocketType::DGRAM)
+    {
+        return SYSLOG;
+    }
+    let stream = std::env::var_os("JOURNAL_STREAM");
+    let is_it = stream.is_some_and(|stream| names(stream.as_bytes(), facts.st_dev, facts.st_ino));
+    if is_it { JOURNAL } else { PLAIN }
+}
+
+/// Whether `DEVICE:INODE` of systemd's is this file.
+fn names(stream: &[u8], device: u64, inode: u64) -> bool {
+    stream == format!("{device}:{inode}").as_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::names;
+
+    #[test]
+    fn the_journal_is_known_by_device_and_inode() {
+        assert!(names(b"9:123", 9, 123));
+        assert!(!names(b"9:123", 9, 124));
+        assert!(!names(b"", 9, 123));
+    }
+}
