@@ -19,6 +19,7 @@ mod service;
 mod several;
 mod size;
 mod top;
+mod try_;
 mod version;
 mod who;
 mod why;
@@ -110,6 +111,8 @@ enum Subcommands {
     Drain(control::DrainArgs),
     /// Find everything that is wrong with a configuration, without serving it.
     Check(check::CheckArgs),
+    /// Play a client against a configuration, and show what each plugin says and changes.
+    Try(Box<try_::TryArgs>),
     /// Show what counts of a config directory, with the file and line that says it.
     Config(config::ConfigArgs),
     /// Show which plugins run on each hook, in their order, without serving.
@@ -294,6 +297,7 @@ pub fn run<E: Engine>(
         Subcommands::Upgrade(args) => control::upgrade(&args),
         Subcommands::Drain(args) => control::drain(&args),
         Subcommands::Check(args) => check::check(&args, program),
+        Subcommands::Try(args) => try_::try_session(*args, make_engine),
         Subcommands::Config(args) => config::config(&args),
         Subcommands::Hooks(args) => hooks::hooks(&args, program),
         Subcommands::Why(args) => why::why(&args),

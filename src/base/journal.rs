@@ -168,6 +168,7 @@ impl<'a> CameTo<'a> {
             CameTo::Died(why) => ("died", Some(why)),
             CameTo::TooLate => ("too late", None),
             CameTo::Quarantined => ("quarantined", None),
+            CameTo::Exited => ("exited", None),
             CameTo::Undef => ("undef", None),
             CameTo::Unsafe(why) => ("unsafe", Some(why.as_bytes())),
         }

@@ -12,6 +12,7 @@ mod moment;
 mod per_process;
 pub(crate) mod stderr;
 pub(crate) mod trace;
+pub(crate) mod trial;
 mod zone;
 mod zone_rule;
 

@@ -31,6 +31,8 @@ pub(crate) enum CameTo<'a> {
     TooLate,
     /// It has failed too often in a row, and was not called.
     Quarantined,
+    /// It called exit, which ends the session.
+    Exited,
     /// It returned undef.
     Undef,
     /// It said OK, and what it has stored could be lost, for this reason.
@@ -97,7 +99,6 @@ pub(crate) fn is_on() -> bool {
 }
 
 /// What happens in this thread's sessions goes to this from now on.
-#[allow(dead_code)]
 pub(crate) fn listen(listener: impl Fn(&Whose<'_>, &Event<'_>) + 'static) {
     LISTENER.set(Some(Rc::new(listener)));
     turn_on();

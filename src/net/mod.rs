@@ -10,6 +10,7 @@ mod perl_side;
 mod process;
 mod scripted;
 mod session;
+mod trial;
 
 pub use process::engine::SmtpEngine;
 pub(crate) use process::in_memory::converse;

@@ -5,6 +5,7 @@
 
 use super::facts::{LoadFacts, Names};
 use super::ipc::link::WorkerLink;
+use crate::base::trial::Trial;
 
 /// What the zygote loads and its workers run.
 pub trait Engine {
@@ -56,6 +57,12 @@ pub trait Engine {
             message: "camelpost: this program has no sessions without its daemon".to_owned(),
             status: 1,
         })
+    }
+
+    /// One session in this very process that is told of as it goes (`camelpost try`): its client is on descriptor 0,
+    /// and who is told on descriptor 1. The error is the line for the administrator.
+    fn try_session(&self, _trial: &Trial) -> Result<(), String> {
+        Err("this program has no sessions to try".to_owned())
     }
 }
 

@@ -159,6 +159,7 @@ impl Port for SessionPort {
         // What the plugin printed itself was said before.
         stdio::flush();
         session.count_reply(reply.code);
+        session.tell_reply(&reply);
         session.transport.queue(&reply);
         if session.is_taken() {
             return session.flush_taken().is_ok();
@@ -169,6 +170,9 @@ impl Port for SessionPort {
     fn run_hooks(&self, call: HookCall, respond: bool) -> Result<Verdict, Unwind> {
         let session = self.session()?;
         if !respond {
+            if let Some(verdict) = session.in_place_of(&call) {
+                return Ok(verdict);
+            }
             return self.host()?.run_quiet(call);
         }
         let machine = session::run_hooks(session.state.clone(), call.hook, call.args);

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use super::load::{self, Loaded};
 use crate::base::log::{LogFormat, LogPid};
+use crate::base::trial::Trial;
 use crate::hook::Hook;
 use crate::net::process::confined;
 use crate::net::process::one_session;
 use crate::net::process::worker;
+use crate::net::trial;
 use crate::plugin::Registry;
 use crate::server::{Engine, LoadFacts, Names, OneSessionError, WorkerLink};
 use crate::watch::{Rule, Sharing};
@@ -104,5 +106,16 @@ impl Engine for SmtpEngine {
     fn one_session(&self) -> Result<i32, OneSessionError> {
         let load = || load::load(self.config.clone(), &self.registry);
         one_session::serve(self.rdns, load)
+    }
+
+    fn try_session(&self, trial: &Trial) -> Result<(), String> {
+        let load = || {
+            let loaded = load::load(self.config.clone(), &self.registry);
+            loaded.map_err(|error| match error.strip_prefix("camelpost: ") {
+                Some(rest) => rest.to_owned(),
+                None => error,
+            })
+        };
+        trial::serve(trial, self.rdns, load)
     }
 }

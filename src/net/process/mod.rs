@@ -7,7 +7,7 @@ pub(super) mod fork_out;
 pub(super) mod in_memory;
 pub(super) mod load;
 pub(super) mod one_session;
-mod post_fork;
+pub(super) mod post_fork;
 mod service_line;
 pub(super) mod threads;
 mod twins;

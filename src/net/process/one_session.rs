@@ -90,7 +90,7 @@ fn one_session(loaded: &Loaded, connection: Connection, arrival: Arrival) -> std
 
 /// A whole session, with all that its Perl code needs set up before and put back after it. What
 /// remains is to shut the client's socket down.
-fn converse(session: &Rc<Session>) -> Result<(), Exited> {
+pub(in crate::net) fn converse(session: &Rc<Session>) -> Result<(), Exited> {
     let ended = conversation(session);
     if session.perl_side.is_some() {
         // After an exit, what a plugin has printed is still in its handle.
@@ -105,7 +105,12 @@ fn conversation(session: &Rc<Session>) -> Result<(), Exited> {
     let idle = match perl {
         Some(perl) => {
             let port: Rc<dyn Port> = Rc::new(SessionPort(Rc::downgrade(session)));
-            Some(perl.host.begin_session(port, &[]).map_err(|_| Exited)?)
+            Some({
+                let environment = session.environment();
+                perl.host
+                    .begin_session(port, &environment)
+                    .map_err(|_| Exited)?
+            })
         }
         None => {
             session.loaded.config.begin_session();
@@ -214,7 +219,7 @@ fn port(name: &str) -> Option<i64> {
 }
 
 /// The client's stream. The descriptors 0 and 1 stay, for Perl.
-fn transport() -> std::io::Result<Transport> {
+pub(in crate::net) fn transport() -> std::io::Result<Transport> {
     let (input, output) = (stdio::stdin(), stdio::stdout());
     for end in [input, output] {
         // Perl plugins and the programs they start expect a stream that waits.

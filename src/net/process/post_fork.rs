@@ -1,16 +1,15 @@
 //! The hook `post-fork`: once in each worker, before its first session, for plugins of both kinds in the
 //! order of their lines. There is no session that they could reach.
 
-use super::worker::Worker;
+use super::load::Loaded;
 use crate::chain::{Given, line};
 use crate::hook::{Hook, HookCall};
-use crate::net::perl_side::pump::Exited;
+use crate::net::perl_side::pump::{Exited, Pump};
 use crate::perl::{Chain, Progress};
 use crate::plugin::{Handler, NoSession};
 
 /// Runs it. Perl code that calls exit ends the worker.
-pub(super) fn run(worker: &Worker) -> Result<(), Exited> {
-    let loaded = &worker.loaded;
+pub(in crate::net) fn run(loaded: &Loaded, pump: &Pump) -> Result<(), Exited> {
     if !loaded.has_entries(Hook::PostFork) {
         return Ok(());
     }
@@ -18,7 +17,7 @@ pub(super) fn run(worker: &Worker) -> Result<(), Exited> {
     let Some(host) = &loaded.host else {
         for id in loaded.natives.of(Hook::PostFork) {
             if let Some(handler) = loaded.natives.get(*id) {
-                tell(worker, &handler, &run_native(worker, &handler, &call));
+                tell(loaded, &handler, &run_native(loaded, pump, &handler, &call));
             }
         }
         return Ok(());
@@ -30,7 +29,7 @@ pub(super) fn run(worker: &Worker) -> Result<(), Exited> {
             Progress::Native { chain, id } => {
                 let handler = loaded.natives.get(id);
                 let given = match &handler {
-                    Some(handler) => run_native(worker, handler, &call),
+                    Some(handler) => run_native(loaded, pump, handler, &call),
                     None => Given::Nothing,
                 };
                 progress = host.advance(chain, Some(given));
@@ -42,30 +41,29 @@ pub(super) fn run(worker: &Worker) -> Result<(), Exited> {
     Ok(())
 }
 
-fn run_native(worker: &Worker, handler: &Handler, call: &HookCall) -> Given {
-    let loaded = &worker.loaded;
+fn run_native(loaded: &Loaded, pump: &Pump, handler: &Handler, call: &HookCall) -> Given {
     let access = NoSession::new(Some(&loaded.config), |level, hook, plugin, text| {
-        write(worker, level, Some(hook), Some(plugin), text);
+        write(loaded, level, Some(hook), Some(plugin), text);
     });
     let guard = (loaded.guards).of(handler.listed.as_bytes(), handler.hook, true);
-    worker.pump.run(guard.run(handler.call(&access, call)))
+    pump.run(guard.run(handler.call(&access, call)))
 }
 
 /// What the chain would say where there is no interpreter.
-fn tell(worker: &Worker, handler: &Handler, given: &Given) {
+fn tell(loaded: &Loaded, handler: &Handler, given: &Given) {
     let name = handler.plugin.as_bytes();
-    let guard = (worker.loaded.guards).of(handler.listed.as_bytes(), handler.hook, true);
+    let guard = (loaded.guards).of(handler.listed.as_bytes(), handler.hook, true);
     if let Given::Died(error) = given {
         let error = String::from_utf8_lossy(error);
         let text = format!("FATAL PLUGIN ERROR [{}]:  {error}", handler.plugin);
-        write(worker, crate::log::LOGCRIT, None, None, &text);
+        write(loaded, crate::log::LOGCRIT, None, None, &text);
     } else if let Some((level, text)) = guard.told(given, name, handler.hook) {
-        write(worker, level, None, None, &text);
+        write(loaded, level, None, None, &text);
     }
 }
 
-fn write(worker: &Worker, level: u8, hook: Option<&str>, plugin: Option<&str>, text: &str) {
-    if level <= worker.loaded.log_level {
+fn write(loaded: &Loaded, level: u8, hook: Option<&str>, plugin: Option<&str>, text: &str) {
+    if level <= loaded.log_level {
         let first = crate::log::first_word(None);
         let (hook, plugin) = (hook.map(str::as_bytes), plugin.map(str::as_bytes));
         crate::log::write_line(level, line(first, hook, plugin, [text.as_bytes()]));

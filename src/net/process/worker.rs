@@ -123,7 +123,7 @@ impl Worker {
     }
 
     fn run(self) -> i32 {
-        if post_fork::run(&self).is_err() {
+        if post_fork::run(&self.loaded, &self.pump).is_err() {
             return 1;
         }
         let worker = Rc::new(self);
@@ -416,7 +416,7 @@ fn connection(incoming: &Incoming) -> Connection {
 }
 
 /// The variables that plugins know from the original.
-fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
+pub(in crate::net) fn environment(connection: &Connection) -> Vec<(&'static str, Vec<u8>)> {
     let value = |field: &RefCell<Option<Vec<u8>>>| field.borrow().clone().unwrap_or_default();
     vec![
         ("TCPLOCALIP", value(&connection.local_ip)),

@@ -62,6 +62,7 @@ pub(crate) async fn drive_on(
             Step::Read { timeout, to } => {
                 session.flush().await;
                 session.settle().await;
+                session.tell_onlooker_it_waits();
                 to.give(session.read(timeout).await)
             }
             Step::Finished(outcome) => {
@@ -83,9 +84,10 @@ pub(crate) async fn drive_on(
             },
             Step::Hook(call, to) => {
                 session.note_stage(call.hook);
-                match session.has_no_entries(call.hook) {
-                    true => to.give(Verdict::declined()),
-                    false => to.give(Box::pin(session.chain(call)).await),
+                match session.in_place_of(&call) {
+                    Some(verdict) => to.give(verdict),
+                    None if session.has_no_entries(call.hook) => to.give(Verdict::declined()),
+                    None => to.give(Box::pin(session.chain(call)).await),
                 }
             }
             Step::Waiting(to) => to.give(session.has_sent_more()),

@@ -5,6 +5,7 @@ pub(super) mod driver;
 pub(super) mod log;
 pub(super) mod native_access;
 pub(super) mod natives;
+pub(super) mod onlooker;
 pub(super) mod rdns;
 pub(super) mod reentry;
 mod refused;
@@ -12,7 +13,7 @@ mod tls;
 mod told;
 mod traffic;
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -80,6 +81,7 @@ pub(super) struct Session {
     pub(super) alone: Cell<bool>,
     /// What the next reply is about.
     stage: Cell<Option<watch::RefusalStage>>,
+    onlooker: OnceCell<Rc<dyn onlooker::Onlooker>>,
 }
 
 impl Session {
@@ -110,6 +112,7 @@ impl Session {
             over: Cell::new(false),
             alone: Cell::new(false),
             stage: Cell::new(None),
+            onlooker: OnceCell::new(),
         })
     }
 

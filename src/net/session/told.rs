@@ -75,7 +75,7 @@ impl Session {
     }
 
     /// The client is sent a reply.
-    pub(super) fn tell_reply(&self, reply: &Reply) {
+    pub(in crate::net) fn tell_reply(&self, reply: &Reply) {
         if trace::is_on() {
             let lines: Vec<Vec<u8>> = reply.written().collect();
             let notes = &self.state.connection.borrow().clone().notes;

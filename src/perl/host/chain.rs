@@ -12,7 +12,7 @@ use super::answer::{
 };
 use super::owners::Owner;
 use super::stored::Stored;
-use crate::base::trace::{self, Event, Whose};
+use crate::base::trace::{self, CameTo, Event, Whose};
 use crate::chain::{self, Around, Called, Course, Given, Guard, Guards, Plugins};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
@@ -186,8 +186,11 @@ impl Plugins for InTable<'_> {
         let outer = self.host.begin_warnings(call.hook, name);
         let given = self.host.call_entry(call.hook, name, code, args);
         self.host.end_warnings(outer);
-        let given = given?;
-        if let Some((began, came_to)) = began.zip(given.told()) {
+        let came_to = match &given {
+            Ok(given) => given.told(),
+            Err(_) => Some(CameTo::Exited),
+        };
+        if let Some((began, came_to)) = began.zip(came_to) {
             let event = Event::Said {
                 hook: call.hook.name(),
                 plugin: name,
@@ -197,7 +200,7 @@ impl Plugins for InTable<'_> {
             };
             self.host.tell(&event);
         }
-        Ok(Called::Gave(given))
+        given.map(Called::Gave)
     }
 
     /// Plugins may have changed the parameters of MAIL or RCPT.

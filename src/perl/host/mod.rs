@@ -5,6 +5,7 @@ pub mod answer;
 mod asked;
 pub mod chain;
 pub mod config;
+mod dump;
 pub(super) mod idle;
 mod kept;
 pub mod listed;

@@ -84,7 +84,15 @@ impl Table {
         names.flatten().collect()
     }
 
-    /// The names of the plugins of a hook, in their order.
+    /// What the plugins of a hook are called, in their order.
+    pub fn called(&self, hook: Hook) -> Vec<Vec<u8>> {
+        let entries = self.entries(hook).into_iter();
+        entries
+            .filter_map(|entry| Some(entry.hash_get("name")?.to_bytes()))
+            .collect()
+    }
+
+    /// The names of the plugins of a hook as plugin_settings has them, in their order.
     pub(in crate::perl) fn names_in(&self, hook: Hook) -> Vec<Vec<u8>> {
         let names = self.entries(hook).into_iter().filter_map(|entry| {
             let name = entry.hash_get("name")?.to_bytes();
