@@ -31,6 +31,9 @@ pub fn ask_all(which: Which, profile: &str, rows: &[Row]) -> Result<Vec<Answers>
     let mut set = ConfigSet::parse("methods", HEAD)?;
     set.files
         .push(("config/compat".to_owned(), format!("{profile}\n")));
+    // No two are alike.
+    set.files
+        .push(("config/show_id".to_owned(), "none\n".to_owned()));
     let io = |e: std::io::Error| format!("methods: {e}");
     let ground = Ground::new(&set, None).map_err(io)?;
     let resolver = dns::start().map_err(io)?;

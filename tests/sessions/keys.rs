@@ -22,8 +22,8 @@ const LOOKS: &[&str] = &[
     "for ($t->{_sender}) { return qq($_) }",
     "$t->{_sender} = Qpsmtpd::Address->new('<z@z.example>'); qq($t->{_sender} ) . $t->sender",
     "my $code = sub { $_[0] }; qq(@{[ $code->($t->{_sender}) ]})",
-    "require Data::Dumper; local $Data::Dumper::Indent = 0; local $Data::Dumper::Sortkeys = 1; Data::Dumper::Dumper($t) =~ s/\\d{9,}/N/gr",
-    "require Data::Dumper; local $Data::Dumper::Useperl = 1; local $Data::Dumper::Sortkeys = 1; local $Data::Dumper::Indent = 0; Data::Dumper::Dumper($t) =~ s/\\d{9,}/N/gr",
+    "require Data::Dumper; local $Data::Dumper::Indent = 0; local $Data::Dumper::Sortkeys = 1; Data::Dumper::Dumper($t) =~ s/\\d+-\\w+\\.\\d+|\\d{9,}/N/gr",
+    "require Data::Dumper; local $Data::Dumper::Useperl = 1; local $Data::Dumper::Sortkeys = 1; local $Data::Dumper::Indent = 0; Data::Dumper::Dumper($t) =~ s/\\d+-\\w+\\.\\d+|\\d{9,}/N/gr",
     "require Storable; my $copy = Storable::dclone({%$t{_notes}}); ref $copy->{_notes}",
     "my $all = 0; $all += !!$_ for map { $_->{_sender} } $t, $t; $all",
 ];
