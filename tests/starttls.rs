@@ -176,7 +176,7 @@ fn a_message_is_delivered(daemon: &Daemon) {
     assert!(
         message.contains("secret")
             && message.contains("with ESMTPS (")
-            && message.contains(" encrypted); "),
+            && message.contains(" encrypted) id "),
         "{message}"
     );
 }
