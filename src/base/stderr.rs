@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+use rustix::net::{SendFlags, SocketAddrUnix};
 
 /// LOG_MAIL, in the place that it has in a priority.
 const MAIL: u8 = 2 << 3;
@@ -37,10 +39,24 @@ pub(super) fn write(level: u8, line: &[u8]) {
             let pid = std::process::id();
             let mut all = format!("<{}>camelpost[{pid}]: ", MAIL | level).into_bytes();
             all.extend_from_slice(line.trim_ascii_end());
-            stderr.write_all(&all)
+            match rustix::net::send(&stderr, &all, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+                // A syslog service that was started anew is another peer.
+                Err(Errno::CONNREFUSED | Errno::NOTCONN | Errno::CONNRESET) => reconnect(&stderr)
+                    .and_then(|()| rustix::net::send(&stderr, &all, SendFlags::DONTWAIT)),
+                sent => sent,
+            }
+            .map(drop)
+            .map_err(Into::into)
         }
         _ => stderr.write_all(line),
     };
+}
+
+/// Where the machine's syslog listens.
+pub(crate) const SYSLOG_SOCKET: &str = "/dev/log";
+
+fn reconnect(socket: &std::io::Stderr) -> Result<(), Errno> {
+    rustix::net::connect(socket, &SocketAddrUnix::new(SYSLOG_SOCKET)?)
 }
 
 /// Stderr leads elsewhere now.

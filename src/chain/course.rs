@@ -148,7 +148,13 @@ impl Course {
                 }
                 None
             }
-            Given::Died(error) => {
+            Given::Died(mut error) => {
+                if native {
+                    // A Perl plugin's line is the original's.
+                    let verdict = instead(Guard::on_death).filter(|_| !self.quiet);
+                    error.extend_from_slice(b"; ");
+                    error.extend_from_slice(&consequence(verdict.as_ref()));
+                }
                 self.tell_of_failure(around, name, &error)?;
                 instead(Guard::on_death).filter(|_| !self.quiet)
             }
@@ -319,6 +325,17 @@ impl Course {
         let verdict = Verdict::with_text(Code::Declined, reply);
         self.weigh(around, name, verdict)?;
         Ok(())
+    }
+}
+
+/// What a native plugin's failure means for the hook.
+fn consequence(verdict: Option<&Verdict>) -> Vec<u8> {
+    match verdict {
+        Some(verdict) => {
+            let code = verdict.code.shown();
+            format!("the hook gets {code} (plugin_settings on_error)").into_bytes()
+        }
+        None => b"the hook goes on without it (plugin_settings on_error)".to_vec(),
     }
 }
 

@@ -64,14 +64,6 @@ impl Guard {
         verdict(self.on_error.unwrap_or(OnError::Skip))
     }
 
-    /// That in a word.
-    pub fn word_for_failure(&self) -> &'static str {
-        match self.on_death() {
-            None => "skip",
-            Some(verdict) => verdict.code.name().unwrap_or_default(),
-        }
-    }
-
     /// What it means that the plugin took too long.
     pub fn on_lateness(&self) -> Option<Verdict> {
         verdict(self.on_error.unwrap_or(OnError::Defer))

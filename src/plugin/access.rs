@@ -35,24 +35,6 @@ pub enum Peek {
 /// The values of a hash, in the order of the keys that were asked for.
 pub type NoteValues = Vec<Option<Vec<u8>>>;
 
-/// What holds for a plugin's calls in a hook.
-#[derive(Debug, Clone, Copy)]
-pub struct CallRule {
-    /// What a failure gives: a verdict, or `skip`.
-    pub on_error: &'static str,
-    /// How long a call may take.
-    pub limit: Option<Duration>,
-}
-
-impl Default for CallRule {
-    fn default() -> CallRule {
-        CallRule {
-            on_error: "skip",
-            limit: None,
-        }
-    }
-}
-
 /// A session as native plugins reach it.
 #[doc(hidden)]
 pub trait SessionAccess {
@@ -78,9 +60,9 @@ pub trait SessionAccess {
     fn store(&self) -> Option<&Backend> {
         None
     }
-    /// What plugin_settings has for a native plugin's calls.
-    fn call_rule(&self, _plugin: &str, _hook: Hook) -> CallRule {
-        CallRule::default()
+    /// How long a call of a native plugin may take, by plugin_settings; none for any time.
+    fn call_limit(&self, _plugin: &str, _hook: Hook) -> Option<Duration> {
+        None
     }
     /// Runs it in a thread of its own; it has ended then, unless nobody waits any more.
     fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>>;

@@ -24,7 +24,7 @@ pub mod twin;
 
 pub use access::Peek;
 #[doc(hidden)]
-pub use access::{CallRule, EditHeader, Later, NoteValues, SessionAccess};
+pub use access::{EditHeader, Later, NoteValues, SessionAccess};
 pub use args::{Size, Words};
 pub use contexts::{
     AuthCx, CommandCx, ConfigCx, HelloCx, HelpCx, LoggingCx, MailCx, ParseCx, PathCx,

@@ -25,6 +25,7 @@ mod title;
 mod workers;
 mod zygote;
 
+pub(crate) use control::shown::shown;
 pub use control::{
     CallStatus, ChangedFiles, Command, ControlPlace, Counters, DurationClass, FailedReload, Limits,
     LoadStatus, Outcome, PluginStatus, QuarantineStatus, SessionState, SessionStatus, SharingKind,

@@ -261,9 +261,10 @@ impl Workers {
     }
 
     /// A worker that runs no session now, and may have one.
-    pub(super) fn without_session(&self) -> Option<&WorkerRecord> {
-        let free = |worker: &&WorkerRecord| worker.sessions.is_empty() && worker.can_take(1);
-        self.all.values().find(free)
+    pub(super) fn without_session(&self) -> Option<(u64, &WorkerRecord)> {
+        let free = |worker: &WorkerRecord| worker.sessions.is_empty() && worker.can_take(1);
+        let mut all = self.all.iter().map(|(number, worker)| (*number, worker));
+        all.find(|(_, worker)| free(worker))
     }
 
     pub(super) fn idle(&self) -> usize {
@@ -298,12 +299,15 @@ impl Workers {
 
     /// A worker without sessions.
     pub(super) fn next_idle(&mut self) -> Option<u64> {
-        while let Some(number) = self.idle.pop() {
-            if self.all.contains_key(&number) {
-                return Some(number);
-            }
-        }
-        None
+        let now = now();
+        self.idle.retain(|number| self.all.contains_key(number));
+        // One without a session may still be at work on a line of the service.
+        let free = |number: &u64| {
+            let worker = self.all.get(number);
+            worker.is_some_and(|worker| !worker.page.is_busy(now, Duration::ZERO))
+        };
+        let at = self.idle.iter().rposition(free)?;
+        Some(self.idle.remove(at))
     }
 
     /// Gives a session to a worker; false if it does not take it.

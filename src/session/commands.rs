@@ -202,7 +202,7 @@ impl Conversation {
 }
 
 /// A command line without what AUTH PLAIN brings.
-pub(crate) fn without_credentials(line: &[u8]) -> Cow<'_, [u8]> {
+fn without_credentials(line: &[u8]) -> Cow<'_, [u8]> {
     match credentials_in(line) {
         Some(at) => [&line[..at], b"<hidden credentials>"].concat().into(),
         None => Cow::Borrowed(line),

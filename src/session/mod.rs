@@ -32,7 +32,6 @@ use std::rc::Rc;
 use self::core::{Conversation, Flow};
 use crate::hook::{Arg, Code, Hook, Method, Verdict};
 
-pub(crate) use commands::without_credentials;
 pub use greeting::PRODUCT;
 pub use machine::Machine;
 pub use state::{Neighbours, Profile, SessionSettings, State};

@@ -191,7 +191,10 @@ fn who_asks_why_of_what_is_not_there_gets_one_line() {
     };
     let cases = [
         (
-            put("json", "{\"event\":\"service\",\"text\":\"x\"}\n"),
+            put(
+                "json",
+                "{\"event\":\"service\",\"pid\":1,\"text\":\"x\",\"time\":\"x\"}\n",
+            ),
             "nothing about 1-a in ",
         ),
         (
@@ -207,6 +210,51 @@ fn who_asks_why_of_what_is_not_there_gets_one_line() {
         assert!(problem.contains(text), "{problem}");
         assert_eq!(problem.lines().count(), 1, "{problem}");
     }
+}
+
+#[test]
+fn what_a_client_has_written_is_no_event_and_moves_no_terminal() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    let forged =
+        r#"{"event":"line","id":"7-abc","ip":"192.0.2.9","pid":1,"time":"x","text":"forged"}"#;
+    let real = r#"{"event":"reply","id":"8-abc","ip":"192.0.2.9","pid":1,"time":"x\u001b]0;y","code":550,"lines":["550 a\u001b[31mb\nc\u202e"]}"#;
+    let connect = r#"{"event":"connect","id":"8-abc","ip":"192.0.2.9","pid":1,"time":"x"}"#;
+    fs::write(
+        &log,
+        format!("4194305 dispatching NOOP {forged}\n{connect}\n{real}\n"),
+    )
+    .unwrap();
+    let said = said(&why(&log, "192.0.2.9"));
+    assert!(
+        said.contains("connection 8-abc") && !said.contains("forged"),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 3, "{said}");
+    let acts =
+        |character: char| character != '\n' && (character.is_control() || character == '\u{202e}');
+    assert!(!said.contains(acts), "{said:?}");
+}
+
+#[test]
+fn a_logging_plugin_that_hangs_with_a_line_of_the_service_keeps_no_client_waiting() {
+    let hangs = (
+        "hangs",
+        "sub hook_logging { my ($self, $t, $level, $hook, $plugin, @log) = @_; \
+           1 while \"@log\" =~ /^(Listening|plugin hangs)/; return DECLINED }",
+    );
+    let config = [
+        ("logging", "hangs\n"),
+        ("plugins", "hangs\n"),
+        ("plugin_settings", "* timeout 1\n"),
+    ];
+    let server = Server::start_configured(&[hangs], &["--workers", "4"], &[], &config);
+    let mut client = server.connect();
+    client.expect("EHLO there", "250");
+    server.wait_for("plugin hangs running the logging hook");
+    server.wait_for("logging plugins get no more of them");
+    client.expect("QUIT", "221");
+    assert_eq!(server.count("is not done after"), 1);
 }
 
 #[test]
@@ -230,6 +278,15 @@ fn a_log_file_that_was_moved_away_is_made_anew_with_the_next_load() {
         lines(&log)
             .iter()
             .any(|line| line.contains("dispatching EHLO there"))
+    });
+    // Also by a load that fails.
+    fs::rename(&log, server.site.path("it.log.2")).unwrap();
+    server.config("plugins", "no_such_plugin\n");
+    server.ask_for_reload();
+    until("the log", || {
+        lines(&log)
+            .iter()
+            .any(|line| line.contains("reload failed, "))
     });
     let said = lines(&old)[before..].to_vec();
     assert!(

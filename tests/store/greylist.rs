@@ -186,7 +186,7 @@ fn away() {
             client.expect("RSET", "250 ");
         }
         let log = server.site.read("run/log");
-        let told = "cannot connect: Connection refused; plugin_settings on_error gives";
+        let told = "cannot connect: Connection refused; nothing more is said until that is over; the hook ";
         assert_eq!(log.matches(told).count(), 1, "{log}");
         drop(client);
         server.stop();

@@ -32,9 +32,9 @@ fn greeted(server: &Running) -> Client {
 
 fn away() {
     for (word, code, gives) in [
-        ("defer", "450 ", "DENYSOFT"),
-        ("deny", "550 ", "DENY"),
-        ("skip", "450 ", "skip"),
+        ("defer", "450 ", "the hook gets DENYSOFT"),
+        ("deny", "550 ", "the hook gets DENY"),
+        ("skip", "450 ", "the hook goes on without it"),
     ] {
         let store = line(free_port());
         let settings = format!("native/keeper on_error {word}\n");
@@ -44,7 +44,7 @@ fn away() {
         assert!(reply.starts_with(code), "{word}: {reply}");
         let log = server.log();
         let told = format!(
-            "cannot connect: Connection refused; plugin_settings on_error gives {gives} to the hook"
+            "cannot connect: Connection refused; nothing more is said until that is over; {gives} (plugin_settings on_error)"
         );
         assert!(log.contains(&told), "{log}");
         assert!(!log.contains("cret"), "{log}");

@@ -12,6 +12,7 @@ use clap::Args;
 use serde_json::{Map, Value};
 
 use self::story::Stories;
+use crate::server::shown;
 
 /// Where the log of a packaged service is.
 const LOG: &str = "/var/log/camelpost/camelpost.log";
@@ -52,16 +53,15 @@ pub(super) fn why(args: &WhyArgs) -> ExitCode {
     for log in logs {
         match read(log, &mut stories, &mut out) {
             Ok(()) => {}
-            // Nobody reads any more.
-            Err(Problem::Output) => return ExitCode::SUCCESS,
+            Err(Problem::Output(error)) => return unwritten(&error),
             Err(Problem::Log(problem)) => {
                 eprintln!("camelpost why: {problem}");
                 return ExitCode::FAILURE;
             }
         }
     }
-    if stories.finish(&mut out).is_err() {
-        return ExitCode::SUCCESS;
+    if let Err(error) = stories.finish(&mut out).and_then(|()| out.flush()) {
+        return unwritten(&error);
     }
     if stories.told() == 0 {
         let names: Vec<String> = logs.iter().map(|log| log.display().to_string()).collect();
@@ -72,10 +72,19 @@ pub(super) fn why(args: &WhyArgs) -> ExitCode {
     ExitCode::SUCCESS
 }
 
+/// Nobody reads any more, which is no failure; or there is no room.
+fn unwritten(error: &io::Error) -> ExitCode {
+    if error.kind() == io::ErrorKind::BrokenPipe {
+        return ExitCode::SUCCESS;
+    }
+    eprintln!("camelpost why: cannot write what was found: {error}");
+    ExitCode::FAILURE
+}
+
 enum Problem {
     Log(String),
     /// What was found cannot be written.
-    Output,
+    Output(io::Error),
 }
 
 fn read(log: &Path, stories: &mut Stories, out: &mut impl Write) -> Result<(), Problem> {
@@ -101,9 +110,7 @@ fn read(log: &Path, stories: &mut Stories, out: &mut impl Write) -> Result<(), P
             continue;
         };
         any = true;
-        stories
-            .take(&object, &line, out)
-            .map_err(|_| Problem::Output)?;
+        stories.take(&object, &line, out).map_err(Problem::Output)?;
     }
     if !any && number > 0 {
         return Err(Problem::Log(format!(
@@ -114,8 +121,19 @@ fn read(log: &Path, stories: &mut Stories, out: &mut impl Write) -> Result<(), P
     Ok(())
 }
 
-/// A line's object, also behind what a reader of the journal has put before it.
+/// A line's object, as a terminal may have it. What stands behind something else may be a client's words.
 fn object(line: &[u8]) -> Option<Map<String, Value>> {
-    let start = memchr::memchr(b'{', line)?;
-    serde_json::from_slice(&line[start..]).ok()
+    if !line.starts_with(b"{") {
+        return None;
+    }
+    match shown(serde_json::from_slice(line).ok()?) {
+        Value::Object(object)
+            if ["time", "pid", "event"]
+                .iter()
+                .all(|name| object.contains_key(*name)) =>
+        {
+            Some(object)
+        }
+        _ => None,
+    }
 }

@@ -12,9 +12,7 @@ use crate::net::session::Session;
 use crate::net::session::driver::drive;
 use crate::perl::host::Host;
 use crate::plugin::tls::TlsAccess;
-use crate::plugin::{
-    Auth, CallRule, EditHeader, Failure, Job, Later, NoteValues, Peek, SessionAccess,
-};
+use crate::plugin::{Auth, EditHeader, Failure, Job, Later, NoteValues, Peek, SessionAccess};
 use crate::session::{self, Profile};
 use crate::smtp::Reply;
 use crate::store::Backend;
@@ -93,12 +91,9 @@ impl SessionAccess for NativeAccess {
         Some(&self.0.loaded.store)
     }
 
-    fn call_rule(&self, plugin: &str, hook: Hook) -> CallRule {
-        let guard = self.0.loaded.guards.of(plugin.as_bytes(), hook, true);
-        CallRule {
-            on_error: guard.word_for_failure(),
-            limit: guard.limit(),
-        }
+    fn call_limit(&self, plugin: &str, hook: Hook) -> Option<Duration> {
+        let guards = &self.0.loaded.guards;
+        guards.of(plugin.as_bytes(), hook, true).limit()
     }
 
     fn offload<'a>(&'a self, job: Job) -> Later<'a, Result<(), Failure>> {

@@ -1,5 +1,6 @@
 //! What happens in a session, told to who listens (base/trace.rs).
 
+use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
 use crate::base::trace::{self, Event, Whose};
@@ -7,7 +8,7 @@ use crate::chain::Given;
 use crate::mail::{Note, Transaction};
 use crate::net::session::Session;
 use crate::plugin::Handler;
-use crate::session::{State, without_credentials};
+use crate::session::State;
 use crate::smtp::Reply;
 use crate::watch::QueueOutcome;
 
@@ -24,6 +25,59 @@ pub(super) fn name_connection(state: &State, number: Option<u32>) {
         connection.notes.set(b"connection_id", note);
         connection.id.replace(id.into());
     }
+}
+
+/// Commands whose words are no secret.
+const KNOWN: [&[u8]; 13] = [
+    b"helo",
+    b"ehlo",
+    b"lhlo",
+    b"mail",
+    b"rcpt",
+    b"data",
+    b"bdat",
+    b"rset",
+    b"noop",
+    b"help",
+    b"vrfy",
+    b"quit",
+    b"starttls",
+];
+
+/// A command without what might be a password: of AUTH its mechanism is left, of what is no command (an
+/// answer to an AUTH that was refused, for one) its length.
+fn as_it_may_be_known(line: &[u8]) -> Cow<'_, [u8]> {
+    let line = line.trim_ascii_start();
+    let end = line.iter().position(|byte| !byte.is_ascii_alphabetic());
+    let (verb, rest) = line.split_at(end.unwrap_or(line.len()));
+    let known = verb.to_ascii_lowercase();
+    if KNOWN.contains(&&known[..]) {
+        return Cow::Borrowed(line);
+    }
+    let mechanisms: [&[u8]; 3] = [b"plain", b"login", b"cram-md5"];
+    let word = rest.trim_ascii_start();
+    let word = word
+        .split(u8::is_ascii_whitespace)
+        .next()
+        .unwrap_or_default();
+    match known == b"auth" && mechanisms.contains(&&word.to_ascii_lowercase()[..]) {
+        true if rest.trim_ascii().len() == word.len() => Cow::Borrowed(line),
+        true => [verb, b" ", word, b" <hidden credentials>"].concat().into(),
+        false => format!("<{} bytes>", line.len()).into_bytes().into(),
+    }
+}
+
+/// Whether a reply has words of the command in it.
+fn repeats(lines: &[Vec<u8>], command: &[u8]) -> bool {
+    let lines: Vec<Vec<u8>> = lines.iter().map(|line| line.to_ascii_lowercase()).collect();
+    let words = command.split(u8::is_ascii_whitespace);
+    let mut words = words
+        .filter(|word| word.len() > 3)
+        .map(<[u8]>::to_ascii_lowercase);
+    words.any(|word| {
+        let mut lines = lines.iter();
+        lines.any(|line| memchr::memmem::find(line, &word).is_some())
+    })
 }
 
 /// Digits and small letters.
@@ -80,7 +134,14 @@ impl Session {
             let lines: Vec<Vec<u8>> = reply.written().collect();
             let notes = &self.state.connection.borrow().clone().notes;
             let said = notes.bytes(b"original_string");
-            let command = said.as_deref().map(without_credentials);
+            let command = said.as_deref().map(as_it_may_be_known);
+            let lines = match said.as_deref().zip(command.as_deref()) {
+                // What is not known of a command is not in the reply either.
+                Some((said, command)) if said != command && repeats(&lines, said) => {
+                    vec![format!("{} <hidden>", reply.code).into_bytes()]
+                }
+                _ => lines,
+            };
             self.tell(&Event::Replied {
                 code: reply.code,
                 lines: &lines,
@@ -125,7 +186,39 @@ impl Session {
 
 #[cfg(test)]
 mod tests {
-    use super::in_base_36;
+    use super::{as_it_may_be_known, in_base_36, repeats};
+
+    #[test]
+    fn what_might_be_a_password_is_not_told() {
+        let known = |line: &str| {
+            String::from_utf8(as_it_may_be_known(line.as_bytes()).into_owned()).unwrap()
+        };
+        for line in ["RCPT TO:<a@b.example>", "quit", "AUTH LOGIN", "auth plain"] {
+            assert_eq!(known(line), line);
+        }
+        assert_eq!(
+            known("AUTH PLAIN AGEAc2VjcmV0"),
+            "AUTH PLAIN <hidden credentials>"
+        );
+        assert_eq!(
+            known(" auth\tplain\tAGEAc2VjcmV0"),
+            "auth plain <hidden credentials>"
+        );
+        for line in [
+            "AUTH \"PLAIN\" AGEAc2VjcmV0",
+            "AUTHPLAIN AGEA",
+            "AUTH=PLAIN x",
+            "AUTH XOAUTH2 token",
+            "cGFzc3dvcmQ=",
+        ] {
+            assert_eq!(known(line), format!("<{} bytes>", line.len()));
+        }
+        assert!(repeats(
+            &[b"500 what is cgfzc3dvcmq=?".to_vec()],
+            b"cGFzc3dvcmQ="
+        ));
+        assert!(!repeats(&[b"500 no".to_vec()], b"cGFzc3dvcmQ="));
+    }
 
     #[test]
     fn numbers_are_short_in_base_36() {

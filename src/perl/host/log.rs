@@ -139,8 +139,11 @@ impl Logger<'_> {
         if let Some(list) = self.loggers() {
             let line = [&Sv::int(level.into()), &Sv::undef(), &Sv::undef()];
             let texts = [Sv::bytes(text)];
+            let outer = self.0.begin_warnings(Hook::Logging, b"");
             let tell = || loggers::tell(self.0, &list, line, &texts);
-            self.0.number.with_pid_of_lines(tell)?;
+            let told = self.0.number.with_pid_of_lines(tell);
+            self.0.end_warnings(outer);
+            told?;
         }
         Ok(())
     }

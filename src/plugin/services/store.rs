@@ -109,7 +109,7 @@ impl<'a> Store<'a> {
 
     /// A late answer would be none: the hook's own time is to end after the store's.
     fn patience(&self) -> Duration {
-        let limit = self.session.call_rule(&self.plugin.name, self.hook).limit;
+        let limit = self.session.call_limit(&self.plugin.name, self.hook);
         limit.map_or(PATIENCE, |limit| PATIENCE.min(limit * 3 / 4))
     }
 
@@ -167,12 +167,8 @@ impl<'a> Store<'a> {
             }
             Err(error) if error.is_outage() => match watch::has_store_gone() {
                 true => {
-                    let rule = self.session.call_rule(&self.plugin.name, self.hook);
-                    Err(Failure::new(format!(
-                        "{error}; plugin_settings on_error gives {} to the hook, and nothing more is said \
-                         until that is over",
-                        rule.on_error
-                    )))
+                    let text = format!("{error}; nothing more is said until that is over");
+                    Err(Failure::new(text))
                 }
                 false => Err(Failure::new(STILL_DOWN)),
             },

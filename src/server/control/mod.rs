@@ -10,7 +10,7 @@ mod memory;
 pub(super) mod message;
 mod place;
 mod search;
-mod shown;
+pub(crate) mod shown;
 mod status;
 mod trust;
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 const OF_SEVERAL_LINES: &str = "error";
 
 /// An answer without anything that moves a terminal's cursor, sets its title or forges a line.
-pub(super) fn shown(answer: Value) -> Value {
+pub(crate) fn shown(answer: Value) -> Value {
     match answer {
         Value::Object(fields) => Value::Object(
             fields

@@ -6,13 +6,14 @@
 use std::fs::OpenOptions;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// Where the machine's syslog listens.
-const SYSLOG: &str = "/dev/log";
+use rustix::fs::OFlags;
+
+use crate::base::stderr::SYSLOG_SOCKET;
 
 /// Where the log goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,7 +47,7 @@ impl LogFile {
                 )
             }),
             LogFile::Syslog => syslog().map_err(|error| {
-                format!("cannot write the log to syslog: {SYSLOG}: {error}; is a syslog service running?")
+                format!("cannot write the log to syslog: {SYSLOG_SOCKET}: {error}; is a syslog service running?")
             }),
         }
     }
@@ -69,11 +70,19 @@ pub(in crate::server) fn become_log(log: impl AsFd) {
 fn append_to(path: &Path) -> io::Result<OwnedFd> {
     let mut options = OpenOptions::new();
     options.append(true).create(true).mode(0o640);
-    Ok(options.open(path)?.into())
+    // Nobody may have to wait for a reader.
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    options.custom_flags(flags.bits().cast_signed());
+    let file = options.open(path)?;
+    let kind = file.metadata()?.file_type();
+    match kind.is_fifo() || kind.is_dir() {
+        true => Err(io::Error::other("it is no file")),
+        false => Ok(file.into()),
+    }
 }
 
 fn syslog() -> io::Result<OwnedFd> {
     let socket = UnixDatagram::unbound()?;
-    socket.connect(SYSLOG)?;
+    socket.connect(SYSLOG_SOCKET)?;
     Ok(socket.into())
 }

@@ -169,8 +169,10 @@ impl Supervisor<'_> {
             tracing::error!(
                 "worker {pid} {how} before it began with {taken_back} clients{running}"
             );
+            self.relay.lost(number);
         } else if !served_someone {
             tracing::error!("idle worker {pid} {how}{running}");
+            self.relay.lost(number);
         }
         let unasked = !in_order && self.stop.is_none();
         // One that has kept clients waiting for nothing counts, however long that took.

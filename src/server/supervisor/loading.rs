@@ -182,8 +182,15 @@ impl Supervisor<'_> {
             self.drop_unused(old);
         }
         self.clean_up_orphans();
+        self.relay.begin_again();
+        let turned = match old {
+            Some(_) => self.turn_log(number),
+            None => Ok(()),
+        };
+        if let Err(problem) = &turned {
+            tracing::error!("{problem}; where it was written before has it still");
+        }
         if old.is_some() {
-            self.turn_log(number)?;
             tracing::info!(target: SERVICE, "reloaded: {}", self.facts.about);
         }
         self.open(number)?;
@@ -191,7 +198,8 @@ impl Supervisor<'_> {
             self.notify.ready(&self.summary());
         }
         self.place_waiting();
-        self.reload_is_over(number, Ok(()));
+        let turned = turned.map_err(|problem| format!("everything was loaded, but {problem}"));
+        self.reload_is_over(number, turned.as_ref().copied().map_err(String::as_str));
         Ok(())
     }
 
@@ -208,24 +216,16 @@ impl Supervisor<'_> {
     }
 
     /// What goes to stderr goes to the log file that is there now, where there is one.
-    fn turn_log(&self, number: u64) -> Result<(), ServeError> {
+    fn turn_log(&self, number: u64) -> Result<(), String> {
         let Some(log_file) = &self.settings.service.log_file else {
             return Ok(());
         };
-        match log_file.open() {
-            Ok(log) => {
-                become_log(&log);
-                let generation = self.generations.get(&number);
-                // One that is gone says so by itself.
-                let _ = generation.map(|generation| generation.log_to(log.as_fd()));
-                Ok(())
-            }
-            Err(problem) if self.counters.loads > 1 => {
-                tracing::error!("{problem}; what it was before has it still");
-                Ok(())
-            }
-            Err(problem) => Err(ServeError::Start(problem)),
-        }
+        let log = log_file.open()?;
+        become_log(&log);
+        let generation = self.generations.get(&number);
+        // One that is gone says so by itself.
+        let _ = generation.map(|generation| generation.log_to(log.as_fd()));
+        Ok(())
     }
 
     /// Listens, the first time.
@@ -250,11 +250,14 @@ impl Supervisor<'_> {
             });
             self.acceptors.push(task.abort_handle());
         }
-        self.announce();
+        // The process before this one has told the same file.
+        if self.predecessor.is_none() || self.settings.service.log_file.is_none() {
+            self.announce();
+        }
         if self.settings.service.log_file.is_some() {
-            self.turn_log(number)?;
+            self.turn_log(number).map_err(ServeError::Start)?;
             // Who has started it has read it, and so have those who read the log. Plugins need it once.
-            self.lines.extend(take_relayed());
+            self.relay.collect();
             self.announce();
             take_relayed();
         }
@@ -320,6 +323,12 @@ impl Supervisor<'_> {
     }
 
     fn reload_failed(&self, why: &str) {
+        // Who has moved the file away does not care why nothing was loaded.
+        if let Some(current) = self.current
+            && let Err(problem) = self.turn_log(current)
+        {
+            tracing::error!("{problem}; where it was written before has it still");
+        }
         tracing::error!("reload failed, what was loaded stays: {why}");
         let line = why.lines().next().unwrap_or_default();
         self.notify

@@ -49,6 +49,7 @@ use crate::server::service::upgrade::{Line, Successor};
 use leaving::Leaving;
 use memory::Memory;
 use quarantine::Quarantines;
+use relaying::Relay;
 use stopping::{LAST_GRACE, Stop};
 use upgrading::Succession;
 use watchdog::Watchdog;
@@ -134,7 +135,7 @@ pub(super) struct Supervisor<'a> {
     /// The service ends: how far that has gone, and when the next step is due.
     stop: Option<Stop>,
     /// Its own lines, for the logging plugins.
-    lines: VecDeque<(u8, String)>,
+    relay: Relay,
     counters: Counters,
     control: control::Control,
 }
@@ -148,7 +149,7 @@ impl<'a> Supervisor<'a> {
         crate::base::log::relay();
         let (events, receiver) = unbounded_channel();
         let supervisor = Supervisor {
-            lines: VecDeque::new(),
+            relay: Relay::default(),
             settings,
             command,
             user: begun.user,
@@ -326,7 +327,8 @@ impl<'a> Supervisor<'a> {
 
     /// When `time_is_up` must be called next.
     fn next_time(&mut self) -> Option<Instant> {
-        let watch = self.watchdog.wake_at(!self.sessions.is_empty());
+        let is_busy = !self.sessions.is_empty() || self.relay.is_out();
+        let watch = self.watchdog.wake_at(is_busy);
         let memory = self.memory.wake_at(!self.sessions.is_empty());
         if let Some(stop) = &self.stop {
             let waits = [Some(stop.next), watch, memory];

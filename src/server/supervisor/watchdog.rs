@@ -53,6 +53,7 @@ impl Supervisor<'_> {
         self.look_for_long();
         let (now, workers) = (now(), &self.workers);
         let told = &mut self.watchdog.told;
+        let mut without_session = None;
         told.retain(|worker, _| workers.iter().any(|(number, _)| number == *worker));
         for (number, worker) in workers.iter() {
             // The outermost one: with it end all that it has called.
@@ -77,6 +78,9 @@ impl Supervisor<'_> {
             if tells && told.insert(number, (call.serial, now_told)) != told_now {
                 let (plugin, hook) = named(&worker.names, call.place);
                 let (pid, age) = (worker.pid, call.age(now).as_secs());
+                if worker.sessions.is_empty() {
+                    without_session = Some(number);
+                }
                 match now_told {
                     Told::Interrupted => tracing::error!(
                         "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
@@ -95,6 +99,10 @@ impl Supervisor<'_> {
                 worker.page().interrupt(call.serial, Reason::Time);
                 worker.signal(INTERRUPT);
             }
+        }
+        // A logging plugin that hangs with a line of the service would with the line about that.
+        if let Some(number) = without_session {
+            self.relay.lost(number);
         }
     }
 }
