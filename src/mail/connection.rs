@@ -103,8 +103,8 @@ impl Connection {
     /// Holds what another held.
     pub fn take(&self, other: Connection) {
         let Connection {
-            id: _,
-            transactions: _,
+            id,
+            transactions,
             remote_ip,
             remote_host,
             remote_info,
@@ -119,6 +119,8 @@ impl Connection {
             faces,
             locals,
         } = other;
+        self.id.swap(&id);
+        self.transactions.swap(&transactions);
         self.remote_ip.swap(&remote_ip);
         self.remote_host.swap(&remote_host);
         self.remote_info.swap(&remote_info);
