@@ -8,6 +8,7 @@
 #![deny(unsafe_code)]
 
 mod control;
+mod damper;
 mod engine;
 mod event;
 mod facts;

@@ -37,8 +37,7 @@ impl OwnsDescriptor for OwnedFd {}
 impl OwnsDescriptor for Rc<OwnedFd> {}
 impl OwnsDescriptor for Channel {}
 
-/// A descriptor whose readiness can be awaited; to be called inside a runtime. It may be in
-/// blocking mode if every call on it says MSG_DONTWAIT.
+/// A descriptor whose readiness can be awaited; to be called inside a runtime. Blocking calls say MSG_DONTWAIT.
 pub fn readiness<T: OwnsDescriptor>(owner: T, interest: Interest) -> io::Result<AsyncFd<T>> {
     // SAFETY: the three types of OwnsDescriptor above own their descriptor until they are
     // dropped, which the AsyncFd does after it has deregistered, and have no way to change it.
@@ -186,19 +185,16 @@ pub(crate) fn inherited(count: usize) -> Result<Vec<OwnedFd>, i32> {
 /// The memory of this process's command line, which `ps` shows. Who writes there changes what
 /// `std::env::args_os` gives from then on.
 pub(crate) fn argument_memory() -> Option<&'static [AtomicU8]> {
-    let stat = std::fs::read("/proc/self/stat").ok()?;
-    let stat = String::from_utf8_lossy(&stat);
+    let stat = String::from_utf8_lossy(&std::fs::read("/proc/self/stat").ok()?).into_owned();
     // arg_start and arg_end, fields 48 and 49; the second is a name, which may have anything in it.
     let mut fields = stat.rsplit(')').next()?.split_whitespace().skip(45);
     let mut next = || fields.next()?.parse::<usize>().ok();
     let (start, end) = (next()?, next()?);
     let len = end.checked_sub(start).filter(|_| start > 0)?;
-    // SAFETY: the kernel has put the words there when the program began, in memory of the stack that can be
-    // written and is never given back. They are bytes, for which all values are valid. References to them
-    // nobody holds: std copies them in `args_os`, which nobody calls while a title is written.
-    let memory =
-        unsafe { std::slice::from_raw_parts(std::ptr::with_exposed_provenance(start), len) };
-    Some(memory)
+    let start = std::ptr::with_exposed_provenance(start);
+    // SAFETY: the kernel put the words there, in memory of the stack that can be written and is never given back;
+    // all values of bytes are valid, and std, which copies them in `args_os`, holds no references to them.
+    Some(unsafe { std::slice::from_raw_parts(start, len) })
 }
 
 /// Who made the other end of a Unix socket listen, as the kernel noted it then.

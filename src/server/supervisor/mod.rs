@@ -31,10 +31,11 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::AbortHandle;
 
 use super::control::Counters;
+use super::damper::Damper;
 use super::event::Event;
 use super::facts::LoadFacts;
 use super::generation::Generation;
-use super::workers::{Damper, Workers};
+use super::workers::Workers;
 use crate::server::front::clients::{Counted, Networks};
 use crate::server::front::listen::{Bound, Connection, Listener, Places};
 use crate::server::front::rate::Rates;
