@@ -52,6 +52,8 @@ pub struct EngineSettings {
     pub log_pid: LogPid,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// Whether the supervisor is told what is refused.
+    pub tells_refusals: bool,
 }
 
 /// An SMTP server that runs qpsmtpd's Perl plugins unchanged.
@@ -146,6 +148,10 @@ struct Zygote {
     /// As `serve` has it.
     #[arg(long, value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
+
+    /// Workers tell the supervisor what is refused, for the page of `serve --web`.
+    #[arg(long)]
+    tell_refusals: bool,
 }
 
 #[derive(Debug, Args)]
@@ -193,6 +199,7 @@ impl From<EngineArgs> for EngineSettings {
             rdns: !args.no_rdns,
             log_pid: LogPid::default(),
             log_format: LogFormat::default(),
+            tells_refusals: false,
         }
     }
 }
@@ -202,6 +209,7 @@ impl From<Zygote> for EngineSettings {
         EngineSettings {
             log_pid: args.log_pid,
             log_format: args.log_format,
+            tells_refusals: args.tell_refusals,
             ..args.engine.into()
         }
     }
@@ -326,6 +334,9 @@ fn serve(engine: &EngineArgs, settings: &Settings) -> ExitCode {
     args.push(format!("--room={}", server::ROOM).into());
     if settings.service.log_format == LogFormat::Json {
         args.push("--log-format=json".into());
+    }
+    if settings.web.is_some() {
+        args.push("--tell-refusals".into());
     }
     match server::serve(settings, &ZygoteCommand::this_program(args)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -135,6 +135,7 @@ impl Builder {
             rdns: settings.rdns,
             log_pid: settings.log_pid,
             log_format: settings.log_format,
+            tells_refusals: settings.tells_refusals,
             registry,
         };
         cli::run(engine, &program)

@@ -115,11 +115,13 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
         }
         Event::Replied {
             code,
+            stage,
             lines,
             command,
         } => {
             let lines: Vec<Value> = lines.iter().map(|line| text(line)).collect();
-            let mut object = json!({ "event": "reply", "code": code, "lines": lines });
+            let mut object =
+                json!({ "event": "reply", "code": code, "stage": stage, "lines": lines });
             if let Some(command) = command {
                 object["command"] = text(command);
             }

@@ -62,6 +62,8 @@ pub(crate) enum Event<'a> {
     /// last, without credentials; none at the greeting.
     Replied {
         code: u16,
+        /// Where the session was: `connect`, `helo`, `rcpt` and so on.
+        stage: &'static str,
         lines: &'a [Vec<u8>],
         command: Option<&'a [u8]>,
     },
@@ -93,19 +95,34 @@ thread_local! {
 /// Whether anybody listens in this process.
 static IS_ON: AtomicBool = AtomicBool::new(false);
 
+/// Whether somebody listens to lines of the log, too, which are more than all else.
+static WANTS_LINES: AtomicBool = AtomicBool::new(false);
+
 /// Whether it is worth while to tell.
 pub(crate) fn is_on() -> bool {
     IS_ON.load(Ordering::Relaxed)
 }
 
+/// Whether it is worth while to tell of a line of the log.
+pub(crate) fn wants_lines() -> bool {
+    WANTS_LINES.load(Ordering::Relaxed)
+}
+
 /// What happens in this thread's sessions goes to this from now on.
 pub(crate) fn listen(listener: impl Fn(&Whose<'_>, &Event<'_>) + 'static) {
-    LISTENER.set(Some(Rc::new(listener)));
     turn_on();
+    listen_but_to_lines(listener);
+}
+
+/// The same for who can do without lines of the log.
+pub(crate) fn listen_but_to_lines(listener: impl Fn(&Whose<'_>, &Event<'_>) + 'static) {
+    LISTENER.set(Some(Rc::new(listener)));
+    IS_ON.store(true, Ordering::Relaxed);
 }
 
 pub(super) fn turn_on() {
     IS_ON.store(true, Ordering::Relaxed);
+    WANTS_LINES.store(true, Ordering::Relaxed);
 }
 
 /// Something has happened.

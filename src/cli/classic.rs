@@ -114,6 +114,7 @@ pub(super) fn forkserver(args: Vec<String>) -> Result<Request, Vec<String>> {
         talk: Talk::Normal,
         control: ControlPlace::Default,
         metrics: None,
+        web: None,
         service: super::service::classic(given.all("port").next().is_some()),
     };
     Ok(Request::Serve {
@@ -157,6 +158,7 @@ pub(super) fn prefork(args: Vec<String>) -> Result<Request, Vec<String>> {
         },
         control: ControlPlace::Default,
         metrics: None,
+        web: None,
         service: super::service::classic(given.last("port").is_some()),
     };
     Ok(Request::Serve {

@@ -96,6 +96,7 @@ pub(super) fn status(args: &StatusArgs) -> ExitCode {
         sessions: args.sessions,
         plugins: args.plugins,
         files: true,
+        refusals: false,
     };
     finish(&args.place, command, |outcome| match outcome {
         Outcome::Status(status) if args.json => serde_json::to_string(&status).ok(),
@@ -133,6 +134,7 @@ fn wait_for(place: &ControlOption, new: u32) {
         sessions: false,
         plugins: false,
         files: false,
+        refusals: false,
     };
     for _ in 0..ANSWER_TRIES {
         let answer = place.find().and_then(|path| ask(&path, command.clone()));

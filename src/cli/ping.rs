@@ -43,6 +43,7 @@ pub(super) fn ping(args: &PingArgs) -> ExitCode {
         sessions: false,
         plugins: false,
         files: false,
+        refusals: false,
     };
     let answer = args
         .place

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::EngineArgs;
 use super::service::{Given, ServiceArgs};
-use crate::server::{ControlPlace, ListenAddress, MetricsAddress, Settings, Talk};
+use crate::server::{ControlPlace, HttpAddress, ListenAddress, Settings, Talk};
 
 pub(super) const SESSIONS_PER_LIFE: u32 = 10_000;
 /// Sessions that share a worker once all have one.
@@ -92,11 +92,21 @@ pub(super) struct Serve {
 
     /// Serve metrics for Prometheus at http://ADDR:PORT/metrics. Default: off.
     #[arg(long, value_name = "ADDR:PORT")]
-    pub(super) metrics: Option<MetricsAddress>,
+    pub(super) metrics: Option<HttpAddress>,
 
     /// Let --metrics be an address that other machines can reach.
     #[arg(long, requires = "metrics")]
     pub(super) metrics_public: bool,
+
+    /// Serve a page at http://ADDR:PORT/ that shows what the daemon does: plugins by cost, verdicts, refusals of
+    /// the last hour with their reasons, workers, sessions. It changes nothing, and asks for no password: who
+    /// reaches the address sees addresses of clients and mail (docs/web.md). Default: off.
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub(super) web: Option<HttpAddress>,
+
+    /// Let --web be an address that other machines can reach.
+    #[arg(long, requires = "web")]
+    pub(super) web_public: bool,
 
     /// Go to the background once the service listens. Stderr is closed then: use a logging plugin, or
     /// --log-file.
@@ -127,11 +137,13 @@ impl Serve {
             lower_nice: 0,
             talk: Talk::Normal,
             control: self.control.clone().unwrap_or_default(),
-            metrics: self.metrics.map(|metrics| MetricsAddress {
-                public: self.metrics_public,
-                ..metrics
-            }),
+            metrics: reachable(self.metrics, self.metrics_public),
+            web: reachable(self.web, self.web_public),
             service: self.service.settings(given),
         }
     }
+}
+
+fn reachable(wanted: Option<HttpAddress>, public: bool) -> Option<HttpAddress> {
+    wanted.map(|wanted| HttpAddress { public, ..wanted })
 }

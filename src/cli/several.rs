@@ -37,6 +37,7 @@ fn daemon(path: &Path) -> Daemon {
         sessions: false,
         plugins: false,
         files: false,
+        refusals: false,
     };
     let mut daemon = Daemon {
         control: path.display().to_string(),

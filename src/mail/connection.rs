@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::face::Faces;
 use super::locals::Locals;
 use super::notes::{Note, Notes};
+use crate::base::trace::{self, Event, Whose};
 
 /// The names of fields that somebody else tells: the client, its name server, whoever started an inetd
 /// service. For `tell`.
@@ -64,6 +65,17 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// Something has happened in its session, for who listens.
+    pub(crate) fn tell_of(&self, event: &Event<'_>) {
+        let ip = self.remote_ip.borrow();
+        let whose = Whose {
+            connection: &self.id.borrow(),
+            transaction: self.transactions.get(),
+            ip: ip.as_deref().unwrap_or_default(),
+        };
+        trace::tell(&whose, event);
+    }
+
     /// A field of text has a value that is somebody else's.
     pub fn tell(&self, field: &'static str, kept: &RefCell<Option<Vec<u8>>>, value: Vec<u8>) {
         self.faces.set(field, Some(&value), Note::of_client(&value));

@@ -12,17 +12,21 @@ mod damper;
 mod engine;
 mod event;
 mod facts;
+mod figures;
 mod front;
 mod generation;
+mod http;
 mod ipc;
 mod ledger;
 mod metrics;
 mod number;
 mod process;
+mod refusal;
 mod sandbox;
 mod service;
 mod supervisor;
 mod title;
+mod web;
 mod workers;
 mod zygote;
 
@@ -35,17 +39,19 @@ pub use control::{
 };
 pub use engine::{Engine, OneSessionError};
 pub use facts::{About, LoadFacts, Names};
+pub(crate) use figures::{Quantile, bytes, duration, quantile, quantile_text, three_digits};
 pub use front::clients::has_hung_up;
 pub use front::listen::ListenAddress;
 pub use front::rate::Rate;
+pub use http::HttpAddress;
 #[doc(hidden)]
 pub use ipc::fuzzed::{fuzz_control, fuzz_words};
 pub use ipc::link::{AsyncLink, Given, GoOn, Incoming, SessionEnd, WorkerLink};
-pub use metrics::MetricsAddress;
 pub use process::{
     OwnsDescriptor, catch_sigpipe, close_forgotten, exit_now, fork_session, open_store, readiness,
     spawn_without_signals, wake_by_interrupt,
 };
+pub use refusal::{Reason, ReasonCount, Refusal, RefusalReport, Said};
 pub use sandbox::{Sandbox, SandboxPart};
 pub use service::beside::beside;
 pub use service::error::ServeError;

@@ -3,6 +3,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -18,7 +19,7 @@ use super::event::{Event, Word};
 use super::facts::Names;
 use super::generation::Starting;
 use crate::server::ipc::bounded::Bounded;
-use crate::server::ipc::channel::{Channel, Received, Wait};
+use crate::server::ipc::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use crate::server::ipc::message::{Assignment, FromWorker, ToWorker};
 use crate::server::process::{self, SharedPage};
 use crate::watch::{Page, now};
@@ -138,30 +139,46 @@ impl WorkerRecord {
 
     /// Messages that are still in the link.
     fn last_words(&self) -> Vec<Word> {
-        let mut buffer = [0; 64];
         let mut words = Vec::new();
-        while let Ok(Received::Message { len, descriptor }) =
-            self.link.get_ref().receive(&mut buffer, Wait::No)
-        {
-            words.extend(FromWorker::decode(&buffer[..len]).map(|message| (message, descriptor)));
+        while let Ok(Heard::Word(word)) = hear(self.link.get_ref()) {
+            words.extend(word);
         }
         words
     }
 }
 
+/// What comes from a link.
+enum Heard {
+    /// None: nothing that a worker says.
+    Word(Option<Word>),
+    Closed,
+}
+
+thread_local! {
+    /// For words on their way in, one after the other. Reports of refusals are long.
+    static BUFFER: RefCell<Vec<u8>> = RefCell::new(vec![0; MAX_MESSAGE]);
+}
+
+fn hear(link: &Channel) -> io::Result<Heard> {
+    BUFFER.with_borrow_mut(|buffer| {
+        Ok(match link.receive(buffer, Wait::No)? {
+            Received::Message { len, descriptor } => {
+                let message = FromWorker::decode(buffer.get(..len).unwrap_or_default());
+                Heard::Word(message.map(|message| (message, descriptor)))
+            }
+            Received::Closed => Heard::Closed,
+        })
+    })
+}
+
 /// Passes on what a worker says until its link closes.
 async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, bounded: Bounded<Event>) {
-    let mut buffer = [0; 64];
     while let Ok(mut ready) = link.readable().await {
         let Some(room) = bounded.room().await else {
             break;
         };
-        match ready.try_io(|link| link.get_ref().receive(&mut buffer, Wait::No)) {
-            Ok(Ok(Received::Message { len, descriptor })) => {
-                let Some(message) = FromWorker::decode(&buffer[..len]) else {
-                    break;
-                };
-                let word = (message, descriptor);
+        match ready.try_io(|link| hear(link.get_ref())) {
+            Ok(Ok(Heard::Word(Some(word)))) => {
                 if bounded
                     .events
                     .send(Event::Worker { worker, word, room })
@@ -170,7 +187,7 @@ async fn listen(worker: u64, link: Rc<AsyncFd<Channel>>, bounded: Bounded<Event>
                     return;
                 }
             }
-            Ok(Ok(Received::Closed) | Err(_)) => break,
+            Ok(Ok(Heard::Word(None) | Heard::Closed) | Err(_)) => break,
             Err(_would_block) => {}
         }
     }

@@ -47,7 +47,10 @@ impl Conversation {
     /// Serves commands until the session ends.
     pub(super) async fn command_loop(&self) -> Flow {
         loop {
-            match self.read_line().await? {
+            let input = self.read_line().await?;
+            let has_command = matches!(input, Input::Line(_));
+            self.state.has_command.set(has_command);
+            match input {
                 Input::Line(line) => {
                     let notes = &self.connection().notes;
                     notes.set(b"original_string", Note::of_client(&line));

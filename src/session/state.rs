@@ -85,6 +85,8 @@ pub struct State {
     pub timeout: Cell<Option<Duration>>,
     /// A message is being read: the client may wait for each piece of it to be acknowledged.
     pub in_message: Cell<bool>,
+    /// What the client said last is a command, and not a line that could not be read as one.
+    pub has_command: Cell<bool>,
     /// It was told of that a client does not wait.
     pub ahead_logged: Cell<bool>,
     /// The transaction's MAIL had the parameter SMTPUTF8: replies may be in UTF-8 (RFC 6531 3.7.4.2).
@@ -127,6 +129,7 @@ impl State {
             version_hidden: Cell::default(),
             timeout: Cell::default(),
             in_message: Cell::default(),
+            has_command: Cell::default(),
             ahead_logged: Cell::default(),
             utf8_replies: Cell::default(),
             commands: Cell::default(),

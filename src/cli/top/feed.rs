@@ -60,6 +60,7 @@ impl Feed {
             sessions,
             plugins: true,
             files: false,
+            refusals: false,
         };
         match ask(&path, command)? {
             Outcome::Status(status) => {

@@ -1,35 +1,7 @@
 //! Numbers: what is computed from counts and classes of durations, and how people read it.
 
-use crate::server::DurationClass;
-
-/// A duration by its place among others; in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Quantile {
-    About(f64),
-    /// It is in the last class, which has no end.
-    Over(f64),
-}
-
-/// The duration that this part of the calls did not exceed. Within a class they are taken to be
-/// spread evenly, so that it is right to a factor of two.
-pub(super) fn quantile(classes: &[DurationClass], part: f64) -> Option<Quantile> {
-    let all: u64 = classes.iter().map(|class| class.calls).sum();
-    let wanted = part * all as f64;
-    let (mut below, mut seen) = (0.0, 0.0);
-    for class in classes {
-        let calls = class.calls as f64;
-        let end = class.below_nanoseconds.map(|end| end as f64);
-        if class.calls > 0 && seen + calls >= wanted {
-            return Some(match end {
-                Some(end) => Quantile::About(below + (end - below) * (wanted - seen) / calls),
-                None => Quantile::Over(below),
-            });
-        }
-        seen += calls;
-        below = end.unwrap_or(below);
-    }
-    None
-}
+use crate::server::{DurationClass, three_digits};
+pub(super) use crate::server::{Quantile, bytes, duration, quantile, quantile_text};
 
 /// What was counted between two looks.
 pub(super) fn classes_since(now: &[DurationClass], before: &[DurationClass]) -> Vec<DurationClass> {
@@ -43,43 +15,9 @@ pub(super) fn classes_since(now: &[DurationClass], before: &[DurationClass]) -> 
         .collect()
 }
 
-/// Three digits and a unit.
-pub(super) fn duration(nanoseconds: f64) -> String {
-    let (value, unit) = match nanoseconds {
-        n if n < 999.5 => return format!("{n:.0} ns"),
-        n if n < 999.5e3 => (n / 1e3, "us"),
-        n if n < 999.5e6 => (n / 1e6, "ms"),
-        n if n < 999.5e9 => (n / 1e9, "s"),
-        n => return format!("{:.0} min", n / 60e9),
-    };
-    format!("{} {unit}", three_digits(value))
-}
-
-pub(super) fn quantile_text(quantile: Quantile) -> String {
-    match quantile {
-        Quantile::About(nanoseconds) => duration(nanoseconds),
-        Quantile::Over(nanoseconds) => format!(">{}", duration(nanoseconds)),
-    }
-}
-
-pub(super) fn bytes(bytes: u64) -> String {
-    match bytes as f64 {
-        b if b < 999.5e6 => format!("{} MB", three_digits(b / 1e6)),
-        b => format!("{} GB", three_digits(b / 1e9)),
-    }
-}
-
 /// Per second.
 pub(super) fn rate(rate: f64) -> String {
     format!("{}/s", three_digits(rate))
-}
-
-fn three_digits(value: f64) -> String {
-    match value {
-        v if v < 9.995 => format!("{v:.2}"),
-        v if v < 99.95 => format!("{v:.1}"),
-        v => format!("{v:.0}"),
-    }
 }
 
 /// How many calls each class had, as bars from the first class with any to the last, with the

@@ -158,8 +158,7 @@ impl Port for SessionPort {
         }
         // What the plugin printed itself was said before.
         stdio::flush();
-        session.count_reply(reply.code);
-        session.tell_reply(&reply);
+        session.note_reply(&reply);
         session.transport.queue(&reply);
         if session.is_taken() {
             return session.flush_taken().is_ok();

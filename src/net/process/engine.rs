@@ -24,6 +24,8 @@ pub struct SmtpEngine {
     pub log_pid: LogPid,
     /// How the log is written.
     pub log_format: LogFormat,
+    /// The supervisor is told what is refused.
+    pub tells_refusals: bool,
     /// The native plugins that config/plugins may name.
     pub registry: Registry,
 }
@@ -100,7 +102,7 @@ impl Engine for SmtpEngine {
     }
 
     fn work(&self, loaded: Loaded, link: WorkerLink) -> i32 {
-        worker::work(loaded, link, self.rdns)
+        worker::work(loaded, link, self.rdns, self.tells_refusals)
     }
 
     fn one_session(&self) -> Result<i32, OneSessionError> {

@@ -196,6 +196,9 @@ impl Worker {
             }
             Ok(Some(child)) => {
                 drop(link);
+                if let Some(refusals) = &self.refusals {
+                    refusals.forget(&session.state.connection.borrow().id.borrow());
+                }
                 let (machine, _step) = halted;
                 let gone = Gone {
                     child,
@@ -254,7 +257,11 @@ impl Worker {
         let null = open_null()?;
         let stage = self.stage.as_ref();
         let stage = stage.map(|stage| Rc::new(Stage::alone(stage, null)));
-        let worker = Worker::with_stage(self.loaded.clone(), link, stage, self.rdns)?;
+        let refusals = self.refusals.clone();
+        if let Some(refusals) = &refusals {
+            refusals.begin_anew();
+        }
+        let worker = Worker::with_stage(self.loaded.clone(), link, stage, self.rdns, refusals)?;
         let worker = Rc::new(worker.for_one());
         let transport = worker.pump.run(async { Transport::new(socket) })?;
         transport.depend_on(worker.link.clone());

@@ -8,6 +8,7 @@ pub(super) mod in_memory;
 pub(super) mod load;
 pub(super) mod one_session;
 pub(super) mod post_fork;
+mod refusals;
 mod service_line;
 pub(super) mod threads;
 mod twins;

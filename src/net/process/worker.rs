@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -17,6 +18,7 @@ use crate::net::perl_side::pump::{Exited, Pump};
 use crate::net::perl_side::stage::Stage;
 use crate::net::process::fork_out::{ForkOut, Open};
 use crate::net::process::post_fork;
+use crate::net::process::refusals::Refusals;
 use crate::net::session::driver::{Halted, drive_on, start};
 use crate::net::session::{Arrival, Seat, Session};
 use crate::perl::ffi::interpreter;
@@ -29,8 +31,9 @@ use crate::watch;
 
 /// Runs sessions until the supervisor has no more for this worker. The result is the process's
 /// exit status.
-pub(crate) fn work(loaded: Loaded, link: WorkerLink, rdns: bool) -> i32 {
-    match Worker::new(loaded, link, rdns) {
+pub(crate) fn work(loaded: Loaded, link: WorkerLink, rdns: bool, tells_refusals: bool) -> i32 {
+    let refusals = tells_refusals.then(Refusals::listen);
+    match Worker::new(loaded, link, rdns, refusals) {
         Ok(worker) => worker.run(),
         Err(error) => {
             tracing::error!("a worker could not start: {error}");
@@ -51,6 +54,8 @@ pub(crate) struct Worker {
     /// The hooks of plugins that are to have a process for each session, a bit for each, and when
     /// that was found, by the count of marks.
     isolating: Cell<(u64, u32)>,
+    /// Where the supervisor wants to know what is refused.
+    pub refusals: Option<Rc<Refusals>>,
     /// It was forked for one session.
     for_one: bool,
 }
@@ -64,12 +69,17 @@ enum Ended {
 }
 
 impl Worker {
-    fn new(loaded: Loaded, link: WorkerLink, rdns: bool) -> std::io::Result<Worker> {
+    fn new(
+        loaded: Loaded,
+        link: WorkerLink,
+        rdns: bool,
+        refusals: Option<Rc<Refusals>>,
+    ) -> std::io::Result<Worker> {
         let null = open_null()?;
         release_stdio(&null)?;
         let host = loaded.host.as_ref();
         let stage = host.map(|host| Rc::new(Stage::new(host, null)));
-        Worker::with_stage(loaded, link, stage, rdns)
+        Worker::with_stage(loaded, link, stage, rdns, refusals)
     }
 
     /// A worker in this process, which was forked for it.
@@ -78,6 +88,7 @@ impl Worker {
         link: WorkerLink,
         stage: Option<Rc<Stage>>,
         rdns: bool,
+        refusals: Option<Rc<Refusals>>,
     ) -> std::io::Result<Worker> {
         if stage.is_some() {
             let mut seed = [0; 4];
@@ -100,6 +111,7 @@ impl Worker {
             open: Open::default(),
             rdns,
             isolating,
+            refusals,
             for_one: false,
         })
     }
@@ -128,6 +140,7 @@ impl Worker {
         }
         let worker = Rc::new(self);
         worker.pump.run(worker.clone().serve());
+        worker.tell_last_refusals();
         worker.open.see_off();
         if worker.stage.is_some() {
             interpreter::stop();
@@ -139,6 +152,7 @@ impl Worker {
     async fn serve(self: Rc<Self>) {
         let mut sessions = JoinSet::new();
         let mut more = true;
+        let mut telling = pin!(self.tell_refusals());
         loop {
             tokio::select! {
                 biased;
@@ -158,6 +172,7 @@ impl Worker {
                     Some(Given::Line(level, text)) => self.log_for_service(level, text).await,
                     None => more = false,
                 },
+                () = &mut telling, if more || !sessions.is_empty() => {}
                 // Others may be told to stop before their supervisor is gone.
                 () = self.link.keep(), if !more && !self.link.is_lost() && !sessions.is_empty() => {}
                 else => return,
@@ -233,9 +248,25 @@ impl Worker {
         let ended = tokio::select! {
             ended = conversation => ended,
             () = kept => return,
+            () = self.tell_refusals() => return,
         };
         self.open.leave(&session);
+        self.tell_last_refusals();
         self.end(session, ended).await;
+    }
+
+    /// Tells the supervisor of refusals as long as it is polled, where that is wanted.
+    async fn tell_refusals(&self) {
+        match &self.refusals {
+            Some(refusals) => refusals.report(&self.link).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    fn tell_last_refusals(&self) {
+        if let Some(refusals) = &self.refusals {
+            refusals.report_now(&self.link);
+        }
     }
 
     async fn converse(self: &Rc<Self>, session: &Rc<Session>, halted: Halted) -> Ended {

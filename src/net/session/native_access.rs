@@ -110,8 +110,7 @@ impl SessionAccess for NativeAccess {
             for text in reply.written() {
                 self.0.log(LOGINFO, None, None, text);
             }
-            self.0.count_reply(reply.code);
-            self.0.tell_reply(&reply);
+            self.0.note_reply(&reply);
             self.0.transport.queue(&reply);
             self.0.flush().await;
             !self.0.transport.is_gone()

@@ -14,19 +14,19 @@ impl Session {
         }
     }
 
-    /// The client is sent a reply, by the session or by a plugin.
-    pub(in crate::net) fn count_reply(&self, code: u16) {
+    /// The client is sent a reply, by the session or by a plugin: counts it, and tells of it.
+    pub(in crate::net) fn note_reply(&self, reply: &Reply) {
         let stage = self.stage.get().unwrap_or(RefusalStage::Other);
-        count_refusal(stage, code);
+        count_refusal(stage, reply.code);
         // After a 3xx the command goes on.
-        if code / 100 != 3 {
+        if reply.code / 100 != 3 {
             self.stage.set(None);
         }
+        self.tell_reply(stage, reply);
     }
 
     pub(super) fn say(&self, reply: &Reply) {
-        self.count_reply(reply.code);
-        self.tell_reply(reply);
+        self.note_reply(reply);
         self.transport.queue(reply);
     }
 }

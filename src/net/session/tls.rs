@@ -107,7 +107,7 @@ impl TlsAccess for NativeAccess {
             for text in reply.written() {
                 session.log(crate::base::log::LOGINFO, None, None, text);
             }
-            session.count_reply(reply.code);
+            session.note_reply(&reply);
             session.transport.queue(&reply);
             session.transport.flush(FLUSH_TIMEOUT).await;
         })

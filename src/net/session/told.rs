@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::time::{Instant, SystemTime};
 
-use crate::base::trace::{self, Event, Whose};
+use crate::base::trace::{self, Event};
 use crate::chain::Given;
 use crate::mail::{Note, Transaction};
 use crate::net::session::Session;
 use crate::plugin::Handler;
 use crate::session::State;
 use crate::smtp::Reply;
-use crate::watch::QueueOutcome;
+use crate::watch::{QueueOutcome, RefusalStage};
 
 /// Gives a connection its id, unless it has one: a session that goes on in another process keeps it. Numbers
 /// begin anew with each start, and the time does not.
@@ -96,16 +96,8 @@ impl Session {
     /// Something has happened in this session.
     pub(in crate::net) fn tell(&self, event: &Event<'_>) {
         if trace::is_on() {
-            let connection = self.state.connection.borrow();
-            let id = connection.id.borrow();
-            let transaction = connection.transactions.get();
-            let ip = connection.remote_ip.borrow();
-            let whose = Whose {
-                connection: &id,
-                transaction,
-                ip: ip.as_deref().unwrap_or_default(),
-            };
-            trace::tell(&whose, event);
+            let connection = self.state.connection.borrow().clone();
+            connection.tell_of(event);
         }
     }
 
@@ -128,12 +120,13 @@ impl Session {
         });
     }
 
-    /// The client is sent a reply.
-    pub(in crate::net) fn tell_reply(&self, reply: &Reply) {
+    /// The client is sent a reply, at this stage.
+    pub(super) fn tell_reply(&self, stage: RefusalStage, reply: &Reply) {
         if trace::is_on() {
             let lines: Vec<Vec<u8>> = reply.written().collect();
             let notes = &self.state.connection.borrow().clone().notes;
             let said = notes.bytes(b"original_string");
+            let said = said.filter(|_| self.state.has_command.get());
             let command = said.as_deref().map(as_it_may_be_known);
             let lines = match said.as_deref().zip(command.as_deref()) {
                 // What is not known of a command is not in the reply either.
@@ -144,6 +137,7 @@ impl Session {
             };
             self.tell(&Event::Replied {
                 code: reply.code,
+                stage: stage.name(),
                 lines: &lines,
                 command: command.as_deref(),
             });

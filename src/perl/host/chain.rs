@@ -12,7 +12,7 @@ use super::answer::{
 };
 use super::owners::Owner;
 use super::stored::Stored;
-use crate::base::trace::{self, CameTo, Event, Whose};
+use crate::base::trace::{self, CameTo, Event};
 use crate::chain::{self, Around, Called, Course, Given, Guard, Guards, Plugins};
 use crate::config::Profile;
 use crate::hook::{Arg, Code, Hook, HookCall, Verdict};
@@ -228,16 +228,7 @@ type Outer = Option<(Hook, Vec<u8>)>;
 impl Host {
     /// Something has happened in the present session.
     pub(in crate::perl) fn tell(&self, event: &Event<'_>) {
-        let connection = self.present.port().connection();
-        let id = connection.id.borrow();
-        let transaction = connection.transactions.get();
-        let ip = connection.remote_ip.borrow();
-        let whose = Whose {
-            connection: &id,
-            transaction,
-            ip: ip.as_deref().unwrap_or_default(),
-        };
-        trace::tell(&whose, event);
+        self.present.port().connection().tell_of(event);
     }
 
     /// What perl warns of from now on is of this plugin's call, where the log wants to know. Gives the one

@@ -99,7 +99,7 @@ impl Logger<'_> {
         plugin: &Sv,
         texts: &[Sv],
     ) -> Result<bool, Unwind> {
-        if trace::is_on() {
+        if trace::wants_lines() {
             self.tell(level, hook, plugin, texts)?;
         }
         if let Some(list) = self.loggers() {

@@ -26,6 +26,7 @@ const STATUS: Command = Command::Status {
     sessions: false,
     plugins: false,
     files: false,
+    refusals: false,
 };
 
 /// The control socket that was named, or that of the only daemon that runs. Where several do, the error

@@ -25,6 +25,9 @@ pub enum Command {
         /// Whether files that have changed since they were loaded are to be looked for.
         #[serde(default)]
         files: bool,
+        /// Whether the refusals of the last hour are wanted too. The page alone asks for them.
+        #[serde(skip)]
+        refusals: bool,
     },
     /// Answered when the new generation serves, or when it is clear that it will not.
     Reload,
@@ -126,6 +129,7 @@ mod tests {
                 sessions: true,
                 plugins: true,
                 files: true,
+                refusals: false,
             },
             Command::Reload,
             Command::Upgrade,
@@ -169,7 +173,8 @@ mod tests {
             Ok(Command::Status {
                 sessions: false,
                 plugins: false,
-                files: false
+                files: false,
+                refusals: false,
             })
         );
     }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::changed::KnownFiles;
+use crate::server::refusal::RefusalsShown;
 
 /// The service at one moment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct Status {
     pub listening: Vec<SocketAddr>,
     /// Where metrics are served.
     pub metrics: Option<SocketAddr>,
+    /// Where the page for people is.
+    #[serde(default)]
+    pub web: Option<SocketAddr>,
     pub limits: Limits,
     pub open_sessions: u64,
     /// Clients that are connected and have no worker yet.
@@ -46,6 +50,9 @@ pub struct Status {
     /// What `LoadStatus::changed` is found by, on its way to who answers.
     #[serde(skip)]
     pub(crate) known_files: Option<Arc<KnownFiles>>,
+    /// What was refused in the last hour, for the page of `--web`.
+    #[serde(skip)]
+    pub(crate) recent_refusals: Option<RefusalsShown>,
     /// The last reload, where it has failed.
     #[serde(default)]
     pub failed_reload: Option<FailedReload>,

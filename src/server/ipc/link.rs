@@ -18,6 +18,7 @@ use super::channel::{Channel, MAX_MESSAGE, Received, Wait};
 use super::message::{FromWorker, ToWorker};
 use crate::server::number;
 use crate::server::process;
+use crate::server::refusal::RefusalReport;
 
 /// A session that the supervisor gives to this worker.
 #[derive(Debug)]
@@ -110,6 +111,8 @@ impl WorkerLink {
             losing: Notify::new(),
             long: Cell::new(None),
             answers: RefCell::default(),
+            unheard: Cell::new(false),
+            hearing: Notify::new(),
         })
     }
 }
@@ -130,6 +133,10 @@ pub struct AsyncLink {
     long: Cell<Option<u64>>,
     /// Sessions that have asked for a process of their own.
     answers: RefCell<HashMap<u64, oneshot::Sender<GoOn>>>,
+    /// A report of refusals is on its way.
+    unheard: Cell<bool>,
+    /// Called when it has come.
+    hearing: Notify,
 }
 
 impl AsyncLink {
@@ -241,6 +248,21 @@ impl AsyncLink {
         self.tell(&FromWorker::Secured { session });
     }
 
+    /// Tells the supervisor what was refused, unless it has not heard the last report yet: a second one would
+    /// take the room of words that have to come through.
+    pub fn refused(&self, report: RefusalReport) {
+        if !self.unheard.replace(true) {
+            self.tell(&FromWorker::Refused { report });
+        }
+    }
+
+    /// Waits until the last report was heard. Somebody else has to be in `next` or `keep`.
+    pub async fn heard(&self) {
+        while self.unheard.get() {
+            self.hearing.notified().await;
+        }
+    }
+
     fn tell(&self, message: &FromWorker) {
         self.tell_with(message, None);
     }
@@ -303,6 +325,10 @@ impl AsyncLink {
                 self.given.borrow_mut().push_back(line);
             }
             ToWorker::Shared { long } => self.long.set(Some(long)),
+            ToWorker::Heard => {
+                self.unheard.set(false);
+                self.hearing.notify_one();
+            }
             ToWorker::Leave { session } => {
                 let link = descriptor.and_then(Channel::from_descriptor);
                 match link {

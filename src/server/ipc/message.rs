@@ -8,10 +8,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::wire::{Reader, Writer};
 use crate::server::facts::{About, LoadFacts, Names};
+use crate::server::refusal::RefusalReport;
 use crate::server::sandbox::Sandbox;
 
 /// The version of these messages; zygote and supervisor compare it before anything else.
-pub(crate) const PROTOCOL: u32 = 7;
+pub(crate) const PROTOCOL: u32 = 8;
 
 /// More addresses than this are not passed along (they would not fit).
 pub(in crate::server) const MAX_CHILD_ADDRS: usize = 1800;
@@ -77,6 +78,8 @@ pub(in crate::server) enum ToWorker {
     ChildEnded,
     /// A line of the service, for the logging plugins.
     Line { level: u8, text: String },
+    /// A report of refusals has come: there may be another.
+    Heard,
 }
 
 /// Worker to supervisor.
@@ -103,6 +106,10 @@ pub(in crate::server) enum FromWorker {
     /// That could not be: it goes on where it was.
     Stayed {
         session: u64,
+    },
+    /// What was refused since the last time; the next is told when this was heard.
+    Refused {
+        report: RefusalReport,
     },
 }
 
@@ -265,6 +272,7 @@ impl ToWorker {
             ToWorker::Stay { session, alone } => Writer::new(6).u64(*session).u8((*alone).into()).0,
             ToWorker::ChildEnded => Writer::new(7).0,
             ToWorker::Line { level, text } => Writer::new(8).u8(*level).text(text),
+            ToWorker::Heard => Writer::new(9).0,
         }
     }
 
@@ -303,6 +311,7 @@ impl ToWorker {
                 level: reader.u8()?,
                 text: String::from_utf8_lossy(reader.0).into_owned(),
             }),
+            9 => Some(ToWorker::Heard),
             _ => None,
         }
     }
@@ -318,6 +327,7 @@ impl FromWorker {
             FromWorker::Asks { session, must } => Writer::new(3).u64(*session).u8((*must).into()).0,
             FromWorker::Left { session, pid } => Writer::new(4).u64(*session).i32(*pid).0,
             FromWorker::Stayed { session } => Writer::new(5).u64(*session).0,
+            FromWorker::Refused { report } => Writer::new(6).text(&report.as_text()),
         }
     }
 
@@ -341,6 +351,9 @@ impl FromWorker {
             }),
             5 => Some(FromWorker::Stayed {
                 session: reader.u64()?,
+            }),
+            6 => Some(FromWorker::Refused {
+                report: RefusalReport::of_text(reader.0)?,
             }),
             _ => None,
         }

@@ -17,7 +17,7 @@ use crate::base::log::{LogFormat, LogPid};
 use crate::server::control::{ControlPlace, ControlSocket};
 use crate::server::front::listen::{Bound, ListenAddress};
 use crate::server::front::rate::Rate;
-use crate::server::metrics::MetricsAddress;
+use crate::server::http::HttpAddress;
 use crate::server::sandbox::Sandbox;
 
 /// What the daemon is to do, apart from mail.
@@ -53,7 +53,9 @@ pub struct Settings {
     /// Where the control socket is.
     pub control: ControlPlace,
     /// Where metrics are served.
-    pub metrics: Option<MetricsAddress>,
+    pub metrics: Option<HttpAddress>,
+    /// Where the page for people is.
+    pub web: Option<HttpAddress>,
     pub service: ServiceSettings,
 }
 

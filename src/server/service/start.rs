@@ -3,6 +3,8 @@
 
 #![forbid(unsafe_code)]
 
+use std::net::{SocketAddr, TcpListener};
+
 use rustix::process::{
     Resource, Rlimit, getpriority_process, getrlimit, setpriority_process, setrlimit,
 };
@@ -16,13 +18,15 @@ use super::upgrade::Predecessor;
 use crate::server::control::{self, ControlPlace};
 use crate::server::front::activation;
 use crate::server::front::listen::{Bound, bind_all};
-use crate::server::metrics;
+use crate::server::http::{self, HttpAddress, Site};
+use crate::server::metrics::Metrics;
 use crate::server::process;
 use crate::server::service::detach;
 use crate::server::service::privileges;
 use crate::server::service::upgrade;
 use crate::server::supervisor::Supervisor;
 use crate::server::title;
+use crate::server::web::Web;
 
 /// Runs the daemon until it is told to stop. To be called on the main thread before there is
 /// another: it forks (`detach`) and changes the user.
@@ -52,14 +56,10 @@ fn serve_after(
         None => sockets(settings).map_err(ServeError::Start)?,
     };
     // The address is the running process's until it lets go.
-    let metrics = match settings.metrics {
-        Some(address) if predecessor.is_none() => {
-            let mail: Vec<_> = bound.iter().map(Bound::address).collect();
-            metrics::is_free_of_mail(address, &mail).map_err(ServeError::Start)?;
-            Some(metrics::bind(address).map_err(ServeError::Start)?)
-        }
-        _ => None,
-    };
+    let is_first = predecessor.is_none();
+    let mail: Vec<_> = bound.iter().map(Bound::address).collect();
+    let metrics = take_address::<Metrics>(settings.metrics.filter(|_| is_first), &mail)?;
+    let web = take_address::<Web>(settings.web.filter(|_| is_first), &mail)?;
     let problem = |what: &str, error: &dyn std::fmt::Display| {
         ServeError::Start(format!("cannot {what}: {error}"))
     };
@@ -129,11 +129,24 @@ fn serve_after(
     title::set_title("camelpost: supervisor");
     let (mut supervisor, events) = Supervisor::new(settings, command, begun);
     tokio::task::LocalSet::new().block_on(&runtime, async {
-        supervisor
-            .be_managed(metrics)
-            .map_err(|error| problem("serve the control socket or the metrics", &error))?;
+        supervisor.be_managed(metrics, web).map_err(|error| {
+            problem("serve the control socket, the metrics or the page", &error)
+        })?;
         supervisor.run(events).await
     })
+}
+
+/// The listener of what is served by HTTP.
+fn take_address<S: Site>(
+    wanted: Option<HttpAddress>,
+    mail: &[SocketAddr],
+) -> Result<Option<(HttpAddress, TcpListener)>, ServeError> {
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    http::is_free_of_mail::<S>(wanted, mail).map_err(ServeError::Start)?;
+    let listener = http::bind::<S>(wanted).map_err(ServeError::Start)?;
+    Ok(Some((wanted, listener)))
 }
 
 /// The sockets that a service manager passes, else new ones.

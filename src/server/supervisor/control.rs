@@ -8,6 +8,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
@@ -15,13 +16,15 @@ use super::super::control::{
     self, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
     PluginStatus, SessionState, SessionStatus, StageRefusals, Status, WorkerState, WorkerStatus,
 };
-use super::super::metrics;
+use super::super::http::{self, HttpAddress, Site};
+use super::super::metrics::Metrics;
 use super::super::number;
+use super::super::web::Web;
 use super::super::workers::WorkerRecord;
 use super::Supervisor;
 use super::upgrading::Succession;
 use super::watching::{RunningCall, Sums};
-use crate::server::event::Asked;
+use crate::server::event::{Asked, Event};
 use crate::server::ipc::message::ProcessEnd;
 use crate::watch::{VERDICTS, upper_bound};
 
@@ -30,12 +33,52 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// No drain may last longer, lest the time overflow.
 const LONGEST_DRAIN: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// Something that is served by HTTP, or is not.
+#[derive(Default)]
+pub(super) struct Served {
+    pub(super) address: Option<SocketAddr>,
+    task: Option<AbortHandle>,
+}
+
+impl Served {
+    fn begin<S: Site>(
+        &mut self,
+        bound: Option<(HttpAddress, TcpListener)>,
+        events: &UnboundedSender<Event>,
+    ) -> io::Result<()> {
+        if let Some((wanted, listener)) = bound {
+            let (address, task) = http::serve::<S>(wanted, listener, events.clone())?;
+            self.address = Some(address);
+            self.task = Some(task);
+        }
+        Ok(())
+    }
+
+    fn begin_when_free<S: Site>(
+        &mut self,
+        wanted: Option<HttpAddress>,
+        events: &UnboundedSender<Event>,
+    ) {
+        if let Some(wanted) = wanted {
+            self.address = Some(wanted.address);
+            let serving = http::serve_when_free::<S>(wanted, events.clone());
+            self.task = Some(tokio::task::spawn_local(serving).abort_handle());
+        }
+    }
+
+    fn end(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.abort();
+        }
+    }
+}
+
 /// What the supervisor keeps for the control socket.
 pub(super) struct Control {
     started: Instant,
     pub(super) listening: Vec<SocketAddr>,
-    pub(super) metrics: Option<SocketAddr>,
-    metrics_task: Option<AbortHandle>,
+    pub(super) metrics: Served,
+    pub(super) web: Served,
     socket: Option<ControlSocket>,
     /// The sessions that are open may come to their own end.
     pub(super) draining: bool,
@@ -52,8 +95,8 @@ impl Control {
         Control {
             started: Instant::now(),
             listening: Vec::new(),
-            metrics: None,
-            metrics_task: None,
+            metrics: Served::default(),
+            web: Served::default(),
             socket,
             draining: false,
             callers: None,
@@ -65,17 +108,19 @@ impl Control {
 }
 
 impl Supervisor<'_> {
-    /// Serves control socket and metrics, where there are any. Needs a LocalSet.
-    pub(in super::super) fn be_managed(&mut self, metrics: Option<TcpListener>) -> io::Result<()> {
+    /// Serves the control socket, metrics and page, where there are any. Needs a LocalSet.
+    pub(in super::super) fn be_managed(
+        &mut self,
+        metrics: Option<(HttpAddress, TcpListener)>,
+        web: Option<(HttpAddress, TcpListener)>,
+    ) -> io::Result<()> {
         if let Some(socket) = &self.control.socket {
             self.control.callers = Some(control::serve(socket, self.events.clone())?);
         }
-        if let Some(listener) = metrics {
-            let (address, task) = metrics::serve(listener, self.events.clone())?;
-            self.control.metrics = Some(address);
-            self.control.metrics_task = Some(task);
-        }
-        Ok(())
+        self.control
+            .metrics
+            .begin::<Metrics>(metrics, &self.events)?;
+        self.control.web.begin::<Web>(web, &self.events)
     }
 
     pub(super) fn asked(&mut self, Asked { command, answer }: Asked) {
@@ -84,8 +129,10 @@ impl Supervisor<'_> {
                 sessions,
                 plugins,
                 files,
+                refusals,
             } => {
                 let mut status = self.status(sessions, plugins);
+                status.recent_refusals = self.refusals.shown().filter(|_| refusals);
                 status.known_files = self.known_files(files);
                 Outcome::Status(Box::new(status))
             }
@@ -126,9 +173,8 @@ impl Supervisor<'_> {
     /// Another process is asked from now on.
     pub(super) fn hand_over(&mut self) {
         self.control.socket = None;
-        if let Some(task) = self.control.metrics_task.take() {
-            task.abort();
-        }
+        self.control.metrics.end();
+        self.control.web.end();
     }
 
     /// In a process that replaces another, when that has let go.
@@ -138,12 +184,9 @@ impl Supervisor<'_> {
         {
             tracing::error!("{problem}");
         }
-        if let Some(wanted) = self.settings.metrics {
-            let events = self.events.clone();
-            self.control.metrics = Some(wanted.address);
-            let task = tokio::task::spawn_local(metrics::serve_when_free(wanted, events));
-            self.control.metrics_task = Some(task.abort_handle());
-        }
+        let Control { metrics, web, .. } = &mut self.control;
+        metrics.begin_when_free::<Metrics>(self.settings.metrics, &self.events);
+        web.begin_when_free::<Web>(self.settings.web, &self.events);
     }
 
     /// Tells who waits for the upgrade how that came out.
@@ -227,7 +270,8 @@ impl Supervisor<'_> {
                 Some(_) => Vec::new(),
                 None => self.control.listening.clone(),
             },
-            metrics: self.control.metrics,
+            metrics: self.control.metrics.address,
+            web: self.control.web.address,
             limits: Limits {
                 connections: self.settings.limit_connections,
                 connections_per_address: self.settings.max_from_ip,
@@ -258,6 +302,7 @@ impl Supervisor<'_> {
                 .collect(),
             loaded: self.loads.last.clone(),
             known_files: None,
+            recent_refusals: None,
             failed_reload: self.loads.failed.clone(),
             workers,
             quarantined: self.quarantine_list(),

@@ -278,7 +278,10 @@ impl Supervisor<'_> {
     fn announce(&self) {
         let version = env!("CARGO_PKG_VERSION");
         tracing::info!(target: SERVICE, "camelpost {version}, {}", self.facts.about);
-        if let Some(address) = self.control.metrics {
+        if let Some(address) = self.control.web.address {
+            tracing::info!("A page shows what happens: http://{address}/");
+        }
+        if let Some(address) = self.control.metrics.address {
             tracing::info!("Metrics on http://{address}/metrics");
         }
         for listener in &self.listeners {

@@ -13,6 +13,7 @@ mod long;
 mod memory;
 mod placement;
 mod quarantine;
+mod refusals;
 mod relaying;
 mod sharing;
 mod stopping;
@@ -50,6 +51,7 @@ use crate::server::service::upgrade::{Line, Successor};
 use leaving::Leaving;
 use memory::Memory;
 use quarantine::Quarantines;
+use refusals::RecentRefusals;
 use relaying::Relay;
 use stopping::{LAST_GRACE, Stop};
 use upgrading::Succession;
@@ -138,6 +140,7 @@ pub(super) struct Supervisor<'a> {
     /// Its own lines, for the logging plugins.
     relay: Relay,
     counters: Counters,
+    refusals: RecentRefusals,
     control: control::Control,
 }
 
@@ -197,6 +200,7 @@ impl<'a> Supervisor<'a> {
             zygotes: Damper::default(),
             stop: None,
             counters: Counters::default(),
+            refusals: RecentRefusals::new(settings.web.is_some()),
             control: control::Control::new(begun.control),
         };
         (supervisor, receiver)

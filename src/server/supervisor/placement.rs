@@ -17,7 +17,7 @@ use crate::base::log::SERVICE;
 use crate::hook::Hook;
 use crate::server::front::clients::refuse;
 use crate::server::front::listen::Connection;
-use crate::server::ipc::message::{Assignment, FromWorker, MAX_CHILD_ADDRS};
+use crate::server::ipc::message::{Assignment, FromWorker, MAX_CHILD_ADDRS, ToWorker};
 
 /// Forks asked for at a time: more would only queue in the zygote.
 const FORKS_AT_A_TIME: usize = 8;
@@ -36,6 +36,7 @@ impl Supervisor<'_> {
         self.counters.connections += 1;
         if self.stop.is_some() {
             self.counters.refused_stopping += 1;
+            self.refusals.add_own("limit: stopping");
             return refuse(&connection.socket, STOPPING);
         }
         let limit = match self.facts.hooks_pre_connection {
@@ -48,6 +49,7 @@ impl Supervisor<'_> {
         {
             let rate = rates.rate();
             self.counters.refused_rate += 1;
+            self.refusals.add_own("limit: rate (--max-rate)");
             tracing::info!(target: SERVICE, "connections from {ip} come too often (over {rate}), sent a 421");
             return refuse(&connection.socket, TOO_MANY);
         }
@@ -67,6 +69,8 @@ impl Supervisor<'_> {
             }
             None => {
                 self.counters.refused_per_address += 1;
+                self.refusals
+                    .add_own("limit: connections per address (--max-from-ip)");
                 tracing::info!(target: SERVICE, "too many connections from {ip} (more than {limit}), sent a 421");
                 refuse(&connection.socket, TOO_MANY);
             }
@@ -308,6 +312,13 @@ impl Supervisor<'_> {
                     && let Some(session) = self.sessions.get_mut(&session)
                 {
                     session.socket = None;
+                }
+            }
+            FromWorker::Refused { report } => {
+                self.refusals.add(report);
+                if let Some(worker) = self.workers.get_mut(number) {
+                    // One that is gone tells no more.
+                    let _ = worker.tell(&ToWorker::Heard, None);
                 }
             }
             FromWorker::Done { session, reuse } => {

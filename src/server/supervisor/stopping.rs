@@ -73,6 +73,7 @@ impl Supervisor<'_> {
         self.bound.clear();
         for client in self.waiting.drain(..) {
             self.counters.refused_stopping += 1;
+            self.refusals.add_own("limit: stopping");
             refuse(&client.connection.socket, STOPPING);
         }
         let open = self.sessions.len();
@@ -103,6 +104,7 @@ impl Supervisor<'_> {
             for socket in waiting.take(BACKLOG.into()) {
                 self.counters.connections += 1;
                 self.counters.refused_stopping += 1;
+                self.refusals.add_own("limit: stopping");
                 refuse(&socket, STOPPING);
             }
         }
