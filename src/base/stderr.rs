@@ -2,9 +2,10 @@
 //! syslog. The two last want the level before a line: `<N>` (sd-daemon(3)), and a priority with a name
 //! (RFC 3164). Does not decide what is logged.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
@@ -20,12 +21,63 @@ const SYSLOG: u8 = 3;
 
 static KIND: AtomicU8 = AtomicU8::new(UNKNOWN);
 
-/// Writes a line that has its end, in one write, so that the lines of several processes do not mix. A log that
-/// cannot be written is nothing that could be logged.
+/// Lines of this process that could not be written, and why not: the errno of the last.
+#[derive(Debug, Default)]
+#[repr(C)]
+pub(crate) struct LostLines {
+    count: AtomicU64,
+    errno: AtomicI32,
+}
+
+impl LostLines {
+    const NONE: LostLines = LostLines {
+        count: AtomicU64::new(0),
+        errno: AtomicI32::new(0),
+    };
+
+    fn add(&self, error: &io::Error) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+        self.errno
+            .store(error.raw_os_error().unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Why the last was lost; none where that is not known.
+    pub(crate) fn why(&self) -> Option<io::Error> {
+        let errno = self.errno.load(Ordering::Relaxed);
+        (errno != 0).then(|| io::Error::from_raw_os_error(errno))
+    }
+}
+
+static LOST: LostLines = LostLines::NONE;
+/// Where they are counted instead, for who looks from another process.
+static SHARED: Mutex<Option<&'static LostLines>> = Mutex::new(None);
+
+/// Lost lines are counted here from now on.
+pub(crate) fn count_lost_in(lines: &'static LostLines) {
+    let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    *shared = Some(lines);
+}
+
+/// The lines that were lost before that, or without.
+pub(crate) fn lost() -> &'static LostLines {
+    &LOST
+}
+
+fn count_lost(error: &io::Error) {
+    let shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
+    shared.unwrap_or(&LOST).add(error);
+}
+
+/// Writes a line that has its end, in one write, so that the lines of several processes do not mix. One that
+/// cannot be written is counted: it is nothing that could be logged.
 pub(super) fn write(level: u8, line: &[u8]) {
     let mut stderr = std::io::stderr();
     let level = level.min(7);
-    let _ = match kind() {
+    let written: io::Result<()> = match kind() {
         JOURNAL => {
             // Each line is an entry of its own.
             let mut all = Vec::with_capacity(line.len() + 8);
@@ -50,6 +102,9 @@ pub(super) fn write(level: u8, line: &[u8]) {
         }
         _ => stderr.write_all(line),
     };
+    if let Err(error) = written {
+        count_lost(&error);
+    }
 }
 
 /// Where the machine's syslog listens.

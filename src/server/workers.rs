@@ -382,7 +382,7 @@ impl Workers {
         self.idle.retain(|other| *other != number);
         if let Some(worker) = self.all.get_mut(&number) {
             worker.dismissed = true;
-            worker.link.get_ref().shut();
+            worker.link.get_ref().say_no_more();
         }
     }
 

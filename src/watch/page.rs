@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::ends::Ends;
 use super::queue::{OUTCOMES, QueueCounts};
 use super::refused::{RefusalCells, RefusalCounts};
+use crate::base::stderr::LostLines;
 
 /// Calls that may run at a time in one worker, one within the other or in several sessions.
 pub(super) const SLOTS: usize = 32;
@@ -97,6 +98,7 @@ pub struct Page {
     /// Messages by what became of them.
     pub(super) queue: [AtomicU64; OUTCOMES],
     pub(super) refused: RefusalCells,
+    pub(super) lost_lines: LostLines,
     pub(super) ends: Ends,
 }
 
@@ -163,6 +165,7 @@ impl Page {
             rows: std::array::from_fn(|_| row()),
             queue: std::array::from_fn(|_| AtomicU64::new(0)),
             refused: RefusalCells::none(),
+            lost_lines: LostLines::default(),
             ends: Ends::none(),
         })
     }
@@ -190,6 +193,11 @@ impl Page {
     }
 
     /// What this worker's sessions have refused so far.
+    /// Lines of the log that this worker could not write.
+    pub(crate) fn lost_lines(&self) -> &LostLines {
+        &self.lost_lines
+    }
+
     pub fn refusals(&self) -> RefusalCounts {
         self.refused.read()
     }

@@ -78,6 +78,7 @@ pub fn attach(page: &'static Page) {
         session: Cell::new(0),
     };
     WRITER.set(Some(Box::leak(Box::new(writer))));
+    crate::base::stderr::count_lost_in(&page.lost_lines);
     // What ran in the process that this one was forked from does not count.
     WORN.set(false);
     EXITING.set(false);

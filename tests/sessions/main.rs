@@ -28,5 +28,6 @@ mod strictness;
 mod taint;
 mod titles;
 mod watchdog;
+mod web;
 mod worker_user;
 mod worst;

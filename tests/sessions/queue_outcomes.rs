@@ -1,9 +1,6 @@
 //! What became of messages is counted, also in workers that have ended, and shown by the metrics.
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
-
-use crate::server::{Client, Server, until};
+use crate::server::{Client, Server, http, until};
 
 /// Does with a message what its sender's name says.
 const CHOOSER: &str = r#"
@@ -31,10 +28,7 @@ fn send(client: &mut Client, what: &str) -> String {
 }
 
 fn counted(address: &str, outcome: &str) -> Option<u64> {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).unwrap();
+    let page = http(address, "GET /metrics HTTP/1.1\r\n\r\n");
     let sample = format!("camelpost_queue_outcomes_total{{outcome=\"{outcome}\"}} ");
     let line = page.lines().find_map(|line| line.strip_prefix(&sample))?;
     line.parse().ok()

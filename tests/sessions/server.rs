@@ -1,5 +1,7 @@
 //! The service as this suite starts it, and what it takes of the tests' library.
 
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
 use std::path::Path;
 
@@ -116,4 +118,13 @@ impl DerefMut for Server {
     fn deref_mut(&mut self) -> &mut camelpost_support::Server {
         &mut self.0
     }
+}
+
+/// Sends a request for metrics or the page, gives the whole response.
+pub fn http(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    response
 }

@@ -184,6 +184,9 @@ pub struct Counters {
     /// How often a plugin was put into quarantine.
     #[serde(default)]
     pub quarantines: u64,
+    /// Lines of the log that could not be written, as on a full disk.
+    #[serde(default)]
+    pub log_lines_lost: u64,
     /// Workers that were replaced because of the memory that they had taken.
     #[serde(default)]
     pub memory_replaced: u64,

@@ -123,6 +123,12 @@ impl Channel {
         })
     }
 
+    /// Says no more; the other end sees it at once, and may still say its last.
+    pub(in crate::server) fn say_no_more(&self) {
+        // An error means that it has ended already.
+        let _ = shutdown(&self.0, Shutdown::Write);
+    }
+
     /// Ends both directions; the other end sees it at once, whoever else holds a copy.
     pub(in crate::server) fn shut(&self) {
         // An error means that it has ended already.

@@ -64,6 +64,12 @@ pub(super) fn metrics(status: &Status) -> String {
         "Time since the daemon's start.",
         status.uptime_seconds,
     );
+    page.one(
+        "camelpost_log_lines_lost_total",
+        "counter",
+        "Lines of the log that could not be written.",
+        status.counters.log_lines_lost,
+    );
     clients(&mut page, status);
     refusals(&mut page, status);
     queue(&mut page, status);

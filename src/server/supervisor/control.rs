@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio::task::AbortHandle;
 
 use super::super::control::{
-    self, CallStatus, Callers, Command, ControlSocket, DurationClass, Limits, Outcome,
+    self, CallStatus, Callers, Command, ControlSocket, Counters, DurationClass, Limits, Outcome,
     PluginStatus, SessionState, SessionStatus, StageRefusals, Status, WorkerState, WorkerStatus,
 };
 use super::super::http::{self, HttpAddress, Site};
@@ -285,7 +285,10 @@ impl Supervisor<'_> {
             },
             open_sessions: self.sessions.len() as u64,
             waiting_clients: self.waiting.len() as u64,
-            counters: self.counters.clone(),
+            counters: Counters {
+                log_lines_lost: self.lost_lines(),
+                ..self.counters.clone()
+            },
             queue_outcomes: self
                 .queue_counts()
                 .iter()

@@ -216,11 +216,12 @@ impl Supervisor<'_> {
     }
 
     /// What goes to stderr goes to the log file that is there now, where there is one.
-    fn turn_log(&self, number: u64) -> Result<(), String> {
+    fn turn_log(&mut self, number: u64) -> Result<(), String> {
         let Some(log_file) = &self.settings.service.log_file else {
             return Ok(());
         };
         let log = log_file.open()?;
+        self.losing.keep_stderr(self.detached.is_some());
         become_log(&log);
         let generation = self.generations.get(&number);
         // One that is gone says so by itself.
@@ -325,7 +326,7 @@ impl Supervisor<'_> {
         Ok(())
     }
 
-    fn reload_failed(&self, why: &str) {
+    fn reload_failed(&mut self, why: &str) {
         // Who has moved the file away does not care why nothing was loaded.
         if let Some(current) = self.current
             && let Err(problem) = self.turn_log(current)

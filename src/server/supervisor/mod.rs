@@ -10,6 +10,7 @@ mod leaving;
 mod loading;
 mod loads;
 mod long;
+mod lost_lines;
 mod memory;
 mod placement;
 mod quarantine;
@@ -49,6 +50,7 @@ use crate::server::service::privileges::ServiceUser;
 use crate::server::service::settings::{Begun, Settings, ZygoteCommand};
 use crate::server::service::upgrade::{Line, Successor};
 use leaving::Leaving;
+use lost_lines::LosingLines;
 use memory::Memory;
 use quarantine::Quarantines;
 use refusals::RecentRefusals;
@@ -141,6 +143,7 @@ pub(super) struct Supervisor<'a> {
     relay: Relay,
     counters: Counters,
     refusals: RecentRefusals,
+    losing: LosingLines,
     control: control::Control,
 }
 
@@ -201,6 +204,7 @@ impl<'a> Supervisor<'a> {
             stop: None,
             counters: Counters::default(),
             refusals: RecentRefusals::new(settings.web.is_some()),
+            losing: LosingLines::default(),
             control: control::Control::new(begun.control),
         };
         (supervisor, receiver)

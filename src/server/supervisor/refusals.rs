@@ -87,6 +87,9 @@ impl RecentRefusals {
             }
         }
         self.last.extend(report.last);
+        // Workers tell when they get to it.
+        let last = self.last.make_contiguous();
+        last.sort_by_key(|one| one.at);
         let surplus = self.last.len().saturating_sub(WHOLE);
         self.last.drain(..surplus);
     }

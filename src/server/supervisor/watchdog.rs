@@ -51,6 +51,7 @@ impl Supervisor<'_> {
         }
         self.watchdog.next = None;
         self.look_for_long();
+        self.look_for_lost_lines();
         let (now, workers) = (now(), &self.workers);
         let told = &mut self.watchdog.told;
         let mut without_session = None;

@@ -17,6 +17,8 @@ pub(in crate::server) struct Sums {
     pub(in crate::server) plugins: BTreeMap<(String, String), Sum>,
     pub(in crate::server) queue: QueueCounts,
     pub(in crate::server) refused: RefusalCounts,
+    /// Lines of the log that could not be written.
+    pub(in crate::server) lost_lines: u64,
 }
 
 /// A plugin call that runs now.
@@ -56,6 +58,7 @@ pub(super) fn add(sums: &mut Sums, worker: &WorkerRecord) {
     }
     sums.queue.add(worker.page().queue_counts());
     sums.refused.add(worker.page().refusals());
+    sums.lost_lines += worker.page().lost_lines().count();
 }
 
 impl Supervisor<'_> {

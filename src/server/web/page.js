@@ -14,9 +14,9 @@ const showAnew = async () => {
     }
     now.replaceWith(then);
     document.title = page.title;
-    document.body.classList.remove("lost");
+    document.body.className = "live";
   } catch {
-    document.body.classList.add("lost");
+    document.body.className = "lost";
   }
 };
 const goOn = () => setTimeout(() => showAnew().finally(goOn), 2000);

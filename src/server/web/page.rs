@@ -83,6 +83,9 @@ fn notices(status: &Status) -> Markup {
         @if let Some(failed) = &status.failed_reload {
             p.notice { "The reload " (ago(failed.at)) " ago failed, what was loaded before serves: " (failed.reason) }
         }
+        @if status.counters.log_lines_lost > 0 {
+            p.notice { (status.counters.log_lines_lost) " lines of the log could not be written: is its disk full?" }
+        }
         @for one in &status.quarantined {
             p.notice {
                 code { (one.plugin) } " is in quarantine: it failed " (one.failures) " times in a row in " (one.hook)
