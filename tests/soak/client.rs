@@ -199,7 +199,8 @@ impl Visit<'_> {
             80..97 => random.within(10_000..120_000),
             _ => random.within(300_000..1_400_000),
         };
-        let message = self.world.ledger.lock().unwrap().begin(size);
+        let is_plain = self.manner != Manner::Faulty;
+        let message = self.world.ledger.lock().unwrap().begin(size, is_plain);
         let (sender, fault) = match self.manner {
             Manner::Faulty => {
                 let (hook, way) = self.world.fault();

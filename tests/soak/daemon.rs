@@ -90,6 +90,7 @@ impl Daemon {
         }
         command.arg("serve").arg("--config").arg(path("config"));
         command.args(["--listen-address", "127.0.0.1:0", "--no-rdns"]);
+        command.args(["--log-format", "json"]);
         command.args(["--max-from-ip", "0", "--control"]);
         command.arg(path("control")).args(options);
         as_root(&mut command);

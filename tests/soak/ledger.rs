@@ -23,6 +23,8 @@ pub struct Message {
     pub id: usize,
     /// Bytes of its body, about.
     pub size: usize,
+    /// Of a client that asks no plugin to misbehave.
+    pub is_plain: bool,
 }
 
 impl Message {
@@ -62,15 +64,25 @@ pub struct Ledger {
 
 impl Ledger {
     /// A new message with a number of its own.
-    pub fn begin(&mut self, size: usize) -> Message {
+    pub fn begin(&mut self, size: usize, is_plain: bool) -> Message {
         let id = self.messages.len() + 1;
-        let message = Message { id, size };
+        let message = Message { id, size, is_plain };
         self.messages.insert(id, (message, Fate::Unfinished));
         message
     }
 
     pub fn set(&mut self, message: Message, fate: Fate) {
         self.messages.insert(message.id, (message, fate));
+    }
+
+    pub fn fates(&self) -> impl Iterator<Item = (usize, Fate)> {
+        self.messages.iter().map(|(id, (_, fate))| (*id, *fate))
+    }
+
+    pub fn plain_acknowledged(&self) -> impl Iterator<Item = usize> {
+        let all = self.messages.values();
+        let ours = all.filter(|(message, fate)| message.is_plain && *fate == Fate::Acknowledged);
+        ours.map(|(message, _)| message.id)
     }
 
     pub fn count(&self, fate: Fate) -> usize {
@@ -137,7 +149,7 @@ fn a_ledger_finds_what_is_lost_doubled_invented_or_changed() {
         Fate::Unfinished,
     ];
     let sent = fates.map(|fate| {
-        let message = ledger.begin(100);
+        let message = ledger.begin(100, true);
         ledger.set(message, fate);
         message
     });

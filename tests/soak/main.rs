@@ -9,6 +9,7 @@
 mod chaos;
 mod client;
 mod daemon;
+mod journal;
 mod ledger;
 mod plugins;
 
@@ -24,6 +25,7 @@ use tokio::task::JoinSet;
 use crate::chaos::Chaos;
 use crate::client::World;
 use crate::daemon::{Daemon, Footprint};
+use crate::journal::Journal;
 use crate::ledger::Fate;
 use camelpost_support::random::Random;
 
@@ -193,6 +195,12 @@ fn judge_sink(daemon: &Daemon, world: &World) {
     for wrong in ledger.audit(&delivered) {
         world.violated(wrong);
     }
+    let journal = Journal::parse(&daemon.log());
+    let delivered_ids = delivered.iter().map(|(id, _)| *id).collect();
+    for wrong in journal.audit(&ledger, &delivered_ids) {
+        world.violated(wrong);
+    }
+    eprintln!("log: {journal}");
     eprintln!("delivered: {}", delivered.len());
     for fate in [
         Fate::Acknowledged,

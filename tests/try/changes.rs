@@ -119,6 +119,30 @@ fn a_plugin_s_lines_are_with_its_call_also_those_that_the_log_would_not_have() {
 }
 
 #[test]
+fn what_perl_warns_of_is_a_line_of_the_plugin_s_call() {
+    let site = site_with(
+        "sub hook_mail { use warnings; my $none; warn qq{it is $none\\n}; return DECLINED }",
+    );
+    let played = play(&site, &["--from", "a@b.example"]);
+    let call = played.all("plugin").next().unwrap();
+    let text = |at: usize| {
+        call["lines"][at]["text"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    assert!(
+        text(0).starts_with("Use of uninitialized value $none in concatenation"),
+        "{call}"
+    );
+    assert_eq!(
+        (text(1), &call["lines"][1]["level"]),
+        ("it is".to_owned(), &4.into())
+    );
+    assert_eq!(played.stderr, "");
+}
+
+#[test]
 fn all_hooks_run_from_pre_connection_to_post_connection() {
     let hooks = "pre-connection connect ehlo mail rcpt data data_headers_end data_post queue_pre queue \
                  queue_post quit reset_transaction disconnect post-connection";

@@ -234,7 +234,7 @@ impl Host {
     /// What perl warns of from now on is of this plugin's call, where the log wants to know. Gives the one
     /// around it.
     pub(in crate::perl) fn begin_warnings(&self, hook: Hook, plugin: &[u8]) -> Option<Outer> {
-        if !crate::base::log::is_json() {
+        if !trace::wants_lines() {
             return None;
         }
         interpreter::take_warnings();
