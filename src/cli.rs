@@ -431,6 +431,7 @@ mod tests {
                 rdns: false,
                 log_pid: LogPid::Worker,
                 log_format: LogFormat::Json,
+                tells_refusals: false,
             }
         );
     }

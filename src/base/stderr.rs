@@ -30,11 +30,6 @@ pub(crate) struct LostLines {
 }
 
 impl LostLines {
-    const NONE: LostLines = LostLines {
-        count: AtomicU64::new(0),
-        errno: AtomicI32::new(0),
-    };
-
     fn add(&self, error: &io::Error) {
         self.count.fetch_add(1, Ordering::Relaxed);
         self.errno
@@ -52,7 +47,10 @@ impl LostLines {
     }
 }
 
-static LOST: LostLines = LostLines::NONE;
+static LOST: LostLines = LostLines {
+    count: AtomicU64::new(0),
+    errno: AtomicI32::new(0),
+};
 /// Where they are counted instead, for who looks from another process.
 static SHARED: Mutex<Option<&'static LostLines>> = Mutex::new(None);
 

@@ -45,7 +45,8 @@ fn chromium(args: &[&str], address: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let installed = ["/usr/bin/chromium-headless-shell", "/usr/bin/chromium"];
     let program = installed.into_iter().find(|path| Path::new(path).exists());
-    let program = program.expect("packaging/install-deps test installs chromium");
+    let program =
+        program.unwrap_or_else(|| panic!("packaging/install-deps test installs chromium"));
     let output = Command::new(program)
         .args([
             "--headless",
