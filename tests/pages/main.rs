@@ -8,6 +8,7 @@ mod commands;
 mod first_plugin;
 mod forms;
 mod links;
+mod live;
 mod page;
 mod site;
 
