@@ -120,7 +120,11 @@ fn commands(page: &Page) -> (Vec<(usize, String)>, Vec<String>) {
 }
 
 fn reason(line: &str) -> Option<&'static str> {
-    let row = NOT_RUN.iter().find(|(start, _)| line.starts_with(start));
+    let begins = |start: &str| {
+        line.strip_prefix(start)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(' '))
+    };
+    let row = NOT_RUN.iter().find(|(start, _)| begins(start));
     row.map(|(start, _)| *start)
 }
 

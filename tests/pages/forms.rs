@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use camelpost_support::repository;
+
 use crate::CAMELPOST;
 use crate::page::for_people;
 
@@ -105,6 +107,25 @@ fn each_command_that_is_named_is_there_with_its_options() {
     }
     assert!(problems.is_empty(), "{}", problems.join("\n"));
     assert!(asked > 80, "{asked}");
+}
+
+/// `make TARGET` in the running text: the Makefile has it.
+#[test]
+fn each_target_of_make_that_is_named_is_there() {
+    let makefile = std::fs::read_to_string(repository().join("Makefile")).unwrap();
+    let rules = makefile.lines().filter_map(|line| line.split_once(':'));
+    let targets: BTreeSet<&str> = rules.flat_map(|(names, _)| names.split(' ')).collect();
+    let mut asked = 0;
+    for page in for_people() {
+        for quoted in page.quoted() {
+            if let Some(target) = quoted.strip_prefix("make ") {
+                let target = target.split(' ').next().unwrap();
+                assert!(targets.contains(target), "{}: {quoted}", page.name);
+                asked += 1;
+            }
+        }
+    }
+    assert!(asked > 3, "{asked}");
 }
 
 #[test]
