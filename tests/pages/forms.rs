@@ -7,7 +7,7 @@ use std::process::Command;
 use camelpost_support::repository;
 
 use crate::CAMELPOST;
-use crate::page::for_people;
+use crate::page::{Page, for_people};
 
 /// Those whose options are another program's.
 const OTHERS: [&str; 2] = ["perl", "prove"];
@@ -87,7 +87,8 @@ fn wrong(line: &str, commands: &BTreeMap<String, BTreeSet<String>>) -> Option<St
 fn each_command_that_is_named_is_there_with_its_options() {
     let commands = commands();
     let (mut problems, mut asked) = (Vec::new(), 0);
-    for page in for_people() {
+    let others = ["packaging/README.md", "CONTRIBUTING.md"].map(Page::of);
+    for page in for_people().into_iter().chain(others) {
         let blocks = page.blocks();
         // A form goes on in lines that are indented further.
         let joined = blocks.iter().flat_map(|block| {

@@ -10,6 +10,7 @@ mod forms;
 mod links;
 mod live;
 mod page;
+mod readers;
 mod site;
 
 const CAMELPOST: &str = env!("CARGO_BIN_EXE_camelpost");
