@@ -154,7 +154,7 @@ impl Machine {
         }
         let asks = |command: &&str| shown.starts_with(&format!("camelpost {command}"));
         if self.daemon.is_none()
-            && (ASKING.iter().any(|command| asks(command)) || shown.starts_with("swaks"))
+            && (ASKING.iter().any(asks) || shown.starts_with("swaks"))
         {
             let serve = "camelpost serve --config /etc/camelpost --listen-address 127.0.0.1 --port 2525 --user qpsmtpd";
             self.start(&self.line(serve));
