@@ -153,9 +153,7 @@ impl Machine {
             return Ok(());
         }
         let asks = |command: &&str| shown.starts_with(&format!("camelpost {command}"));
-        if self.daemon.is_none()
-            && (ASKING.iter().any(asks) || shown.starts_with("swaks"))
-        {
+        if self.daemon.is_none() && (ASKING.iter().any(asks) || shown.starts_with("swaks")) {
             let serve = "camelpost serve --config /etc/camelpost --listen-address 127.0.0.1 --port 2525 --user qpsmtpd";
             self.start(&self.line(serve));
         }
