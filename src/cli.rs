@@ -14,6 +14,8 @@ mod getopt;
 mod hooks;
 mod new_plugin;
 mod ping;
+#[cfg(test)]
+mod reference;
 mod serve;
 mod service;
 mod several;
