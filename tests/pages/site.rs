@@ -101,6 +101,8 @@ impl Machine {
         }
         line = line.replace("--user qpsmtpd", &format!("--user {}", me()));
         line = line.replace("2525", &self.port.to_string());
+        // Any that is free.
+        line = line.replace("127.0.0.1:8025", "127.0.0.1:0");
         for command in ASKING.iter().chain(&["serve"]) {
             let plain = format!("camelpost {command}");
             line = line.replace(&plain, &format!("{plain} --control {}", self.control()));
