@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{
@@ -24,6 +25,9 @@ use crate::server::process;
 use crate::server::service::log_file::become_log;
 use crate::server::service::privileges;
 use crate::server::service::progress;
+
+/// How long workers have to end by themselves when the supervisor is gone.
+const LAST: Duration = Duration::from_secs(5);
 
 struct Child {
     worker: u64,
@@ -56,6 +60,7 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
             return 1;
         }
     };
+    let supervisor = rustix::process::getppid();
     process::catch_sigpipe();
     let sandbox = match begin(&control) {
         Ok((user, sandbox, load)) => {
@@ -87,6 +92,8 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
             return 1;
         }
     };
+    // It has workers to see to from now on.
+    let _ = set_parent_process_death_signal(None);
     let facts = engine.facts(&loaded);
     crate::base::log::set_level(facts.log_level);
     if process::threads() > 1 {
@@ -128,9 +135,17 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         Chore::BeforeFork => engine.before_fork(&mut loaded),
         Chore::AfterWorker(pid) => engine.after_worker(&mut loaded, pid),
     };
-    match serve(control, chores) {
-        Left::Supervisor => 0,
+    let mut children = Vec::new();
+    match serve(control, &mut children, chores) {
+        Left::Supervisor => {
+            if rustix::process::getppid() != supervisor {
+                outlive(&mut children);
+            }
+            0
+        }
         Left::Child(link) => {
+            // What is the zygote's alone is closed.
+            drop(children);
             set_title("camelpost: worker");
             // The supervisor could not tell which of its sessions have begun.
             let status = match link.attach_page() && is_confined(confinement) {
@@ -207,8 +222,7 @@ fn control_closed(control: &Channel) -> bool {
 }
 
 /// Forks and reaps until the supervisor closes the control socket. Returns in each worker too.
-fn serve(control: Channel, mut chores: impl FnMut(Chore)) -> Left {
-    let mut children: Vec<Child> = Vec::new();
+fn serve(control: Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Chore)) -> Left {
     let mut buffer = [0; 256];
     loop {
         let mut polled = Vec::with_capacity(children.len() + 1);
@@ -228,7 +242,7 @@ fn serve(control: Channel, mut chores: impl FnMut(Chore)) -> Left {
         let ended = polled[1..].iter().any(|child| !child.revents().is_empty());
         drop(polled);
 
-        if ended && reap(&control, &mut children, &mut chores).is_err() {
+        if ended && reap(&control, children, &mut chores).is_err() {
             return Left::Supervisor;
         }
         if !asked {
@@ -246,13 +260,13 @@ fn serve(control: Channel, mut chores: impl FnMut(Chore)) -> Left {
                 let told = match process::fork() {
                     Ok(None) => {
                         process::reset_signals();
-                        // Dropping `control` and `children` closes what is the zygote's alone.
+                        // Dropping `control` closes what is the zygote's alone.
                         return match Channel::from_descriptor(link) {
                             Some(link) => Left::Child(WorkerLink::new(link)),
                             None => process::exit_now(1),
                         };
                     }
-                    Ok(Some(pid)) => welcome(&control, &mut children, worker, pid),
+                    Ok(Some(pid)) => welcome(&control, children, worker, pid),
                     Err(error) => {
                         let errno = error.raw_os_error().unwrap_or(0);
                         let refusal = FromZygote::NotForked { worker, errno };
@@ -280,6 +294,34 @@ fn serve(control: Channel, mut chores: impl FnMut(Chore)) -> Left {
             }
             (Some(ToZygote::Begin { .. }) | None, _) => return Left::Supervisor,
         }
+    }
+}
+
+/// The supervisor is gone without having told anybody to stop: its workers see that and end their sessions, but for
+/// one whose plugin hangs, which nobody else would ever end.
+fn outlive(children: &mut Vec<Child>) {
+    let end = Instant::now() + LAST;
+    while !children.is_empty() {
+        let left = end.saturating_duration_since(Instant::now());
+        let mut polled: Vec<_> = children
+            .iter()
+            .map(|child| PollFd::new(&child.pidfd, PollFlags::IN))
+            .collect();
+        let left = rustix::time::Timespec::try_from(left).ok();
+        let ended = match poll(&mut polled, left.as_ref()) {
+            Ok(0) => break,
+            Ok(_) => polled.iter().map(|one| !one.revents().is_empty()).collect(),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(_) => vec![],
+        };
+        if ended.is_empty() {
+            break;
+        }
+        let mut ended = ended.into_iter();
+        children.retain(|_| !ended.next().unwrap_or_default());
+    }
+    for child in children.iter() {
+        let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
     }
 }
 

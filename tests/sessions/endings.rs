@@ -261,12 +261,24 @@ fn an_error_that_a_plugin_logs_is_in_the_log() {
     }
 }
 
+fn ended(worker: &str) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
+    stat.map_or(true, |stat| stat.contains(") Z "))
+}
+
+#[test]
+fn a_worker_whose_plugin_hangs_does_not_outlive_its_supervisor() {
+    let server = Server::start(&[RUNNER]);
+    let mut client = server.connect();
+    let worker = client.worker();
+    client.send_line("RUN open my $file, '>', 'hangs'; 1 while 1");
+    until("the plugin hangs", || server.site.path("hangs").exists());
+    server.kill();
+    until("the worker has ended", || ended(&worker));
+}
+
 #[test]
 fn a_worker_whose_supervisor_is_gone_tells_its_clients_and_ends() {
-    let ended = |worker: &str| {
-        let stat = std::fs::read_to_string(format!("/proc/{worker}/stat"));
-        stat.map_or(true, |stat| stat.contains(") Z "))
-    };
     let goodbye = "421 4.3.2 Service is shutting down, closing connection\r\n";
     for told_to_stop in [false, true] {
         let server = Server::start_with_one_worker(&[RUNNER, TAKER]);
