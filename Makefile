@@ -16,7 +16,9 @@ TARGET = $(or $(CARGO_TARGET_DIR),target)
 run: deps build spool Maildir
 	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
 
-# TESTFLAGS=--no-fail-fast goes on after a suite that failed.
+# TESTFLAGS=--no-fail-fast goes on after a suite that failed. Tests wait for daemons more than they compute, so that
+# twice as many run at a time as there are cores.
+test: export RUST_TEST_THREADS ?= $(shell expr 2 \* $$(nproc))
 test: test-deps
 	$(CARGO) test --locked $(TESTFLAGS)
 	prove -Iperl tests/perl
