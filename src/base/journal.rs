@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value, json};
 
-use super::log::{LOGDEBUG, LOGINFO, level, shown};
+use super::levels::{LOGDEBUG, LOGINFO, level};
 use super::trace::{CameTo, Event, Whose};
+use super::written_out::shown;
 
 /// The names of levels from 0, without their `LOG`.
 const LEVELS: [&str; 8] = [
@@ -159,21 +160,6 @@ fn fields(event: &Event<'_>) -> Map<String, Value> {
     match object {
         Value::Object(fields) => fields,
         _ => Map::new(),
-    }
-}
-
-impl<'a> CameTo<'a> {
-    /// A word for it, and what was said.
-    pub(crate) fn parts(&self) -> (&'a str, Option<&'a [u8]>) {
-        match *self {
-            CameTo::Verdict(name, text) => (name, text),
-            CameTo::Died(why) => ("died", Some(why)),
-            CameTo::TooLate => ("too late", None),
-            CameTo::Quarantined => ("quarantined", None),
-            CameTo::Exited => ("exited", None),
-            CameTo::Undef => ("undef", None),
-            CameTo::Unsafe(why) => ("unsafe", Some(why.as_bytes())),
-        }
     }
 }
 

@@ -6,26 +6,19 @@
 
 use std::cell::RefCell;
 use std::fmt::{self, Write as _};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tracing::field::{Field, Visit};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
-use super::{journal, stderr};
-
-// The levels of `Qpsmtpd::Constants`.
-pub const LOGALERT: u8 = 1;
-pub const LOGCRIT: u8 = 2;
-pub const LOGERROR: u8 = 3;
-pub const LOGWARN: u8 = 4;
-pub const LOGNOTICE: u8 = 5;
-pub const LOGINFO: u8 = 6;
-pub const LOGDEBUG: u8 = 7;
-
-/// What is logged where the config has no loglevel.
-pub const DEFAULT_LEVEL: u8 = LOGWARN;
+pub use super::levels::{
+    DEFAULT_LEVEL, LOGALERT, LOGCRIT, LOGDEBUG, LOGERROR, LOGINFO, LOGNOTICE, LOGWARN, set_level,
+};
+pub use super::written_out::shown;
+use super::written_out::without_controls;
+use super::{journal, levels, stderr, trace};
 
 /// The target that makes an INFO event one of LOGNOTICE, for which tracing has no level.
 pub const NOTICE: &str = "camelpost::notice";
@@ -53,8 +46,6 @@ pub enum LogFormat {
     Json,
 }
 
-static LEVEL: AtomicU8 = AtomicU8::new(DEFAULT_LEVEL);
-
 /// LogFormat::Json.
 static IS_JSON: AtomicBool = AtomicBool::new(false);
 
@@ -64,21 +55,11 @@ static NAMES_WORKERS: AtomicBool = AtomicBool::new(false);
 /// The number of the session that plugins run for in this process; 0: none.
 static SESSION: AtomicU32 = AtomicU32::new(0);
 
-/// Sets the loglevel: LOGEMERG 0 to LOGDEBUG 7.
-pub fn set_level(level: u8) {
-    LEVEL.store(level, Ordering::Relaxed);
-}
-
-/// The loglevel.
-pub(super) fn level() -> u8 {
-    LEVEL.load(Ordering::Relaxed)
-}
-
 /// Says how the log is written.
 pub fn set_format(format: LogFormat) {
     IS_JSON.store(format == LogFormat::Json, Ordering::Relaxed);
     if format == LogFormat::Json {
-        super::trace::turn_on();
+        trace::turn_on(journal::write);
     }
 }
 
@@ -171,34 +152,6 @@ pub(crate) fn take_lines() -> Vec<String> {
     KEPT.take().unwrap_or_default()
 }
 
-/// A text of the log with its control characters written out; none where it has none.
-pub fn shown(text: &[u8]) -> Option<Vec<u8>> {
-    let control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\n' | b'\t');
-    let has_some =
-        text.iter().any(control) || memchr::memchr_iter(0xc2, text).any(|at| is_c1(text, at));
-    has_some.then(|| without_controls(text))
-}
-
-/// Whether a control character of C1 begins here: two bytes of UTF-8, by which terminals can be steered, too.
-fn is_c1(line: &[u8], at: usize) -> bool {
-    line.get(at) == Some(&0xc2) && matches!(line.get(at + 1), Some(0x80..=0x9f))
-}
-
-fn without_controls(line: &[u8]) -> Vec<u8> {
-    let mut shown = Vec::with_capacity(line.len() + 16);
-    for (at, byte) in line.iter().enumerate() {
-        match byte {
-            b'\n' | b'\t' => shown.push(*byte),
-            b'\r' if line.get(at + 1) == Some(&b'\n') => shown.push(*byte),
-            _ if byte.is_ascii_control() || is_c1(line, at) || at > 0 && is_c1(line, at - 1) => {
-                shown.extend_from_slice(format!("\\x{byte:02x}").as_bytes())
-            }
-            _ => shown.push(*byte),
-        }
-    }
-    shown
-}
-
 /// Writes this process's events to stderr from now on. Only the first call counts.
 pub fn init() {
     let subscriber = tracing_subscriber::registry().with(Lines);
@@ -232,7 +185,7 @@ impl<S: Subscriber> Layer<S> for Lines {
 
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
         let level = level_of(metadata);
-        level <= LEVEL.load(Ordering::Relaxed) || level <= LOGINFO && is_relayed()
+        level <= levels::level() || level <= LOGINFO && is_relayed()
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -245,7 +198,7 @@ impl<S: Subscriber> Layer<S> for Lines {
                 relayed.push((level, text.clone()));
             }
         });
-        if level > self::level() {
+        if level > levels::level() {
             return;
         }
         let session = Some(SESSION.load(Ordering::Relaxed)).filter(|number| *number > 0);
@@ -286,20 +239,6 @@ impl Visit for Text {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn control_characters_are_written_out() {
-        let shown = |text: &[u8]| without_controls(text);
-        assert_eq!(
-            shown(b"a\x1b[31m\0b\tc\r\nd\re"),
-            b"a\\x1b[31m\\x00b\tc\r\nd\\x0de"
-        );
-        assert_eq!(
-            shown("a\u{9b}31m ü".as_bytes()),
-            "a\\xc2\\x9b31m ü".as_bytes()
-        );
-        assert_eq!(lines(12, "x\x07"), "12 x\\x07\n");
-    }
 
     #[test]
     fn each_line_begins_with_the_pid_as_in_the_original() {

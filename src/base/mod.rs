@@ -5,6 +5,7 @@ mod dns_servers;
 pub(crate) mod finding;
 mod host;
 mod journal;
+mod levels;
 pub(crate) mod likely;
 pub(crate) mod listed;
 pub mod log;
@@ -13,6 +14,7 @@ mod per_process;
 pub(crate) mod stderr;
 pub(crate) mod trace;
 pub(crate) mod trial;
+mod written_out;
 mod zone;
 mod zone_rule;
 

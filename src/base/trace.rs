@@ -1,13 +1,13 @@
 //! What happens in the sessions of this process, told as it happens to who wants to know: the log in JSON
-//! (base/journal.rs), and `camelpost try`. Where nobody listens nothing is made of it. Does not know
+//! (base/journal.rs), `camelpost try`, and the page of
+//! `--web`. Where nobody listens nothing is made of it. Does not know
 //! sessions, hooks or replies, only what is said of them.
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-use super::journal;
 
 /// Whose event it is.
 #[derive(Debug, Clone, Copy)]
@@ -37,6 +37,21 @@ pub(crate) enum CameTo<'a> {
     Undef,
     /// It said OK, and what it has stored could be lost, for this reason.
     Unsafe(&'a str),
+}
+
+impl<'a> CameTo<'a> {
+    /// A word for it, and what was said.
+    pub(crate) fn parts(&self) -> (&'a str, Option<&'a [u8]>) {
+        match *self {
+            CameTo::Verdict(name, text) => (name, text),
+            CameTo::Died(why) => ("died", Some(why)),
+            CameTo::TooLate => ("too late", None),
+            CameTo::Quarantined => ("quarantined", None),
+            CameTo::Exited => ("exited", None),
+            CameTo::Undef => ("undef", None),
+            CameTo::Unsafe(why) => ("unsafe", Some(why.as_bytes())),
+        }
+    }
 }
 
 /// What happens.
@@ -86,6 +101,11 @@ pub(crate) enum Event<'a> {
     Ended,
 }
 
+/// The log that has all of it.
+type Log = fn(&Whose<'_>, &Event<'_>);
+
+static LOG: OnceLock<Log> = OnceLock::new();
+
 type Listener = Rc<dyn Fn(&Whose<'_>, &Event<'_>)>;
 
 thread_local! {
@@ -110,8 +130,8 @@ pub(crate) fn wants_lines() -> bool {
 
 /// What happens in this thread's sessions goes to this from now on.
 pub(crate) fn listen(listener: impl Fn(&Whose<'_>, &Event<'_>) + 'static) {
-    turn_on();
     listen_but_to_lines(listener);
+    WANTS_LINES.store(true, Ordering::Relaxed);
 }
 
 /// The same for who can do without lines of the log.
@@ -120,7 +140,10 @@ pub(crate) fn listen_but_to_lines(listener: impl Fn(&Whose<'_>, &Event<'_>) + 's
     IS_ON.store(true, Ordering::Relaxed);
 }
 
-pub(super) fn turn_on() {
+/// What happens in any thread's sessions goes to this, too.
+pub(super) fn turn_on(log: Log) {
+    // The first stays, as there is one log.
+    let _ = LOG.set(log);
     IS_ON.store(true, Ordering::Relaxed);
     WANTS_LINES.store(true, Ordering::Relaxed);
 }
@@ -131,7 +154,7 @@ pub(crate) fn tell(whose: &Whose<'_>, event: &Event<'_>) {
     if let Some(listener) = listener {
         listener(whose, event);
     }
-    if super::log::is_json() {
-        journal::write(whose, event);
+    if let Some(log) = LOG.get() {
+        log(whose, event);
     }
 }
