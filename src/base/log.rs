@@ -247,5 +247,6 @@ mod tests {
             "12 Listening on [::]:2525\n"
         );
         assert_eq!(lines(12, "one\ntwo\n"), "12 one\n12 two\n");
+        assert_eq!(lines(12, "x\x07"), "12 x\\x07\n");
     }
 }

@@ -43,6 +43,5 @@ mod tests {
             shown("a\u{9b}31m ü".as_bytes()),
             "a\\xc2\\x9b31m ü".as_bytes()
         );
-        assert_eq!(lines(12, "x\x07"), "12 x\\x07\n");
     }
 }
