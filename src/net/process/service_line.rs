@@ -7,6 +7,7 @@ use super::load::loggers_take;
 use super::worker::Worker;
 use crate::net::perl_side::pump::Exited;
 use crate::perl::release_dropped;
+use crate::watch;
 
 impl Worker {
     /// Hands it to the logging plugins. What they make of it, an exit too, ends nothing.
@@ -18,6 +19,7 @@ impl Worker {
                 return Ok(());
             };
             stage.clear().map_err(|_| Exited)?;
+            watch::set_session(0);
             let handed = host.logger().hand_on(level, text.as_bytes());
             handed.map_err(|_| Exited)?;
             release_dropped().map_err(|_| Exited)

@@ -39,7 +39,14 @@ impl Relay {
 
     /// A worker without a session has died: if it had a line, the line is why, for all that is known.
     pub(super) fn lost(&mut self, worker: u64) {
-        if self.last.is_some_and(|(last, _)| last == worker) && self.is_out() && !self.is_off {
+        if self.last.is_some_and(|(last, _)| last == worker) && self.is_out() {
+            self.hangs();
+        }
+    }
+
+    /// A plugin does not come to the end of a line.
+    pub(super) fn hangs(&mut self) {
+        if !self.is_off {
             self.is_off = true;
             tracing::error!(
                 "a line about the service may be what it died of: logging plugins get no more of them until the \

@@ -54,7 +54,7 @@ impl Supervisor<'_> {
         self.look_for_lost_lines();
         let (now, workers) = (now(), &self.workers);
         let told = &mut self.watchdog.told;
-        let mut without_session = None;
+        let mut without_session = false;
         told.retain(|worker, _| workers.iter().any(|(number, _)| number == *worker));
         for (number, worker) in workers.iter() {
             // The outermost one: with it end all that it has called.
@@ -79,9 +79,8 @@ impl Supervisor<'_> {
             if tells && told.insert(number, (call.serial, now_told)) != told_now {
                 let (plugin, hook) = named(&worker.names, call.place);
                 let (pid, age) = (worker.pid, call.age(now).as_secs());
-                if worker.sessions.is_empty() {
-                    without_session = Some(number);
-                }
+                // The worker may have been given a session meanwhile.
+                without_session |= call.session == 0;
                 match now_told {
                     Told::Interrupted => tracing::error!(
                         "plugin {plugin} running the {hook} hook in worker {pid} is not done after \
@@ -102,8 +101,8 @@ impl Supervisor<'_> {
             }
         }
         // A logging plugin that hangs with a line of the service would with the line about that.
-        if let Some(number) = without_session {
-            self.relay.lost(number);
+        if without_session {
+            self.relay.hangs();
         }
     }
 }
