@@ -12,6 +12,7 @@ mod elsewhere;
 mod flavour;
 mod getopt;
 mod hooks;
+mod migrate;
 mod new_plugin;
 mod ping;
 mod serve;
@@ -117,6 +118,8 @@ enum Subcommands {
     Config(config::ConfigArgs),
     /// Show which plugins run on each hook, in their order, without serving.
     Hooks(hooks::HooksArgs),
+    /// Copy qpsmtpd's configuration for Camelpost, and say how to switch over and back.
+    Migrate(Box<migrate::MigrateArgs>),
     /// Tell from the log in JSON what became of a connection, a message, or an address's mail.
     Why(why::WhyArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
@@ -300,6 +303,7 @@ pub fn run<E: Engine>(
         Subcommands::Try(args) => try_::try_session(*args, make_engine),
         Subcommands::Config(args) => config::config(&args),
         Subcommands::Hooks(args) => hooks::hooks(&args, program),
+        Subcommands::Migrate(args) => migrate::migrate(&args),
         Subcommands::Why(args) => why::why(&args),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
