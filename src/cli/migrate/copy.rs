@@ -4,7 +4,9 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown, lchown, symlink};
+use std::os::unix::fs::{
+    DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown, fchown, lchown, symlink,
+};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -24,7 +26,11 @@ pub(super) struct Copy<'a> {
 }
 
 /// What there is to say of a link or of something that is no file; and what a link says in the copy.
-pub(super) fn look(source: &Source, target: &Path, entry: &Entry) -> (Option<PathBuf>, Option<Item>) {
+pub(super) fn look(
+    source: &Source,
+    target: &Path,
+    entry: &Entry,
+) -> (Option<PathBuf>, Option<Item>) {
     let file = target.join(&entry.path);
     match &entry.kind {
         Kind::Directory => (None, None),
@@ -57,7 +63,9 @@ pub(super) fn look(source: &Source, target: &Path, entry: &Entry) -> (Option<Pat
                 (None, _) => {
                     let is_there = source.root.real(&leads).exists();
                     let what = match is_there {
-                        true => format!("a link to {}: both servers read the same", leads.display()),
+                        true => {
+                            format!("a link to {}: both servers read the same", leads.display())
+                        }
                         false => format!("a link to {}, where nothing is", leads.display()),
                     };
                     (leads, Some(what))
@@ -70,7 +78,7 @@ pub(super) fn look(source: &Source, target: &Path, entry: &Entry) -> (Option<Pat
 
 impl Copy<'_> {
     /// Fills the directory. The error is one line.
-    pub(super) fn into(&self, made: &Path) -> Result<(), String> {
+    pub(super) fn fill(&self, made: &Path) -> Result<(), String> {
         let cannot = |path: &Path, error: &io::Error| {
             let shown = self.target.join(path);
             format!("cannot write {}: {}", shown.display(), why(error))
@@ -91,11 +99,17 @@ impl Copy<'_> {
         for (path, text) in self.files {
             let is_new = !self.entries.iter().any(|entry| entry.path == *path);
             if is_new {
-                self.new_file(made, path, text).map_err(|error| cannot(path, &error))?;
+                self.new_file(made, path, text)
+                    .map_err(|error| cannot(path, &error))?;
             }
         }
         // The inner ones first: what is made in a directory changes its time.
-        for entry in self.entries.iter().rev().filter(|entry| entry.kind == Kind::Directory) {
+        for entry in self
+            .entries
+            .iter()
+            .rev()
+            .filter(|entry| entry.kind == Kind::Directory)
+        {
             let (from, to) = (self.source.real.join(&entry.path), made.join(&entry.path));
             directory(&from, &to).map_err(|error| cannot(&entry.path, &error))?;
         }
@@ -105,13 +119,20 @@ impl Copy<'_> {
     fn file(&self, from: &Path, to: &Path, text: Option<&Vec<u8>>) -> io::Result<()> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
         let flags = i32::try_from(flags).unwrap_or_default();
-        let mut old = fs::OpenOptions::new().read(true).custom_flags(flags).open(from)?;
+        let mut old = fs::OpenOptions::new()
+            .read(true)
+            .custom_flags(flags)
+            .open(from)?;
         let found = old.metadata()?;
         if !found.is_file() {
             return Err(io::Error::other("it is no file any more"));
         }
         // Nobody else reads it before it has the rights of the old one.
-        let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(to)?;
+        let mut new = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(to)?;
         match text {
             Some(text) => new.write_all(text)?,
             None => {
@@ -133,8 +154,13 @@ impl Copy<'_> {
         if let Some(parent) = to.parent() {
             fs::create_dir_all(parent)?;
         }
-        let like = fs::metadata(self.source.real.join("plugins")).or_else(|_| fs::metadata(&self.source.real))?;
-        let mut new = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&to)?;
+        let like = fs::metadata(self.source.real.join("plugins"))
+            .or_else(|_| fs::metadata(&self.source.real))?;
+        let mut new = fs::OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&to)?;
         new.write_all(text)?;
         owned(fchown(&new, Some(like.uid()), Some(like.gid())))?;
         let is_program = text.starts_with(b"#!");
@@ -181,7 +207,8 @@ fn attributes(old: impl AsFd, new: impl AsFd) {
     for name in names.filter(|name| !name.is_empty()) {
         let mut value = vec![0; 64 << 10];
         if let Ok(count) = rustix::fs::fgetxattr(&old, name, &mut value[..]) {
-            let _ = rustix::fs::fsetxattr(&new, name, &value[..count], rustix::fs::XattrFlags::empty());
+            let _ =
+                rustix::fs::fsetxattr(&new, name, &value[..count], rustix::fs::XattrFlags::empty());
         }
     }
 }

@@ -66,7 +66,8 @@ impl<'a> Edits<'a> {
 
     /// A file that the directory does not have.
     pub(super) fn add(&mut self, name: &str, text: &str) {
-        self.files.insert(PathBuf::from(name), text.as_bytes().to_vec());
+        self.files
+            .insert(PathBuf::from(name), text.as_bytes().to_vec());
         self.told.push(Item::Changed {
             file: self.target.join(name),
             line: None,
@@ -88,7 +89,8 @@ impl<'a> Edits<'a> {
                 .any(|name| entry.path == Path::new(name));
             for (at, line) in text.split(|byte| *byte == b'\n').enumerate() {
                 let line = line.trim_ascii();
-                let word = included(line).or((is_list_of_paths && line.starts_with(b"/")).then_some(line));
+                let word =
+                    included(line).or((is_list_of_paths && line.starts_with(b"/")).then_some(line));
                 let Some(word) = word else {
                     continue;
                 };
@@ -134,7 +136,10 @@ impl<'a> Edits<'a> {
     pub(super) fn spool(&mut self, wanted: Option<&Path>, home: &Path) -> (PathBuf, PathBuf) {
         let found = self.first_line(Path::new("spool_dir"), 0);
         let beside = |old: &Path| {
-            let name = old.file_name().unwrap_or(OsStr::new("spool")).to_string_lossy();
+            let name = old
+                .file_name()
+                .unwrap_or(OsStr::new("spool"))
+                .to_string_lossy();
             old.with_file_name(format!("{name}-camelpost"))
         };
         let new = |old: &Path| wanted.map_or_else(|| beside(old), Path::to_path_buf);
@@ -150,8 +155,14 @@ impl<'a> Edits<'a> {
                 let old = home.join("tmp");
                 let new = new(&old);
                 let comment = match other {
-                    Some((file, ..)) => format!("# camelpost migrate: in the place of what {} names.\n", file.display()),
-                    None => format!("# camelpost migrate: qpsmtpd has none, and takes {} then.\n", old.display()),
+                    Some((file, ..)) => format!(
+                        "# camelpost migrate: in the place of what {} names.\n",
+                        file.display()
+                    ),
+                    None => format!(
+                        "# camelpost migrate: qpsmtpd has none, and takes {} then.\n",
+                        old.display()
+                    ),
                 };
                 self.add("spool_dir", &format!("{comment}{}\n", new.display()));
                 (old, new)
@@ -167,13 +178,15 @@ impl<'a> Edits<'a> {
         for (name, file) in [("plugins", "plugin_dirs"), ("lib", "module_dirs")] {
             let mut dirs = places.iter().map(|place| (place, place.join(name)));
             // That of the root directory is nobody's.
-            let found = dirs.find(|(place, dir)| place.parent().is_some() && root.real(dir).is_dir());
+            let found =
+                dirs.find(|(place, dir)| place.parent().is_some() && root.real(dir).is_dir());
             let Some((place, dir)) = found else {
                 continue;
             };
             let stays = self.target.parent() == Some(place);
             if !stays && self.first_line(Path::new(file), 0).is_none() {
-                let comment = "# camelpost migrate: where the old server finds it without being told.";
+                let comment =
+                    "# camelpost migrate: where the old server finds it without being told.";
                 self.add(file, &format!("{comment}\n{}\n", dir.display()));
             }
         }
@@ -182,7 +195,9 @@ impl<'a> Edits<'a> {
 
 /// A line with one word in the place of another.
 fn replaced(line: &[u8], before: &[u8], after: &[u8]) -> Vec<u8> {
-    let at = line.windows(before.len().max(1)).rposition(|part| part == before);
+    let at = line
+        .windows(before.len().max(1))
+        .rposition(|part| part == before);
     match at {
         Some(at) => [&line[..at], after, &line[at + before.len()..]].concat(),
         None => line.to_vec(),
@@ -200,8 +215,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = Root::new(Some(dir.path())).unwrap();
         fs::create_dir_all(dir.path().join("etc/q/sub")).unwrap();
-        let put = |name: &str, text: &str| fs::write(dir.path().join("etc/q").join(name), text).unwrap();
-        put("plugins", "a\r\n  $include /etc/q/more \r\n$include /etc/others\n$include sub/x\n# $include /etc/q/no");
+        let put =
+            |name: &str, text: &str| fs::write(dir.path().join("etc/q").join(name), text).unwrap();
+        put(
+            "plugins",
+            "a\r\n  $include /etc/q/more \r\n$include /etc/others\n$include sub/x\n# $include /etc/q/no",
+        );
         put("spool_dir", "# /var/spool/q\n$include /etc/q/sub/spool\n");
         put("sub/spool", " /var/spool/q/ ");
         let source = Source::open(root, Path::new("/etc/q")).unwrap();
@@ -209,7 +228,10 @@ mod tests {
         let mut edits = Edits::new(&source, Path::new("/etc/c"));
         edits.lead_into_the_copy(&entries);
         let (old, new) = edits.spool(None, Path::new("/home/q"));
-        assert_eq!((old, new), ("/var/spool/q".into(), "/var/spool/q-camelpost".into()));
+        assert_eq!(
+            (old, new),
+            ("/var/spool/q".into(), "/var/spool/q-camelpost".into())
+        );
         let text = |name: &str| String::from_utf8(edits.files[Path::new(name)].clone()).unwrap();
         assert_eq!(
             text("plugins"),
@@ -229,7 +251,10 @@ mod tests {
         let source = Source::open(root, Path::new("/srv/q/config")).unwrap();
         let mut edits = Edits::new(&source, Path::new("/etc/c"));
         let (old, new) = edits.spool(None, Path::new("/home/q"));
-        assert_eq!((old, new), ("/home/q/tmp".into(), "/home/q/tmp-camelpost".into()));
+        assert_eq!(
+            (old, new),
+            ("/home/q/tmp".into(), "/home/q/tmp-camelpost".into())
+        );
         edits.beside(None);
         assert!(edits.files.contains_key(Path::new("plugin_dirs")));
         assert!(!edits.files.contains_key(Path::new("module_dirs")));

@@ -29,8 +29,8 @@ use self::serve::Serve;
 use self::source::{Entry, Kind, Source};
 use self::stage::Place;
 use self::switch::{DROP_IN, Machine, OWN};
-use super::who::Who;
 use super::check;
+use super::who::Who;
 use crate::config::{ConfigDir, own_limits};
 
 #[derive(Debug, Args)]
@@ -94,6 +94,8 @@ pub(super) fn migrate(args: &MigrateArgs) -> ExitCode {
                     if !args.json {
                         print("\nCheck of the copy\n");
                     }
+                    // Relative paths are meant from there; where it is not, they are not found.
+                    let _ = std::env::set_current_dir(&made.working);
                     check::check_made(&who, args.json)
                 }
                 None => ExitCode::SUCCESS,
@@ -110,6 +112,8 @@ pub(super) fn migrate(args: &MigrateArgs) -> ExitCode {
 struct Made {
     report: Report,
     checked: Option<Who>,
+    /// The working directory of the service.
+    working: PathBuf,
 }
 
 fn show(json: bool, report: &Report) {
@@ -161,7 +165,10 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
         to: target.clone(),
         compat: version.text.clone(),
         compat_from: version.told_by.clone(),
-        files: entries.iter().filter(|entry| matches!(entry.kind, Kind::File | Kind::Link(_))).count(),
+        files: entries
+            .iter()
+            .filter(|entry| matches!(entry.kind, Kind::File | Kind::Link(_)))
+            .count(),
         dry_run: args.dry_run,
     });
     if let Some(kept) = place.kept() {
@@ -170,7 +177,11 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
             directory: root.shown(&kept),
         });
     }
-    report.extend(entries.iter().filter_map(|entry| copy::look(&source, &target, entry).1));
+    report.extend(
+        entries
+            .iter()
+            .filter_map(|entry| copy::look(&source, &target, entry).1),
+    );
     report.extend(std::mem::take(&mut edits.told));
 
     let spool = spool::Spool::find(&root, &spool, &serve, &source);
@@ -193,12 +204,19 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     report.extend(spool.remark());
     for other in &found.others {
         report.add(Item::Remark {
-            text: format!("{} starts a server with this directory, too: --init names it", other.display()),
+            text: format!(
+                "{} starts a server with this directory, too: --init names it",
+                other.display()
+            ),
         });
     }
     for (file, config) in found.elsewhere.iter().filter(|_| start.is_none()) {
         report.add(Item::Remark {
-            text: format!("{} starts one with the directory {}", file.display(), config.display()),
+            text: format!(
+                "{} starts one with the directory {}",
+                file.display(),
+                config.display()
+            ),
         });
     }
     report.extend(std::mem::take(&mut serve.limits));
@@ -206,7 +224,8 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     report.extend(own_limits(&config, false).map(|text| Item::Limit { text }));
 
     report.add(Item::Try {
-        command: "# where something is shared (above), name another path in the copy before".to_owned(),
+        command: "# where something is shared (above), name another path in the copy before"
+            .to_owned(),
     });
     report.add(Item::Try {
         command: quoted(&serve.trial()),
@@ -225,7 +244,9 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
         written.insert(spool.path().to_path_buf());
         let homes = lies_in_a_home(&source, &serve, program);
         let text = serve.drop_in(start, &written, &shared.plugins, homes);
-        edits.files.insert(format!("{OWN}/{DROP_IN}").into(), text.into_bytes());
+        edits
+            .files
+            .insert(format!("{OWN}/{DROP_IN}").into(), text.into_bytes());
     }
     if !root.is_this() {
         report.add(Item::Remark {
@@ -239,13 +260,17 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
         return Ok(Made {
             report,
             checked: None,
+            working: serve.working,
         });
     }
     write(place, &source, &entries, &edits, &report, spool)?;
-    let user = rustix::process::geteuid().is_root().then(|| serve.user.clone());
+    let user = rustix::process::geteuid()
+        .is_root()
+        .then(|| serve.user.clone());
     Ok(Made {
         report,
         checked: root.is_this().then(|| Who::new(target, user)),
+        working: serve.working,
     })
 }
 
@@ -266,10 +291,14 @@ fn write(
         files: &edits.files,
         target,
     };
-    copy.into(&stage.path)?;
-    let cannot = |error: std::io::Error| format!("cannot write {}: {}", target.display(), why(&error));
+    copy.fill(&stage.path)?;
+    let cannot =
+        |error: std::io::Error| format!("cannot write {}: {}", target.display(), why(&error));
     let readme = stage.path.join(OWN).join("README");
-    let text = format!("What `camelpost migrate` has done, and what is to be done.\n\n{}", report.text());
+    let text = format!(
+        "What `camelpost migrate` has done, and what is to be done.\n\n{}",
+        report.text()
+    );
     fs::create_dir_all(stage.path.join(OWN))
         .and_then(|()| fs::write(&readme, text))
         .and_then(|()| fs::set_permissions(&readme, fs::Permissions::from_mode(0o644)))
@@ -308,7 +337,10 @@ fn differing(source: &Source, edits: &Edits<'_>, old: &Path) -> Vec<PathBuf> {
 fn plugins_of(source: &Source, target: &Path) -> Vec<Item> {
     let text = source.read(Path::new("plugin_dirs"));
     let text = String::from_utf8_lossy(&text).into_owned();
-    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line.trim()));
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line.trim()));
     let lines = lines.filter(|(_, line)| line.starts_with("/usr/share/qpsmtpd"));
     let items = lines.map(|(line, path)| Item::Shared {
         path: path.into(),
@@ -325,7 +357,11 @@ fn lies_in_a_home(source: &Source, serve: &Serve, program: Option<&Path>) -> boo
     let text = source.read(Path::new("plugin_dirs"));
     let text = String::from_utf8_lossy(&text).into_owned();
     let dirs = text.lines().map(|line| PathBuf::from(line.trim()));
-    let own = [Some(serve.working.as_path()), program, Some(serve.config.as_path())];
+    let own = [
+        Some(serve.working.as_path()),
+        program,
+        Some(serve.config.as_path()),
+    ];
     let own = own.into_iter().flatten().map(Path::to_path_buf);
     dirs.chain(own)
         .any(|path| ["/home", "/root"].iter().any(|home| path.starts_with(home)))

@@ -26,7 +26,10 @@ pub(super) enum Item {
         differ: Vec<PathBuf>,
     },
     /// What is not in the copy as it was.
-    LeftOut { file: PathBuf, what: String },
+    LeftOut {
+        file: PathBuf,
+        what: String,
+    },
     /// A line of the copy that is another one; without a line the file is new.
     Changed {
         file: PathBuf,
@@ -37,7 +40,10 @@ pub(super) enum Item {
         after: String,
     },
     /// A directory outside of the copy that was made.
-    Made { directory: PathBuf, owner: String },
+    Made {
+        directory: PathBuf,
+        owner: String,
+    },
     /// What both servers use.
     Shared {
         path: PathBuf,
@@ -58,13 +64,23 @@ pub(super) enum Item {
         after: Vec<String>,
     },
     /// What was left out of it, or is not known.
-    Remark { text: String },
+    Remark {
+        text: String,
+    },
     /// What is limited in another way than by the old server.
-    Limit { text: String },
+    Limit {
+        text: String,
+    },
     /// A command, or where it begins with `#` a word about those that follow.
-    Try { command: String },
-    Switch { command: String },
-    Back { command: String },
+    Try {
+        command: String,
+    },
+    Switch {
+        command: String,
+    },
+    Back {
+        command: String,
+    },
 }
 
 /// All of it.
@@ -83,7 +99,10 @@ impl Report {
     /// An object a line.
     pub(super) fn json(&self) -> String {
         let lines = self.0.iter().map(serde_json::to_string);
-        lines.filter_map(Result::ok).map(|line| line + "\n").collect()
+        lines
+            .filter_map(Result::ok)
+            .map(|line| line + "\n")
+            .collect()
     }
 
     pub(super) fn text(&self) -> String {
@@ -135,8 +154,12 @@ fn body(item: &Item) -> String {
         } => {
             let (from, to) = (from.display(), to.display());
             let head = match dry_run {
-                true => format!("{from} would be copied to {to} ({files} files); nothing is written (--dry-run)"),
-                false => format!("{from} is copied to {to} ({files} files); the old server is as it was"),
+                true => format!(
+                    "{from} would be copied to {to} ({files} files); nothing is written (--dry-run)"
+                ),
+                false => {
+                    format!("{from} is copied to {to} ({files} files); the old server is as it was")
+                }
             };
             format!("{head}\nqpsmtpd {compat}: {compat_from}")
         }
@@ -186,7 +209,11 @@ fn body(item: &Item) -> String {
             let after = quoted(after);
             match file {
                 Some(file) => {
-                    format!("{}: {}\nbecomes {after}", place(file, *line), quoted(before))
+                    format!(
+                        "{}: {}\nbecomes {after}",
+                        place(file, *line),
+                        quoted(before)
+                    )
                 }
                 None => after,
             }

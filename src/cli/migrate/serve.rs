@@ -24,7 +24,12 @@ pub(super) struct Serve {
 const DEFAULT_USER: &str = "smtpd";
 
 impl Serve {
-    pub(super) fn new(root: &Root, config: &Path, start: Option<&Start>, user: Option<&str>) -> Serve {
+    pub(super) fn new(
+        root: &Root,
+        config: &Path,
+        start: Option<&Start>,
+        user: Option<&str>,
+    ) -> Serve {
         let program = match std::env::current_exe() {
             Ok(program) if root.is_this() => program,
             _ => PathBuf::from("/usr/bin/camelpost"),
@@ -32,7 +37,9 @@ impl Serve {
         let options = start.map(|start| &start.options);
         let mut remarks = Vec::new();
         let mut remark = |text: String| remarks.push(Item::Remark { text });
-        let given = user.map(str::to_owned).or_else(|| options.and_then(|options| options.user.clone()));
+        let given = user
+            .map(str::to_owned)
+            .or_else(|| options.and_then(|options| options.user.clone()));
         if given.is_none() {
             remark(format!(
                 "no user is named: {DEFAULT_USER}, which qpsmtpd-forkserver takes when root starts it, is taken; --user names another"
@@ -40,7 +47,9 @@ impl Serve {
         }
         let user = given.unwrap_or_else(|| DEFAULT_USER.to_owned());
         if root.user(&user).is_none() {
-            remark(format!("there is no user {user} in /etc/passwd: it has to be there before Camelpost is started as that"));
+            remark(format!(
+                "there is no user {user} in /etc/passwd: it has to be there before Camelpost is started as that"
+            ));
         }
         let mut limits = Vec::new();
         let words = match options {
@@ -49,7 +58,10 @@ impl Serve {
                     remark(text.clone());
                 }
                 if let Some(file) = &options.pid_file {
-                    remark(format!("{} is the old server's pid file, and stays with it", file.display()));
+                    remark(format!(
+                        "{} is the old server's pid file, and stays with it",
+                        file.display()
+                    ));
                 }
                 if options.server == Server::Async {
                     remark("qpsmtpd-async's plugins async/NAME, which return YIELD, have twins without async/ in Camelpost".to_owned());
@@ -84,7 +96,14 @@ impl Serve {
     /// The same on a port of this machine's own.
     pub(super) fn trial(&self) -> Vec<String> {
         let mut words = self.begin("camelpost".to_owned());
-        let more = ["--listen-address", "127.0.0.1", "--port", "2525", "--user", &self.user];
+        let more = [
+            "--listen-address",
+            "127.0.0.1",
+            "--port",
+            "2525",
+            "--user",
+            &self.user,
+        ];
         words.extend(more.map(str::to_owned));
         words
     }
@@ -108,7 +127,13 @@ impl Serve {
     }
 
     /// The drop-in for camelpost.service. `written`: directories that sessions write in.
-    pub(super) fn drop_in(&self, start: Option<&Start>, written: &BTreeSet<PathBuf>, plugins: &BTreeSet<String>, homes: bool) -> String {
+    pub(super) fn drop_in(
+        &self,
+        start: Option<&Start>,
+        written: &BTreeSet<PathBuf>,
+        plugins: &BTreeSet<String>,
+        homes: bool,
+    ) -> String {
         let words = |words: &[String]| {
             let words: Vec<String> = words.iter().map(|word| for_systemd(word)).collect();
             words.join(" ")
@@ -116,12 +141,22 @@ impl Serve {
         let program = self.program.display().to_string();
         let mut serve = self.begin(program.clone());
         serve.extend(self.options.iter().cloned());
-        let check = [program, "check".to_owned(), "--config".to_owned(), self.config.display().to_string()];
-        let from = start.map_or_else(|| "the old server's configuration".to_owned(), |start| start.file.display().to_string());
+        let check = [
+            program,
+            "check".to_owned(),
+            "--config".to_owned(),
+            self.config.display().to_string(),
+        ];
+        let from = start.map_or_else(
+            || "the old server's configuration".to_owned(),
+            |start| start.file.display().to_string(),
+        );
         let is_root = self.user == "root";
         let root = if is_root { " --user root" } else { "" };
         // A program that gains rights by its file needs all that it had before.
-        let gains = ["queue/qmail-queue", "queue/exim-bsmtp"].iter().any(|name| plugins.contains(*name));
+        let gains = ["queue/qmail-queue", "queue/exim-bsmtp"]
+            .iter()
+            .any(|name| plugins.contains(*name));
         let mut text = format!(
             "# Written by `camelpost migrate` after {from}. It makes camelpost.service start with this configuration,\n\
              # as one user, who is the old server's.\n[Service]\nUser={}\nExecStartPre=\nExecStartPre=-{}{root}\nExecStart=\nExecStart={}{root}\n\
@@ -132,15 +167,25 @@ impl Serve {
             self.working.display(),
         );
         match gains {
-            true => text += "# Programs of the queue that gain rights by their file.\nAmbientCapabilities=\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n\
-                CapabilityBoundingSet=~\nNoNewPrivileges=no\nRestrictSUIDSGID=no\n",
+            true => {
+                text += "# Programs of the queue that gain rights by their file.\nAmbientCapabilities=\nAmbientCapabilities=CAP_NET_BIND_SERVICE\n\
+                CapabilityBoundingSet=~\nNoNewPrivileges=no\nRestrictSUIDSGID=no\n"
+            }
             false if is_root => text += "AmbientCapabilities=\nCapabilityBoundingSet=~\n",
-            false => text += "AmbientCapabilities=\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n",
+            false => {
+                text += "AmbientCapabilities=\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
+            }
         }
-        let mut paths: Vec<String> = written.iter().map(|path| format!("-{}", path.display())).collect();
+        let mut paths: Vec<String> = written
+            .iter()
+            .map(|path| format!("-{}", path.display()))
+            .collect();
         for (plugin, more) in [
             ("queue/qmail-queue", &["-/var/qmail"][..]),
-            ("queue/exim-bsmtp", &["-/var/spool/exim4", "-/var/log/exim4"]),
+            (
+                "queue/exim-bsmtp",
+                &["-/var/spool/exim4", "-/var/log/exim4"],
+            ),
         ] {
             if plugins.contains(plugin) {
                 paths.extend(more.iter().map(|path| (*path).to_owned()));
@@ -174,7 +219,11 @@ fn words(options: &Options) -> Vec<String> {
     }
     if let Some(spare) = options.spare {
         // `serve` refuses numbers that contradict each other.
-        let spare = if options.limit > 0 { spare.min(options.limit) } else { spare };
+        let spare = if options.limit > 0 {
+            spare.min(options.limit)
+        } else {
+            spare
+        };
         add("spare-workers", &spare.to_string());
     }
     if options.no_rdns {
@@ -210,7 +259,9 @@ fn limits_of(options: &Options) -> Vec<Item> {
     };
     limit(match options.limit {
         0 => "connections at a time: any number, as before".to_owned(),
-        number => format!("connections at a time: {number} (--limit-connections), as before{own}; Camelpost's default is 6400"),
+        number => format!(
+            "connections at a time: {number} (--limit-connections), as before{own}; Camelpost's default is 6400"
+        ),
     });
     match per_address {
         None if options.per_address.is_none() => limit(format!(
@@ -221,10 +272,14 @@ fn limits_of(options: &Options) -> Vec<Item> {
             let number = self::per_address(options);
             let before = match options.server {
                 Server::Tcpserver => "as before",
-                _ => "new in force: qpsmtpd leaves the number to the plugin hosts_allow, Camelpost counts by itself where no \
-                      plugin hooks pre-connection",
+                _ => {
+                    "new in force: qpsmtpd leaves the number to the plugin hosts_allow, Camelpost counts by itself where no \
+                      plugin hooks pre-connection"
+                }
             };
-            limit(format!("connections from one address at a time: {number} (--max-from-ip; 0: any number), {before}"));
+            limit(format!(
+                "connections from one address at a time: {number} (--max-from-ip; 0: any number), {before}"
+            ));
         }
     }
     limits
@@ -232,7 +287,10 @@ fn limits_of(options: &Options) -> Vec<Item> {
 
 /// A word as systemd takes it.
 fn for_systemd(word: &str) -> String {
-    let escaped = word.replace('\\', "\\\\").replace('%', "%%").replace('$', "$$");
+    let escaped = word
+        .replace('\\', "\\\\")
+        .replace('%', "%%")
+        .replace('$', "$$");
     match escaped.contains([' ', '\t', '"', '\'']) {
         true => format!("\"{}\"", escaped.replace('"', "\\\"")),
         false => escaped,
@@ -262,7 +320,12 @@ mod tests {
 
     #[test]
     fn the_options_are_such_that_serve_takes_them() {
-        for (limit, per_address, spare) in [(3, Some(5), Some(5)), (0, None, None), (40, Some(0), Some(60)), (7000, Some(10), None)] {
+        for (limit, per_address, spare) in [
+            (3, Some(5), Some(5)),
+            (0, None, None),
+            (40, Some(0), Some(60)),
+            (7000, Some(10), None),
+        ] {
             let options = Options {
                 listen: vec!["[::1]:25".to_owned(), "192.0.2.1".to_owned()],
                 ports: vec![25, 587],

@@ -29,7 +29,9 @@ pub(super) fn look(source: &Source, target: &Path, entries: &[Entry]) -> Shared 
         seen: BTreeSet::new(),
         found: Shared::default(),
     };
-    let files = entries.iter().filter(|entry| !matches!(entry.kind, Kind::Directory | Kind::Other(_)));
+    let files = entries
+        .iter()
+        .filter(|entry| !matches!(entry.kind, Kind::Directory | Kind::Other(_)));
     let paths: Vec<&Path> = files.map(|entry| entry.path.as_path()).collect();
     for path in &paths {
         let is_list = |dir: &str| path.parent() == Some(Path::new(dir));
@@ -118,17 +120,24 @@ impl Looker<'_> {
                 ),
                 (None, "greylisting" | "karma") => (
                     "database".to_owned(),
-                    format!("db_dir {}, which has to be made and the service's user's", new.display()),
+                    format!(
+                        "db_dir {}, which has to be made and the service's user's",
+                        new.display()
+                    ),
                 ),
                 (None, _) if is_log => ("log".to_owned(), new.display().to_string()),
-                (None, "queue/maildir") => ("both deliver there".to_owned(), new.display().to_string()),
+                (None, "queue/maildir") => {
+                    ("both deliver there".to_owned(), new.display().to_string())
+                }
                 (None, _) => (format!("argument of {name}"), new.display().to_string()),
             };
             let dir = match real.is_dir() {
                 true => Some(path.clone()),
                 false => path.parent().map(Path::to_path_buf),
             };
-            self.found.written.extend(dir.filter(|dir| inside.is_none() && dir.as_path() != Path::new("/")));
+            self.found
+                .written
+                .extend(dir.filter(|dir| inside.is_none() && dir.as_path() != Path::new("/")));
             self.found.items.push(Item::Shared {
                 path,
                 file: line.place.file.to_path_buf(),
@@ -197,7 +206,10 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         };
-        put("etc/q/plugins", "$include /etc/q/queue\n$include /srv/more\nx /etc/q/map /bin/sh\n");
+        put(
+            "etc/q/plugins",
+            "$include /etc/q/queue\n$include /srv/more\nx /etc/q/map /bin/sh\n",
+        );
         put("etc/q/queue", "queue/maildir /var/Maildir\n");
         put("etc/q/map", "");
         put("etc/q/peers/0", "greylisting db_dir /var/db/\n");
@@ -213,9 +225,9 @@ mod tests {
             .items
             .iter()
             .filter_map(|item| match item {
-                Item::Shared { path, file, line, .. } => {
-                    Some(format!("{}:{line} {}", file.display(), path.display()))
-                }
+                Item::Shared {
+                    path, file, line, ..
+                } => Some(format!("{}:{line} {}", file.display(), path.display())),
                 _ => None,
             })
             .collect();
@@ -230,6 +242,9 @@ mod tests {
                 "/etc/c/plugins:2 /srv/more",
             ]
         );
-        assert_eq!(beside(Path::new("/var/log/qpsmtpd.log")), Path::new("/var/log/camelpost.log"));
+        assert_eq!(
+            beside(Path::new("/var/log/qpsmtpd.log")),
+            Path::new("/var/log/camelpost.log")
+        );
     }
 }

@@ -48,7 +48,8 @@ impl Source {
         let given = plain(&given);
         let real = root.real(&given);
         let shown = real.display();
-        let found = fs::metadata(&real).map_err(|error| format!("--from {shown}: {}", why(&error)))?;
+        let found =
+            fs::metadata(&real).map_err(|error| format!("--from {shown}: {}", why(&error)))?;
         if !found.is_dir() {
             return Err(format!("--from {shown}: it is not a directory"));
         }
@@ -163,7 +164,11 @@ mod tests {
         let root = Root::new(Some(dir.path())).unwrap();
         let source = Source::open(root, Path::new("/etc/link")).unwrap();
         for path in ["/etc/q/a", "/etc/link/a", "/etc/../etc/q//a"] {
-            assert_eq!(source.inside(Path::new(path)).unwrap(), Path::new("a"), "{path}");
+            assert_eq!(
+                source.inside(Path::new(path)).unwrap(),
+                Path::new("a"),
+                "{path}"
+            );
         }
         for path in ["/etc/quite", "a", "/etc/q/../x"] {
             assert_eq!(source.inside(Path::new(path)), None, "{path}");

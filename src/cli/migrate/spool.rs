@@ -31,7 +31,9 @@ impl Spool {
         let number = |field| root.entry("/etc/passwd", &serve.user, field)?.parse().ok();
         let perms = source.read(Path::new("spool_perms"));
         let perms = String::from_utf8_lossy(&perms).into_owned();
-        let perms = perms.lines().find(|line| !line.trim().is_empty() && !line.starts_with('#'));
+        let perms = perms
+            .lines()
+            .find(|line| !line.trim().is_empty() && !line.starts_with('#'));
         let mode = perms.and_then(|text| u32::from_str_radix(text.trim(), 8).ok());
         let is_root = rustix::process::geteuid().is_root();
         let ids = number(2).zip(number(3));
@@ -84,8 +86,15 @@ impl Spool {
             Some((user, group)) => chown(&self.real, Some(user), Some(group)),
             None => Ok(()),
         });
-        let done = done.and_then(|()| fs::set_permissions(&self.real, fs::Permissions::from_mode(self.mode)));
-        done.map_err(|error| format!("cannot make the spool directory {}: {}", self.path.display(), why(&error)))?;
+        let done = done
+            .and_then(|()| fs::set_permissions(&self.real, fs::Permissions::from_mode(self.mode)));
+        done.map_err(|error| {
+            format!(
+                "cannot make the spool directory {}: {}",
+                self.path.display(),
+                why(&error)
+            )
+        })?;
         Ok(MadeSpool(Some(self.real.clone())))
     }
 }

@@ -20,26 +20,46 @@ pub(super) struct Place {
 impl Place {
     /// Looks at the place; with `force` what is there makes room.
     pub(super) fn find(target: &Path, source: &Path, force: bool) -> Result<Place, String> {
-        let parent = target.parent().filter(|parent| parent.is_dir()).ok_or_else(|| {
-            format!("--to {}: the directory that it is to be in is not there", target.display())
-        })?;
+        let parent = target
+            .parent()
+            .filter(|parent| parent.is_dir())
+            .ok_or_else(|| {
+                format!(
+                    "--to {}: the directory that it is to be in is not there",
+                    target.display()
+                )
+            })?;
         let shown = target.display();
         // What a link there leads to stays where it is.
         if target.is_symlink() {
-            return Err(format!("--to {shown}: it is a link; name the directory that it leads to"));
+            return Err(format!(
+                "--to {shown}: it is a link; name the directory that it leads to"
+            ));
         }
-        let name = target.file_name().ok_or_else(|| format!("--to {shown}: it has no name"))?;
-        let own = parent.canonicalize().map_err(|error| format!("--to {shown}: {}", why(&error)))?;
+        let name = target
+            .file_name()
+            .ok_or_else(|| format!("--to {shown}: it has no name"))?;
+        let own = parent
+            .canonicalize()
+            .map_err(|error| format!("--to {shown}: {}", why(&error)))?;
         let own = own.join(name);
-        let source = source.canonicalize().unwrap_or_else(|_| source.to_path_buf());
+        let source = source
+            .canonicalize()
+            .unwrap_or_else(|_| source.to_path_buf());
         if own == source {
-            return Err(format!("--to {shown}: it is the directory that is to be copied"));
+            return Err(format!(
+                "--to {shown}: it is the directory that is to be copied"
+            ));
         }
         if own.starts_with(&source) {
-            return Err(format!("--to {shown}: it is in the directory that is to be copied, which stays as it is"));
+            return Err(format!(
+                "--to {shown}: it is in the directory that is to be copied, which stays as it is"
+            ));
         }
         if source.starts_with(&own) {
-            return Err(format!("--to {shown}: the directory that is to be copied is in it"));
+            return Err(format!(
+                "--to {shown}: the directory that is to be copied is in it"
+            ));
         }
         let taken = match fs::symlink_metadata(target) {
             Err(_) => false,
@@ -75,12 +95,17 @@ impl Place {
         };
         let numbered = (2..).map(|number| name(&format!(".orig{number}")));
         let mut names = std::iter::once(name(".orig")).chain(numbered);
-        self.taken.then(|| names.find(|path| fs::symlink_metadata(path).is_err()))?
+        self.taken
+            .then(|| names.find(|path| fs::symlink_metadata(path).is_err()))?
     }
 
     /// An empty directory beside it.
     pub(super) fn stage(self) -> Result<Stage, String> {
-        let name = self.target.file_name().unwrap_or_default().to_string_lossy();
+        let name = self
+            .target
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy();
         let path = self.target.with_file_name(format!(".{name}.migrating"));
         let cannot = |error: io::Error| format!("cannot make {}: {}", path.display(), why(&error));
         let make = || fs::DirBuilder::new().mode(0o700).create(&path);
@@ -108,16 +133,26 @@ impl Place {
 /// The directory, if it is this user's and no other process has it.
 fn locked(path: &Path) -> Result<File, String> {
     let flags = i32::try_from((OFlags::NOFOLLOW | OFlags::DIRECTORY).bits()).unwrap_or_default();
-    let opened = fs::OpenOptions::new().read(true).custom_flags(flags).open(path);
-    let dir = opened.map_err(|error| format!("{} is in the way: {}", path.display(), why(&error)))?;
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(flags)
+        .open(path);
+    let dir =
+        opened.map_err(|error| format!("{} is in the way: {}", path.display(), why(&error)))?;
     let is_own = dir
         .metadata()
         .is_ok_and(|found| found.uid() == rustix::process::geteuid().as_raw());
     if !is_own {
-        return Err(format!("{} is in the way, and somebody else's", path.display()));
+        return Err(format!(
+            "{} is in the way, and somebody else's",
+            path.display()
+        ));
     }
     flock(&dir, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        format!("another `camelpost migrate` makes {} now; wait for it", path.display())
+        format!(
+            "another `camelpost migrate` makes {} now; wait for it",
+            path.display()
+        )
     })?;
     Ok(dir)
 }
@@ -134,7 +169,8 @@ impl Stage {
     /// Puts it into its place, and gives the name that what was there has now.
     pub(super) fn finish(mut self) -> Result<Option<PathBuf>, String> {
         let target = &self.place.target;
-        let cannot = |error: io::Error| format!("cannot make {}: {}", target.display(), why(&error));
+        let cannot =
+            |error: io::Error| format!("cannot make {}: {}", target.display(), why(&error));
         // What is there after a loss of power is whole.
         File::open(&self.path)
             .and_then(|dir| Ok(rustix::fs::syncfs(dir)?))
@@ -143,7 +179,12 @@ impl Stage {
         if let Some(kept) = &kept {
             let moved = renameat_with(CWD, target, CWD, kept, RenameFlags::NOREPLACE);
             moved.map_err(|error| {
-                format!("cannot keep {} as {}: {}", target.display(), kept.display(), why(&error.into()))
+                format!(
+                    "cannot keep {} as {}: {}",
+                    target.display(),
+                    kept.display(),
+                    why(&error.into())
+                )
             })?;
         }
         if let Err(error) = fs::rename(&self.path, target) {
@@ -181,7 +222,11 @@ mod tests {
         let stage = place().stage().unwrap();
         fs::write(stage.path.join("a"), "").unwrap();
         // While one is at work another waits for it.
-        assert!(place().stage().is_err_and(|problem| problem.contains("another")));
+        assert!(
+            place()
+                .stage()
+                .is_err_and(|problem| problem.contains("another"))
+        );
         drop(stage);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
         // As after SIGKILL.
@@ -202,7 +247,10 @@ mod tests {
         }
         fs::write(at("new/mine"), "edited").unwrap();
         assert!(Place::find(&at("new"), &at("old"), false).is_err());
-        let stage = Place::find(&at("new"), &at("old"), true).unwrap().stage().unwrap();
+        let stage = Place::find(&at("new"), &at("old"), true)
+            .unwrap()
+            .stage()
+            .unwrap();
         assert_eq!(stage.finish(), Ok(Some(at("new.orig2"))));
         assert_eq!(fs::read_to_string(at("new.orig2/mine")).unwrap(), "edited");
     }

@@ -35,14 +35,20 @@ impl Machine<'_> {
     }
 
     pub(super) fn has_systemd(&self) -> bool {
-        ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"].iter().any(|path| self.has(path))
+        ["/usr/lib/systemd/systemd", "/lib/systemd/systemd"]
+            .iter()
+            .any(|path| self.has(path))
     }
 
     /// Whether Camelpost's unit is installed.
     fn has_unit(&self) -> bool {
-        ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"]
-            .iter()
-            .any(|dir| self.has(&format!("{dir}/camelpost.service")))
+        [
+            "/etc/systemd/system",
+            "/usr/lib/systemd/system",
+            "/lib/systemd/system",
+        ]
+        .iter()
+        .any(|dir| self.has(&format!("{dir}/camelpost.service")))
     }
 
     pub(super) fn ways(&self, start: Option<&Start>, serve: &Serve) -> Ways {
@@ -65,7 +71,9 @@ impl Machine<'_> {
         if !self.has_unit() {
             ways.switch("# camelpost.service has to be installed first (packaging/README.md)");
         }
-        ways.switch(&format!("install -D -m 644 {target}/{OWN}/{DROP_IN} /etc/systemd/system/{DROP_IN}"));
+        ways.switch(&format!(
+            "install -D -m 644 {target}/{OWN}/{DROP_IN} /etc/systemd/system/{DROP_IN}"
+        ));
         ways.switch("systemctl daemon-reload");
         match start {
             Some(start) => {
@@ -86,8 +94,14 @@ impl Machine<'_> {
 
     fn init(&self, ways: &mut Ways, name: &str, serve: &Serve) {
         let (off, on) = match self.has("/sbin/chkconfig") {
-            true => (format!("chkconfig {name} off"), format!("chkconfig {name} on")),
-            false => (format!("update-rc.d {name} disable"), format!("update-rc.d {name} enable")),
+            true => (
+                format!("chkconfig {name} off"),
+                format!("chkconfig {name} on"),
+            ),
+            false => (
+                format!("update-rc.d {name} disable"),
+                format!("update-rc.d {name} enable"),
+            ),
         };
         ways.switch(&format!("/etc/init.d/{name} stop"));
         ways.switch(&off);
@@ -116,7 +130,9 @@ impl Machine<'_> {
         };
         let kept = self.target.join(OWN).join("logrotate.orig");
         let kept = kept.display();
-        ways.switch(&format!("# {file} restarts the old server each time, which would start it again:"));
+        ways.switch(&format!(
+            "# {file} restarts the old server each time, which would start it again:"
+        ));
         ways.switch(&format!("cp -a {file} {kept}"));
         ways.switch(&format!("sed -i 's|{restart}|camelpost reload|' {file}"));
         ways.back(&format!("cp -a {kept} {file}"));
@@ -124,16 +140,29 @@ impl Machine<'_> {
 
     fn run(&self, ways: &mut Ways, start: &Start, serve: &Serve) {
         let target = self.target.display();
-        ways.files.push((format!("{OWN}/run"), serve.run_script(start)));
-        let real = self.root.canonical(&start.file).unwrap_or_else(|| start.file.clone());
+        ways.files
+            .push((format!("{OWN}/run"), serve.run_script(start)));
+        let real = self
+            .root
+            .canonical(&start.file)
+            .unwrap_or_else(|| start.file.clone());
         let dir = real.parent().unwrap_or(Path::new("/"));
         // Where the supervisor finds it, which may be a link.
-        let scanned = ["/service", "/etc/service"].iter().map(|place| Path::new(place).join(&start.name));
+        let scanned = ["/service", "/etc/service"]
+            .iter()
+            .map(|place| Path::new(place).join(&start.name));
         let linked = scanned.into_iter().find(|path| {
             let real = self.root.canonical(path);
             real.as_deref() == Some(dir) && path != dir
         });
-        let has_sv = ["/usr/bin/sv", "/sbin/sv", "/usr/sbin/sv", "/bin/sv", "/usr/local/bin/sv", "/command/sv"];
+        let has_sv = [
+            "/usr/bin/sv",
+            "/sbin/sv",
+            "/usr/sbin/sv",
+            "/bin/sv",
+            "/usr/local/bin/sv",
+            "/command/sv",
+        ];
         let (down, up) = match has_sv.iter().any(|path| self.has(path)) {
             true => ("sv down", "sv up"),
             false => ("svc -d", "svc -u"),
@@ -142,11 +171,15 @@ impl Machine<'_> {
         let new = dir.with_file_name("camelpost");
         let hidden = dir.with_file_name(".camelpost");
         let (old, new, hidden) = (dir.display(), new.display(), hidden.display());
-        ways.switch(&format!("install -D -m 755 {target}/{OWN}/run {hidden}/run"));
+        ways.switch(&format!(
+            "install -D -m 755 {target}/{OWN}/run {hidden}/run"
+        ));
         if let Some(text) = self.root.text(&dir.join("log/run")) {
             let (text, dirs) = self.log_script(&text);
             ways.files.push((format!("{OWN}/log/run"), text));
-            ways.switch(&format!("install -D -m 755 {target}/{OWN}/log/run {hidden}/log/run"));
+            ways.switch(&format!(
+                "install -D -m 755 {target}/{OWN}/log/run {hidden}/log/run"
+            ));
             for (before, after) in dirs {
                 let (before, after) = (before.display(), after.display());
                 ways.switch(&format!(
@@ -201,7 +234,8 @@ impl Ways {
     /// The way back comes behind the way there.
     fn end(mut self) -> Ways {
         let back = std::mem::take(&mut self.back);
-        self.items.extend(back.into_iter().map(|command| Item::Back { command }));
+        self.items
+            .extend(back.into_iter().map(|command| Item::Back { command }));
         self
     }
 }

@@ -18,7 +18,11 @@ pub(super) struct Version {
 }
 
 /// Finds it; the error asks for it. `program`: the program that is started.
-pub(super) fn find(source: &Source, asked: Option<&str>, program: Option<&Path>) -> Result<Version, String> {
+pub(super) fn find(
+    source: &Source,
+    asked: Option<&str>,
+    program: Option<&Path>,
+) -> Result<Version, String> {
     if let Some(text) = asked {
         return match Compat::parse(text.as_bytes()) {
             Some(_) => Ok(Version {
@@ -39,7 +43,10 @@ pub(super) fn find(source: &Source, asked: Option<&str>, program: Option<&Path>)
     let root = &source.root;
     // The program of a package is in /usr/bin, and has no lib beside it.
     let beside = [program.and_then(Path::parent), source.given.parent()];
-    let beside = beside.into_iter().flatten().map(|dir| dir.join("lib/Qpsmtpd.pm"));
+    let beside = beside
+        .into_iter()
+        .flatten()
+        .map(|dir| dir.join("lib/Qpsmtpd.pm"));
     if let Some(found) = beside.into_iter().find_map(|file| module(root, &file)) {
         return found;
     }
@@ -84,7 +91,9 @@ fn nearest(version: &str, told_by: String) -> Result<Version, String> {
     let upstream = version.split('-').next().unwrap_or_default();
     let mut parts = upstream.split('.').map(str::parse::<u32>);
     let (Some(Ok(major)), Some(Ok(minor))) = (parts.next(), parts.next()) else {
-        return Err(format!("{told_by}, which is no version known here: say it with --compat 0.94 or --compat 1.00"));
+        return Err(format!(
+            "{told_by}, which is no version known here: say it with --compat 0.94 or --compat 1.00"
+        ));
     };
     // What came after 0.94 is on the way to 1.00.
     let text = match (major, minor) < (0, 95) {
@@ -93,7 +102,9 @@ fn nearest(version: &str, told_by: String) -> Result<Version, String> {
     };
     Ok(Version {
         text: text.to_owned(),
-        told_by: format!("{told_by}; Camelpost knows 0.94 and 1.00, and {text} is the nearer one (--compat says another)"),
+        told_by: format!(
+            "{told_by}; Camelpost knows 0.94 and 1.00, and {text} is the nearer one (--compat says another)"
+        ),
     })
 }
 
@@ -112,12 +123,23 @@ fn package(root: &Root) -> Option<String> {
 
 /// Where Perl's modules are installed by other packages, or by hand.
 fn modules(root: &Root) -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> = ["/usr/share/perl5/vendor_perl", "/usr/share/perl5"].map(PathBuf::from).into();
-    for parent in ["/usr/local/share/perl", "/usr/local/share/perl5", "/usr/lib/perl5/vendor_perl", "/usr/lib/perl5/site_perl"] {
+    let mut dirs: Vec<PathBuf> = ["/usr/share/perl5/vendor_perl", "/usr/share/perl5"]
+        .map(PathBuf::from)
+        .into();
+    for parent in [
+        "/usr/local/share/perl",
+        "/usr/local/share/perl5",
+        "/usr/lib/perl5/vendor_perl",
+        "/usr/lib/perl5/site_perl",
+    ] {
         let parent = Path::new(parent);
         dirs.push(parent.to_path_buf());
         let entries = fs::read_dir(root.real(parent)).into_iter().flatten();
-        dirs.extend(entries.flatten().map(|entry| parent.join(entry.file_name())));
+        dirs.extend(
+            entries
+                .flatten()
+                .map(|entry| parent.join(entry.file_name())),
+        );
     }
     dirs.into_iter().map(|dir| dir.join("Qpsmtpd.pm")).collect()
 }
@@ -128,8 +150,18 @@ mod tests {
 
     #[test]
     fn other_versions_are_the_nearer_of_the_two() {
-        for (version, text) in [("0.94-5", "0.94-5"), ("0.40", "0.94"), ("0.84-1", "0.94"), ("0.96", "1.00"), ("1.01", "1.00")] {
-            assert_eq!(nearest(version, String::new()).unwrap().text, text, "{version}");
+        for (version, text) in [
+            ("0.94-5", "0.94-5"),
+            ("0.40", "0.94"),
+            ("0.84-1", "0.94"),
+            ("0.96", "1.00"),
+            ("1.01", "1.00"),
+        ] {
+            assert_eq!(
+                nearest(version, String::new()).unwrap().text,
+                text,
+                "{version}"
+            );
         }
         assert!(nearest("new", String::new()).is_err());
     }

@@ -52,7 +52,9 @@ fn written(dir: &ConfigDir) -> Vec<Written> {
     let entries = |name| dir.entries(name).unwrap_or_default();
     if let Some(spool) = entries("spool_dir").first() {
         found.push(Written {
-            path: Path::new(OsStr::from_bytes(&spool.text)).components().collect(),
+            path: Path::new(OsStr::from_bytes(&spool.text))
+                .components()
+                .collect(),
             place: spool.place.to_string(),
         });
     }

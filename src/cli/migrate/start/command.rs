@@ -25,8 +25,6 @@ struct Way<'a> {
     /// QPSMTPD_CONFIG.
     config: Option<String>,
     options: Options,
-    /// Whether tcpserver or one of its kin comes before the program.
-    by_connection: bool,
 }
 
 /// What a command starts, if that is qpsmtpd.
@@ -38,7 +36,6 @@ pub(super) fn started(root: &Root, call: &Call) -> Option<Started> {
         working: call.working.clone(),
         config: call.variables.get("QPSMTPD_CONFIG").cloned(),
         options: Options::default(),
-        by_connection: false,
     };
     let program = way.find()?;
     let server = match base(&program) {
@@ -220,7 +217,6 @@ impl Way<'_> {
     }
 
     fn by_connection(&mut self) -> Option<()> {
-        self.by_connection = true;
         let (host, port) = (self.next()?, self.next()?);
         match host.contains('`') {
             true => self.note(format!(
@@ -236,7 +232,9 @@ impl Way<'_> {
         };
         match number {
             Some(port) => self.options.ports.push(port),
-            None => self.note(format!("its port is {port}, which is not known here: add --port")),
+            None => self.note(format!(
+                "its port is {port}, which is not known here: add --port"
+            )),
         }
         Some(())
     }
@@ -279,15 +277,18 @@ impl Way<'_> {
                 "-K" | "--stop" | "-T" | "--status" => return None,
                 "-x" | "--exec" => program = program.or(take(self)),
                 "-a" | "--startas" => program = take(self),
-                "-d" | "--chdir" => self.working = plain(&self.working.join(take(self)?)),
+                "-d" | "--chdir" => {
+                    let dir = take(self)?;
+                    self.working = plain(&self.working.join(dir));
+                }
                 "-c" | "--chuid" => {
                     let user = take(self)?;
                     self.user(user.split(':').next().unwrap_or_default());
                 }
                 "-b" | "--background" => self.options.detach = true,
-                "-p" | "--pidfile" | "-n" | "--name" | "-u" | "--user" | "-g" | "--group" | "-r"
-                | "--chroot" | "-N" | "--nicelevel" | "-P" | "--procsched" | "-I" | "--iosched"
-                | "-k" | "--umask" | "-R" | "--retry" | "-s" | "--signal" => {
+                "-p" | "--pidfile" | "-n" | "--name" | "-u" | "--user" | "-g" | "--group"
+                | "-r" | "--chroot" | "-N" | "--nicelevel" | "-P" | "--procsched" | "-I"
+                | "--iosched" | "-k" | "--umask" | "-R" | "--retry" | "-s" | "--signal" => {
                     take(self)?;
                 }
                 _ => {}
@@ -355,8 +356,14 @@ mod tests {
         let options = found.options;
         assert_eq!(options.server, Server::Tcpserver);
         assert_eq!((options.limit, options.per_address), (10, None));
-        assert_eq!((options.listen, options.ports), (vec!["0.0.0.0".to_owned()], vec![25]));
-        assert_eq!((options.user.as_deref(), options.no_rdns), (Some("root"), true));
+        assert_eq!(
+            (options.listen, options.ports),
+            (vec!["0.0.0.0".to_owned()], vec![25])
+        );
+        assert_eq!(
+            (options.user.as_deref(), options.no_rdns),
+            (Some("root"), true)
+        );
         assert_eq!(options.notes.len(), 2, "{:?}", options.notes);
     }
 
@@ -381,7 +388,8 @@ mod tests {
         ] {
             assert!(of(line).is_none(), "{line}");
         }
-        let found = of("setuidgid qpsmtpd env QPSMTPD_CONFIG=/etc/q ./qpsmtpd-forkserver -p 25").unwrap();
+        let found =
+            of("setuidgid qpsmtpd env QPSMTPD_CONFIG=/etc/q ./qpsmtpd-forkserver -p 25").unwrap();
         assert_eq!(found.options.user.as_deref(), Some("qpsmtpd"));
         assert_eq!(found.config.as_deref(), Some(Path::new("/etc/q")));
         let found = of("/usr/bin/perl -T -I lib ./qpsmtpd-forkserver").unwrap();

@@ -27,14 +27,27 @@ const UNITS: [&str; 4] = [
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
-const RUNS: [&str; 5] = ["/service", "/etc/service", "/var/service", "/etc/sv", "/etc/s6/sv"];
+const RUNS: [&str; 5] = [
+    "/service",
+    "/etc/service",
+    "/var/service",
+    "/etc/sv",
+    "/etc/s6/sv",
+];
 const SCRIPTS: [&str; 2] = ["/etc/init.d", "/etc/rc.d/init.d"];
 
 /// Looks for it, or at the file that is named.
-pub(in super::super) fn find(root: &Root, config: &Path, named: Option<&Path>) -> Result<Found, String> {
+pub(in super::super) fn find(
+    root: &Root,
+    config: &Path,
+    named: Option<&Path>,
+) -> Result<Found, String> {
     if let Some(file) = named {
         let text = root.text(file).ok_or_else(|| {
-            format!("--init {}: there is no such script or unit, or it cannot be read", file.display())
+            format!(
+                "--init {}: there is no such script or unit, or it cannot be read",
+                file.display()
+            )
         })?;
         let start = look(root, kind(file), file, &text).ok_or_else(|| {
             format!(
@@ -63,7 +76,10 @@ pub(in super::super) fn find(root: &Root, config: &Path, named: Option<&Path>) -
             None if own.as_deref() != Some(Path::new("/var/qmail/control")) => {}
             _ if found.start.is_none() => found.start = Some(start),
             // A unit of this name goes before the script.
-            _ if found.start.as_ref().is_some_and(|first| first.name == start.name) => {}
+            _ if found
+                .start
+                .as_ref()
+                .is_some_and(|first| first.name == start.name) => {}
             _ => found.others.push(file),
         }
     }
@@ -76,7 +92,9 @@ fn kind(file: &Path) -> Kind {
         return Kind::Unit;
     }
     let is_init = file.parent().is_some_and(|dir| dir.ends_with("init.d"));
-    let name = file.file_name().map(|name| name.to_string_lossy().into_owned());
+    let name = file
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
     match name.is_some_and(|name| name == "run" || name.starts_with("run.")) && !is_init {
         true => Kind::Run,
         false => Kind::Init,
@@ -85,7 +103,9 @@ fn kind(file: &Path) -> Kind {
 
 fn candidates(root: &Root, config: &Path) -> Vec<(Kind, PathBuf)> {
     let entries = |dir: &str| {
-        let entries = fs::read_dir(root.real(Path::new(dir))).into_iter().flatten();
+        let entries = fs::read_dir(root.real(Path::new(dir)))
+            .into_iter()
+            .flatten();
         let mut paths: Vec<PathBuf> = entries
             .flatten()
             .map(|entry| Path::new(dir).join(entry.file_name()))
@@ -96,7 +116,10 @@ fn candidates(root: &Root, config: &Path) -> Vec<(Kind, PathBuf)> {
     let units = UNITS.iter().flat_map(|dir| entries(dir));
     let units = units.filter(|path| path.extension().is_some_and(|end| end == "service"));
     let units = units.map(|path| (Kind::Unit, path));
-    let runs = RUNS.iter().flat_map(|dir| entries(dir)).map(|dir| dir.join("run"));
+    let runs = RUNS
+        .iter()
+        .flat_map(|dir| entries(dir))
+        .map(|dir| dir.join("run"));
     let beside = config.parent().map(|dir| dir.join("run"));
     let runs = runs.chain(beside).map(|path| (Kind::Run, path));
     let scripts = SCRIPTS.iter().flat_map(|dir| entries(dir));
@@ -133,7 +156,9 @@ fn look(root: &Root, kind: Kind, file: &Path, text: &str) -> Option<Start> {
         kind,
         file: file.to_path_buf(),
         line,
-        name: name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+        name: name
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default(),
         program: found.program,
         words: found.words,
         working: found.working,
@@ -144,8 +169,12 @@ fn look(root: &Root, kind: Kind, file: &Path, text: &str) -> Option<Start> {
 
 fn first(root: &Root, script: &Path, text: &str, working: &Path) -> Option<(usize, Started)> {
     let calls = calls(root, script, text, working);
-    let enabled = calls.last().and_then(|call| call.variables.get("ENABLED").cloned());
-    let mut starts = calls.iter().filter_map(|call| Some((call.line, started(root, call)?)));
+    let enabled = calls
+        .last()
+        .and_then(|call| call.variables.get("ENABLED").cloned());
+    let mut starts = calls
+        .iter()
+        .filter_map(|call| Some((call.line, started(root, call)?)));
     let (line, mut found) = starts.next()?;
     let others: Vec<String> = starts.map(|(line, _)| line.to_string()).collect();
     if !others.is_empty() {

@@ -147,7 +147,8 @@ impl Lexer<'_> {
         self.end_word();
         self.drop_next = false;
         if !self.words.is_empty() {
-            self.commands.push((self.begun, std::mem::take(&mut self.words)));
+            self.commands
+                .push((self.begun, std::mem::take(&mut self.words)));
         }
     }
 
@@ -248,7 +249,10 @@ impl Lexer<'_> {
         }
         while self.chars.next_if(|c| *c == ' ' || *c == '\t').is_some() {}
         let mut end = String::new();
-        while let Some(c) = self.chars.next_if(|c| !c.is_whitespace() && !";&|<>".contains(*c)) {
+        while let Some(c) = self
+            .chars
+            .next_if(|c| !c.is_whitespace() && !";&|<>".contains(*c))
+        {
             if !"'\"\\".contains(c) {
                 end.push(c);
             }
@@ -276,7 +280,9 @@ fn variable(name: String) -> Piece {
 
 /// What stands between braces.
 fn braced(text: &str) -> Piece {
-    let end = text.find(|c: char| !is_part_of_name(c)).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !is_part_of_name(c))
+        .unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
     let default = rest
         .strip_prefix(":-")

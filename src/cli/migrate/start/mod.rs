@@ -7,7 +7,7 @@ mod options;
 mod shell;
 mod unit;
 
-pub(super) use find::{Found, find};
+pub(super) use find::find;
 
 use std::path::PathBuf;
 

@@ -65,7 +65,10 @@ fn take(server: Server, given: &Given, options: &mut Options) {
     options.per_address = own.or(per_address);
     options.per_address_given = own.is_some();
     options.spare = number(given, "idle-children");
-    options.ports = given.all("port").filter_map(|port| port.parse().ok()).collect();
+    options.ports = given
+        .all("port")
+        .filter_map(|port| port.parse().ok())
+        .collect();
     if options.ports.is_empty() {
         options.ports.push(port);
     }
@@ -138,9 +141,18 @@ mod tests {
         let fork = of(Server::Forkserver, "-u smtpd -l 127.0.0.1 -l 0 --port=26");
         assert_eq!((fork.limit, fork.per_address), (15, Some(5)));
         assert_eq!((fork.limit_given, fork.per_address_given), (false, false));
-        assert_eq!((fork.listen, fork.ports), (vec!["127.0.0.1".into(), "0.0.0.0".into()], vec![26]));
-        let prefork = of(Server::Prefork, "--user smtpd --children 3 --idle 2 --detach");
-        assert_eq!((prefork.limit, prefork.per_address, prefork.spare), (3, Some(10), Some(2)));
+        assert_eq!(
+            (fork.listen, fork.ports),
+            (vec!["127.0.0.1".into(), "0.0.0.0".into()], vec![26])
+        );
+        let prefork = of(
+            Server::Prefork,
+            "--user smtpd --children 3 --idle 2 --detach",
+        );
+        assert_eq!(
+            (prefork.limit, prefork.per_address, prefork.spare),
+            (3, Some(10), Some(2))
+        );
         assert_eq!((prefork.ports, prefork.detach), (vec![25], true));
         assert_eq!(of(Server::Async, "-p 25").limit, 0);
     }
@@ -149,10 +161,19 @@ mod tests {
     fn what_nobody_knows_or_takes_is_said() {
         let options = of(Server::Forkserver, "-c `getprop` -l unset --nope --port=25");
         assert_eq!(options.notes.len(), 2, "{options:?}");
-        assert!(options.notes[0].starts_with("-c `getprop`: "), "{options:?}");
-        assert!(options.notes[1].contains("Unknown option: nope"), "{options:?}");
+        assert!(
+            options.notes[0].starts_with("-c `getprop`: "),
+            "{options:?}"
+        );
+        assert!(
+            options.notes[1].contains("Unknown option: nope"),
+            "{options:?}"
+        );
         let options = of(Server::Forkserver, "-l unset --port 25");
-        assert!(options.notes[0].starts_with("`unset` is where"), "{options:?}");
+        assert!(
+            options.notes[0].starts_with("`unset` is where"),
+            "{options:?}"
+        );
         assert_eq!(options.ports, [25]);
     }
 }

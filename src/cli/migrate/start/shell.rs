@@ -105,9 +105,8 @@ impl Reader<'_> {
     /// The commands of another script, but for the distribution's own, which start nothing by themselves.
     fn source(&mut self, file: &str, depth: usize) {
         let path = self.path(file);
-        let is_library = path.starts_with("/lib")
-            || path.starts_with("/usr/lib")
-            || path.ends_with("functions");
+        let is_library =
+            path.starts_with("/lib") || path.starts_with("/usr/lib") || path.ends_with("functions");
         if depth < MAX_DEPTH
             && !is_library
             && let Some(text) = self.root.text(&path)
@@ -192,8 +191,9 @@ impl Reader<'_> {
             // As Debian's script has it: an option for each word.
             (Some("echo"), listed) if command.contains("--listen-address $1") => {
                 let listed = listed.iter().flat_map(|word| word.split_whitespace());
-                let options: Vec<String> =
-                    listed.map(|word| format!("--listen-address {word}")).collect();
+                let options: Vec<String> = listed
+                    .map(|word| format!("--listen-address {word}"))
+                    .collect();
                 return options.join(" ");
             }
             _ => None,
@@ -231,17 +231,29 @@ mod tests {
 
     #[test]
     fn variables_are_filled_in_and_split_as_a_shell_does() {
-        assert_eq!(last("A='b c'\nrun $A \"$A\" x$A'y z'"), "run|b|c|b c|xb|cy z");
+        assert_eq!(
+            last("A='b c'\nrun $A \"$A\" x$A'y z'"),
+            "run|b|c|b c|xb|cy z"
+        );
         assert_eq!(last("A=\nrun $A \"$A\" ${A:-d e}"), "run||d|e");
         assert_eq!(last("A=1 B=2 run ${C-3}"), "run|3");
-        assert_eq!(last("BIN=/usr/bin\nexec 2>&1 \\\n$BIN/x -m 1 # no\n"), "exec|/usr/bin/x|-m|1");
+        assert_eq!(
+            last("BIN=/usr/bin\nexec 2>&1 \\\n$BIN/x -m 1 # no\n"),
+            "exec|/usr/bin/x|-m|1"
+        );
     }
 
     #[test]
     fn what_a_program_would_tell_is_known_of_some_and_shown_of_others() {
         assert_eq!(last("U=`id -u smtpd`\nrun -u $U"), "run|-u|smtpd");
-        assert_eq!(last("run $(/sbin/config getprop x y)"), "run|`/sbin/config getprop x y`");
-        assert_eq!(last("run -p `head -1 /no/such/file`"), "run|-p|`head -1 /no/such/file`");
+        assert_eq!(
+            last("run $(/sbin/config getprop x y)"),
+            "run|`/sbin/config getprop x y`"
+        );
+        assert_eq!(
+            last("run -p `head -1 /no/such/file`"),
+            "run|-p|`head -1 /no/such/file`"
+        );
         let debian = "I='1.2.3.4 [::1]:25'\nL=`echo \"$I\" | \\\n perl -pe 's/(\\S+)/--listen-address $1/g'`\nrun $L x";
         assert_eq!(
             last(debian),
@@ -255,7 +267,9 @@ mod tests {
         let words: Vec<String> = read(text).iter().map(|words| words.join(" ")).collect();
         assert_eq!(
             words,
-            ["[ -f x ]", "run a", "exit 1", "fi", "cat", "f", "run c", "}"]
+            [
+                "[ -f x ]", "run a", "exit 1", "fi", "cat", "f", "run c", "}"
+            ]
         );
     }
 

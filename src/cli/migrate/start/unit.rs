@@ -127,8 +127,14 @@ fn split(text: &str) -> Vec<String> {
 
 /// The drop-ins of a unit, in their order.
 fn drop_ins(root: &Root, path: &Path) -> Vec<PathBuf> {
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    let dirs = ["/usr/lib/systemd/system", "/lib/systemd/system", "/etc/systemd/system"];
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let dirs = [
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+        "/etc/systemd/system",
+    ];
     let mut found: Vec<PathBuf> = Vec::new();
     for dir in dirs {
         let dir = Path::new(dir).join(format!("{}.d", name.as_deref().unwrap_or_default()));
@@ -169,6 +175,9 @@ mod tests {
             "etc/systemd/system/mx.service.d/more.conf",
             "[Service]\nExecStart=\nExecStart=/usr/bin/qpsmtpd-prefork --user x\n",
         );
-        assert_eq!(read(&root, unit).unwrap().options.user.as_deref(), Some("x"));
+        assert_eq!(
+            read(&root, unit).unwrap().options.user.as_deref(),
+            Some("x")
+        );
     }
 }
