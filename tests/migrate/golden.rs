@@ -5,7 +5,7 @@ use std::fs;
 use camelpost_support::{Site, repository};
 
 use crate::machines::Machine;
-use crate::{migrate, said, state};
+use crate::{is_as_before, migrate, said, state};
 
 fn same_as(name: &str, text: &str) {
     let path = repository().join(format!("tests/migrate/golden/{name}"));
@@ -24,11 +24,12 @@ fn migrated(machine: &Machine, from: &str, name: &str) {
     let site: &Site = &machine.site;
     // What is new, and the directories that have it in them.
     let new = ["etc", "home/smtpd", "var/spool"];
-    let before = (state(site.root(), &new), state(&site.path(&from[1..]), &[]));
+    let before = state(site.root(), &new);
+    let old = state(&site.path(&from[1..]), &[]);
     let (text, status) = said(&migrate(site, &["--root", "@ROOT@", "--from", from]));
     assert_eq!(status, Some(0), "{text}");
-    let after = (state(site.root(), &new), state(&site.path(&from[1..]), &[]));
-    assert_eq!(after, before, "{name}");
+    is_as_before(&before, &state(site.root(), &new));
+    is_as_before(&old, &state(&site.path(&from[1..]), &[]));
     same_as(&format!("{name}.txt"), &text);
     let readme = site.read("etc/camelpost/migrated/README");
     assert!(readme.ends_with(&text), "{readme}");
@@ -107,7 +108,7 @@ fn scripts_get_json_and_a_dry_run_writes_nothing() {
     ];
     let (text, status) = said(&migrate(&machine.site, &words));
     assert_eq!(status, Some(0), "{text}");
-    assert_eq!(state(machine.site.root(), &[]), before);
+    is_as_before(&before, &state(machine.site.root(), &[]));
     for line in text.lines() {
         let object: serde_json::Value = serde_json::from_str(line).unwrap();
         assert!(object["event"].is_string(), "{line}");

@@ -42,10 +42,12 @@ impl Machine {
         machine
     }
 
-    /// Writes a file; `@@` in it is the prefix, ME who runs the tests.
+    /// Writes a file; `@@` in it is the prefix, `@ME@` who runs the tests.
     pub fn put(&self, name: &str, text: &str) {
-        self.site
-            .put(name, &text.replace("@@", &self.prefix).replace("ME", &me()));
+        self.site.put(
+            name,
+            &text.replace("@@", &self.prefix).replace("@ME@", &me()),
+        );
     }
 
     pub fn dir(&self, name: &str) {
@@ -113,12 +115,12 @@ impl Machine {
             &format!(
                 "#!/bin/sh\n# from templates\nexport QPSMTPD_CONFIG=@@/var/service/qpsmtpd/config\nMEMLIMIT=${{MEMLIMIT:-90000000}}\n\
                  exec 2>&1\nexec softlimit -m $MEMLIMIT \\\n    tcpserver -c ${{INSTANCES:-40}} -v -H -R -p \\\n    \
-                 -u `id -u ME` -g `id -g ME` `head -1 config/IP` {port} \\\n    ./qpsmtpd\n"
+                 -u `id -u @ME@` -g `id -g @ME@` `head -1 config/IP` {port} \\\n    ./qpsmtpd\n"
             ),
         );
         self.put(
             &format!("{own}/log/run"),
-            "#!/bin/sh\nexec setuidgid ME multilog t s5000000 @@/var/log/qpsmtpd\n",
+            "#!/bin/sh\nexec setuidgid @ME@ multilog t s5000000 @@/var/log/qpsmtpd\n",
         );
         self.dir("var/log/qpsmtpd");
         for (name, text) in [
@@ -168,7 +170,7 @@ impl Machine {
         self.put(
             &format!("{own}/run"),
             &format!(
-                "#!/bin/sh\nQMAILDUID=`id -u ME`\nNOFILESGID=`id -g ME`\nexec /usr/local/bin/softlimit -m 25000000 \\\n  \
+                "#!/bin/sh\nQMAILDUID=`id -u @ME@`\nNOFILESGID=`id -g @ME@`\nexec /usr/local/bin/softlimit -m 25000000 \\\n  \
                  /usr/local/bin/tcpserver -c 10 -v -R -p \\\n  -u $QMAILDUID -g $NOFILESGID {place} ./qpsmtpd 2>&1\n"
             ),
         );

@@ -10,7 +10,7 @@ mod links;
 mod machines;
 mod started;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -34,9 +34,21 @@ fn said(output: &Output) -> (String, Option<i32>) {
     (String::from_utf8(text).unwrap(), output.status.code())
 }
 
+/// That nothing is another one than before; names what is.
+#[track_caller]
+fn is_as_before(before: &State, after: &State) {
+    let paths = before.keys().chain(after.keys());
+    let others: BTreeSet<&PathBuf> = paths
+        .filter(|path| before.get(*path) != after.get(*path))
+        .collect();
+    assert!(others.is_empty(), "{others:#?}");
+}
+
+type State = BTreeMap<PathBuf, String>;
+
 /// All that is beneath a directory, but for these names in it: what each file has, where each link leads, the rights, and when it was
 /// changed. Reading leaves all of it as it was.
-fn state(root: &Path, without: &[&str]) -> BTreeMap<PathBuf, String> {
+fn state(root: &Path, without: &[&str]) -> State {
     let mut all = BTreeMap::new();
     let mut dirs = vec![root.to_path_buf()];
     while let Some(dir) = dirs.pop() {
