@@ -14,20 +14,22 @@ const PLUGINS: &str = "/usr/share/qpsmtpd/plugins";
 pub struct Machine {
     pub site: Site,
     prefix: String,
+    /// Who runs the service.
+    user: String,
 }
 
 impl Machine {
     /// Another machine's root.
     pub fn elsewhere() -> Machine {
-        Machine::new("")
+        Machine::new("", "smtpd")
     }
 
     /// Files of this machine.
     pub fn here() -> Machine {
-        Machine::new("@ROOT@")
+        Machine::new("@ROOT@", &me())
     }
 
-    fn new(prefix: &str) -> Machine {
+    fn new(prefix: &str, user: &str) -> Machine {
         // Its directories would only be in the way.
         let site = Site::empty();
         for name in ["config", "plugins", "spool"] {
@@ -37,16 +39,17 @@ impl Machine {
         let machine = Machine {
             site,
             prefix: prefix.to_owned(),
+            user: user.to_owned(),
         };
         machine.put("etc/passwd", "root:x:0:0::/root:/bin/sh\nqpsmtpd:x:64055:64055::/var/spool/qpsmtpd:/bin/false\nsmtpd:x:400:400::/home/smtpd:/bin/false\n");
         machine
     }
 
-    /// Writes a file; `@@` in it is the prefix, `@ME@` who runs the tests.
+    /// Writes a file; `@@` in it is the prefix, `@ME@` the service's user.
     pub fn put(&self, name: &str, text: &str) {
         self.site.put(
             name,
-            &text.replace("@@", &self.prefix).replace("@ME@", &me()),
+            &text.replace("@@", &self.prefix).replace("@ME@", &self.user),
         );
     }
 
@@ -190,6 +193,8 @@ impl Machine {
             self.put(&format!("{own}/config/{name}"), text);
         }
         self.dir("var/spool");
+        self.dir("service");
+        symlink("../home/smtpd/qpsmtpd", self.site.path("service/smtpd")).unwrap();
     }
 
     pub fn allow(&self, name: &str, mode: u32) {

@@ -89,9 +89,10 @@ fn debian_s_configuration_takes_a_message() {
     machine.site.put("etc/init.d/qpsmtpd", &script);
     let before = without_service(&machine);
     let text = migrated(&machine, "/etc/qpsmtpd", "/etc/init.d/qpsmtpd", &["--json"]);
+    // Plugins say things when they are loaded, too.
     let objects: Vec<Value> = text
         .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
+        .filter_map(|line| serde_json::from_str(line).ok())
         .collect();
     let of = |event: &str| {
         objects
@@ -143,11 +144,7 @@ fn a_copy_of_sme_s_takes_a_message_and_its_commands_lead_there_and_back() {
     }
     run(&machine, &text, "To switch over");
     let asked = site.read("new/asked");
-    assert!(
-        asked.trim_end().ends_with(" /var/service/qpsmtpd")
-            || asked.contains("/var/service/qpsmtpd\n"),
-        "{asked}"
-    );
+    assert!(asked.ends_with("/var/service/qpsmtpd\n"), "{asked}");
     assert!(site.path("var/service/qpsmtpd/down").exists());
     let log = site.read("var/service/camelpost/log/run");
     assert!(

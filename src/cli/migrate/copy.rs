@@ -88,6 +88,7 @@ impl Copy<'_> {
             let done = match &entry.kind {
                 Kind::Directory => fs::DirBuilder::new().mode(0o700).create(&to),
                 Kind::File => self.file(&from, &to, self.files.get(&entry.path)),
+                Kind::Link(_) if self.files.contains_key(&entry.path) => Ok(()),
                 Kind::Link(_) => match look(self.source, self.target, entry).0 {
                     Some(says) => link(&from, &says, &to),
                     None => Ok(()),
@@ -97,7 +98,8 @@ impl Copy<'_> {
             done.map_err(|error| cannot(&entry.path, &error))?;
         }
         for (path, text) in self.files {
-            let is_new = !self.entries.iter().any(|entry| entry.path == *path);
+            let is_file = |entry: &Entry| entry.kind == Kind::File && entry.path == *path;
+            let is_new = !self.entries.iter().any(is_file);
             if is_new {
                 self.new_file(made, path, text)
                     .map_err(|error| cannot(path, &error))?;

@@ -153,7 +153,11 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     edits.lead_into_the_copy(&entries);
     let home = root.entry("/etc/passwd", &serve.user, 5);
     let home = PathBuf::from(home.unwrap_or_else(|| "/".to_owned()));
-    let (_, spool) = edits.spool(args.spool_dir.as_deref(), &home);
+    let spool = args.spool_dir.as_ref().map(|dir| match root.is_this() {
+        true => std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
+        false => Path::new("/").join(dir),
+    });
+    let (_, spool) = edits.spool(spool.as_deref(), &home);
     edits.beside(program);
     if source.read(Path::new("compat")).trim_ascii() != version.text.as_bytes() {
         edits.add("compat", &format!("{}\n", version.text));
@@ -177,11 +181,11 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
             directory: root.shown(&kept),
         });
     }
-    report.extend(
-        entries
-            .iter()
-            .filter_map(|entry| copy::look(&source, &target, entry).1),
-    );
+    // A link whose file is another one in the copy is none there.
+    let kept = entries
+        .iter()
+        .filter(|entry| !edits.files.contains_key(&entry.path));
+    report.extend(kept.filter_map(|entry| copy::look(&source, &target, entry).1));
     report.extend(std::mem::take(&mut edits.told));
 
     let spool = spool::Spool::find(&root, &spool, &serve, &source);
@@ -193,11 +197,7 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     report.add(Item::Start {
         file: start.map(|start| start.file.clone()),
         line: start.map(|start| start.line).filter(|line| *line > 0),
-        before: start.map_or_else(Vec::new, |start| {
-            let mut words = vec![start.program.display().to_string()];
-            words.extend(start.words.iter().cloned());
-            words
-        }),
+        before: start.map_or_else(Vec::new, |start| start.words.clone()),
         after: serve.words(),
     });
     report.extend(std::mem::take(&mut serve.remarks));
@@ -249,7 +249,7 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
             .insert(format!("{OWN}/{DROP_IN}").into(), text.into_bytes());
     }
     if !root.is_this() {
-        report.add(Item::Remark {
+        report.add(Item::NotChecked {
             text: format!(
                 "the copy is another machine's, and not checked: `camelpost check --config {}` does it there",
                 target.display()

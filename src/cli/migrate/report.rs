@@ -71,6 +71,10 @@ pub(super) enum Item {
     Limit {
         text: String,
     },
+    /// Why there is no check.
+    NotChecked {
+        text: String,
+    },
     /// A command, or where it begins with `#` a word about those that follow.
     Try {
         command: String,
@@ -136,6 +140,7 @@ fn title(item: &Item) -> &'static str {
         }
         Item::Start { .. } | Item::Remark { .. } => "How it is started",
         Item::Limit { .. } => "Other limits than before",
+        Item::NotChecked { .. } => "Check of the copy",
         Item::Try { .. } => "To try it beside the old server",
         Item::Switch { .. } => "To switch over",
         Item::Back { .. } => "To switch back",
@@ -218,7 +223,7 @@ fn body(item: &Item) -> String {
                 None => after,
             }
         }
-        Item::Remark { text } | Item::Limit { text } => text.clone(),
+        Item::Remark { text } | Item::Limit { text } | Item::NotChecked { text } => text.clone(),
         Item::Try { command } | Item::Switch { command } | Item::Back { command } => {
             command.clone()
         }

@@ -1,5 +1,6 @@
 //! What to do to switch from the old server to Camelpost, and back: the commands, for what starts the old one. Does none of it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::report::{Item, quoted};
@@ -12,6 +13,9 @@ use super::start::{Kind, Start};
 pub(super) const OWN: &str = "migrated";
 /// The drop-in there, and beneath /etc/systemd/system.
 pub(super) const DROP_IN: &str = "camelpost.service.d/qpsmtpd.conf";
+
+/// Where daemontools and runit look for services.
+const SCANNED: [&str; 3] = ["/service", "/etc/service", "/var/service"];
 
 /// The way there, the way back, and the files for it in the copy.
 #[derive(Default)]
@@ -147,14 +151,7 @@ impl Machine<'_> {
             .canonical(&start.file)
             .unwrap_or_else(|| start.file.clone());
         let dir = real.parent().unwrap_or(Path::new("/"));
-        // Where the supervisor finds it, which may be a link.
-        let scanned = ["/service", "/etc/service"]
-            .iter()
-            .map(|place| Path::new(place).join(&start.name));
-        let linked = scanned.into_iter().find(|path| {
-            let real = self.root.canonical(path);
-            real.as_deref() == Some(dir) && path != dir
-        });
+        let linked = self.link_to(dir);
         let has_sv = [
             "/usr/bin/sv",
             "/sbin/sv",
@@ -197,10 +194,34 @@ impl Machine<'_> {
                 ways.switch(&format!("ln -s {new} {link}"));
                 link.to_string()
             }
-            None => new.to_string(),
+            None if SCANNED
+                .iter()
+                .any(|place| dir.parent() == Some(Path::new(place))) =>
+            {
+                new.to_string()
+            }
+            None => {
+                ways.switch(&format!(
+                    "# and a link to {new} to where the supervisor looks for services"
+                ));
+                new.to_string()
+            }
         };
         ways.back(&format!("touch {new}/down && {down} {started}"));
         ways.back(&format!("rm {old}/down && {up} {service}"));
+    }
+
+    /// Where the supervisor finds the directory of a service by a link.
+    fn link_to(&self, dir: &Path) -> Option<PathBuf> {
+        let links = SCANNED.iter().flat_map(|place| {
+            let entries = fs::read_dir(self.root.real(Path::new(place)))
+                .into_iter()
+                .flatten();
+            let entries = entries.flatten();
+            entries.map(|entry| Path::new(place).join(entry.file_name()))
+        });
+        let mut links = links.filter(|path| self.root.real(path).is_symlink());
+        links.find(|path| self.root.canonical(path).as_deref() == Some(dir))
     }
 
     /// The script of the log: two of them cannot write to one directory. Gives the directories, too, before and now.

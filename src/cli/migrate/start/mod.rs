@@ -65,8 +65,9 @@ pub(super) struct Start {
     pub(super) line: usize,
     /// What the service is called: of the unit, the script, the directory.
     pub(super) name: String,
-    /// The program by its path, and the command line behind it.
+    /// The program by its path.
     pub(super) program: PathBuf,
+    /// The whole command.
     pub(super) words: Vec<String>,
     /// Its working directory.
     pub(super) working: PathBuf,

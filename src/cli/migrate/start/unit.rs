@@ -167,7 +167,10 @@ mod tests {
         let root = Root::new(Some(dir.path())).unwrap();
         let unit = Path::new("/etc/systemd/system/mx.service");
         let found = read(&root, unit).unwrap();
-        assert_eq!(found.words.join(" "), "--port 26 -c 3 -H");
+        assert_eq!(
+            found.words.join(" "),
+            "/usr/bin/qpsmtpd-forkserver --port 26 -c 3 -H"
+        );
         assert_eq!(found.config.as_deref(), Some(Path::new("/etc/q")));
         assert_eq!(found.working, Path::new("/srv/q"));
         assert_eq!(found.options.user.as_deref(), Some("smtpd"));
