@@ -17,12 +17,14 @@ fn links_lead_where_they_led_and_never_back_into_the_old_directory() {
     let site = &machine.site;
     let own = |name: &str| site.path("home/smtpd/qpsmtpd/config").join(name);
     machine.put("home/smtpd/domains", "example.org\n");
+    machine.put("home/smtpd/spool_dir", "/var/spool/qpsmtpd\n");
     for (says, name) in [
         ("rcpthosts", "within"),
         ("/home/smtpd/qpsmtpd/config/rcpthosts", "absolute"),
         ("../../domains", "relative_out"),
         ("/home/smtpd/domains", "out"),
         ("nowhere", "dangling"),
+        ("/home/smtpd/spool_dir", "spool_dir"),
     ] {
         symlink(says, own(name)).unwrap();
     }
@@ -44,18 +46,11 @@ fn links_lead_where_they_led_and_never_back_into_the_old_directory() {
         // Whoever changes the owner loses the bit.
         machine.allow("home/smtpd/qpsmtpd/config", 0o2750);
     }
-    let before = state(site.root(), &["etc"]);
-    let words = [
-        "--root",
-        "@ROOT@",
-        "--from",
-        "/home/smtpd/qpsmtpd/config",
-        "--spool-dir",
-        "/etc/spool",
-    ];
+    let before = state(site.root(), &["etc", "var/spool"]);
+    let words = ["--root", "@ROOT@", "--from", "/home/smtpd/qpsmtpd/config"];
     let (text, status) = said(&migrate(site, &words));
     assert_eq!(status, Some(0), "{text}");
-    is_as_before(&before, &state(site.root(), &["etc"]));
+    is_as_before(&before, &state(site.root(), &["etc", "var/spool"]));
     let new = |name: &str| site.path("etc/camelpost").join(name);
     for (name, says) in [
         ("within", "rcpthosts"),
@@ -79,6 +74,12 @@ fn links_lead_where_they_led_and_never_back_into_the_old_directory() {
     ] {
         assert!(text.contains(line), "{line}\n{text}");
     }
+    // A link to another one would be the old server's, too.
+    assert_eq!(
+        site.read("etc/camelpost/spool_dir"),
+        "/var/spool/qpsmtpd-camelpost\n"
+    );
+    assert!(!new("spool_dir").is_symlink());
     assert!(!new("fifo").exists() && !new("socket").exists());
     for name in ["flat_auth_pw", "", "grey.dbm", "plugins"] {
         let (old, new) = (

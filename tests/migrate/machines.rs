@@ -76,10 +76,9 @@ impl Machine {
             .into_iter()
             .chain(["/etc/init.d/qpsmtpd".to_owned()])
         {
-            let text = fs::read_to_string(&file).unwrap_or_else(|error| {
+            let mut text = fs::read_to_string(&file).unwrap_or_else(|error| {
                 panic!("{file}: {error}: packaging/install-deps test installs the package")
             });
-            let mut text = text.replace("/usr/bin/perl", "/usr/bin/perl");
             for dir in [
                 "/etc/qpsmtpd",
                 "/var/log/qpsmtpd",

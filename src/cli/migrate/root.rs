@@ -1,6 +1,7 @@
 //! The machine whose qpsmtpd is migrated: this one, or one whose files lie beneath a directory (`--root`). Paths are shown as
 //! they are on that machine; here it is said where they are on this one.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
@@ -50,18 +51,43 @@ impl Root {
         }
     }
 
-    /// A path of that machine that it has in its own words, without `.`, `..` and links; none where it is not there.
+    /// A path of that machine without `.`, `..` and links, which lead where they lead there; none where it is not there.
     pub(super) fn canonical(&self, path: &Path) -> Option<PathBuf> {
-        let real = self.real(path).canonicalize().ok()?;
-        let root = self.0.canonicalize().ok()?;
-        let rest = real.strip_prefix(root).ok()?;
-        Some(Path::new("/").join(rest))
+        /// As many links as the kernel follows.
+        const LINKS: usize = 40;
+        let mut links = 0;
+        let mut done = PathBuf::from("/");
+        let mut rest: Vec<OsString> = words(path).rev().collect();
+        while let Some(word) = rest.pop() {
+            match word.as_encoded_bytes() {
+                b"/" => done = PathBuf::from("/"),
+                b"." => {}
+                b".." => {
+                    done.pop();
+                }
+                _ => {
+                    let next = done.join(&word);
+                    let real = self.real(&next);
+                    let found = fs::symlink_metadata(&real).ok()?;
+                    if !found.is_symlink() {
+                        done = next;
+                        continue;
+                    }
+                    links += 1;
+                    if links > LINKS {
+                        return None;
+                    }
+                    rest.extend(words(&fs::read_link(&real).ok()?).rev());
+                }
+            }
+        }
+        Some(done)
     }
 
     /// The text of a file there, where it is one and not too long to be a script.
     pub(super) fn text(&self, path: &Path) -> Option<String> {
         const LONGEST: u64 = 256 << 10;
-        let path = self.real(path);
+        let path = self.real(&self.canonical(path)?);
         let found = fs::metadata(&path).ok()?;
         if !found.is_file() || found.len() > LONGEST {
             return None;
@@ -83,6 +109,15 @@ impl Root {
     pub(super) fn user(&self, wanted: &str) -> Option<String> {
         self.entry("/etc/passwd", wanted, 0)
     }
+}
+
+/// The parts of a path, `/` among them.
+fn words(path: &Path) -> impl DoubleEndedIterator<Item = OsString> {
+    let parts: Vec<OsString> = path
+        .components()
+        .map(|part| part.as_os_str().to_owned())
+        .collect();
+    parts.into_iter()
 }
 
 /// The words of an error of the system's.
@@ -117,6 +152,13 @@ mod tests {
         let real = root.real(Path::new("/etc/qpsmtpd"));
         assert_eq!(real, dir.path().join("etc/qpsmtpd"));
         assert_eq!(root.shown(&real), Path::new("/etc/qpsmtpd"));
+        fs::create_dir_all(dir.path().join("srv/q")).unwrap();
+        std::os::unix::fs::symlink("/srv", dir.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        let canonical = |path: &str| root.canonical(Path::new(path));
+        assert_eq!(canonical("/link/./q/../q"), Some(PathBuf::from("/srv/q")));
+        assert_eq!(canonical("/loop"), None);
+        assert_eq!(canonical("/no"), None);
         assert!(Root::new(None).unwrap().is_this());
         assert_eq!(plain(Path::new("/a//b/./../c")), Path::new("/a/c"));
     }

@@ -47,7 +47,8 @@ impl Source {
         };
         let given = plain(&given);
         let real = root.real(&given);
-        let shown = real.display();
+        let real = root.canonical(&given).map_or(real, |own| root.real(&own));
+        let shown = given.display();
         let found =
             fs::metadata(&real).map_err(|error| format!("--from {shown}: {}", why(&error)))?;
         if !found.is_dir() {
@@ -141,13 +142,14 @@ impl Source {
         Ok(())
     }
 
-    /// What a file in it has; nothing where it is none.
+    /// What a file in it has, or the one that a link leads to; nothing where there is none.
     pub(super) fn read(&self, path: &Path) -> Vec<u8> {
-        let real = self.real.join(path);
-        match fs::metadata(&real) {
-            Ok(found) if found.is_file() => fs::read(real).unwrap_or_default(),
-            _ => Vec::new(),
-        }
+        let found = self.root.canonical(&self.given.join(path));
+        let real = found.map(|path| self.root.real(&path));
+        let is_file = |real: &PathBuf| fs::metadata(real).is_ok_and(|found| found.is_file());
+        real.filter(is_file)
+            .and_then(|real| fs::read(real).ok())
+            .unwrap_or_default()
     }
 }
 

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::super::root::{Root, plain};
-use super::shell::{Call, base};
+use super::shell::{Call, base, calls};
 use super::{Options, Server, options};
 
 /// A start of qpsmtpd.
@@ -19,7 +19,7 @@ pub(super) struct Started {
 /// What is known on the way to the program.
 struct Way<'a> {
     root: &'a Root,
-    words: &'a [String],
+    words: Vec<String>,
     at: usize,
     working: PathBuf,
     /// QPSMTPD_CONFIG.
@@ -31,7 +31,7 @@ struct Way<'a> {
 pub(super) fn started(root: &Root, call: &Call) -> Option<Started> {
     let mut way = Way {
         root,
-        words: &call.words,
+        words: call.words.clone(),
         at: 0,
         working: call.working.clone(),
         config: call.variables.get("QPSMTPD_CONFIG").cloned(),
@@ -48,18 +48,16 @@ pub(super) fn started(root: &Root, call: &Call) -> Option<Started> {
     options::read(server, &words, &mut way.options);
     let program = match program.contains('/') {
         true => plain(&way.working.join(&program)),
-        false => ["/usr/bin", "/usr/local/bin"]
-            .iter()
-            .map(|dir| Path::new(dir).join(&program))
-            .find(|path| root.real(path).exists())
-            .unwrap_or_else(|| way.working.join(&program)),
+        false => Path::new("/usr/bin").join(&program),
     };
     let config = match way.config.filter(|config| !config.is_empty()) {
         Some(config) => Some(plain(&way.working.join(config))),
-        None => program
-            .parent()
-            .map(|dir| dir.join("config"))
-            .filter(|dir| root.real(dir).is_dir()),
+        None => {
+            // Beside the program; where that is in a directory `bin`, beside it.
+            let places = program.ancestors().skip(1).take(2);
+            let dirs = places.map(|place| place.join("config"));
+            dirs.into_iter().find(|dir| root.real(dir).is_dir())
+        }
     };
     Some(Started {
         program,
@@ -79,7 +77,7 @@ impl Way<'_> {
 
     /// The options before the next word that is none. Those that take a value have letters in `valued`; each is told with it.
     fn options(&mut self, valued: &str, mut tell: impl FnMut(&mut Self, char, &str)) -> Option<()> {
-        while let Some(word) = self.words.get(self.at) {
+        while let Some(word) = self.words.get(self.at).cloned() {
             let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.is_empty()) else {
                 break;
             };
@@ -149,6 +147,7 @@ impl Way<'_> {
                         way.user(value);
                     }
                 })?,
+                "sh" | "bash" | "dash" => self.shell()?,
                 "tcpserver" | "sslserver" => self.tcpserver(base(&word) == "sslserver")?,
                 "tcpsvd" => self.tcpsvd()?,
                 "start-stop-daemon" => return self.start_stop_daemon(),
@@ -177,6 +176,19 @@ impl Way<'_> {
         if let Some(text) = self.root.text(&file) {
             self.config = text.lines().next().map(|line| line.trim_end().to_owned());
         }
+    }
+
+    /// `sh -c TEXT`, of which the last command counts.
+    fn shell(&mut self) -> Option<()> {
+        if self.next()? != "-c" {
+            return None;
+        }
+        let text = self.next()?;
+        let inner = calls(self.root, Path::new("sh"), &text, &self.working).pop()?;
+        self.words = inner.words;
+        self.working = inner.working;
+        self.at = 0;
+        Some(())
     }
 
     /// `tcpserver OPTIONS HOST PORT PROGRAM`
@@ -379,6 +391,16 @@ mod tests {
     }
 
     #[test]
+    fn a_shell_within_a_script_is_looked_into() {
+        let root = Root::new(None).unwrap();
+        let text = "MAX=5\nexec 2>&1 sh -c \"\n  exec softlimit -m $MAX \\\n perl -T ./bin/qpsmtpd-forkserver --port 587\n\"\n";
+        let calls = calls(&root, Path::new("run"), text, Path::new("/srv/q"));
+        let found = started(&root, &calls[0]).unwrap();
+        assert_eq!(found.program, Path::new("/srv/q/bin/qpsmtpd-forkserver"));
+        assert_eq!(found.options.ports, [587]);
+    }
+
+    #[test]
     fn a_user_or_a_directory_of_the_name_is_not_the_program() {
         for line in [
             "chown qpsmtpd /var/run/qpsmtpd",
@@ -392,6 +414,9 @@ mod tests {
             of("setuidgid qpsmtpd env QPSMTPD_CONFIG=/etc/q ./qpsmtpd-forkserver -p 25").unwrap();
         assert_eq!(found.options.user.as_deref(), Some("qpsmtpd"));
         assert_eq!(found.config.as_deref(), Some(Path::new("/etc/q")));
+        let found = of("daemon --user=smtpd qpsmtpd-forkserver --detach -p 25").unwrap();
+        assert_eq!(found.options.user.as_deref(), Some("smtpd"));
+        assert_eq!(found.program, Path::new("/usr/bin/qpsmtpd-forkserver"));
         let found = of("/usr/bin/perl -T -I lib ./qpsmtpd-forkserver").unwrap();
         assert_eq!(found.options.ports, [2525]);
     }
