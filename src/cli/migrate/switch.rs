@@ -82,14 +82,14 @@ impl Machine<'_> {
         match start {
             Some(start) => {
                 ways.switch(&format!("systemctl disable --now {}", start.name));
-                ways.switch("systemctl enable --now camelpost");
+                ways.start();
                 ways.back("systemctl disable --now camelpost");
                 ways.back(&format!("systemctl enable --now {}", start.name));
                 self.logrotate(ways, &start.name);
             }
             None => {
                 ways.switch("# stop the old server the way it is started, then:");
-                ways.switch("systemctl enable --now camelpost");
+                ways.start();
                 ways.back("systemctl disable --now camelpost");
                 ways.back("# start the old server the way it is started");
             }
@@ -209,6 +209,9 @@ impl Machine<'_> {
         };
         ways.back(&format!("touch {new}/down && {down} {started}"));
         ways.back(&format!("rm {old}/down && {up} {service}"));
+        ways.back("# and over once more, as all is there then:");
+        ways.back(&format!("# touch {old}/down && {down} {service}"));
+        ways.back(&format!("# rm {new}/down && {up} {started}"));
     }
 
     /// Where the supervisor finds the directory of a service by a link.
@@ -246,6 +249,12 @@ impl Ways {
         self.items.push(Item::Switch {
             command: command.to_owned(),
         });
+    }
+
+    /// Starts the unit, which may run already with the package's own configuration.
+    fn start(&mut self) {
+        self.switch("systemctl enable camelpost");
+        self.switch("systemctl restart camelpost");
     }
 
     fn back(&mut self, command: &str) {
