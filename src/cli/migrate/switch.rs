@@ -81,10 +81,13 @@ impl Machine<'_> {
         ways.switch("systemctl daemon-reload");
         match start {
             Some(start) => {
-                ways.switch(&format!("systemctl disable --now {}", start.name));
+                // `--now` does nothing where an init script is the service.
+                ways.switch(&format!("systemctl stop {}", start.name));
+                ways.switch(&format!("systemctl disable {}", start.name));
                 ways.start();
                 ways.back("systemctl disable --now camelpost");
-                ways.back(&format!("systemctl enable --now {}", start.name));
+                ways.back(&format!("systemctl enable {}", start.name));
+                ways.back(&format!("systemctl start {}", start.name));
                 self.logrotate(ways, &start.name);
             }
             None => {
