@@ -9,6 +9,7 @@ mod golden;
 mod links;
 mod machines;
 mod started;
+mod systemd;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
