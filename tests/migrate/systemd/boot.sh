@@ -12,8 +12,18 @@ mkdir "$dir/memory/upper" "$dir/memory/work"
 mount -t overlay overlay -o "lowerdir=/,upperdir=$dir/memory/upper,workdir=$dir/memory/work" "$root"
 mount -t tmpfs tmpfs "$root/run"
 mount -t tmpfs tmpfs "$root/tmp"
-mount -t sysfs sysfs "$root/sys"
-mount --rbind /dev "$root/dev"
+# Nothing of the kernel's that other processes have, too, can be changed: devices, settings, modules.
+mount -t sysfs -o ro sysfs "$root/sys"
+mount -t tmpfs tmpfs "$root/dev"
+mkdir "$root/dev/pts" "$root/dev/shm"
+mknod -m 666 "$root/dev/null" c 1 3
+mknod -m 666 "$root/dev/zero" c 1 5
+mknod -m 666 "$root/dev/full" c 1 7
+mknod -m 666 "$root/dev/random" c 1 8
+mknod -m 666 "$root/dev/urandom" c 1 9
+mknod -m 666 "$root/dev/tty" c 5 0
+mount -t devpts -o newinstance,ptmxmode=0666 devpts "$root/dev/pts"
+ln -s pts/ptmx "$root/dev/ptmx"
 mkdir "$root/out"
 mount --bind "$dir/out" "$root/out"
 # What systemd makes of groups is below one of its own.
@@ -51,7 +61,9 @@ StandardError=append:/out/said
 X
 # The end of its first process is the end of all.
 unshare --cgroup --pid --fork --kill-child sh -c "
-    mount -t proc proc '$root/proc' && mount -t cgroup2 cgroup2 '$root/sys/fs/cgroup' &&
-    exec chroot '$root' /usr/bin/env -i container=lxc /usr/lib/systemd/systemd --unit=switch.service --log-target=null" || true
+    mount -t proc proc '$root/proc' && mount --bind '$root/proc/sys' '$root/proc/sys' &&
+    mount -o remount,bind,ro '$root/proc/sys' && mount -t cgroup2 cgroup2 '$root/sys/fs/cgroup' &&
+    exec setpriv --bounding-set=-sys_module,-sys_time --inh-caps=-sys_module,-sys_time \
+        chroot '$root' /usr/bin/env -i container=lxc /usr/lib/systemd/systemd --unit=switch.service --log-target=null" || true
 echo $$ >"$dir/groups/cgroup.procs"
 find "$group" -depth -type d -exec rmdir {} +
