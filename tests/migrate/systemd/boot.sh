@@ -45,7 +45,10 @@ INTERFACES="127.0.0.1"
 PORT="24"
 EXTRA_ARGS="--no-rdns"
 X
-# Without a plugin that waits for clients, or refuses every message. There are no name servers: names are not looked up.
+# There are no name servers, and nobody waits for one.
+rm -f "$root/etc/resolv.conf"
+printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >"$root/etc/resolv.conf"
+# Without a plugin that waits for clients, or refuses every message.
 sed -i -e 's/^check_loop/loop/' -e 's/^check_earlytalker/#&/' "$root/etc/qpsmtpd/plugins"
 echo 'queue/maildir /srv/Maildir' >"$root/etc/qpsmtpd/debian-queue-method"
 echo example.org >"$root/etc/qpsmtpd/debian-rcpthosts"
