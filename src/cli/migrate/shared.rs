@@ -109,27 +109,31 @@ impl Looker<'_> {
             if inside.is_none() && !is_log && !may_be_written(&real) {
                 continue;
             }
-            let new = match &inside {
-                Some(inside) => self.target.join(inside),
-                None => beside(&path),
-            };
+            let new = beside(&path);
             let (what, instead) = match (&inside, &*plain) {
-                (Some(_), _) => (
-                    "is in the old directory, not in the copy".to_owned(),
-                    format!("the copy's is {}", new.display()),
+                (Some(inside), _) => (
+                    format!(
+                        "argument of {name}, in the old directory; the copy's is {}",
+                        self.target.join(inside).display()
+                    ),
+                    None,
                 ),
                 (None, "greylisting" | "karma") => (
                     "database".to_owned(),
-                    format!(
+                    Some(format!(
                         "db_dir {}, which has to be made and the service's user's",
                         new.display()
-                    ),
+                    )),
                 ),
-                (None, _) if is_log => ("log".to_owned(), new.display().to_string()),
-                (None, "queue/maildir") => {
-                    ("both deliver there".to_owned(), new.display().to_string())
-                }
-                (None, _) => (format!("argument of {name}"), new.display().to_string()),
+                (None, "queue/maildir") => (
+                    "both deliver there".to_owned(),
+                    Some(new.display().to_string()),
+                ),
+                (None, _) if is_log => ("log".to_owned(), Some(new.display().to_string())),
+                (None, _) => (
+                    format!("argument of {name}"),
+                    Some(new.display().to_string()),
+                ),
             };
             let dir = match real.is_dir() {
                 true => Some(path.clone()),
@@ -143,7 +147,7 @@ impl Looker<'_> {
                 file: line.place.file.to_path_buf(),
                 line: line.place.line,
                 what,
-                instead: Some(instead),
+                instead,
             });
         }
         let is_relative = |word: &&Vec<u8>| word.starts_with(b"./") || word.starts_with(b"../");

@@ -8,6 +8,7 @@ use super::report::Item;
 use super::root::{Root, plain, why};
 use super::serve::Serve;
 use super::source::Source;
+use crate::base::user_name;
 
 pub(super) struct Spool {
     /// By its path on its machine.
@@ -55,9 +56,15 @@ impl Spool {
 
     /// What is told of it, where it is made.
     pub(super) fn item(&self) -> Option<Item> {
+        let own = || user_name().unwrap_or_else(|| "this user".to_owned());
         self.will_be_made.then(|| Item::Made {
             directory: self.path.clone(),
-            owner: self.user.clone(),
+            // Nobody but root gives it away.
+            owner: if self.is_root {
+                self.user.clone()
+            } else {
+                own()
+            },
         })
     }
 
