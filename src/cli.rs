@@ -15,6 +15,8 @@ mod hooks;
 mod new_plugin;
 mod pages;
 mod ping;
+#[cfg(test)]
+mod reference;
 mod serve;
 mod service;
 mod several;

@@ -18,7 +18,7 @@ pub(super) enum Request {
     },
 }
 
-const FORKSERVER: Options = Options {
+pub(super) const FORKSERVER: Options = Options {
     all: &[
         option(&["listen-address", "l"], Takes::Text),
         option(&["port", "p"], Takes::Text),
@@ -33,7 +33,7 @@ const FORKSERVER: Options = Options {
     ignore_case: false,
 };
 
-const PREFORK: Options = Options {
+pub(super) const PREFORK: Options = Options {
     all: &[
         option(&["listen-address", "interface"], Takes::Text),
         option(&["port"], Takes::Number),

@@ -14,6 +14,8 @@ mod names;
 mod plugin_line;
 mod plugin_settings;
 mod read;
+#[cfg(test)]
+mod reference;
 mod sandbox;
 mod settings;
 mod show_id;
