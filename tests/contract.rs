@@ -16,7 +16,8 @@ fn root() -> &'static Path {
 
 /// The rows of the checklist: line number, phrase, names of tests.
 fn rows() -> Vec<(usize, String, Vec<String>)> {
-    let text = fs::read_to_string(root().join("docs/tables/contract.md")).expect("docs/tables/contract.md");
+    let text = fs::read_to_string(root().join("docs/tables/contract.md"))
+        .expect("docs/tables/contract.md");
     let mut rows = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
@@ -97,7 +98,11 @@ fn each_row_of_the_checklist_names_tests_that_exist() {
             }
         }
     }
-    assert!(wrong.is_empty(), "docs/tables/contract.md:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "docs/tables/contract.md:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
