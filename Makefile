@@ -21,15 +21,18 @@ run: deps build spool Maildir
 # A package for the Debian that this is (packaging/README.md); BINARY and VERSION are packaging/make-deb's.
 deb:
 	packaging/install-deps build package
-	packaging/make-deb
+	CARGO="$(CARGO)" packaging/make-deb
 
-# For other systems. As another user than root: `make build`, then `sudo make install`. DESTDIR and PREFIX are
-# packaging/install-files'. The program is not built where it is there already.
-install: $(TARGET)/release/camelpost
-	BINARY=$${BINARY:-$(TARGET)/release/camelpost} PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) packaging/install-files install
+# For other systems, after `make build`: root need not have a toolchain. DESTDIR and PREFIX are packaging/install-files';
+# BINARY is another program than the one that is built here.
+BINARY ?= $(TARGET)/release/camelpost
+INSTALL_FILES = BINARY=$(BINARY) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) packaging/install-files
 
-uninstall: $(TARGET)/release/camelpost
-	BINARY=$${BINARY:-$(TARGET)/release/camelpost} PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) packaging/install-files uninstall
+install: $(BINARY)
+	$(INSTALL_FILES) install
+
+uninstall: $(BINARY)
+	$(INSTALL_FILES) uninstall
 
 $(TARGET)/release/camelpost:
 	$(MAKE) build

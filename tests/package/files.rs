@@ -160,8 +160,6 @@ fn make(words: &[&str], destination: &Path) -> String {
         .args(words)
         .arg(format!("DESTDIR={}", destination.display()))
         .env("BINARY", env!("CARGO_BIN_EXE_camelpost"))
-        // Nothing of it is made: the program is this test's.
-        .args(["-o", "target/release/camelpost"])
         .env_remove("MAKEFLAGS");
     run(&mut make)
 }
@@ -223,7 +221,6 @@ fn what_is_installed_below_a_prefix_names_that_prefix() {
     );
 }
 
-/// Each of `install` and `uninstall` makes its pages in one place: one after the other.
 #[test]
 fn the_version_names_perl_and_how_it_is_linked_the_profile_the_plugins_and_the_commit() {
     let program = env!("CARGO_BIN_EXE_camelpost");
