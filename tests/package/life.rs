@@ -197,6 +197,13 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
     accepted.sort();
     assert_eq!(delivered(&root), accepted);
 
+    // A library of the program's is replaced, as by a security update: the new one counts at once.
+    let said = root.run(
+        "library=$(dpkg -S '*/libssl.so.3' | cut -d : -f 1)
+        apt-get install -y -q --reinstall $library",
+    );
+    assert_eq!(said.matches("upgraded: process ").count(), 2, "{said}");
+
     // A configuration that does not load: the old program goes on, and the installation says so.
     root.run("cp -p /etc/camelpost/plugins /plugins && echo nonsuch >> /etc/camelpost/plugins");
     let said = root.run(&format!("dpkg -i /{NEW}.deb"));
