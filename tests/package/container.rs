@@ -20,8 +20,8 @@ fn hindrance() -> Option<String> {
 #[test]
 fn the_container_receives_a_message_and_nothing_in_it_is_root() {
     let text = fs::read_to_string(repository().join("packaging/Dockerfile")).unwrap();
-    let user = text.lines().filter(|line| line.starts_with("USER "));
-    assert_eq!(user.last(), Some("USER camelpost"));
+    let mut user = text.lines().filter(|line| line.starts_with("USER "));
+    assert_eq!(user.next_back(), Some("USER camelpost"));
     if let Some(why) = hindrance() {
         println!("no docker engine answers, so that packaging/Dockerfile is not built: {why}");
         return;
