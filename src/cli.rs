@@ -14,7 +14,10 @@ mod getopt;
 mod hooks;
 mod migrate;
 mod new_plugin;
+mod pages;
 mod ping;
+#[cfg(test)]
+mod reference;
 mod serve;
 mod service;
 mod several;
@@ -124,6 +127,11 @@ enum Subcommands {
     Why(why::WhyArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
+    /// Write what completes this program's command line in a shell: bash, zsh, fish and others.
+    Completions(pages::CompletionsArgs),
+    /// Write the man pages of section 8 to a directory; `make install` and the package do.
+    #[command(hide = true)]
+    ManPages(pages::ManPagesArgs),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
     Zygote(Box<Zygote>),
@@ -306,6 +314,8 @@ pub fn run<E: Engine>(
         Subcommands::Migrate(args) => migrate::migrate(&args),
         Subcommands::Why(args) => why::why(&args),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
+        Subcommands::Completions(args) => pages::completions(&args, CommandLine::command()),
+        Subcommands::ManPages(args) => pages::man_pages(&args, CommandLine::command()),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
         Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),

@@ -1,4 +1,4 @@
-//! docs/contract.md: every phrase of the plugin contract and the test that shows it; docs/security.md: every
+//! docs/tables/contract.md: every phrase of the plugin contract and the test that shows it; docs/security.md: every
 //! promise and the same. A row that names no existing test fails here, and so does a row of HOOKS' table that
 //! is not there. The same for the table of fast paths (src/perl/fast/mod.rs).
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -16,7 +16,8 @@ fn root() -> &'static Path {
 
 /// The rows of the checklist: line number, phrase, names of tests.
 fn rows() -> Vec<(usize, String, Vec<String>)> {
-    let text = fs::read_to_string(root().join("docs/contract.md")).expect("docs/contract.md");
+    let text = fs::read_to_string(root().join("docs/tables/contract.md"))
+        .expect("docs/tables/contract.md");
     let mut rows = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let cells: Vec<&str> = line.trim_matches('|').split(" | ").map(str::trim).collect();
@@ -27,7 +28,7 @@ fn rows() -> Vec<(usize, String, Vec<String>)> {
         assert_eq!(
             cells.len(),
             2,
-            "docs/contract.md line {}: two cells expected",
+            "docs/tables/contract.md line {}: two cells expected",
             number + 1
         );
         let tests = cells[1].split('`').skip(1).step_by(2).map(str::to_owned);
@@ -97,7 +98,11 @@ fn each_row_of_the_checklist_names_tests_that_exist() {
             }
         }
     }
-    assert!(wrong.is_empty(), "docs/contract.md:\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "docs/tables/contract.md:\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
@@ -168,7 +173,7 @@ fn no_phrase_stands_there_twice() {
     let mut lines = HashMap::new();
     for (number, phrase, _) in &rows {
         if let Some(other) = lines.insert(phrase, number) {
-            panic!("docs/contract.md lines {other} and {number}: {phrase}");
+            panic!("docs/tables/contract.md lines {other} and {number}: {phrase}");
         }
     }
 }
@@ -200,6 +205,6 @@ fn every_hook_has_a_row() {
                 .split([',', ':', ';'])
                 .any(|part| part.trim() == quoted)
         });
-        assert!(named, "docs/contract.md has no row with `{quoted}`");
+        assert!(named, "docs/tables/contract.md has no row with `{quoted}`");
     }
 }

@@ -16,6 +16,8 @@ mod paths;
 mod plugin_line;
 mod plugin_settings;
 mod read;
+#[cfg(test)]
+mod reference;
 mod sandbox;
 mod settings;
 mod show_id;

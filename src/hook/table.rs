@@ -4,7 +4,7 @@
 //!
 //! What comes from it: [`Hook`](super::Hook) and its facts, the session's responders, the methods and
 //! contexts by which native plugins have them, Perl's list (`@Qpsmtpd::Plugin::hooks`), and what
-//! docs/hooks.md says of each hook. The session's code is held to it by tests.
+//! docs/tables/hooks.md says of each hook. The session's code is held to it by tests.
 
 use super::method::Method;
 use super::verdict::Code;

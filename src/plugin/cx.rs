@@ -219,7 +219,7 @@ impl<'a> Cx<'a> {
         self.session.log_number()
     }
 
-    /// The hook's arguments behind the transaction, as docs/hooks.md has them.
+    /// The hook's arguments behind the transaction, as docs/tables/hooks.md has them.
     pub fn args(&self) -> &'a [Arg] {
         &self.call.args
     }

@@ -76,14 +76,14 @@ fn the_table_of_plugins_says_what_the_suite_shows() {
         .collect();
     let known = Known::read(LIST).expect("known_differences.txt can be read");
     let table = plugins::table(&sets, &known).unwrap_or_else(|wrong| panic!("{wrong}"));
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/plugins.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tables/plugins.md");
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        std::fs::write(path, &table).expect("docs/plugins.md can be written");
+        std::fs::write(path, &table).expect("docs/tables/plugins.md can be written");
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(
         written, table,
-        "docs/plugins.md is out of date: UPDATE_EXPECTED=1 cargo test --test compare table_of_plugins"
+        "docs/tables/plugins.md is out of date: UPDATE_EXPECTED=1 cargo test --test compare table_of_plugins"
     );
 }
 

@@ -1,5 +1,5 @@
 //! Faults: a plugin misbehaves in each way that a plugin can, and the session in which it does, one
-//! beside it and the next client see what docs/faults.md says.
+//! beside it and the next client see what docs/tables/faults.md says.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)]

@@ -1,11 +1,11 @@
-//! docs/faults.md: what was seen, as people read it.
+//! docs/tables/faults.md: what was seen, as people read it.
 
 use std::fmt::Write;
 
 use crate::list::GROUPS;
 use crate::play::Seen;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/faults.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tables/faults.md");
 
 const HEAD: &str = "# Faults
 
@@ -101,7 +101,7 @@ pub fn up_to_date(page: &str) -> Result<(), String> {
     match report.is_empty() {
         true => Ok(()),
         false => Err(format!(
-            "docs/faults.md is not what this run came to; write it anew with UPDATE_EXPECTED=1 if it \
+            "docs/tables/faults.md is not what this run came to; write it anew with UPDATE_EXPECTED=1 if it \
              is meant\n{report}"
         )),
     }

@@ -1,4 +1,4 @@
-//! docs/flavours.md: the part between its two marks is what was seen, written with
+//! docs/tables/flavours.md: the part between its two marks is what was seen, written with
 //! UPDATE_EXPECTED=1 and compared otherwise. Where Camelpost differs there is a reason.
 
 use std::fmt::Write;
@@ -10,7 +10,7 @@ use camelpost_support::dns;
 use super::hooks::{SESSIONS, Seen, observe};
 use super::programs::{Flavour, Who};
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/flavours.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tables/flavours.md");
 const BEGIN: &str = "<!-- tests/flavours/table.rs writes from here -->\n";
 const END: &str = "<!-- to here -->";
 
@@ -129,7 +129,7 @@ fn the_hooks_of_each_flavour_are_those_of_docs_flavours() {
             .filter(|line| !page.text.contains(line))
             .collect();
         panic!(
-            "docs/flavours.md says\n{}\nand seen was\n{}\n(UPDATE_EXPECTED=1 writes it)",
+            "docs/tables/flavours.md says\n{}\nand seen was\n{}\n(UPDATE_EXPECTED=1 writes it)",
             gone.join("\n"),
             seen.join("\n")
         );

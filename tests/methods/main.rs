@@ -1,7 +1,7 @@
 //! Every documented method, asked with the original daemon and with Camelpost in both profiles.
 //!
 //! The rows are `tests/methods/*.txt` (see README.md there). The probe plugin `asks` evaluates each
-//! expression inside a session. `docs/methods.md` is made of what came out; `UPDATE_EXPECTED=1`
+//! expression inside a session. `docs/tables/methods.md` is made of what came out; `UPDATE_EXPECTED=1`
 //! writes it, otherwise it is checked.
 //!
 //! What upstream's 1.00 answers is recorded in `tests/recorded_100/methods.txt`, so that this needs no
@@ -276,14 +276,14 @@ fn the_table_in_docs_is_what_was_seen() {
     if only().is_some() {
         return;
     }
-    let path = root().join("docs/methods.md");
+    let path = root().join("docs/tables/methods.md");
     let text = table::markdown(done());
     if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        std::fs::write(&path, &text).expect("docs/methods.md can be written");
+        std::fs::write(&path, &text).expect("docs/tables/methods.md can be written");
     }
     let known = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(
         known == text,
-        "docs/methods.md is not what the rows give now: UPDATE_EXPECTED=1 writes it"
+        "docs/tables/methods.md is not what the rows give now: UPDATE_EXPECTED=1 writes it"
     );
 }

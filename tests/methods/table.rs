@@ -1,4 +1,4 @@
-//! What the answers say of each method: the table of `docs/methods.md`, and what has no row.
+//! What the answers say of each method: the table of `docs/tables/methods.md`, and what has no row.
 
 use super::Run;
 use super::ask::Answers;

@@ -31,7 +31,7 @@ pub struct FastPath {
     /// Where that does not hold, the plain way is taken.
     pub applies: &'static str,
     pub gain: &'static str,
-    /// What holds it to the plain way, besides the dialogues: as docs/contract.md names tests.
+    /// What holds it to the plain way, besides the dialogues: as docs/tables/contract.md names tests.
     pub test: &'static str,
 }
 

@@ -1,4 +1,4 @@
-//! What a row of docs/hooks.md shows of an outcome.
+//! What a row of docs/tables/hooks.md shows of an outcome.
 
 use super::play::Outcome;
 use std::fmt::Write;

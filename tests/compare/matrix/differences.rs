@@ -1,6 +1,6 @@
 //! The list of rows in which Camelpost differs from the original, `tests/compare/matrix/differences.txt`.
 //!
-//! It holds the reasons. What both do stands in docs/hooks.md, which the test keeps up to date.
+//! It holds the reasons. What both do stands in docs/tables/hooks.md, which the test keeps up to date.
 
 use super::Compared;
 use super::rows::Row;

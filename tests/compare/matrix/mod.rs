@@ -1,7 +1,7 @@
 //! The matrix hooks x verdicts: what each verdict of each hook becomes, with both daemons.
 //!
 //! The rows are generated (rows.rs), held with a daemon per setting (play.rs, talk.rs), compared,
-//! and written down as docs/hooks.md (table.rs): with UPDATE_EXPECTED=1 the file is written anew,
+//! and written down as docs/tables/hooks.md (table.rs): with UPDATE_EXPECTED=1 the file is written anew,
 //! else it has to be what this run came to. differences.txt has the reason of each difference.
 
 mod cells;
@@ -21,7 +21,7 @@ use camelpost_oracle::facts::{has_revision, package};
 use play::{Outcome, Setting, play};
 use rows::Row;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/hooks.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/tables/hooks.md");
 
 /// The settings in which rows are compared with the original.
 const SETTINGS: &[Setting] = &[
@@ -168,7 +168,7 @@ fn up_to_date(page: &str) -> Result<(), String> {
         found => {
             let (line, (old, new)) = found.unwrap_or((ends[0], ("(the end)", "(the end)")));
             Err(format!(
-                "docs/hooks.md line {line} is not what this run came to; write it anew with \
+                "docs/tables/hooks.md line {line} is not what this run came to; write it anew with \
                  UPDATE_EXPECTED=1 if it is meant\nwritten: {old}\nseen:    {new}"
             ))
         }

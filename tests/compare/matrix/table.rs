@@ -1,4 +1,4 @@
-//! docs/hooks.md: the matrix as people read it. Verdicts with the same outcome share a row.
+//! docs/tables/hooks.md: the matrix as people read it. Verdicts with the same outcome share a row.
 
 use super::Compared;
 use super::cells::Cells;

@@ -1,4 +1,4 @@
-//! The table of the package's plugin files, `docs/plugins.md`: what each needs, and which scenario
+//! The table of the package's plugin files, `docs/tables/plugins.md`: what each needs, and which scenario
 //! shows it at work. A file without a scenario, or with a module from nowhere, is an error.
 //!
 //! A config set says `exercises NAME` in its head. What cannot be read off the plugin and the sets
