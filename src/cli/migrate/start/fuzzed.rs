@@ -29,7 +29,7 @@ fn check(found: &Started) {
     assert!(addresses.all(|text| text.parse::<crate::server::ListenAddress>().is_ok()));
     // What nobody knows is said, and not passed on.
     let user = options.user.as_deref().unwrap_or_default();
-    assert!(!user.contains('`'), "{user}");
+    assert!(!user.contains(['`', ' ', '%']), "{user}");
     assert!(found.program.is_absolute(), "{:?}", found.program);
     assert!(found.working.is_absolute(), "{:?}", found.working);
 }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::super::root::Root;
 use super::command::{Started, started};
+use super::options;
 use super::shell::{Call, words};
 
 /// What the unit starts, if that is qpsmtpd.
@@ -31,8 +32,8 @@ pub(super) fn of(root: &Root, texts: &[String]) -> Option<Started> {
         working: unit.working,
     };
     let mut found = started(root, &call)?;
-    if found.options.user.is_none() {
-        found.options.user = unit.user;
+    if let (None, Some(user)) = (&found.options.user, unit.user) {
+        options::user(&user, &mut found.options);
     }
     Some(found)
 }
