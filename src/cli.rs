@@ -36,6 +36,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
+pub(crate) use self::migrate::fuzz_start;
 use self::serve::Serve;
 use self::service::Given;
 pub use self::top::Screen;

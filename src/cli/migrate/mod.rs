@@ -28,6 +28,7 @@ use self::root::{Root, why};
 use self::serve::Serve;
 use self::source::{Entry, Kind, Source};
 use self::stage::Place;
+pub(crate) use self::start::fuzz_start;
 use self::switch::{DROP_IN, Machine, OWN};
 use super::check;
 use super::who::Who;

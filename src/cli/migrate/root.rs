@@ -25,6 +25,11 @@ impl Root {
             .map_err(|error| format!("--root {}: {}", dir.display(), why(&error)))
     }
 
+    /// A machine without files.
+    pub(super) fn nowhere() -> Root {
+        Root(PathBuf::from("/dev/null/nowhere"))
+    }
+
     /// Whether it is this machine.
     pub(super) fn is_this(&self) -> bool {
         self.0 == Path::new("/")

@@ -157,18 +157,11 @@ impl Way<'_> {
         }
     }
 
+    /// A number has a name, which is what Camelpost takes.
     fn user(&mut self, user: &str) {
         let user = user.trim_start_matches(':');
-        match user.contains('`') {
-            true => self.options.notes.push(format!(
-                "its user is {user}, which only the start itself can tell"
-            )),
-            // A number has a name, which is what Camelpost takes.
-            false => {
-                let name = self.root.user(user);
-                self.options.user = Some(name.unwrap_or_else(|| user.to_owned()));
-            }
-        }
+        let name = self.root.user(user);
+        options::user(name.as_deref().unwrap_or(user), &mut self.options);
     }
 
     fn environment(&mut self, dir: &str) {

@@ -2,12 +2,14 @@
 
 mod command;
 mod find;
+mod fuzzed;
 mod lexer;
 mod options;
 mod shell;
 mod unit;
 
 pub(super) use find::find;
+pub(crate) use fuzzed::fuzz_start;
 
 use std::path::PathBuf;
 

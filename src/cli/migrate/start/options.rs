@@ -75,8 +75,8 @@ fn take(server: Server, given: &Given, options: &mut Options) {
     for address in given.all("listen-address") {
         listen(address, options);
     }
-    if let Some(user) = given.last("user") {
-        options.user = Some(user.to_owned());
+    if let Some(name) = given.last("user") {
+        user(name, options);
     }
     options.no_rdns = given.has("no-rdns");
     options.detach |= given.has("detach");
@@ -86,6 +86,17 @@ fn take(server: Server, given: &Given, options: &mut Options) {
             let text = format!("--{name} has no counterpart, and is left out");
             options.notes.push(text);
         }
+    }
+}
+
+/// A user by the name, or a word about what is none.
+pub(super) fn user(name: &str, options: &mut Options) {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_-.".contains(c);
+    match !name.is_empty() && !name.starts_with('-') && name.chars().all(is_part) {
+        true => options.user = Some(name.to_owned()),
+        false => options.notes.push(format!(
+            "its user is {name}, which is no name: --user says another"
+        )),
     }
 }
 

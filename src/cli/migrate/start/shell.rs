@@ -2,6 +2,7 @@
 //! and loops are passed over, every command counts, in its order. What only running a program would tell stays in the text,
 //! between backticks, for the reader to see.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,7 @@ pub(super) struct Call {
     /// The line that it begins in.
     pub(super) line: usize,
     pub(super) words: Vec<String>,
-    /// The variables that it was called with.
+    /// Those of the variables that it was called with that matter (`KEPT`).
     pub(super) variables: HashMap<String, String>,
     /// The working directory.
     pub(super) working: PathBuf,
@@ -28,6 +29,7 @@ pub(super) fn calls(root: &Root, script: &Path, text: &str, working: &Path) -> V
         variables: HashMap::new(),
         working: working.to_path_buf(),
         calls: Vec::new(),
+        left: Cell::new(MOST),
     };
     reader.read(text, 0);
     reader.calls
@@ -44,12 +46,20 @@ struct Reader<'a> {
     variables: HashMap<String, String>,
     working: PathBuf,
     calls: Vec<Call>,
+    /// Bytes that variables may still come to.
+    left: Cell<usize>,
 }
 
 /// What may stand before a command.
 const BEFORE: [&str; 9] = [
     "if", "then", "else", "elif", "do", "while", "until", "!", "{",
 ];
+
+/// The variables that say something beyond the command's words.
+const KEPT: [&str; 2] = ["QPSMTPD_CONFIG", "ENABLED"];
+
+/// How many bytes variables may come to in a whole script: one that doubles them in each line comes to an end.
+const MOST: usize = 4 << 20;
 
 /// How deep scripts may read one another.
 const MAX_DEPTH: usize = 5;
@@ -68,16 +78,19 @@ impl Reader<'_> {
         {
             raw = rest;
         }
-        let mut own = self.variables.clone();
+        let mut own = HashMap::new();
+        let is_command = raw.iter().any(|word| word.assignment().is_none());
         while let [first, rest @ ..] = raw
             && let Some((name, value)) = first.assignment()
         {
             let value = self.value(&value);
-            own.insert(name, value);
+            match is_command {
+                true => own.insert(name, value),
+                false => self.variables.insert(name, value),
+            };
             raw = rest;
         }
         if raw.is_empty() {
-            self.variables = own;
             return;
         }
         let words: Vec<String> = raw.iter().flat_map(|word| self.fields(word)).collect();
@@ -92,12 +105,19 @@ impl Reader<'_> {
                     }
                 }
             }
-            (Some(_), _) => self.calls.push(Call {
-                line,
-                words,
-                variables: own,
-                working: self.working.clone(),
-            }),
+            (Some(_), _) => {
+                let kept = KEPT.iter().filter_map(|name| {
+                    let value = own.get(*name).or_else(|| self.variables.get(*name))?;
+                    Some(((*name).to_owned(), value.clone()))
+                });
+                let variables = kept.collect();
+                self.calls.push(Call {
+                    line,
+                    words,
+                    variables,
+                    working: self.working.clone(),
+                });
+            }
             (None, _) => {}
         }
     }
@@ -159,7 +179,11 @@ impl Reader<'_> {
                 ("0", _) => self.script.display().to_string(),
                 // A service is started without arguments.
                 ("@" | "*" | "#", _) => String::new(),
-                (_, Some(value)) if !(value.is_empty() && default.is_some()) => value.clone(),
+                (_, Some(value)) if !(value.is_empty() && default.is_some()) => {
+                    let left = self.left.get().checked_sub(value.len());
+                    self.left.set(left.unwrap_or_default());
+                    left.map_or_else(String::new, |_| value.clone())
+                }
                 _ => default.as_deref().map_or_else(String::new, |default| {
                     let words = commands(default).into_iter().flat_map(|(_, raw)| raw);
                     let words: Vec<String> = words.map(|raw| self.value(&raw.0)).collect();
@@ -271,6 +295,12 @@ mod tests {
                 "[ -f x ]", "run a", "exit 1", "fi", "cat", "f", "run c", "}"
             ]
         );
+    }
+
+    #[test]
+    fn a_script_that_doubles_its_variables_comes_to_an_end() {
+        let text = format!("A=xxxx\n{}run $A\n", "A=$A$A\n".repeat(100));
+        assert!(last(&text).len() < 8 << 20);
     }
 
     #[test]

@@ -5,17 +5,25 @@ use std::path::{Path, PathBuf};
 
 use super::super::root::Root;
 use super::command::{Started, started};
+use super::options;
 use super::shell::{Call, words};
 
 /// What the unit starts, if that is qpsmtpd.
 pub(super) fn read(root: &Root, path: &Path) -> Option<Started> {
+    let mut texts = vec![root.text(path)?];
+    let drop_ins = drop_ins(root, path).into_iter();
+    texts.extend(drop_ins.filter_map(|drop_in| root.text(&drop_in)));
+    of(root, &texts)
+}
+
+/// The same of a unit's text, and those of its drop-ins.
+pub(super) fn of(root: &Root, texts: &[String]) -> Option<Started> {
     let mut unit = Unit {
         working: PathBuf::from("/"),
         ..Unit::default()
     };
-    unit.add(root, &root.text(path)?);
-    for drop_in in drop_ins(root, path) {
-        unit.add(root, &root.text(&drop_in).unwrap_or_default());
+    for text in texts {
+        unit.add(root, text);
     }
     let call = Call {
         line: 0,
@@ -24,8 +32,8 @@ pub(super) fn read(root: &Root, path: &Path) -> Option<Started> {
         working: unit.working,
     };
     let mut found = started(root, &call)?;
-    if found.options.user.is_none() {
-        found.options.user = unit.user;
+    if let (None, Some(user)) = (&found.options.user, unit.user) {
+        options::user(&user, &mut found.options);
     }
     Some(found)
 }
