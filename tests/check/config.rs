@@ -2,7 +2,7 @@
 
 use std::process::{Command, Output};
 
-use camelpost_support::{Site, repository};
+use camelpost_support::Site;
 
 use crate::{CAMELPOST, said, usual};
 
@@ -120,34 +120,6 @@ fn passwords_are_not_shown() {
         config(&site, &["store"]),
         ["store = redis://store.example:6379/1  (@ROOT@/config/store:1)"]
     );
-}
-
-#[test]
-fn every_setting_of_readme_s_table_is_known() {
-    let readme = std::fs::read_to_string(repository().join("README.md")).unwrap();
-    let (_, table) = readme.split_once("## Units and limits").unwrap();
-    let (table, _) = table.split_once("\n## ").unwrap();
-    let site = usual();
-    let all = config(&site, &[]);
-    let is_shown = |name: &str| {
-        all.iter()
-            .any(|line| line.starts_with(&format!("{name} = ")))
-    };
-    let mut asked = 0;
-    for row in table.lines().filter(|line| line.starts_with("| `")) {
-        let first = row
-            .trim_start_matches("| ")
-            .split([':', '|'])
-            .next()
-            .unwrap();
-        for name in first.split('`').skip(1).step_by(2) {
-            // One that is another name of a setting has that one's line.
-            let is_known = is_shown(name) || !config(&site, &[name]).is_empty();
-            assert!(is_known, "{name}");
-            asked += 1;
-        }
-    }
-    assert!(asked > 25, "{asked}");
 }
 
 #[test]

@@ -187,6 +187,7 @@ fn make_install_has_the_package_s_files_and_make_uninstall_leaves_only_what_was_
     assert!(says("plugin_dirs", "/usr/share/camelpost/plugins"));
     assert!(says("spool_dir", "/var/spool/camelpost"));
     assert!(says("plugins", "queue/maildir /var/lib/camelpost/Maildir"));
+    assert!(!says("logging", "logging/stderr LOGINFO"));
 
     let changed = to.path().join("etc/camelpost/databytes");
     fs::write(&changed, "1000\n").unwrap();

@@ -217,6 +217,28 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
     send(ports[0], &accepted[accepted.len() - 1]);
     root.run("mv /plugins /etc/camelpost/plugins");
 
+    // What systemd would run to reload and to stop, after all these upgrades: one of the two has a port still.
+    let pid_of = |port: u16| {
+        let listening = format!("127.0.0.1:{port}");
+        let status = |pid: &String| {
+            root.run(&format!(
+                "camelpost status --control /run/camelpost/{pid}.sock"
+            ))
+        };
+        let found = daemons(&root)
+            .into_iter()
+            .find(|pid| status(pid).contains(&listening));
+        found.expect("a daemon with that port")
+    };
+    for (name, port, unit) in [
+        ("ExecReload", ports[0], &units[0]),
+        ("ExecStop", ports[1], &units[1]),
+    ] {
+        let output = unit.control(&root, name, &pid_of(port));
+        assert!(output.status.success(), "{name}: {output:?}");
+    }
+    assert_eq!(daemons(&root), [pid_of(ports[0])]);
+
     // The service ends with the package; its config stays until the purge.
     root.run("apt-get remove -y -q camelpost");
     for port in ports {

@@ -24,7 +24,11 @@ pub fn hindrance() -> Option<String> {
     }
     let output = Command::new("unshare")
         .args(["--mount", "--propagation", "private", "--pid", "--fork"])
-        .args(["mount", "-t", "tmpfs", "tmpfs", "/mnt"])
+        .args([
+            "sh",
+            "-ec",
+            "mount -t tmpfs tmpfs /mnt; mount -t proc proc /mnt",
+        ])
         .output();
     let output = output.unwrap();
     let why = String::from_utf8_lossy(&output.stderr);

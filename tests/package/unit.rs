@@ -2,7 +2,7 @@
 //! means, since no systemd runs there. What systemd alone can do (filters of system calls and of devices) is left
 //! out; `systemd-analyze verify` looks at the whole of it.
 
-use std::process::{Child, Stdio};
+use std::process::{Child, Output, Stdio};
 
 use crate::root::Root;
 
@@ -109,6 +109,16 @@ impl Unit {
         let exec = exec.strip_prefix('-').expect("a check that stops nothing");
         let status = self.start(root, exec, log).wait().unwrap();
         status.success()
+    }
+
+    /// ExecReload= or ExecStop=, for a main process, as the unit's user.
+    pub fn control(&self, root: &Root, name: &str, pid: &str) -> Output {
+        let exec = self.one(name).replace("${MAINPID}", pid);
+        let exec = exec.trim_start_matches('-');
+        let user = self.one("User");
+        root.try_run(&format!(
+            "exec setpriv --reuid {user} --regid {user} --init-groups {exec}"
+        ))
     }
 
     /// ExecStart=; the process is nsenter's.
