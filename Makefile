@@ -1,4 +1,4 @@
-# The two commands of README.md: `make run` and `make test`. Each installs what is missing.
+# The two commands of README.md, `make run` and `make test`, and what else there is to make. Each installs what is missing.
 
 CARGO ?= cargo
 ADDRESS ?= 127.0.0.1
@@ -8,13 +8,34 @@ CONFIG ?= config
 # user can read it, so `make run` stays root there; a real service has a user of its own.
 RUN_USER ?= $(shell [ "$$(id -u)" = 0 ] && echo "--user root")
 
+PREFIX ?= /usr/local
+
 # cargo's own setting counts here too.
 TARGET = $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: run test test-on record-100 soak valgrind lint bench deps test-deps build
+.PHONY: run deb install uninstall test test-on record-100 soak valgrind lint bench deps test-deps build
 
 run: deps build spool Maildir
 	$(TARGET)/release/camelpost serve --config $(CONFIG) --listen-address $(ADDRESS) --port $(PORT) $(RUN_USER)
+
+# A package for the Debian that this is (packaging/README.md); BINARY and VERSION are packaging/make-deb's.
+deb:
+	packaging/install-deps build package
+	CARGO="$(CARGO)" packaging/make-deb
+
+# For other systems, after `make build`: root need not have a toolchain. DESTDIR and PREFIX are packaging/install-files';
+# BINARY is another program than the one that is built here.
+BINARY ?= $(TARGET)/release/camelpost
+INSTALL_FILES = BINARY=$(BINARY) PREFIX=$(PREFIX) DESTDIR=$(DESTDIR) packaging/install-files
+
+install: $(BINARY)
+	$(INSTALL_FILES) install
+
+uninstall: $(BINARY)
+	$(INSTALL_FILES) uninstall
+
+$(TARGET)/release/camelpost:
+	$(MAKE) build
 
 # TESTFLAGS=--no-fail-fast goes on after a suite that failed. Tests wait for daemons more than they compute, so that
 # twice as many run at a time as there are cores.

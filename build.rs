@@ -48,6 +48,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=CAMELPOST_COMMIT");
 
     check_version();
+    tell_commit();
 
     let mut build = cc::Build::new();
     build
@@ -65,6 +66,56 @@ fn main() {
     link_perl();
     bindings();
     embed_perl();
+}
+
+/// What `--version` says of where the program comes from: CAMELPOST_COMMIT of the environment, else what git says
+/// of this directory. An archive has neither. Only a release asks git: it is compiled anew with each commit and
+/// each change for that, which nobody who tries a change is to wait for.
+fn tell_commit() {
+    let given = env::var("CAMELPOST_COMMIT").ok();
+    let commit = match given.filter(|commit| !commit.trim().is_empty()) {
+        Some(commit) => commit.trim().replace('\n', " "),
+        None if env::var("PROFILE").is_ok_and(|profile| profile == "release") => {
+            commit_of_git().unwrap_or_else(|| "unknown".to_owned())
+        }
+        None => "unknown (not a release build)".to_owned(),
+    };
+    println!("cargo::rustc-env=CAMELPOST_COMMIT={commit}");
+}
+
+fn commit_of_git() -> Option<String> {
+    let here = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR")?);
+    let git = |words: &[&str]| {
+        let mut command = Command::new("git");
+        let output = command
+            .arg("--no-optional-locks")
+            .args(words)
+            .current_dir(&here)
+            .output()
+            .ok()?;
+        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+        output.status.success().then_some(text)
+    };
+    // Not of a repository that this is only a copy in.
+    let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?);
+    if top.canonicalize().ok()? != here.canonicalize().ok()? {
+        return None;
+    }
+    for name in ["HEAD", "logs/HEAD"] {
+        let path = git(&["rev-parse", "--path-format=absolute", "--git-path", name])?;
+        if PathBuf::from(&path).exists() {
+            println!("cargo::rerun-if-changed={path}");
+        }
+    }
+    for name in ["src", "Cargo.toml", "Cargo.lock", "build.rs"] {
+        println!("cargo::rerun-if-changed={name}");
+    }
+    let commit = git(&["rev-parse", "--short=12", "HEAD"])?;
+    let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
+    Some(match changes.is_empty() {
+        true => commit,
+        false => format!("{commit}, with changes"),
+    })
 }
 
 /// The perls that the suite was run with: the oldest, and the newest one's number.
@@ -118,8 +169,8 @@ fn link_perl() {
         "cargo::rustc-env=CAMELPOST_PERL={} ({})",
         perl("printf '%vd', $^V").concat(),
         match archive {
-            Some(_) => "part of the program",
-            None => "the shared library",
+            Some(_) => "static",
+            None => "shared",
         }
     );
     let Some(dir) = archive else { return };

@@ -12,7 +12,9 @@ mod elsewhere;
 mod flavour;
 mod getopt;
 mod hooks;
+mod migrate;
 mod new_plugin;
+mod pages;
 mod ping;
 #[cfg(test)]
 mod reference;
@@ -34,6 +36,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::classic::Request;
 use self::flavour::Flavour;
+pub(crate) use self::migrate::fuzz_start;
 use self::serve::Serve;
 use self::service::Given;
 pub use self::top::Screen;
@@ -121,10 +124,17 @@ enum Subcommands {
     Config(config::ConfigArgs),
     /// Show which plugins run on each hook, in their order, without serving.
     Hooks(hooks::HooksArgs),
+    /// Copy qpsmtpd's configuration for Camelpost, and say how to switch over and back.
+    Migrate(Box<migrate::MigrateArgs>),
     /// Tell from the log in JSON what became of a connection, a message, or an address's mail.
     Why(why::WhyArgs),
     /// Make a new plugin with its test, in Perl or in Rust.
     NewPlugin(new_plugin::NewPluginArgs),
+    /// Write what completes this program's command line in a shell: bash, zsh, fish and others.
+    Completions(pages::CompletionsArgs),
+    /// Write the man pages of section 8 to a directory; `make install` and the package do.
+    #[command(hide = true)]
+    ManPages(pages::ManPagesArgs),
     /// Load plugins and fork workers; `serve` starts it.
     #[command(hide = true)]
     Zygote(Box<Zygote>),
@@ -310,8 +320,11 @@ pub fn run<E: Engine>(
         Subcommands::Try(args) => try_::try_session(*args, make_engine),
         Subcommands::Config(args) => config::config(&args),
         Subcommands::Hooks(args) => hooks::hooks(&args, program),
+        Subcommands::Migrate(args) => migrate::migrate(&args),
         Subcommands::Why(args) => why::why(&args),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
+        Subcommands::Completions(args) => pages::completions(&args, CommandLine::command()),
+        Subcommands::ManPages(args) => pages::man_pages(&args, CommandLine::command()),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),
         Subcommands::Prefork(args) => classic(Flavour::Prefork, args.words),

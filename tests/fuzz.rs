@@ -242,3 +242,8 @@ fn each_target_has_a_file_for_the_fuzzer_and_a_test_here() {
         assert!(here.contains(&format!("holds(\"{name}\")")), "{name}");
     }
 }
+
+#[test]
+fn a_start_script_is_read_to_its_end_and_asks_for_what_serve_takes() {
+    holds("start");
+}

@@ -29,7 +29,7 @@ pub const SERVICE: &str = "camelpost::service";
 /// What the lines of a session begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum LogPid {
-    /// Its number, as `$$` is.
+    /// Its number, as plugins have it for their process id.
     #[default]
     Session,
     /// The id of the process that it runs in.

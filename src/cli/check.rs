@@ -58,13 +58,26 @@ pub(super) fn check(args: &CheckArgs, program: &Program) -> ExitCode {
     let plugins = args.plugin.iter().map(Some);
     let whole = args.plugin.is_empty().then_some(None);
     for plugin in plugins.chain(whole) {
-        match look(args, plugin) {
+        match look(&args.who, plugin) {
             Ok(more) => findings.extend(more),
             Err(status) => return status,
         }
     }
-    findings.retain(|line| args.verbose || line.severity != "note");
-    shown::show(&findings, args.json);
+    end(findings, args.verbose, args.json)
+}
+
+/// The same for another command that has made this configuration.
+pub(super) fn check_made(who: &Who, json: bool) -> ExitCode {
+    match look(who, None) {
+        Ok(findings) => end(findings, false, json),
+        Err(status) => status,
+    }
+}
+
+/// Shows them, and gives the exit status.
+fn end(mut findings: Vec<Line>, verbose: bool, json: bool) -> ExitCode {
+    findings.retain(|line| verbose || line.severity != "note");
+    shown::show(&findings, json);
     match findings.iter().any(Line::is_error) {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
@@ -72,9 +85,9 @@ pub(super) fn check(args: &CheckArgs, program: &Program) -> ExitCode {
 }
 
 /// What is found of the configuration, or of one plugin.
-fn look(args: &CheckArgs, plugin: Option<&PathBuf>) -> Result<Vec<Line>, ExitCode> {
+fn look(who: &Who, plugin: Option<&PathBuf>) -> Result<Vec<Line>, ExitCode> {
     let mut words: Vec<OsString> = vec!["check".into(), elsewhere::OPTION.into()];
-    words.extend(args.who.words());
+    words.extend(who.words());
     if let Some(plugin) = plugin {
         words.extend(["--plugin".into(), plugin.into()]);
     }

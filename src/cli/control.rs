@@ -136,9 +136,17 @@ fn wait_for(place: &ControlOption, new: u32) {
         files: false,
         refusals: false,
     };
+    // Where the old one's socket was named by its process id (`PID.sock`), the new one's is beside it.
+    let beside = place
+        .control
+        .as_ref()
+        .map(|path| path.with_file_name(format!("{new}.sock")));
+    let answers = |path: &PathBuf| {
+        let answer = ask(path, command.clone());
+        matches!(answer, Ok(Outcome::Status(status)) if status.pid == new)
+    };
     for _ in 0..ANSWER_TRIES {
-        let answer = place.find().and_then(|path| ask(&path, command.clone()));
-        if matches!(answer, Ok(Outcome::Status(status)) if status.pid == new) {
+        if place.find().iter().chain(&beside).any(answers) {
             return;
         }
         std::thread::sleep(BETWEEN_TRIES);

@@ -1,15 +1,14 @@
-//! What `camelpost --version` says: what this program was made of.
+//! What `camelpost --version` says: what this program was made of. `-V` is its first line only.
 
 use crate::config::{Profile, compared_version};
 
-/// The version, where it was built from, its perl, its native plugins, and which qpsmtpd it does as by default.
+/// The version, the commit that it was built from, its perl and how that is linked, which qpsmtpd it does as by
+/// default, its native plugins.
 pub(super) fn text(natives: &[&str]) -> String {
-    let commit = option_env!("CAMELPOST_COMMIT").filter(|commit| !commit.is_empty());
-    let commit = commit.map(|commit| format!(" ({commit})"));
     format!(
-        "{}{}\nperl {}\nwithout a config file compat: as qpsmtpd {}\nnative plugins: {}",
+        "{}\ncommit {}\nperl {}\nwithout a config file compat: as qpsmtpd {}\nnative plugins: {}",
         env!("CARGO_PKG_VERSION"),
-        commit.unwrap_or_default(),
+        env!("CAMELPOST_COMMIT"),
         env!("CAMELPOST_PERL"),
         compared_version(Profile::default()),
         natives.join(" "),

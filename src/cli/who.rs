@@ -23,6 +23,15 @@ pub(super) struct Who {
 }
 
 impl Who {
+    /// This directory, loaded as this user.
+    pub(super) fn new(config: PathBuf, user: Option<String>) -> Who {
+        Who {
+            config: Some(config),
+            user,
+            worker_user: None,
+        }
+    }
+
     /// The same, for the command line of a process of its own.
     pub(super) fn words(&self) -> Vec<OsString> {
         let mut words = Vec::new();

@@ -202,8 +202,8 @@ fn files_of(dir: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The one word after `$include`, if the line is such a line.
-fn included(line: &[u8]) -> Option<&[u8]> {
+/// The one word after `$include`, if the line is such a line, without the white space around it.
+pub fn included(line: &[u8]) -> Option<&[u8]> {
     let rest = line.strip_prefix(b"$include")?;
     let target = trim(rest);
     let is_one_word = target.len() < rest.len() && !target.iter().any(|byte| is_space(*byte));

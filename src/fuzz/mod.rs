@@ -10,6 +10,11 @@ mod wire;
 
 pub use config::config;
 pub use session::session;
+/// Start scripts and units that `camelpost migrate` reads.
+pub fn start(bytes: &[u8]) {
+    crate::cli::fuzz_start(bytes);
+}
+
 pub use wire::{address, command, data, lines, redis, reply};
 
 pub use crate::server::{fuzz_control as control, fuzz_words as words};
@@ -29,6 +34,7 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("words", words),
     ("control", control),
     ("redis", redis),
+    ("start", start),
 ];
 
 /// Cuts bytes into chunks of lengths that a seed decides: 1 to 8 bytes, now and then more.

@@ -49,7 +49,7 @@ fn the_unit_names_a_user_and_the_capabilities_for_a_port_and_for_another_user_s_
         panic!("not one ExecStartPre=")
     };
     let (_, options) = start.split_once(" serve ").unwrap();
-    let of_load = options.replace(" --port 25", "");
+    let of_load = options.replace(" $OPTIONS", "");
     assert_eq!(check, format!("-/usr/bin/camelpost check {of_load}"));
 }
 

@@ -2,15 +2,11 @@
 //! is no finding.
 
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
-
 use crate::base::finding::{Beside, Finding};
-use crate::config::{ConfigDir, PluginLine};
+use crate::config::{ConfigDir, PluginLine, may_be_written, paths_of};
 
 /// A path in a configuration.
 struct Written {
@@ -56,7 +52,9 @@ fn written(dir: &ConfigDir) -> Vec<Written> {
     let entries = |name| dir.entries(name).unwrap_or_default();
     if let Some(spool) = entries("spool_dir").first() {
         found.push(Written {
-            path: plain(&spool.text),
+            path: Path::new(OsStr::from_bytes(&spool.text))
+                .components()
+                .collect(),
             place: spool.place.to_string(),
         });
     }
@@ -66,11 +64,9 @@ fn written(dir: &ConfigDir) -> Vec<Written> {
             .iter()
             .filter_map(|entry| PluginLine::parse(entry).ok())
         {
-            let words = line.args.iter().filter(|word| word.starts_with(b"/"));
-            let paths = words.map(|word| plain(word));
+            let paths = paths_of(&line, &|path| path.is_dir()).into_iter();
             let paths = paths.filter(|path| is_log || may_be_written(path));
-            let usual = usual(&line).into_iter();
-            found.extend(paths.chain(usual).map(|path| Written {
+            found.extend(paths.map(|path| Written {
                 path,
                 place: line.place.to_string(),
             }));
@@ -79,46 +75,11 @@ fn written(dir: &ConfigDir) -> Vec<Written> {
     found
 }
 
-/// Where a plugin of qpsmtpd's has its database when its line names no directory, and this one is there.
-fn usual(line: &PluginLine) -> Option<PathBuf> {
-    let dir = match &*line.name {
-        b"greylisting" => "/var/lib/qpsmtpd/greylisting",
-        b"karma" => "/var/lib/qpsmtpd/karma",
-        _ => return None,
-    };
-    let is_named = line.args.iter().any(|word| word == b"db_dir");
-    let dir = PathBuf::from(dir);
-    (!is_named && dir.is_dir()).then_some(dir)
-}
-
-/// Without a slash at its end.
-fn plain(text: &[u8]) -> PathBuf {
-    // Made of its parts it has none.
-    Path::new(OsStr::from_bytes(text)).components().collect()
-}
-
-/// Whether a plugin may write there: no program, socket, certificate, or what this user may read only.
-fn may_be_written(path: &Path) -> bool {
-    let read_only = ["cdb", "crt", "key", "pem"];
-    if path
-        .extension()
-        .is_some_and(|end| read_only.iter().any(|known| end == *known))
-    {
-        return false;
-    }
-    let Ok(found) = fs::metadata(path) else {
-        return path.parent().is_some_and(Path::is_dir);
-    };
-    let kind = found.file_type();
-    let is_program = kind.is_file() && found.permissions().mode() & 0o111 != 0;
-    let is_connection = kind.is_socket() || kind.is_char_device() || kind.is_block_device();
-    !is_program && !is_connection && accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::cell::RefCell;
+    use std::fs;
 
     #[test]
     fn what_both_write_to_is_told_of_and_what_both_read_is_not() {

@@ -5,7 +5,6 @@ mod arguments;
 mod beside;
 mod files;
 mod known_plugins;
-mod limits;
 mod listing;
 mod lists;
 mod not_found;

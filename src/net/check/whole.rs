@@ -2,11 +2,11 @@
 //! others, which limits hold.
 
 use crate::base::finding::{Beside, Finding};
-use crate::config::{Profile, compared_version, shown};
+use crate::config::{Profile, compared_version, own_limits, shown};
 use crate::hook::Hook;
 
 use super::versions::{look as versions_of, some};
-use super::{Site, beside, limits, lists, perl_version};
+use super::{Site, beside, lists, perl_version};
 
 pub(super) fn look(site: &Site<'_>, others: &[Beside], tell: &dyn Fn(Finding)) {
     let has_compat = about_compat(site, tell);
@@ -23,7 +23,7 @@ pub(super) fn look(site: &Site<'_>, others: &[Beside], tell: &dyn Fn(Finding)) {
     }
     let shares = beside::look(site.dir, others, tell);
     let by_address = !site.loaded.has_entries(Hook::PreConnection);
-    if let Some(text) = limits::own(site.dir, by_address) {
+    if let Some(text) = own_limits(site.dir, by_address) {
         // Who has come from qpsmtpd just now does not know it yet.
         let is_new = !has_compat || shares;
         tell(match is_new {

@@ -1,6 +1,7 @@
 //! Which limits hold here that qpsmtpd does not have. It has those for a message's size and for a line's time only.
 
-use crate::config::{ConfigDir, effective};
+use super::dir::ConfigDir;
+use super::effective::effective;
 
 /// Those of Camelpost's settings.
 const OWN: &[&str] = &[
@@ -19,7 +20,7 @@ const OWN: &[&str] = &[
 
 /// One line about them; none where none holds. `by_address`: no plugin decides about connections before they are
 /// counted.
-pub(super) fn own(dir: &ConfigDir, by_address: bool) -> Option<String> {
+pub fn own_limits(dir: &ConfigDir, by_address: bool) -> Option<String> {
     let mut limits: Vec<String> = Vec::new();
     if by_address {
         limits.push(
@@ -45,18 +46,17 @@ pub(super) fn own(dir: &ConfigDir, by_address: bool) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ConfigDir;
 
     #[test]
     fn limits_that_are_turned_off_are_not_told_of() {
         let dir = tempfile::tempdir().unwrap();
         let config = ConfigDir::new(vec![dir.path().to_path_buf()]);
-        let all = own(&config, true).unwrap();
+        let all = own_limits(&config, true).unwrap();
         for name in OWN {
             assert!(all.contains(name), "{name} in {all}");
             std::fs::write(dir.path().join(name), "0\n").unwrap();
         }
         assert!(all.contains("--max-from-ip"), "{all}");
-        assert_eq!(own(&config, false), None);
+        assert_eq!(own_limits(&config, false), None);
     }
 }

@@ -1,0 +1,194 @@
+//! A systemd unit that starts qpsmtpd, with its drop-ins. Takes the lines that matter here, and no specifiers (`%i`).
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use super::super::root::Root;
+use super::command::{Started, started};
+use super::options;
+use super::shell::{Call, words};
+
+/// What the unit starts, if that is qpsmtpd.
+pub(super) fn read(root: &Root, path: &Path) -> Option<Started> {
+    let mut texts = vec![root.text(path)?];
+    let drop_ins = drop_ins(root, path).into_iter();
+    texts.extend(drop_ins.filter_map(|drop_in| root.text(&drop_in)));
+    of(root, &texts)
+}
+
+/// The same of a unit's text, and those of its drop-ins.
+pub(super) fn of(root: &Root, texts: &[String]) -> Option<Started> {
+    let mut unit = Unit {
+        working: PathBuf::from("/"),
+        ..Unit::default()
+    };
+    for text in texts {
+        unit.add(root, text);
+    }
+    let call = Call {
+        line: 0,
+        words: unit.command?,
+        variables: unit.variables,
+        working: unit.working,
+    };
+    let mut found = started(root, &call)?;
+    if let (None, Some(user)) = (&found.options.user, unit.user) {
+        options::user(&user, &mut found.options);
+    }
+    Some(found)
+}
+
+#[derive(Default)]
+struct Unit {
+    variables: HashMap<String, String>,
+    working: PathBuf,
+    user: Option<String>,
+    command: Option<Vec<String>>,
+}
+
+impl Unit {
+    fn add(&mut self, root: &Root, text: &str) {
+        let text = text.replace("\\\n", " ");
+        let mut section = "";
+        for line in text.lines().map(str::trim) {
+            if line.starts_with('[') {
+                section = line;
+                continue;
+            }
+            let Some((name, value)) = line.split_once('=') else {
+                continue;
+            };
+            if section != "[Service]" || line.starts_with(['#', ';']) {
+                continue;
+            }
+            let value = value.trim();
+            match name.trim() {
+                "User" => self.user = Some(value.to_owned()),
+                "WorkingDirectory" if value.starts_with('/') => self.working = value.into(),
+                "Environment" => self.environment(split(value)),
+                "EnvironmentFile" => {
+                    let file = Path::new(value.trim_start_matches('-'));
+                    let text = root.text(file).unwrap_or_default();
+                    let lines = text.lines().map(str::trim);
+                    let lines = lines.filter(|line| !line.starts_with(['#', ';']));
+                    self.environment(lines.map(|line| line.replace(['"', '\''], "")).collect());
+                }
+                // An empty one takes away those before.
+                "ExecStart" if value.is_empty() => self.command = None,
+                "ExecStart" if self.command.is_none() => {
+                    let value = value.trim_start_matches(['-', '@', ':', '+', '!']);
+                    self.command = Some(self.filled(&split(value)));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn environment(&mut self, pairs: Vec<String>) {
+        let pairs = pairs.into_iter();
+        let pairs = pairs.filter_map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((name.to_owned(), value.to_owned()))
+        });
+        self.variables.extend(pairs);
+    }
+
+    /// `$NAME` as a word becomes words, `${NAME}` in a word a text.
+    fn filled(&self, given: &[String]) -> Vec<String> {
+        let value = |name: &str| self.variables.get(name).cloned().unwrap_or_default();
+        let filled = given.iter().flat_map(|word| match word.strip_prefix('$') {
+            Some("$") => vec!["$".to_owned()],
+            Some(name) if !name.starts_with('{') => words(&value(name)),
+            _ => {
+                let mut text = String::new();
+                let mut rest = word.as_str();
+                while let Some((before, behind)) = rest.split_once("${") {
+                    let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
+                    text += before;
+                    text += &value(name);
+                    rest = behind;
+                }
+                vec![text + rest]
+            }
+        });
+        filled.collect()
+    }
+}
+
+/// Words between spaces, with quotes.
+fn split(text: &str) -> Vec<String> {
+    let (mut all, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    for c in text.chars() {
+        match (quote, c) {
+            (Some(end), c) if c == end => quote = None,
+            (None, '"' | '\'') => {
+                quote = Some(c);
+                word.get_or_insert_default();
+            }
+            (None, c) if c.is_whitespace() => all.extend(word.take()),
+            (_, c) => word.get_or_insert_default().push(c),
+        }
+    }
+    all.extend(word);
+    all
+}
+
+/// The drop-ins of a unit, in their order.
+fn drop_ins(root: &Root, path: &Path) -> Vec<PathBuf> {
+    let name = path
+        .file_name()
+        .map(|name| name.to_string_lossy().into_owned());
+    let dirs = [
+        "/usr/lib/systemd/system",
+        "/lib/systemd/system",
+        "/etc/systemd/system",
+    ];
+    let mut found: Vec<PathBuf> = Vec::new();
+    for dir in dirs {
+        let dir = Path::new(dir).join(format!("{}.d", name.as_deref().unwrap_or_default()));
+        let entries = std::fs::read_dir(root.real(&dir)).into_iter().flatten();
+        let files = entries.flatten().map(|entry| dir.join(entry.file_name()));
+        found.extend(files.filter(|file| file.extension().is_some_and(|end| end == "conf")));
+    }
+    found.sort_by(|one, other| one.file_name().cmp(&other.file_name()));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_unit_and_its_drop_ins_say_what_is_started() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        put(
+            "etc/systemd/system/mx.service",
+            "[Unit]\nExecStart=/no\n[Service]\nUser=smtpd\nWorkingDirectory=/srv/q\nEnvironment=\"QPSMTPD_CONFIG=/etc/q\" A=b\n\
+             EnvironmentFile=-/etc/default/mx\nExecStart=/usr/bin/qpsmtpd-forkserver --port ${PORT} \\\n  $MORE\n",
+        );
+        put("etc/default/mx", "PORT=\"26\"\nMORE='-c 3 -H'\n");
+        let root = Root::new(Some(dir.path())).unwrap();
+        let unit = Path::new("/etc/systemd/system/mx.service");
+        let found = read(&root, unit).unwrap();
+        assert_eq!(
+            found.words.join(" "),
+            "/usr/bin/qpsmtpd-forkserver --port 26 -c 3 -H"
+        );
+        assert_eq!(found.config.as_deref(), Some(Path::new("/etc/q")));
+        assert_eq!(found.working, Path::new("/srv/q"));
+        assert_eq!(found.options.user.as_deref(), Some("smtpd"));
+        put(
+            "etc/systemd/system/mx.service.d/more.conf",
+            "[Service]\nExecStart=\nExecStart=/usr/bin/qpsmtpd-prefork --user x\n",
+        );
+        assert_eq!(
+            read(&root, unit).unwrap().options.user.as_deref(),
+            Some("x")
+        );
+    }
+}
