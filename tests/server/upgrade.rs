@@ -28,6 +28,7 @@ crate::tests! {
     a_program_that_never_says_that_it_is_ready_is_ended,
     a_stop_during_an_upgrade_stops_both,
     a_stop_of_the_new_process_ends_the_sessions_of_the_old_one,
+    the_new_process_ends_after_the_old_one,
     the_pid_file_that_only_root_could_open_is_handed_over,
     a_service_manager_is_told_of_the_new_process,
     a_detached_service_is_upgraded_where_it_is,
@@ -342,6 +343,20 @@ fn a_stop_of_the_new_process_ends_the_sessions_of_the_old_one() {
     assert_eq!(old.rest(), "421 told to stop\r\n");
     assert_eq!(daemon.wait().code(), Some(0));
     new.ends();
+}
+
+/// What is left of a service when its main process has ended, a service manager kills.
+fn the_new_process_ends_after_the_old_one() {
+    let mut daemon = start(config(&[]), &[]);
+    let old = daemon.connect();
+    let new = upgrade(&daemon, daemon.pid());
+    kill_process(new.0, Signal::TERM).unwrap();
+    // The old one's session has its time, and the new one nothing left to do but to wait for it.
+    daemon.wait_for("stopping: 1 open sessions may go on");
+    drop(old);
+    daemon.wait_for("the process before the upgrade has ended");
+    new.ends();
+    assert_eq!(daemon.wait().code(), Some(0));
 }
 
 fn the_pid_file_that_only_root_could_open_is_handed_over() {

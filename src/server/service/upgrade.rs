@@ -9,6 +9,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -233,7 +234,11 @@ pub(in crate::server) struct Predecessor {
 
 /// For the new process: a way to say something to the running one.
 #[derive(Clone)]
-pub(in crate::server) struct Line(Rc<Channel>);
+pub(in crate::server) struct Line {
+    channel: Rc<Channel>,
+    /// Whether it is listened to, so that its end will be heard.
+    is_heard: Cell<bool>,
+}
 
 /// The nice level that the service was first started with, where this process upgrades it.
 pub(in crate::server) fn nice_level() -> Option<i32> {
@@ -322,32 +327,41 @@ impl Predecessor {
     }
 
     pub(in crate::server) fn line(&self) -> Line {
-        Line(self.line.clone())
+        Line {
+            channel: self.line.clone(),
+            is_heard: Cell::new(false),
+        }
     }
 }
 
 impl Line {
     pub(in crate::server) fn ready(&self) -> io::Result<()> {
-        say(&self.0, &Word::Ready, None)
+        say(&self.channel, &Word::Ready, None)
     }
 
     pub(in crate::server) fn failed(&self, why: &str) {
         // One that is gone need not be told.
-        let _ = say(&self.0, &Word::Failed(why.to_owned()), None);
+        let _ = say(&self.channel, &Word::Failed(why.to_owned()), None);
     }
 
     /// The service stops: the old process is not to go on with its sessions for as long as they
     /// like.
     pub(in crate::server) fn stop(&self) {
-        let _ = say(&self.0, &Word::Stop, None);
+        let _ = say(&self.channel, &Word::Stop, None);
+    }
+
+    /// Whether an event will tell of the old process's end.
+    pub(in crate::server) fn is_heard(&self) -> bool {
+        self.is_heard.get()
     }
 
     /// Sends as events what the running process says from now on. Needs a LocalSet.
     pub(in crate::server) fn listen(&self, events: UnboundedSender<Event>) -> io::Result<()> {
-        let second = rustix::io::fcntl_dupfd_cloexec(self.0.as_fd(), 3)?;
+        let second = rustix::io::fcntl_dupfd_cloexec(self.channel.as_fd(), 3)?;
         let second = Channel::from_descriptor(second)
             .ok_or_else(|| io::Error::other("the channel of the upgrade is none"))?;
         let channel = process::readiness(second, Interest::READABLE)?;
+        self.is_heard.set(true);
         tokio::task::spawn_local(async move {
             while let Some(word) = hear(&channel).await {
                 if word == Word::LetGo {

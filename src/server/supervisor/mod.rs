@@ -282,6 +282,7 @@ impl<'a> Supervisor<'a> {
                 .generations
                 .values()
                 .all(|generation| generation.starting() == 0)
+            && !self.waits_for_predecessor()
     }
 
     fn handle(&mut self, event: Event) -> Result<(), ServeError> {

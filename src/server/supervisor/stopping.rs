@@ -11,6 +11,7 @@ use super::upgrading::Succession;
 use crate::base::log::SERVICE;
 use crate::server::front::clients::refuse;
 use crate::server::front::listen::BACKLOG;
+use crate::server::service::upgrade::Line;
 
 /// How long sessions that were told to end may take for it.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -41,6 +42,12 @@ impl Supervisor<'_> {
     pub(super) fn is_killing(&self) -> bool {
         let stop = self.stop.as_ref();
         stop.is_some_and(|stop| stop.stage == Stage::Kills)
+    }
+
+    /// A process that this one has replaced, and that has sessions still: it was told to stop, too. Whoever waits
+    /// for this one's end waits for that of the service: a service manager kills what is left then.
+    pub(super) fn waits_for_predecessor(&self) -> bool {
+        self.predecessor.as_ref().is_some_and(Line::is_heard)
     }
 
     /// The first signal begins the end. Whoever sends a second one does not want to wait.
@@ -144,7 +151,11 @@ impl Supervisor<'_> {
             // Not even SIGKILL helped (a process in uninterruptible sleep): leave it behind.
             self.generations.clear();
             self.workers = Workers::default();
+            self.predecessor = None;
             return;
+        }
+        if let Some(predecessor) = &self.predecessor {
+            predecessor.stop();
         }
         self.counters.sessions_cut_off += self.sessions.len() as u64;
         for (_, session) in self.sessions.drain() {
