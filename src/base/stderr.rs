@@ -4,7 +4,7 @@
 
 use std::io::{self, Write as _};
 use std::os::unix::ffi::OsStrExt;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{FileType, fstat};
@@ -98,11 +98,34 @@ pub(super) fn write(level: u8, line: &[u8]) {
             .map(drop)
             .map_err(Into::into)
         }
-        _ => stderr.write_all(line),
+        _ => write_whole(&mut stderr, line),
     };
     if let Err(error) = written {
         count_lost(&error);
     }
+}
+
+/// The line before was written in part.
+static IS_TORN: AtomicBool = AtomicBool::new(false);
+
+fn write_whole(stderr: &mut io::Stderr, line: &[u8]) -> io::Result<()> {
+    if IS_TORN.load(Ordering::Relaxed) {
+        stderr.write_all(b"\n")?;
+        IS_TORN.store(false, Ordering::Relaxed);
+    }
+    let mut rest = line;
+    while !rest.is_empty() {
+        match stderr.write(rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(len) => rest = rest.get(len..).unwrap_or_default(),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => {
+                IS_TORN.store(rest.len() < line.len(), Ordering::Relaxed);
+                return Err(error);
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Where the machine's syslog listens.

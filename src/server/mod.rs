@@ -61,5 +61,5 @@ pub use service::progress::loading;
 pub use service::settings::{MemoryLimits, ServiceSettings, Settings, Talk, ZygoteCommand};
 pub use service::start::{nice_level, restore_nice_level, serve};
 pub use supervisor::STOPPING;
-pub use title::{ROOM, set_title};
+pub use title::{ROOM, SESSION_TITLE, set_title};
 pub use zygote::run_zygote;

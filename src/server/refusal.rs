@@ -7,6 +7,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
+use super::control::shown;
 use super::ipc::channel::MAX_MESSAGE;
 
 /// What refusals are counted by.
@@ -47,9 +48,55 @@ pub struct Refusal {
     pub command: Option<String>,
     /// What plugins said to that, in their order.
     pub said: Vec<Said>,
+    /// The how manieth refusal that the supervisor has heard of it is.
+    #[serde(skip)]
+    pub serial: u64,
+}
+
+/// Reasons of a report, refusals that are told whole in it, verdicts of one of them.
+const REASONS: usize = 256;
+const WHOLE: usize = 8;
+const SAID: usize = 32;
+/// Characters of a name, and of a text.
+const NAME: usize = 100;
+const TEXT: usize = 400;
+
+fn bound(text: &mut String, most: usize) {
+    if let Some((end, _)) = text.char_indices().nth(most) {
+        text.truncate(end);
+    }
+    *text = shown::text(text);
+}
+
+impl Reason {
+    fn bound(&mut self) {
+        bound(&mut self.stage, NAME);
+        if let Some(plugin) = &mut self.plugin {
+            bound(plugin, NAME);
+        }
+    }
 }
 
 impl Refusal {
+    fn bound(&mut self) {
+        self.reason.bound();
+        bound(&mut self.connection, NAME);
+        bound(&mut self.ip, NAME);
+        bound(&mut self.reply, TEXT);
+        if let Some(command) = &mut self.command {
+            bound(command, TEXT);
+        }
+        self.said.truncate(SAID);
+        for said in &mut self.said {
+            bound(&mut said.hook, NAME);
+            bound(&mut said.plugin, NAME);
+            bound(&mut said.verdict, NAME);
+            if let Some(text) = &mut said.text {
+                bound(text, TEXT);
+            }
+        }
+    }
+
     /// The id of the transaction, or of the connection before the first.
     pub fn id(&self) -> String {
         match self.transaction {
@@ -107,9 +154,15 @@ impl RefusalReport {
         }
     }
 
-    /// None for what is no report.
+    /// None for what is no report. Whoever has told it, it is not larger than what a worker in order tells, and
+    /// nothing in it acts where it is shown.
     pub(in crate::server) fn of_text(text: &[u8]) -> Option<RefusalReport> {
-        serde_json::from_slice(text).ok()
+        let mut report: RefusalReport = serde_json::from_slice(text).ok()?;
+        report.counts.truncate(REASONS);
+        report.counts.iter_mut().for_each(|one| one.reason.bound());
+        report.last.truncate(WHOLE);
+        report.last.iter_mut().for_each(Refusal::bound);
+        Some(report)
     }
 }
 
@@ -136,6 +189,7 @@ mod tests {
             reply: text.to_owned(),
             command: None,
             said: Vec::new(),
+            serial: 0,
         }
     }
 
@@ -167,5 +221,40 @@ mod tests {
             ..refusal("")
         };
         assert_eq!(early.id(), "1-a");
+    }
+
+    #[test]
+    fn what_a_worker_tells_is_cut_to_its_size_and_acts_nowhere() {
+        let long = Refusal {
+            said: vec![
+                Said {
+                    hook: "rcpt".to_owned(),
+                    plugin: "p".repeat(5000),
+                    verdict: "DENY".to_owned(),
+                    text: Some("\u{202e}x".to_owned()),
+                    microseconds: 1,
+                };
+                100
+            ],
+            ..refusal(&"r".repeat(9000))
+        };
+        let report = RefusalReport {
+            counts: vec![
+                ReasonCount {
+                    reason: reason(&"p".repeat(300)),
+                    count: u64::MAX,
+                };
+                1000
+            ],
+            last: vec![long; 20],
+        };
+        let text = serde_json::to_vec(&report).unwrap();
+        let report = RefusalReport::of_text(&text).unwrap();
+        assert_eq!((report.counts.len(), report.last.len()), (REASONS, WHOLE));
+        let plugin = report.counts[0].reason.plugin.as_deref();
+        assert_eq!(plugin.map(str::len), Some(NAME));
+        let last = &report.last[0];
+        assert_eq!((last.reply.len(), last.said.len()), (TEXT, SAID));
+        assert_eq!(last.said[0].text.as_deref(), Some("\\u{202e}x"));
     }
 }

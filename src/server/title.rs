@@ -14,6 +14,9 @@ const LONGEST: usize = 128;
 /// Words for the command line of a process that is to have a title, so that there is room for it.
 pub const ROOM: &str = "................................................................";
 
+/// What the title of a process begins with that was forked for a session.
+pub const SESSION_TITLE: &str = "camelpost: session ";
+
 /// Gives this process its title. What does not fit is left out; where there is no such memory, nothing happens.
 pub fn set_title(title: &str) {
     static MEMORY: OnceLock<Option<&'static [AtomicU8]>> = OnceLock::new();

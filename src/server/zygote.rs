@@ -17,7 +17,7 @@ use rustix::process::{
 use super::engine::Engine;
 use super::ledger;
 use super::sandbox::{Confinement, Sandbox};
-use super::title::set_title;
+use super::title::{SESSION_TITLE, set_title};
 use crate::server::ipc::channel::{Channel, Received, Wait};
 use crate::server::ipc::link::WorkerLink;
 use crate::server::ipc::message::{FromZygote, PROTOCOL, ProcessEnd, ToZygote};
@@ -301,6 +301,8 @@ fn serve(control: Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Cho
 /// one whose plugin hangs, which nobody else would ever end.
 fn outlive(children: &mut Vec<Child>) {
     let end = Instant::now() + LAST;
+    let sessions: Vec<Child> = children.iter().flat_map(own_sessions).collect();
+    children.extend(sessions);
     while !children.is_empty() {
         let left = end.saturating_duration_since(Instant::now());
         let mut polled: Vec<_> = children
@@ -323,6 +325,29 @@ fn outlive(children: &mut Vec<Child>) {
     for child in children.iter() {
         let _ = rustix::process::pidfd_send_signal(&child.pidfd, Signal::KILL);
     }
+}
+
+/// The processes that a worker has forked for sessions of its.
+fn own_sessions(worker: &Child) -> Vec<Child> {
+    let pid = worker.pid;
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+    let children = children.unwrap_or_default();
+    let is_session = |pid: &Pid| {
+        let title = std::fs::read(format!("/proc/{pid}/cmdline"));
+        title.is_ok_and(|title| title.starts_with(SESSION_TITLE.as_bytes()))
+    };
+    let pids = children
+        .split_whitespace()
+        .filter_map(|pid| Pid::from_raw(pid.parse().ok()?));
+    let open = |pid| {
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).ok()?;
+        Some(Child {
+            worker: worker.worker,
+            pid,
+            pidfd,
+        })
+    };
+    pids.filter(is_session).filter_map(open).collect()
 }
 
 /// Reports a new child. Its pid cannot have been used again yet, for nobody has reaped it.

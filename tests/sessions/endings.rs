@@ -278,6 +278,31 @@ fn a_worker_whose_plugin_hangs_does_not_outlive_its_supervisor() {
 }
 
 #[test]
+fn a_session_in_a_process_of_its_own_does_not_outlive_a_killed_supervisor_either() {
+    let config = [
+        ("plugins", "runner\n"),
+        ("plugin_settings", "runner isolate\n"),
+    ];
+    let args = ["--workers", "2", "--spare-workers", "0"];
+    let server = Server::start_configured(&[RUNNER], &args, &[], &config);
+    // Three in two workers: they share them, and the plugin is to have a process for each.
+    let mut clients: Vec<_> = (0..3).map(|_| server.connect()).collect();
+    let processes: Vec<String> = clients.iter_mut().map(|client| client.worker()).collect();
+    for (number, client) in clients.iter_mut().enumerate() {
+        client.send_line(&format!(
+            "RUN open my $file, '>', 'hangs{number}'; 1 while 1"
+        ));
+    }
+    until("the plugin hangs", || {
+        (0..3).all(|number| server.site.path(&format!("hangs{number}")).exists())
+    });
+    server.kill();
+    until("all have ended", || {
+        processes.iter().all(|process| ended(process))
+    });
+}
+
+#[test]
 fn a_worker_whose_supervisor_is_gone_tells_its_clients_and_ends() {
     let goodbye = "421 4.3.2 Service is shutting down, closing connection\r\n";
     for told_to_stop in [false, true] {

@@ -175,6 +175,20 @@ fn a_session_that_goes_on_in_a_process_of_its_own_is_on_the_page_once() {
         let text = text_of(&page(&address));
         text.contains(" badrecipients rcpt 550 5 ") && text.contains(" Camelpost rcpt 503 5 ")
     });
+    // Those that are over at once are counted whole, too.
+    for _ in 0..40 {
+        let mut client = server.connect();
+        client.expect("EHLO there.example", "250");
+        client.expect("RCPT TO:<early@mx.example>", "503");
+        client.expect("MAIL FROM:<joe@there.example>", "250");
+        client.expect("RCPT TO:<bad@mx.example>", "550");
+        client.expect("RCPT TO:<bad@mx.example>", "550");
+        client.expect("QUIT", "221");
+    }
+    until("every refusal", || {
+        let text = text_of(&page(&address));
+        text.contains(" badrecipients rcpt 550 85 ") && text.contains(" Camelpost rcpt 503 45 ")
+    });
 }
 
 #[test]

@@ -237,7 +237,7 @@ impl Worker {
         let client = session.state.connection.borrow().clone();
         let client = client.remote_ip.borrow().clone().unwrap_or_default();
         let client = String::from_utf8_lossy(&client).into_owned();
-        server::set_title(&format!("camelpost: session {client}"));
+        server::set_title(&format!("{}{client}", server::SESSION_TITLE));
         match self.go_on_in_child(session, socket, halted, link) {
             Ok(()) => 0,
             Err(error) => {

@@ -52,7 +52,7 @@ impl Refusals {
         }
     }
 
-    /// Tells the supervisor what there is, unless it has not heard the last yet.
+    /// Tells the supervisor what there is.
     pub(super) fn report_now(&self, link: &AsyncLink) {
         let counts = self.counts.take();
         if counts.is_empty() {
@@ -164,6 +164,7 @@ impl Refusals {
             reply: refused.reply,
             command: refused.command,
             said,
+            serial: 0,
         });
         self.is_due.notify_one();
     }

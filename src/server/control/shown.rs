@@ -27,7 +27,7 @@ pub(crate) fn shown(answer: Value) -> Value {
 }
 
 /// A text of one line.
-pub(super) fn text(text: &str) -> String {
+pub(in crate::server) fn text(text: &str) -> String {
     escaped(text, &[])
 }
 

@@ -248,12 +248,11 @@ impl AsyncLink {
         self.tell(&FromWorker::Secured { session });
     }
 
-    /// Tells the supervisor what was refused, unless it has not heard the last report yet: a second one would
-    /// take the room of words that have to come through.
+    /// Tells the supervisor what was refused. Who goes on waits for `heard` before: reports that have not been heard
+    /// would take the room of words that have to come through. The last one has it.
     pub fn refused(&self, report: RefusalReport) {
-        if !self.unheard.replace(true) {
-            self.tell(&FromWorker::Refused { report });
-        }
+        self.unheard.set(true);
+        self.tell(&FromWorker::Refused { report });
     }
 
     /// Waits until the last report was heard. Somebody else has to be in `next` or `keep`.

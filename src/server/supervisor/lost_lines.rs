@@ -96,9 +96,20 @@ impl Supervisor<'_> {
             .since
             .is_some_and(|since| since.elapsed() >= QUIET)
         {
-            self.losing.since = None;
-            let count = lost - std::mem::replace(&mut self.losing.told, lost);
+            let count = lost - self.losing.told;
+            let of_this = stderr::lost().count();
             tracing::warn!(target: SERVICE, "{count} lines of the log were lost, it can be written again");
+            let was_written = stderr::lost().count() == of_this;
+            self.losing.seen = self.lost_lines();
+            self.losing.since = (!was_written).then(Instant::now);
+            if was_written {
+                self.losing.told = self.losing.seen;
+            }
         }
+    }
+
+    /// When to look whether the log can be written again.
+    pub(super) fn look_for_lost_lines_at(&self) -> Option<Instant> {
+        self.losing.since.map(|since| since + QUIET)
     }
 }

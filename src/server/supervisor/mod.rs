@@ -352,6 +352,7 @@ impl<'a> Supervisor<'a> {
             memory,
             self.look_again,
             self.leaving.wake_at(),
+            self.look_for_lost_lines_at(),
         ];
         waits.into_iter().flatten().min()
     }
@@ -360,6 +361,7 @@ impl<'a> Supervisor<'a> {
         self.watch_calls();
         self.watch_memory();
         self.look_at_ledgers();
+        self.look_for_lost_lines();
         if let Some(stop) = &self.stop {
             if stop.next <= Instant::now() {
                 self.stop_harder();

@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, VecDeque};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::server::refusal::{Reason, ReasonCount, Refusal, RefusalReport, RefusalsShown};
 
@@ -25,6 +25,7 @@ pub(super) struct RecentRefusals {
     /// The oldest first, each with its number since the beginning.
     minutes: VecDeque<(u64, HashMap<Reason, u64>)>,
     last: VecDeque<Refusal>,
+    serial: u64,
 }
 
 impl RecentRefusals {
@@ -34,6 +35,7 @@ impl RecentRefusals {
             began: Instant::now(),
             minutes: VecDeque::new(),
             last: VecDeque::new(),
+            serial: 0,
         }
     }
 
@@ -86,7 +88,14 @@ impl RecentRefusals {
                 *sum = sum.saturating_add(count);
             }
         }
-        self.last.extend(report.last);
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| now.as_secs());
+        for mut refusal in report.last {
+            refusal.at = refusal.at.min(now);
+            self.serial += 1;
+            refusal.serial = self.serial;
+            self.last.push_back(refusal);
+        }
         // Workers tell when they get to it.
         let last = self.last.make_contiguous();
         last.sort_by_key(|one| one.at);

@@ -11,7 +11,8 @@ use crate::server::refusal::{Reason, Refusal, RefusalsShown};
 const REASONS: usize = 30;
 
 pub(super) fn last_hour(recent: &RefusalsShown) -> Markup {
-    let all: u64 = recent.by_reason.iter().map(|one| one.count).sum();
+    let all = recent.by_reason.iter();
+    let all = all.fold(0_u64, |all, one| all.saturating_add(one.count));
     let most = recent.by_reason.first().map_or(0, |one| one.count);
     let hidden = recent.by_reason.len().saturating_sub(REASONS);
     html! {
@@ -74,7 +75,7 @@ pub(super) fn last(recent: &RefusalsShown) -> Markup {
                 p { "None since the start." }
             }
             @for one in &recent.last {
-                details id=(id(one)) {
+                details id=(format!("refusal-{}", one.serial)) {
                     summary {
                         time { (clock_of(one.at)) } " " code { (one.ip) } " " span.reply { (one.reply) }
                         " " span.who { (who(&one.reason)) }
@@ -84,12 +85,6 @@ pub(super) fn last(recent: &RefusalsShown) -> Markup {
             }
         }
     }
-}
-
-/// By which the browser knows it again when the page is shown anew.
-fn id(one: &Refusal) -> String {
-    let code = one.reason.code;
-    format!("{}-{}-{code}", one.id(), one.at)
 }
 
 fn why(one: &Refusal) -> Markup {
