@@ -176,14 +176,14 @@ fn with_force_what_was_there_is_kept_with_what_was_edited() {
                 .filled(&format!("@ROOT@/new/config.orig{}", ["", "", "2"][round]));
             assert!(text.contains(&format!("it is kept as {kept}\n")), "{text}");
             assert!(
-                text.contains(&format!("{kept}/rcpthosts differs from the new one")),
+                text.contains(&format!("{kept}/rcpthosts is not the same in the new one")),
                 "{text}"
             );
             assert!(
-                text.contains(&format!("{kept}/mine differs from the new one")),
+                text.contains(&format!("{kept}/mine is not the same in the new one")),
                 "{text}"
             );
-            assert_eq!(text.matches("differs").count(), 2, "{text}");
+            assert_eq!(text.matches("is not the same").count(), 2, "{text}");
         }
         machine.put("new/config/rcpthosts", &format!("edited{round}.example\n"));
         machine.put("new/config/mine", "x\n");

@@ -177,6 +177,15 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
         dry_run: args.dry_run,
     });
     if let Some(kept) = place.kept() {
+        if root.real(&target).join("instances").is_dir() {
+            report.add(Item::Remark {
+                text: format!(
+                    "the instances of camelpost@.service are kept with it: mv {} {}",
+                    quoted(&[root.shown(&kept).join("instances").display().to_string()]),
+                    quoted(&[target.display().to_string()]),
+                ),
+            });
+        }
         report.add(Item::Kept {
             differ: differing(&source, &edits, &root.real(&target)),
             directory: root.shown(&kept),
@@ -224,17 +233,24 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     let config = ConfigDir::new(vec![source.real.clone()]);
     report.extend(own_limits(&config, false).map(|text| Item::Limit { text }));
 
-    report.add(Item::Try {
-        command: "# where something is shared (above), name another path in the copy before"
-            .to_owned(),
-    });
-    report.add(Item::Try {
-        command: quoted(&serve.trial()),
-    });
     let machine = Machine {
         root: &root,
         target: &target,
     };
+    report.add(Item::Try {
+        command: "# where something is shared (above), name another path in the copy before"
+            .to_owned(),
+    });
+    if machine.has_systemd() && machine.has_unit() {
+        report.add(Item::Try {
+            command:
+                "# the service that is installed has port 2525 until `systemctl stop camelpost`"
+                    .to_owned(),
+        });
+    }
+    report.add(Item::Try {
+        command: quoted(&serve.trial()),
+    });
     let ways = machine.ways(start, &serve);
     report.extend(ways.items);
     for (name, text) in ways.files {

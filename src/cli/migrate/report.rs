@@ -172,7 +172,11 @@ fn body(item: &Item) -> String {
             let kept = directory.display();
             let mut text = format!("it is kept as {kept}");
             for file in differ {
-                let _ = write!(text, "\n{kept}/{} differs from the new one", file.display());
+                let _ = write!(
+                    text,
+                    "\n{kept}/{} is not the same in the new one",
+                    file.display()
+                );
             }
             text
         }

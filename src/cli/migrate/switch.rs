@@ -45,7 +45,7 @@ impl Machine<'_> {
     }
 
     /// Whether Camelpost's unit is installed.
-    fn has_unit(&self) -> bool {
+    pub(super) fn has_unit(&self) -> bool {
         [
             "/etc/systemd/system",
             "/usr/lib/systemd/system",
@@ -73,7 +73,10 @@ impl Machine<'_> {
     fn systemd(&self, ways: &mut Ways, start: Option<&Start>) {
         let target = self.target.display();
         if !self.has_unit() {
-            ways.switch("# camelpost.service has to be installed first (packaging/README.md)");
+            ways.switch(
+                "# first of all the package, which brings camelpost.service (packaging/README.md), then this command again:",
+            );
+            ways.switch("# its example is in /etc/camelpost then, and --force keeps that as /etc/camelpost.orig");
         }
         ways.switch(&format!(
             "install -D -m 644 {target}/{OWN}/{DROP_IN} /etc/systemd/system/{DROP_IN}"
@@ -88,7 +91,7 @@ impl Machine<'_> {
                 ways.back("systemctl disable --now camelpost");
                 ways.back(&format!("systemctl enable {}", start.name));
                 ways.back(&format!("systemctl start {}", start.name));
-                self.logrotate(ways, &start.name);
+                self.logrotate(ways, &start.name, "systemctl reload camelpost");
             }
             None => {
                 ways.switch("# stop the old server the way it is started, then:");
@@ -119,11 +122,11 @@ impl Machine<'_> {
         ways.back("kill $(cat /var/run/camelpost.pid)");
         ways.back(&on);
         ways.back(&format!("/etc/init.d/{name} start"));
-        self.logrotate(ways, name);
+        self.logrotate(ways, name, "camelpost reload");
     }
 
     /// Rotation that restarts the old server would start it again.
-    fn logrotate(&self, ways: &mut Ways, name: &str) {
+    fn logrotate(&self, ways: &mut Ways, name: &str, reload: &str) {
         let file = format!("/etc/logrotate.d/{name}");
         let text = self.root.text(Path::new(&file)).unwrap_or_default();
         let restarts = [
@@ -141,7 +144,7 @@ impl Machine<'_> {
             "# {file} restarts the old server each time, which would start it again:"
         ));
         ways.switch(&format!("cp -a {file} {kept}"));
-        ways.switch(&format!("sed -i 's|{restart}|camelpost reload|' {file}"));
+        ways.switch(&format!("sed -i 's|{restart}|{reload}|' {file}"));
         ways.back(&format!("cp -a {kept} {file}"));
     }
 
