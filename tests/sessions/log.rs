@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Map, Value};
 
-use crate::server::{CAMELPOST, Client, RUNNER, Server, TAKER, http, until};
+use crate::server::{CAMELPOST, Client, RUNNER, Server, TAKER, until};
 
 /// Keeps each line that it is given.
 const KEEPER: (&str, &str) = (
@@ -25,7 +25,7 @@ const KEEPER: (&str, &str) = (
 
 const RECEIVED: &str = "my $line = $qp->received_line('ESMTP', '', ''); $line =~ tr/\\n/ /; $line";
 
-const REFUSER: (&str, &str) = (
+pub const REFUSER: (&str, &str) = (
     "refuser",
     "sub hook_rcpt { my ($self, $t, $to) = @_; return (DENY, 'not that one') if $to->user eq 'bad'; \
        $self->log(LOGWARN, 'a look at it'); return DECLINED } \
@@ -33,7 +33,7 @@ const REFUSER: (&str, &str) = (
        local $SIG{__WARN__} = sub { }; warn 'unheard'; return DECLINED }",
 );
 
-fn lines(path: &Path) -> Vec<String> {
+pub fn lines(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap_or_default();
     text.lines().map(str::to_owned).collect()
 }
@@ -56,12 +56,12 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn envelope(client: &mut Client, to: &str, code: &str) -> String {
+pub fn envelope(client: &mut Client, to: &str, code: &str) -> String {
     client.expect("MAIL FROM:<joe@there.example>", "250");
     client.expect(&format!("RCPT TO:<{to}>"), code)
 }
 
-fn message(client: &mut Client) -> String {
+pub fn message(client: &mut Client) -> String {
     client.expect("DATA", "354");
     client.expect("Subject: x\r\n\r\nbody\r\n.", "250")
 }
@@ -483,53 +483,4 @@ fn what_perl_warns_of_is_a_line_with_its_plugin_and_hook() {
         );
         assert!(object.contains_key("id"));
     }
-}
-
-#[test]
-fn where_the_disk_of_the_log_is_full_mail_goes_on_and_one_line_says_so() {
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("log");
-    std::os::unix::fs::symlink("/dev/full", &log).unwrap();
-    let log = log.to_str().unwrap();
-    let args = ["--log-file", log, "--metrics", "127.0.0.1:0"];
-    let config = [("junk_command_limit", "0\n"), ("command_limit", "0\n")];
-    let server = Server::start_configured(&[REFUSER, TAKER], &args, &[], &config);
-    for _ in 0..2 {
-        let mut client = server.connect();
-        client.expect("EHLO there", "250");
-        envelope(&mut client, "good@mx.example", "250");
-        message(&mut client);
-        let line = server.wait_for("cannot be written (No space left on device");
-        assert!(
-            line.starts_with(&format!("camelpost: the log {log} ")),
-            "{line}"
-        );
-        client.expect("NOOP", "250");
-    }
-    assert_eq!(server.count("cannot be written"), 1);
-    let line = server.wait_for("Metrics on http://");
-    let (_, rest) = line.split_once("http://").unwrap();
-    let metrics = http(
-        rest.strip_suffix("/metrics").unwrap(),
-        "GET /metrics HTTP/1.1\r\n\r\n",
-    );
-    let lost = metrics
-        .lines()
-        .find_map(|line| line.strip_prefix("camelpost_log_lines_lost_total "));
-    assert!(lost.unwrap().parse::<u64>().unwrap() > 10, "{metrics}");
-
-    // There is room again.
-    fs::remove_file(log).unwrap();
-    server.ask_for_reload();
-    until("the reload", || {
-        let is_it = |line: &String| line.contains(" reloaded: ");
-        lines(Path::new(log)).iter().any(is_it)
-    });
-    let mut client = server.connect();
-    until("the log", || {
-        client.expect("NOOP", "250");
-        lines(Path::new(log))
-            .iter()
-            .any(|line| line.ends_with(" lines of the log were lost, it can be written again"))
-    });
 }

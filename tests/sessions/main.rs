@@ -13,6 +13,7 @@ mod keys;
 mod leftovers;
 mod limits;
 mod log;
+mod log_lost;
 mod memory;
 mod numbers;
 mod plugins;
