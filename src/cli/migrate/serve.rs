@@ -195,14 +195,14 @@ impl Serve {
         }
         if let Some(path) = &reach.in_tmp {
             text += &format!(
-                "# {}: in a private directory what is written there would be gone with the service, mail too, and what others\n\
-                 # have there would not be seen. Plugins that write more in /tmp need it in ReadWritePaths= then.\nPrivateTmp=no\n",
+                "# For {}: in a private /tmp what is written would be gone when the service stops, mail too, and what others\n\
+                 # have there would not be seen. All else in /tmp and /var/tmp is read only then: ReadWritePaths= opens more.\nPrivateTmp=no\n",
                 path.display()
             );
         }
         if let Some(path) = &reach.in_a_home {
             text += &format!(
-                "# {}: homes would be empty.\nProtectHome=no\n",
+                "# For {}: homes would be hidden.\nProtectHome=no\n",
                 path.display()
             );
         }
