@@ -102,6 +102,39 @@ fn a_unit_of_systemd_s_with_prefork_and_a_queue_that_gains_rights() {
 }
 
 #[test]
+fn paths_that_the_packaged_unit_hides_or_does_not_let_be_written() {
+    let machine = Machine::elsewhere();
+    machine.debian(25);
+    machine.dir("var/tmp");
+    machine.dir("home/joe");
+    machine.dir("root");
+    machine.dir("srv");
+    machine.put("usr/bin/true", "");
+    machine.put(
+        "etc/qpsmtpd/plugins",
+        "auth/auth_checkpassword checkpw /usr/bin/checkpassword true /usr/bin/true\nvirus/clamdscan clamd_socket=/tmp/clamd\n\
+         greylisting db_dir /srv/grey/db\nqueue/maildir /srv/mail/in\nqueue/maildir:1 /var/tmp/md\nqueue/maildir:2 /home/joe/Maildir\n",
+    );
+    machine.put("etc/qpsmtpd/logging", "logging/file 6 /root/q.log\n");
+    machine.put("lib/systemd/system/camelpost.service", "[Service]\n");
+    machine.put(
+        "etc/default/camelpost",
+        "OPTIONS=\"--listen-address 127.0.0.1 --port 2525 --metrics 127.0.0.1:9100\"\n",
+    );
+    let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd"];
+    let (text, status) = said(&migrate(&machine.site, &words));
+    assert_eq!(status, Some(0), "{text}");
+    // What is shared and how it is started; all else is as above.
+    let from = text.find("\nShared").unwrap();
+    let to = text.find("\nOther limits").unwrap();
+    same_as("paths.txt", &text[from..to]);
+    let drop_in = "camelpost.service.d/qpsmtpd.conf";
+    let name = format!("paths_{}", drop_in.replace('/', "_"));
+    let own = format!("etc/camelpost/migrated/{drop_in}");
+    same_as(&name, &machine.site.read(&own));
+}
+
+#[test]
 fn scripts_get_json_and_a_dry_run_writes_nothing() {
     let machine = Machine::elsewhere();
     machine.tcpserver("0 smtp");

@@ -67,7 +67,7 @@ fn the_commands_for_systemd_lead_there_and_back() {
     expected.extend(of(&camelpost, ["inactive", "active"]));
     expected.extend(["== reloaded", "== back"].map(str::to_owned));
     expected.extend(of("qpsmtpd 0.94", ["active", "inactive"]));
-    expected.push("== end".to_owned());
+    expected.extend(["== 3 messages", "== end"].map(str::to_owned));
     assert_eq!(
         lines,
         expected,

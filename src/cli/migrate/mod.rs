@@ -3,6 +3,8 @@
 
 mod copy;
 mod edits;
+mod packaged;
+mod reach;
 mod report;
 mod root;
 mod serve;
@@ -23,6 +25,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use self::edits::Edits;
+use self::reach::Reach;
 use self::report::{Item, Report, quoted};
 use self::root::{Root, why};
 use self::serve::Serve;
@@ -201,8 +204,8 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     let spool = spool::Spool::find(&root, &spool, &serve, &source);
     let spool_item = spool.item();
     report.extend(spool_item);
-    let shared = shared::look(&source, &target, &entries);
-    report.extend(shared.items);
+    let mut shared = shared::look(&source, &target, &entries);
+    report.extend(std::mem::take(&mut shared.items));
     report.extend(plugins_of(&source, &target));
     report.add(Item::Start {
         file: start.map(|start| start.file.clone()),
@@ -212,6 +215,21 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     });
     report.extend(std::mem::take(&mut serve.remarks));
     report.extend(spool.remark());
+    let machine = Machine {
+        root: &root,
+        target: &target,
+    };
+    let is_unit = machine.has_systemd() && start.is_none_or(|start| start.kind != start::Kind::Run);
+    if is_unit {
+        let (reach, remarks) = reach(&source, &serve, program, &shared, &spool);
+        let unit = packaged::program(&root);
+        let text = serve.drop_in(start, &unit, &reach, &shared.plugins);
+        edits
+            .files
+            .insert(format!("{OWN}/{DROP_IN}").into(), text.into_bytes());
+        report.extend(packaged::remarks(&root, &serve.program));
+        report.extend(remarks);
+    }
     for other in &found.others {
         report.add(Item::Remark {
             text: format!(
@@ -233,10 +251,6 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     let config = ConfigDir::new(vec![source.real.clone()]);
     report.extend(own_limits(&config, false).map(|text| Item::Limit { text }));
 
-    let machine = Machine {
-        root: &root,
-        target: &target,
-    };
     report.add(Item::Try {
         command: "# where something is shared (above), name another path in the copy before"
             .to_owned(),
@@ -255,15 +269,6 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     report.extend(ways.items);
     for (name, text) in ways.files {
         edits.files.insert(name.into(), text.into_bytes());
-    }
-    if machine.has_systemd() && start.is_none_or(|start| start.kind != start::Kind::Run) {
-        let mut written = shared.written;
-        written.insert(spool.path().to_path_buf());
-        let homes = lies_in_a_home(&source, &serve, program);
-        let text = serve.drop_in(start, &written, &shared.plugins, homes);
-        edits
-            .files
-            .insert(format!("{OWN}/{DROP_IN}").into(), text.into_bytes());
     }
     if !root.is_this() {
         report.add(Item::NotChecked {
@@ -369,17 +374,24 @@ fn plugins_of(source: &Source, target: &Path) -> Vec<Item> {
     items.collect()
 }
 
-/// Whether what is read lies where the unit does not let it look.
-fn lies_in_a_home(source: &Source, serve: &Serve, program: Option<&Path>) -> bool {
-    let text = source.read(Path::new("plugin_dirs"));
-    let text = String::from_utf8_lossy(&text).into_owned();
-    let dirs = text.lines().map(|line| PathBuf::from(line.trim()));
+/// What the unit has to let the service reach, and what is to be done for that.
+fn reach(
+    source: &Source,
+    serve: &Serve,
+    program: Option<&Path>,
+    shared: &shared::Shared,
+    spool: &spool::Spool,
+) -> (Reach, Vec<Item>) {
+    let mut used = shared.named.clone();
     let own = [
         Some(serve.working.as_path()),
         program,
         Some(serve.config.as_path()),
     ];
-    let own = own.into_iter().flatten().map(Path::to_path_buf);
-    dirs.chain(own)
-        .any(|path| ["/home", "/root"].iter().any(|home| path.starts_with(home)))
+    used.extend(own.into_iter().flatten().map(Path::to_path_buf));
+    let root = &source.root;
+    let reach = Reach::find(root, &serve.user, &shared.written, &used);
+    let mut reach = reach.with_directory(root, spool.path());
+    let remarks = std::mem::take(&mut reach.remarks);
+    (reach, remarks)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use super::reach::Reach;
 use super::report::{Item, quoted};
 use super::root::Root;
 use super::start::{Options, Server, Start};
@@ -126,19 +127,19 @@ impl Serve {
         )
     }
 
-    /// The drop-in for camelpost.service. `written`: directories that sessions write in.
+    /// The drop-in for camelpost.service. `program`: the unit's, as what runs here may lie where the service cannot start it.
     pub(super) fn drop_in(
         &self,
         start: Option<&Start>,
-        written: &BTreeSet<PathBuf>,
+        program: &Path,
+        reach: &Reach,
         plugins: &BTreeSet<String>,
-        homes: bool,
     ) -> String {
         let words = |words: &[String]| {
             let words: Vec<String> = words.iter().map(|word| for_systemd(word)).collect();
             words.join(" ")
         };
-        let program = self.program.display().to_string();
+        let program = program.display().to_string();
         let mut serve = self.begin(program.clone());
         serve.extend(self.options.iter().cloned());
         let check = [
@@ -176,7 +177,8 @@ impl Serve {
                 text += "AmbientCapabilities=\nAmbientCapabilities=CAP_NET_BIND_SERVICE\nCapabilityBoundingSet=\nCapabilityBoundingSet=CAP_NET_BIND_SERVICE\n"
             }
         }
-        let mut paths: Vec<String> = written
+        let mut paths: Vec<String> = reach
+            .written
             .iter()
             .map(|path| format!("-{}", path.display()))
             .collect();
@@ -191,8 +193,19 @@ impl Serve {
                 paths.extend(more.iter().map(|path| (*path).to_owned()));
             }
         }
-        if homes {
-            text += "# What it reads lies there.\nProtectHome=no\n";
+        if let Some(path) = &reach.in_tmp {
+            text += &format!(
+                "# For {}: in a private /tmp what is written would be gone when the service stops, mail too, and what others\n\
+                 # have there would not be seen. Plugins make files of their own there, too.\nPrivateTmp=no\n",
+                path.display()
+            );
+            paths.extend(["/tmp", "/var/tmp"].map(str::to_owned));
+        }
+        if let Some(path) = &reach.in_a_home {
+            text += &format!(
+                "# For {}: homes would be hidden.\nProtectHome=no\n",
+                path.display()
+            );
         }
         text += "# Where plugins write; the rest is read only to them.\n";
         let paths: Vec<String> = paths.iter().map(|path| for_systemd(path)).collect();

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use super::reach::is_for_programs;
 use super::report::Item;
 use super::source::{Entry, Kind, Source};
 use crate::config::{Entry as ConfigLine, Place, PluginLine, included, may_be_written, paths_of};
@@ -16,8 +17,10 @@ use crate::config::{Entry as ConfigLine, Place, PluginLine, included, may_be_wri
 #[derive(Default)]
 pub(super) struct Shared {
     pub(super) items: Vec<Item>,
-    /// Directories that sessions write in.
+    /// What sessions write.
     pub(super) written: BTreeSet<PathBuf>,
+    /// All paths that any line names.
+    pub(super) named: BTreeSet<PathBuf>,
     /// The plugins of all lists.
     pub(super) plugins: BTreeSet<String>,
 }
@@ -42,6 +45,7 @@ pub(super) fn look(source: &Source, target: &Path, entries: &[Entry]) -> Shared 
     }
     for path in &paths {
         looker.includes(path);
+        looker.names(&source.given.join(path));
     }
     looker.found
 }
@@ -81,6 +85,7 @@ impl Looker<'_> {
         if depth > 20 || !self.seen.insert(path.to_path_buf()) {
             return;
         }
+        self.names(path);
         for (line, text) in self.lines(path) {
             if let Some(word) = included(&text) {
                 let word = Path::new(OsStr::from_bytes(word));
@@ -106,7 +111,11 @@ impl Looker<'_> {
         for path in paths_of(line, &is_there) {
             let inside = self.source.inside(&path);
             let real = root.real(&path);
-            if inside.is_none() && !is_log && !may_be_written(&real) {
+            if inside.is_none() && !is_log && !may_be_written(&real) && !is_new(line, &path, &real)
+            {
+                continue;
+            }
+            if inside.is_none() && is_for_programs(&path) {
                 continue;
             }
             let new = beside(&path);
@@ -135,13 +144,9 @@ impl Looker<'_> {
                     Some(new.display().to_string()),
                 ),
             };
-            let dir = match real.is_dir() {
-                true => Some(path.clone()),
-                false => path.parent().map(Path::to_path_buf),
-            };
-            self.found
-                .written
-                .extend(dir.filter(|dir| inside.is_none() && dir.as_path() != Path::new("/")));
+            if inside.is_none() {
+                self.found.written.insert(path.clone());
+            }
             self.found.items.push(Item::Shared {
                 path,
                 file: line.place.file.to_path_buf(),
@@ -159,6 +164,17 @@ impl Looker<'_> {
                 what: format!("argument of {name}, from the working directory"),
                 instead: None,
             });
+        }
+    }
+
+    /// Paths in a file, whatever it is that names them: what the unit hides is to be seen.
+    fn names(&mut self, file: &Path) {
+        for (_, text) in self.lines(file) {
+            let ends = |byte: &u8| byte.is_ascii_whitespace() || b"=:,;\"'()".contains(byte);
+            let words = text.split(ends).filter(|word| word.starts_with(b"/"));
+            let paths = words.map(|word| Path::new(OsStr::from_bytes(word)).components().collect());
+            let named: Vec<PathBuf> = paths.collect();
+            self.found.named.extend(named);
         }
     }
 
@@ -185,6 +201,16 @@ impl Looker<'_> {
             }
         }
     }
+}
+
+/// What a plugin delivers to or has its database in, and neither it nor what it is to lie in is there.
+fn is_new(line: &PluginLine, path: &Path, real: &Path) -> bool {
+    let is_path = |word: &Vec<u8>| Path::new(OsStr::from_bytes(word)) == path;
+    let behind = line.args.iter().position(is_path);
+    let before = behind.and_then(|at| line.args.get(at.checked_sub(1)?));
+    let is_written =
+        line.name.starts_with(b"queue/maildir") || before.is_some_and(|word| word == b"db_dir");
+    is_written && !real.exists() && real.parent().is_some_and(|parent| !parent.exists())
 }
 
 /// Another name in the same directory.

@@ -36,8 +36,9 @@ install -m 755 "$program" "$root/usr/bin/camelpost"
 install -m 644 "$repository/packaging/camelpost.service" "$root/etc/systemd/system/camelpost.service"
 rm -rf "$root/etc/camelpost"
 mkdir -p "$root/var/spool/camelpost" "$root/var/lib/camelpost" "$root/var/log/camelpost" "$root/var/log/camelpost-plugins"
-mkdir -p "$root/srv/Maildir/cur" "$root/srv/Maildir/new" "$root/srv/Maildir/tmp"
-chown -R qpsmtpd "$root/srv/Maildir"
+# Where the unit has a directory of its own, which is gone with the service, unless the drop-in says otherwise.
+mkdir -p "$root/var/tmp/Maildir/cur" "$root/var/tmp/Maildir/new" "$root/var/tmp/Maildir/tmp"
+chown -R qpsmtpd "$root/var/tmp/Maildir"
 cat >"$root/etc/qpsmtpd/debconf-settings" <<X
 ENABLED="true"
 SERVER="forkserver"
@@ -50,7 +51,7 @@ rm -f "$root/etc/resolv.conf"
 printf 'nameserver 127.0.0.1\noptions timeout:1 attempts:1\n' >"$root/etc/resolv.conf"
 # Without a plugin that waits for clients, or refuses every message.
 sed -i -e 's/^check_loop/loop/' -e 's/^check_earlytalker/#&/' "$root/etc/qpsmtpd/plugins"
-echo 'queue/maildir /srv/Maildir' >"$root/etc/qpsmtpd/debian-queue-method"
+echo 'queue/maildir /var/tmp/Maildir' >"$root/etc/qpsmtpd/debian-queue-method"
 echo example.org >"$root/etc/qpsmtpd/debian-rcpthosts"
 install -m 755 "$here/switch.sh" "$root/switch.sh"
 cat >"$root/etc/systemd/system/switch.service" <<X

@@ -18,5 +18,6 @@ mail over
 systemctl reload camelpost && echo "== reloaded"
 part back | sh -e || echo "== the way back failed"
 mail back
+echo "== $(ls /var/tmp/Maildir/new | wc -l) messages"
 echo "== end"
 systemctl --no-block poweroff -f -f
