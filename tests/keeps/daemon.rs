@@ -64,6 +64,7 @@ pub const MAY_LEAVE: Who = Who::Camelpost(&[
 
 pub struct Daemon {
     serves: Serves,
+    is_original: bool,
     pub site: Site,
 }
 
@@ -138,7 +139,11 @@ impl Daemon {
                 let listener = TcpListener::bind("127.0.0.1:0").unwrap();
                 let children = RefCell::default();
                 let serves = Serves::Inetd { listener, children };
-                return Daemon { serves, site };
+                return Daemon {
+                    serves,
+                    is_original: false,
+                    site,
+                };
             }
         };
         command.args(["--listen-address", "127.0.0.1", "--user", &me()]);
@@ -148,7 +153,16 @@ impl Daemon {
         let greets = daemon.wait_until(|| greeting(port).starts_with("220"));
         greets.unwrap_or_else(|error| panic!("{who:?} {error}"));
         let serves = Serves::Process { daemon, port };
-        Daemon { serves, site }
+        Daemon {
+            serves,
+            is_original: who == Who::Original,
+            site,
+        }
+    }
+
+    /// Whether it is qpsmtpd-forkserver, which loses a connection before its greeting now and then on a busy machine.
+    pub fn is_original(&self) -> bool {
+        self.is_original
     }
 
     /// Connects and does not wait for the greeting.
