@@ -76,3 +76,10 @@ pub struct Names {
     pub plugins: Vec<String>,
     pub hooks: Vec<String>,
 }
+
+/// How a process ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::server) enum ProcessEnd {
+    Status(i32),
+    Signal(i32),
+}

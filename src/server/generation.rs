@@ -149,8 +149,10 @@ impl Generation {
 
     /// Lets the zygote end. One that still loads plugins does not listen and is killed.
     pub(super) fn retire(&self) {
-        if self.ready {
-            self.control.get_ref().shut();
+        let control = self.control.get_ref();
+        let leave = || control.send(&ToZygote::Leave.encode(), None, Wait::No);
+        if self.ready && leave().is_ok() {
+            control.shut();
         } else {
             self.process.abort();
         }

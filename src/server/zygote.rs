@@ -44,7 +44,9 @@ enum Chore {
 
 /// Why the loop of the zygote was left.
 enum Left {
-    /// In the zygote: the supervisor has closed the control socket or is gone.
+    /// In the zygote: it is of no more use.
+    Told,
+    /// The same where the supervisor is gone.
     Supervisor,
     /// In a fresh worker.
     Child(WorkerLink),
@@ -60,7 +62,6 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
             return 1;
         }
     };
-    let supervisor = rustix::process::getppid();
     process::catch_sigpipe();
     let sandbox = match begin(&control) {
         Ok((user, sandbox, load)) => {
@@ -136,16 +137,17 @@ pub fn run_zygote<E: Engine>(engine: &E) -> i32 {
         Chore::AfterWorker(pid) => engine.after_worker(&mut loaded, pid),
     };
     let mut children = Vec::new();
-    match serve(control, &mut children, chores) {
+    match serve(&control, &mut children, chores) {
+        Left::Told => 0,
         Left::Supervisor => {
-            if rustix::process::getppid() != supervisor {
+            if !was_told(&control) {
                 outlive(&mut children);
             }
             0
         }
         Left::Child(link) => {
             // What is the zygote's alone is closed.
-            drop(children);
+            drop((control, children));
             set_title("camelpost: worker");
             // The supervisor could not tell which of its sessions have begun.
             let status = match link.attach_page() && is_confined(confinement) {
@@ -222,11 +224,11 @@ fn control_closed(control: &Channel) -> bool {
 }
 
 /// Forks and reaps until the supervisor closes the control socket. Returns in each worker too.
-fn serve(control: Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Chore)) -> Left {
+fn serve(control: &Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Chore)) -> Left {
     let mut buffer = [0; 256];
     loop {
         let mut polled = Vec::with_capacity(children.len() + 1);
-        polled.push(PollFd::new(&control, PollFlags::IN));
+        polled.push(PollFd::new(control, PollFlags::IN));
         polled.extend(
             children
                 .iter()
@@ -242,7 +244,7 @@ fn serve(control: Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Cho
         let ended = polled[1..].iter().any(|child| !child.revents().is_empty());
         drop(polled);
 
-        if ended && reap(&control, children, &mut chores).is_err() {
+        if ended && reap(control, children, &mut chores).is_err() {
             return Left::Supervisor;
         }
         if !asked {
@@ -260,13 +262,12 @@ fn serve(control: Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Cho
                 let told = match process::fork() {
                     Ok(None) => {
                         process::reset_signals();
-                        // Dropping `control` closes what is the zygote's alone.
                         return match Channel::from_descriptor(link) {
                             Some(link) => Left::Child(WorkerLink::new(link)),
                             None => process::exit_now(1),
                         };
                     }
-                    Ok(Some(pid)) => welcome(&control, children, worker, pid),
+                    Ok(Some(pid)) => welcome(control, children, worker, pid),
                     Err(error) => {
                         let errno = error.raw_os_error().unwrap_or(0);
                         let refusal = FromZygote::NotForked { worker, errno };
@@ -278,6 +279,7 @@ fn serve(control: Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Cho
                 }
             }
             (Some(ToZygote::Silence), _) => silence(),
+            (Some(ToZygote::Leave), _) => return Left::Told,
             (Some(ToZygote::Log), Some(log)) => become_log(log),
             // Out of descriptors: it stays where it leads.
             (Some(ToZygote::Log), None) => {}
@@ -295,6 +297,18 @@ fn serve(control: Channel, children: &mut Vec<Child>, mut chores: impl FnMut(Cho
             (Some(ToZygote::Begin { .. }) | None, _) => return Left::Supervisor,
         }
     }
+}
+
+/// Whether the supervisor had said that this is the end, and nobody has read it yet.
+fn was_told(control: &Channel) -> bool {
+    let mut buffer = [0; 256];
+    while let Ok(Received::Message { len, .. }) = control.receive(&mut buffer, Wait::No) {
+        let message = buffer.get(..len).and_then(ToZygote::decode);
+        if message == Some(ToZygote::Leave) {
+            return true;
+        }
+    }
+    false
 }
 
 /// The supervisor is gone without having told anybody to stop: its workers see that and end their sessions, but for

@@ -7,6 +7,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::wire::{Reader, Writer};
+pub(in crate::server) use crate::server::facts::ProcessEnd;
 use crate::server::facts::{About, LoadFacts, Names};
 use crate::server::refusal::RefusalReport;
 use crate::server::sandbox::Sandbox;
@@ -36,6 +37,8 @@ pub(in crate::server) enum ToZygote {
     Log,
     /// A worker of a zygote that is gone has ended: see to what it has left behind.
     CleanUp { pid: i32 },
+    /// End; workers that are there go on. A supervisor that is gone has not said it.
+    Leave,
 }
 
 /// Zygote to supervisor.
@@ -125,19 +128,13 @@ pub(in crate::server) struct Assignment {
     pub(in crate::server) child_addrs: Vec<IpAddr>,
 }
 
-/// How a process ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::server) enum ProcessEnd {
-    Status(i32),
-    Signal(i32),
-}
-
 impl ToZygote {
     pub(in crate::server) fn encode(&self) -> Vec<u8> {
         match self {
             ToZygote::Fork { worker } => Writer::new(1).u64(*worker).0,
             ToZygote::Silence => Writer::new(2).0,
             ToZygote::Log => Writer::new(6).0,
+            ToZygote::Leave => Writer::new(7).0,
             ToZygote::CleanUp { pid } => Writer::new(3).i32(*pid).0,
             ToZygote::Begin {
                 user,
@@ -158,6 +155,7 @@ impl ToZygote {
             }),
             2 => Some(ToZygote::Silence),
             6 => Some(ToZygote::Log),
+            7 => Some(ToZygote::Leave),
             3 => Some(ToZygote::CleanUp { pid: reader.i32()? }),
             4 => Some(ToZygote::Begin {
                 user: None,
