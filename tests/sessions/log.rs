@@ -254,7 +254,9 @@ fn a_logging_plugin_that_hangs_with_a_line_of_the_service_keeps_no_client_waitin
     server.wait_for("plugin hangs running the logging hook");
     server.wait_for("logging plugins get no more of them");
     client.expect("QUIT", "221");
-    assert_eq!(server.count("is not done after"), 1);
+    // One line, and on a busy machine one more that the worker had been given before.
+    let hung = server.count("is not done after");
+    assert!((1..=2).contains(&hung), "{hung}");
 }
 
 #[test]
