@@ -228,7 +228,7 @@ mod tests {
     fn of_what_lies_in_a_directory_of_many_it_alone_is_opened_and_has_to_be_there() {
         for (path, dirs) in [
             ("/var/log/q.log", &["/var/log"][..]),
-            ("/run/user/q.log", &["/run/user"]),
+            ("/var/lib/q.db", &["/var/lib"]),
             ("/tmp/mm", &["/tmp"]),
             ("/home/joe/Maildir", &["/home/joe"]),
             ("/etc/map", &["/etc"]),
