@@ -106,6 +106,7 @@ fn paths_that_the_packaged_unit_hides_or_does_not_let_be_written() {
     let machine = Machine::elsewhere();
     machine.debian(25);
     machine.dir("var/tmp");
+    machine.dir("var/log");
     machine.dir("home/joe");
     machine.dir("srv");
     machine.put("usr/bin/true", "");
@@ -114,7 +115,7 @@ fn paths_that_the_packaged_unit_hides_or_does_not_let_be_written() {
         "auth/auth_checkpassword checkpw /usr/bin/checkpassword true /usr/bin/true\nvirus/clamdscan clamd_socket=/tmp/clamd\n\
          greylisting db_dir /srv/grey/db\nqueue/maildir /srv/mail/in\nqueue/maildir:1 /var/tmp/md\nqueue/maildir:2 /home/joe/Maildir\n",
     );
-    machine.put("etc/qpsmtpd/logging", "logging/file 6 /home/q.log\n");
+    machine.put("etc/qpsmtpd/logging", "logging/file 6 /var/log/q.log\n");
     machine.put("lib/systemd/system/camelpost.service", "[Service]\n");
     machine.put(
         "etc/default/camelpost",
