@@ -323,7 +323,7 @@ pub fn run<E: Engine>(
         Subcommands::Migrate(args) => migrate::migrate(&args),
         Subcommands::Why(args) => why::why(&args),
         Subcommands::NewPlugin(args) => new_plugin::new_plugin(&args),
-        Subcommands::Completions(args) => pages::completions(&args, CommandLine::command()),
+        Subcommands::Completions(args) => pages::completions(&args, &CommandLine::command()),
         Subcommands::ManPages(args) => pages::man_pages(&args, CommandLine::command()),
         Subcommands::Inetd(args) => one_session(&make_engine(args.engine.into())),
         Subcommands::Forkserver(args) => classic(Flavour::Forkserver, args.words),

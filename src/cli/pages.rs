@@ -57,7 +57,20 @@ pub(super) struct ManPagesArgs {
     dir: PathBuf,
 }
 
-pub(super) fn completions(args: &CompletionsArgs, mut line: Command) -> ExitCode {
+/// The command line without what is there for the program's own use.
+fn visible(line: &Command) -> Command {
+    let commands = line
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let args = line.get_arguments().cloned();
+    Command::new(line.get_name().to_owned())
+        .args(args)
+        .subcommands(commands.cloned())
+        .subcommand_required(line.is_subcommand_required_set())
+}
+
+pub(super) fn completions(args: &CompletionsArgs, line: &Command) -> ExitCode {
+    let mut line = visible(line);
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut line, "camelpost", &mut script);
     control::print(&String::from_utf8_lossy(&script))

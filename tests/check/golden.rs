@@ -3,9 +3,10 @@
 //! anew.
 
 use std::fs;
-use std::process::Command;
 
 use camelpost_support::{Site, repository};
+use camelpost_support::debian::conffiles;
+use camelpost_support::golden::assert_golden;
 
 use crate::found_with;
 
@@ -13,15 +14,7 @@ fn same_as(name: &str, site: &Site, options: &[&str]) {
     let (lines, status) = found_with(site, options);
     let mut text = lines.join("\n");
     text += &format!("\nexit status {}\n", status.unwrap());
-    let path = repository().join(format!("tests/check/golden/{name}.txt"));
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        fs::write(&path, &text).unwrap();
-    }
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        text, written,
-        "{name}: UPDATE_EXPECTED=1 cargo test --test check golden"
-    );
+    assert_golden("check", &format!("{name}.txt"), &text);
 }
 
 /// /etc/qpsmtpd as Debian's package brings it, where nobody chose a queue plugin; its absolute paths in the site.
@@ -31,17 +24,10 @@ fn debian() -> Site {
         site.allow(name, 0o755);
     }
     fs::create_dir(site.path("log")).unwrap();
-    let output = Command::new("dpkg-query")
-        .args(["-W", "-f", "${Conffiles}", "qpsmtpd"])
-        .output()
-        .unwrap();
-    let files = String::from_utf8(output.stdout).unwrap();
-    let files = files.lines().filter_map(|line| line.split(' ').nth(1));
-    for file in files {
+    for (file, text) in conffiles() {
         let Some(name) = file.strip_prefix("/etc/qpsmtpd/") else {
             continue;
         };
-        let text = fs::read_to_string(file).unwrap();
         let text = text
             .replace("/etc/qpsmtpd/", "@ROOT@/config/")
             .replace("/var/log/qpsmtpd/", "@ROOT@/log/")

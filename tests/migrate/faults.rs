@@ -48,7 +48,12 @@ fn what_cannot_be_migrated_is_one_line_and_leaves_nothing() {
         ),
         (
             vec!["--from", "@ROOT@/new", "--to", to],
-            "it is no config directory of qpsmtpd's: there is no plugins in it",
+            "it is no config directory of qpsmtpd's: it has no file plugins",
+        ),
+        (
+            // There plugins is the directory of the plugins themselves.
+            vec!["--from", "@ROOT@/home/smtpd/qpsmtpd", "--to", to],
+            "/home/smtpd/qpsmtpd/config has one",
         ),
         (
             vec!["--from", "@ROOT@/new/other", "--to", to],

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use camelpost_support::golden::assert_golden;
 use camelpost_support::{Site, me, repository};
 
 use crate::machines::Machine;
@@ -16,15 +17,7 @@ fn same_as(name: &str, text: &str) {
             None => line.to_owned(),
         });
     let text = lines.collect::<Vec<_>>().join("\n");
-    let path = repository().join(format!("tests/migrate/golden/{name}"));
-    if std::env::var_os("UPDATE_EXPECTED").is_some() {
-        fs::write(&path, &text).unwrap();
-    }
-    let written = fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(
-        text, written,
-        "{name}: UPDATE_EXPECTED=1 cargo test --test migrate golden"
-    );
+    assert_golden("migrate", name, &text);
 }
 
 /// Migrates another machine's directory, and looks at what there is to read; the old one is as it was.

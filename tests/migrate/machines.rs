@@ -3,8 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
 
+use camelpost_support::debian::conffiles;
 use camelpost_support::{Site, me};
 
 /// Where qpsmtpd's plugins are on this machine.
@@ -72,13 +72,11 @@ impl Machine {
             "var/lib/dpkg/status",
             "Package: qpsmtpd\nStatus: install ok installed\nArchitecture: all\nMaintainer: nobody\nVersion: 0.94-5\nDescription: x\n",
         );
-        for file in conffiles()
-            .into_iter()
-            .chain(["/etc/init.d/qpsmtpd".to_owned()])
-        {
-            let mut text = fs::read_to_string(&file).unwrap_or_else(|error| {
-                panic!("{file}: {error}: packaging/install-deps test installs the package")
-            });
+        let wanted = ["/etc/qpsmtpd/", "/etc/logrotate.d/", "/etc/init.d/"];
+        for (file, mut text) in conffiles() {
+            if !wanted.iter().any(|dir| file.starts_with(dir)) {
+                continue;
+            }
             for dir in [
                 "/etc/qpsmtpd",
                 "/var/log/qpsmtpd",
@@ -199,16 +197,4 @@ impl Machine {
     pub fn allow(&self, name: &str, mode: u32) {
         fs::set_permissions(self.site.path(name), fs::Permissions::from_mode(mode)).unwrap();
     }
-}
-
-fn conffiles() -> Vec<String> {
-    let output = Command::new("dpkg-query")
-        .args(["-W", "-f", "${Conffiles}", "qpsmtpd"])
-        .output()
-        .unwrap();
-    let files = String::from_utf8(output.stdout).unwrap();
-    let files = files.lines().filter_map(|line| line.split(' ').nth(1));
-    let wanted =
-        |file: &&str| file.starts_with("/etc/qpsmtpd/") || file.starts_with("/etc/logrotate.d/");
-    files.filter(wanted).map(str::to_owned).collect()
 }

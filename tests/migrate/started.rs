@@ -13,16 +13,10 @@ use crate::{CAMELPOST, State, is_as_before, migrate, said, state};
 
 /// Delivers a message, which lies in the Maildir then.
 fn deliver(machine: &Machine, port: u16) {
-    let mut client = Client::when_ready(port);
-    let greeting = client.reply();
-    assert!(greeting.starts_with("220 "), "{greeting}");
-    client.expect("EHLO client.example", "250");
-    client.expect("MAIL FROM:<a@example.com>", "250");
-    client.expect("RCPT TO:<b@example.org>", "250");
-    client.expect("DATA", "354");
-    client.send("From: a@example.com\r\nDate: Sat, 28 Nov 2026 10:00:00 +0000\r\nSubject: moved\r\n\r\nx\r\n");
-    client.expect(".", "250");
-    client.expect("QUIT", "221");
+    Client::when_ready(port).deliver(
+        "b@example.org",
+        "From: a@example.com\r\nDate: Sat, 28 Nov 2026 10:00:00 +0000\r\nSubject: moved\r\n\r\nx\r\n",
+    );
     assert_eq!(machine.site.files("var/spool/Maildir/new").len(), 1);
 }
 
@@ -100,13 +94,9 @@ fn debian_s_configuration_takes_a_message() {
             .find(|object| object["event"] == event)
             .unwrap()
     };
-    let installed = Command::new("dpkg-query")
-        .args(["-W", "-f", "${Version}", "qpsmtpd"])
-        .output()
-        .unwrap();
     assert_eq!(
         of("migrated")["compat"],
-        String::from_utf8(installed.stdout).unwrap()
+        camelpost_support::debian::version()
     );
     let words = of("start")["after"].as_array().unwrap().iter();
     let words: Vec<&str> = words.map(|word| word.as_str().unwrap()).collect();

@@ -65,7 +65,17 @@ fn the_commands_for_systemd_lead_there_and_back() {
     expected.extend(of("qpsmtpd 0.94", ["active", "inactive"]));
     expected.extend(["== status 0", "== over"].map(str::to_owned));
     expected.extend(of(&camelpost, ["inactive", "active"]));
-    expected.extend(["== reloaded", "== back"].map(str::to_owned));
+    let beside = [
+        "== reloaded",
+        "== second",
+        "== /run/camelpost/camelpost is of qpsmtpd",
+        "== camelpost upgraded",
+        "== /run/camelpost/camelpost@second is of camelpost",
+        "== camelpost@second upgraded",
+        "== 2 daemons",
+        "== back",
+    ];
+    expected.extend(beside.map(str::to_owned));
     expected.extend(of("qpsmtpd 0.94", ["active", "inactive"]));
     expected.extend(["== 3 messages", "== end"].map(str::to_owned));
     assert_eq!(

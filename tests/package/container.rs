@@ -53,14 +53,8 @@ fn the_container_receives_a_message_and_nothing_in_it_is_root() {
             .output();
         ping.unwrap().status.success()
     });
-    let mut client = Client::connect(([127, 0, 0, 1], port));
-    assert!(client.reply().starts_with("220 "));
-    client.expect("HELO client.example", "250");
-    client.expect("MAIL FROM:<joe@example.org>", "250");
-    client.expect("RCPT TO:<test@localhost>", "250");
-    client.expect("DATA", "354");
-    client.send("Subject: test\r\n\r\nin a container\r\n");
-    client.expect(".", "250");
+    let message = "Subject: test\r\n\r\nin a container\r\n";
+    Client::connect(([127, 0, 0, 1], port)).deliver("test@localhost", message);
     let mail = docker(&[
         "exec",
         id,

@@ -74,6 +74,36 @@ fn each_man_page_is_rendered_without_a_complaint_and_has_its_name() {
     }
 }
 
+/// The targets of a page's links, without those on the web.
+fn links(text: &str) -> impl Iterator<Item = &str> {
+    let behind = text.split("](").skip(1);
+    let targets = behind.filter_map(|behind| behind.split([')', '#']).next());
+    targets.filter(|target| !target.is_empty() && !target.contains(':'))
+}
+
+#[test]
+fn the_links_of_the_pages_lead_to_what_is_installed() {
+    let doc = unpacked().join("usr/share/doc/camelpost");
+    let mut found = Vec::new();
+    for dir in ["", "docs", "docs/tables", "packaging"] {
+        let files = fs::read_dir(doc.join(dir)).unwrap().flatten();
+        for page in files.map(|file| file.path()) {
+            if page.extension().is_none_or(|end| end != "md") {
+                continue;
+            }
+            let text = fs::read_to_string(&page).unwrap();
+            for target in links(&text) {
+                let path = page.parent().unwrap().join(target);
+                assert!(path.exists(), "{}: {target}", page.display());
+                found.push(target.to_owned());
+            }
+        }
+    }
+    for expected in ["docs/migrate.md", "tests/known_differences.txt"] {
+        assert!(found.iter().any(|target| target == expected), "{found:?}");
+    }
+}
+
 /// Whether a shell reads its file; shells that are not there are told of.
 #[test]
 fn completions_are_what_their_shells_read_and_bash_completes_commands() {
@@ -96,6 +126,11 @@ fn completions_are_what_their_shells_read_and_bash_completes_commands() {
             Ok(status) => assert!(status.success(), "{shell} -n {}", file.display()),
             Err(_) => println!("{shell} is not there"),
         }
+        let text = fs::read_to_string(&file).unwrap();
+        assert!(
+            text.contains("upgrade") && !text.contains("zygote") && !text.contains("man-pages"),
+            "{text}"
+        );
     }
     let script = format!(
         ". '{}'; COMP_WORDS=(camelpost upg); COMP_CWORD=1; _camelpost camelpost upg camelpost; \

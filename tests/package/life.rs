@@ -16,15 +16,8 @@ const MAIL: &str = "/var/lib/camelpost/Maildir/new";
 
 /// A session with one message, which is acknowledged.
 fn send(port: u16, text: &str) {
-    let mut client = Client::connect(([127, 0, 0, 1], port));
-    assert!(client.reply().starts_with("220 "));
-    client.expect("HELO client.example", "250");
-    client.expect("MAIL FROM:<joe@example.org>", "250");
-    client.expect("RCPT TO:<test@localhost>", "250");
-    client.expect("DATA", "354");
-    client.send(format!("Subject: test\r\n\r\n{text}\r\n"));
-    client.expect(".", "250");
-    client.expect("QUIT", "221");
+    let message = format!("Subject: test\r\n\r\n{text}\r\n");
+    Client::connect(([127, 0, 0, 1], port)).deliver("test@localhost", &message);
 }
 
 /// The texts that are in the Maildir, in order.
@@ -39,18 +32,15 @@ fn delivered(root: &Root) -> Vec<String> {
     all
 }
 
-/// The daemons that answer, by their process ids in the root; no two have one port.
+/// The daemons that answer, by their control sockets in the root; no two have one port.
 fn daemons(root: &Root) -> Vec<String> {
-    let names = root.run("ls /run/camelpost");
-    let mut pids: Vec<String> = names
-        .lines()
-        .filter_map(|name| Some(name.strip_suffix(".sock")?.to_owned()))
-        .collect();
-    pids.retain(|pid| {
-        let ping = format!("camelpost ping --control /run/camelpost/{pid}.sock");
+    let names = root.run("find /run/camelpost -name '*.sock' | sort");
+    let mut sockets: Vec<String> = names.lines().map(str::to_owned).collect();
+    sockets.retain(|socket| {
+        let ping = format!("camelpost ping --control {socket}");
         root.try_run(&ping).status.success()
     });
-    pids
+    sockets
 }
 
 /// Installs a version while clients of both ports come without a pause: what dpkg says. All texts that were
@@ -189,7 +179,7 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
         let after = daemons(&root);
         assert_eq!(after.len(), 2, "{after:?}");
         assert!(
-            after.iter().all(|pid| !running.contains(pid)),
+            after.iter().all(|socket| !running.contains(socket)),
             "{running:?} {after:?}"
         );
         running = after;
@@ -218,26 +208,24 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
     root.run("mv /plugins /etc/camelpost/plugins");
 
     // What systemd would run to reload and to stop, after all these upgrades: one of the two has a port still.
-    let pid_of = |port: u16| {
+    let socket_of = |port: u16| {
         let listening = format!("127.0.0.1:{port}");
-        let status = |pid: &String| {
-            root.run(&format!(
-                "camelpost status --control /run/camelpost/{pid}.sock"
-            ))
-        };
+        let status = |socket: &String| root.run(&format!("camelpost status --control {socket}"));
         let found = daemons(&root)
             .into_iter()
-            .find(|pid| status(pid).contains(&listening));
+            .find(|socket| status(socket).contains(&listening));
         found.expect("a daemon with that port")
     };
     for (name, port, unit) in [
         ("ExecReload", ports[0], &units[0]),
         ("ExecStop", ports[1], &units[1]),
     ] {
-        let output = unit.control(&root, name, &pid_of(port));
+        let socket = socket_of(port);
+        let pid = socket.rsplit(['/', '.']).nth(1).unwrap();
+        let output = unit.control(&root, name, pid);
         assert!(output.status.success(), "{name}: {output:?}");
     }
-    assert_eq!(daemons(&root), [pid_of(ports[0])]);
+    assert_eq!(daemons(&root), [socket_of(ports[0])]);
 
     // The service ends with the package; its config stays until the purge.
     root.run("apt-get remove -y -q camelpost");

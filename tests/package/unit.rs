@@ -9,6 +9,8 @@ use crate::root::Root;
 pub struct Unit {
     text: String,
     instance: String,
+    /// Without `.service`.
+    name: String,
 }
 
 impl Unit {
@@ -20,6 +22,7 @@ impl Unit {
         Unit {
             text: root.read(path.expect("the unit's file")),
             instance: instance.to_owned(),
+            name: name.replace(".service", instance),
         }
     }
 
@@ -29,6 +32,7 @@ impl Unit {
         let lines = self.text.lines().filter_map(of_setting);
         lines
             .map(|value| value.replace("%i", &self.instance))
+            .map(|value| value.replace("%N", &self.name))
             .collect()
     }
 
@@ -82,7 +86,7 @@ impl Unit {
         assert_eq!(self.one("PrivateTmp"), "yes");
         let run = format!("/run/{}", self.one("RuntimeDirectory"));
         let line = format!(
-            "[ -d {run} ] || install -d -m 755 -o {user} -g {user} {run}
+            "[ -d {run} ] || mkdir -p {run} && chown {user}: {run}
             exec unshare --mount --propagation private sh -ec '
                 for dir in {writable} {run}; do mount --bind $dir $dir; done
                 mount -t tmpfs -o mode=1777 tmpfs /tmp

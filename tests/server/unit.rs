@@ -43,7 +43,7 @@ fn the_unit_names_a_user_and_the_capabilities_for_a_port_and_for_another_user_s_
         "{start}"
     );
     assert!(start.contains(" --worker-user "), "{start}");
-    assert_eq!(setting("RuntimeDirectory"), ["camelpost"]);
+    assert_eq!(setting("RuntimeDirectory"), ["camelpost/%N"]);
     // What is checked before it is what it then loads, and as whom.
     let [check] = setting("ExecStartPre")[..] else {
         panic!("not one ExecStartPre=")
@@ -76,7 +76,7 @@ fn reload(program: &Path, run: &Path, pid: Pid) -> Output {
         panic!("not one ExecReload=")
     };
     let socket = format!("{}/{pid}.sock", run.display());
-    let words = words.replace("/run/camelpost/${MAINPID}.sock", &socket);
+    let words = words.replace("/run/camelpost/%N/${MAINPID}.sock", &socket);
     let mut words = words.split(' ');
     assert_eq!(words.next(), Some("/usr/bin/camelpost"));
     Command::new("setpriv")

@@ -56,13 +56,15 @@ impl Source {
         }
         fs::read_dir(&real)
             .map_err(|error| format!("--from {shown}: {}; run it as root", why(&error)))?;
-        if fs::symlink_metadata(real.join("plugins")).is_err() {
+        // A link may lead to where nothing is here; the directory of qpsmtpd itself has its plugins in one of the name.
+        let is_list = fs::symlink_metadata(real.join("plugins")).is_ok_and(|found| !found.is_dir());
+        if !is_list {
             let hint = match real.join("config/plugins").exists() {
                 true => format!("; {shown}/config has one"),
                 false => String::new(),
             };
             return Err(format!(
-                "--from {shown}: it is no config directory of qpsmtpd's: there is no plugins in it{hint}"
+                "--from {shown}: it is no config directory of qpsmtpd's: it has no file plugins{hint}"
             ));
         }
         let own = root.canonical(&given).unwrap_or_else(|| given.clone());

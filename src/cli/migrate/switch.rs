@@ -48,6 +48,7 @@ impl Machine<'_> {
     pub(super) fn has_unit(&self) -> bool {
         [
             "/etc/systemd/system",
+            "/usr/local/lib/systemd/system",
             "/usr/lib/systemd/system",
             "/lib/systemd/system",
         ]
@@ -71,7 +72,6 @@ impl Machine<'_> {
     }
 
     fn systemd(&self, ways: &mut Ways, start: Option<&Start>) {
-        let target = self.target.display();
         if !self.has_unit() {
             ways.switch(
                 "# first of all the package, which brings camelpost.service (packaging/README.md), then this command again:",
@@ -79,7 +79,8 @@ impl Machine<'_> {
             ways.switch("# its example is in /etc/camelpost then, and --force keeps that as /etc/camelpost.orig");
         }
         ways.switch(&format!(
-            "install -D -m 644 {target}/{OWN}/{DROP_IN} /etc/systemd/system/{DROP_IN}"
+            "install -D -m 644 {} /etc/systemd/system/{DROP_IN}",
+            word(&self.target.join(OWN).join(DROP_IN))
         ));
         ways.switch("systemctl daemon-reload");
         match start {
@@ -138,8 +139,7 @@ impl Machine<'_> {
         let Some(restart) = restarts.iter().find(|restart| text.contains(*restart)) else {
             return;
         };
-        let kept = self.target.join(OWN).join("logrotate.orig");
-        let kept = kept.display();
+        let kept = word(&self.target.join(OWN).join("logrotate.orig"));
         ways.switch(&format!(
             "# {file} restarts the old server each time, which would start it again:"
         ));
@@ -149,7 +149,7 @@ impl Machine<'_> {
     }
 
     fn run(&self, ways: &mut Ways, start: &Start, serve: &Serve) {
-        let target = self.target.display();
+        let own = |name: &str| word(&self.target.join(OWN).join(name));
         ways.files
             .push((format!("{OWN}/run"), serve.run_script(start)));
         let real = self
@@ -173,51 +173,49 @@ impl Machine<'_> {
         // Names with a dot are not looked at until all is in them.
         let new = dir.with_file_name("camelpost");
         let hidden = dir.with_file_name(".camelpost");
-        let (old, new, hidden) = (dir.display(), new.display(), hidden.display());
-        ways.switch(&format!(
-            "install -D -m 755 {target}/{OWN}/run {hidden}/run"
-        ));
+        let run = word(&hidden.join("run"));
+        ways.switch(&format!("install -D -m 755 {} {run}", own("run")));
         if let Some(text) = self.root.text(&dir.join("log/run")) {
             let (text, dirs) = self.log_script(&text);
             ways.files.push((format!("{OWN}/log/run"), text));
-            ways.switch(&format!(
-                "install -D -m 755 {target}/{OWN}/log/run {hidden}/log/run"
-            ));
+            let run = word(&hidden.join("log/run"));
+            ways.switch(&format!("install -D -m 755 {} {run}", own("log/run")));
             for (before, after) in dirs {
-                let (before, after) = (before.display(), after.display());
+                let (before, after) = (word(&before), word(&after));
                 ways.switch(&format!(
                     "mkdir {after} && chown --reference={before} {after} && chmod --reference={before} {after}"
                 ));
             }
         }
-        let service = linked.as_deref().unwrap_or(dir).display();
-        ways.switch(&format!("touch {old}/down && {down} {service}"));
+        let service = word(linked.as_deref().unwrap_or(dir));
+        let (old_down, new_down) = (word(&dir.join("down")), word(&new.join("down")));
+        let (new, hidden) = (word(&new), word(&hidden));
+        ways.switch(&format!("touch {old_down} && {down} {service}"));
         ways.switch(&format!("mv {hidden} {new}"));
         let started = match &linked {
             Some(link) => {
-                let link = link.with_file_name("camelpost");
-                let link = link.display();
+                let link = word(&link.with_file_name("camelpost"));
                 ways.switch(&format!("ln -s {new} {link}"));
-                link.to_string()
+                link
             }
             None if SCANNED
                 .iter()
                 .any(|place| dir.parent() == Some(Path::new(place))) =>
             {
-                new.to_string()
+                new.clone()
             }
             None => {
                 ways.switch(&format!(
                     "# and a link to {new} to where the supervisor looks for services"
                 ));
-                new.to_string()
+                new.clone()
             }
         };
-        ways.back(&format!("touch {new}/down && {down} {started}"));
-        ways.back(&format!("rm {old}/down && {up} {service}"));
+        ways.back(&format!("touch {new_down} && {down} {started}"));
+        ways.back(&format!("rm {old_down} && {up} {service}"));
         ways.back("# and over once more, as all is there then:");
-        ways.back(&format!("# touch {old}/down && {down} {service}"));
-        ways.back(&format!("# rm {new}/down && {up} {started}"));
+        ways.back(&format!("# touch {old_down} && {down} {service}"));
+        ways.back(&format!("# rm {new_down} && {up} {started}"));
     }
 
     /// Where the supervisor finds the directory of a service by a link.
@@ -250,6 +248,11 @@ impl Machine<'_> {
     }
 }
 
+/// A path as a word of a shell's.
+fn word(path: &Path) -> String {
+    quoted(&[path.display().to_string()])
+}
+
 impl Ways {
     fn switch(&mut self, command: &str) {
         self.items.push(Item::Switch {
@@ -269,6 +272,7 @@ impl Ways {
 
     /// The way back comes behind the way there.
     fn end(mut self) -> Ways {
+        self.switch("# and whether it serves: camelpost ping");
         let back = std::mem::take(&mut self.back);
         self.items
             .extend(back.into_iter().map(|command| Item::Back { command }));

@@ -64,8 +64,8 @@ fn search_dirs() -> Vec<PathBuf> {
     }
     // Where it is one service's, whatever is in it is that service's to make.
     if trust::is_searched(system, Uid::is_root) {
-        let users = fs::read_dir(system).into_iter().flatten();
-        dirs.extend(users.filter_map(|entry| dir_of(&entry.ok()?)));
+        let services = fs::read_dir(system).into_iter().flatten();
+        dirs.extend(services.filter_map(|entry| dir_of(&entry.ok()?)));
     }
     if !geteuid().is_root() && trust::is_searched(&dir_of_user(), |uid| uid == geteuid()) {
         dirs.push(dir_of_user());
@@ -76,9 +76,10 @@ fn search_dirs() -> Vec<PathBuf> {
     dirs
 }
 
-/// A directory that is named by the user that it belongs to.
+/// A directory that root has made there: for a user, by whose number it is named then, or for a unit of systemd's.
 fn dir_of(entry: &fs::DirEntry) -> Option<PathBuf> {
-    let user: u32 = entry.file_name().to_str()?.parse().ok()?;
+    let user: Option<u32> = entry.file_name().to_str()?.parse().ok();
     let path = entry.path();
-    trust::is_searched(&path, |uid| uid.as_raw() == user).then_some(path)
+    let may_have = |uid: Uid| user.is_none_or(|user| uid.as_raw() == user);
+    trust::is_searched(&path, may_have).then_some(path)
 }

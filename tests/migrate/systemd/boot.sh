@@ -33,7 +33,11 @@ mkdir "$group"
 echo $$ >"$group/cgroup.procs"
 
 install -m 755 "$program" "$root/usr/bin/camelpost"
-install -m 644 "$repository/packaging/camelpost.service" "$root/etc/systemd/system/camelpost.service"
+for unit in camelpost.service camelpost@.service; do
+    install -m 644 "$repository/packaging/$unit" "$root/etc/systemd/system/$unit"
+done
+install -D -m 644 "$repository/packaging/sysusers" "$root/etc/sysusers.d/camelpost.conf"
+install -D -m 644 "$repository/packaging/tmpfiles" "$root/etc/tmpfiles.d/camelpost.conf"
 rm -rf "$root/etc/camelpost"
 mkdir -p "$root/var/spool/camelpost" "$root/var/lib/camelpost" "$root/var/log/camelpost" "$root/var/log/camelpost-plugins"
 # Where the unit has a directory of its own, which is gone with the service, unless the drop-in says otherwise.

@@ -16,6 +16,24 @@ echo "== status $?"
 part over | sh -e || echo "== the way there failed"
 mail over
 systemctl reload camelpost && echo "== reloaded"
+
+# One more service, of another user: neither takes the other's control socket.
+systemd-sysusers camelpost.conf
+systemd-tmpfiles --create camelpost.conf
+second=/etc/camelpost/instances/second
+mkdir -p $second
+echo rcpt_ok >$second/plugins
+echo /usr/share/qpsmtpd/plugins >$second/plugin_dirs
+echo /var/spool/camelpost/second >$second/spool_dir
+echo 'OPTIONS="--listen-address 127.0.0.1 --port 26"' >/etc/default/camelpost-second
+systemctl start camelpost@second && echo "== second"
+for unit in camelpost camelpost@second; do
+    stat -c '== %n is of %U' /run/camelpost/$unit
+    camelpost upgrade --control /run/camelpost/$unit/*.sock && systemctl reload $unit && echo "== $unit upgraded"
+done
+echo "== $(camelpost status --json | grep -o '"socket":' | wc -l) daemons"
+systemctl stop camelpost@second
+
 part back | sh -e || echo "== the way back failed"
 mail back
 echo "== $(ls /var/tmp/Maildir/new | wc -l) messages"

@@ -81,6 +81,19 @@ impl Client {
         reply
     }
 
+    /// A message from the greeting to QUIT, which is acknowledged.
+    pub fn deliver(mut self, forward_path: &str, message: &str) {
+        let greeting = self.reply();
+        assert!(greeting.starts_with("220 "), "{greeting}");
+        self.expect("EHLO client.example", "250");
+        self.expect("MAIL FROM:<a@example.com>", "250");
+        self.expect(&format!("RCPT TO:<{forward_path}>"), "250");
+        self.expect("DATA", "354");
+        self.send(message);
+        self.expect(".", "250");
+        self.expect("QUIT", "221");
+    }
+
     /// Runs Perl code in a hook (needs `plugins::RUNNER`): what it gives.
     pub fn run(&mut self, perl: &str) -> String {
         let reply = self.say(&format!("RUN {perl}"));

@@ -9,7 +9,9 @@
 pub mod client;
 pub mod connection;
 pub mod daemon;
+pub mod debian;
 pub mod dns;
+pub mod golden;
 pub mod log;
 pub mod own;
 pub mod plugins;
