@@ -31,7 +31,7 @@ for unit in camelpost camelpost@second; do
     stat -c '== %n is of %U' /run/camelpost/$unit
     camelpost upgrade --control /run/camelpost/$unit/*.sock && systemctl reload $unit && echo "== $unit upgraded"
 done
-echo "== $(camelpost status --json | grep -o '"socket":' | wc -l) daemons"
+echo "== $(camelpost status --json | grep -o '"control":' | wc -l) daemons"
 systemctl stop camelpost@second
 
 part back | sh -e || echo "== the way back failed"
