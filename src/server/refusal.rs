@@ -69,6 +69,16 @@ fn bound(text: &mut String, most: usize) {
 }
 
 impl Reason {
+    /// One that a plugin gave in the hook rcpt.
+    #[cfg(test)]
+    pub(super) fn of_rcpt(plugin: &str) -> Reason {
+        Reason {
+            plugin: Some(plugin.to_owned()),
+            stage: "rcpt".to_owned(),
+            code: 550,
+        }
+    }
+
     fn bound(&mut self) {
         bound(&mut self.stage, NAME);
         if let Some(plugin) = &mut self.plugin {
@@ -171,21 +181,13 @@ mod tests {
     use super::*;
     use crate::server::ipc::message::FromWorker;
 
-    fn reason(plugin: &str) -> Reason {
-        Reason {
-            plugin: Some(plugin.to_owned()),
-            stage: "rcpt".to_owned(),
-            code: 550,
-        }
-    }
-
     fn refusal(text: &str) -> Refusal {
         Refusal {
             connection: "1-a".to_owned(),
             transaction: 1,
             ip: "192.0.2.1".to_owned(),
             at: 7,
-            reason: reason("badrcptto"),
+            reason: Reason::of_rcpt("badrcptto"),
             reply: text.to_owned(),
             command: None,
             said: Vec::new(),
@@ -196,7 +198,7 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_dropped_the_oldest_first_and_counts_stay() {
         let count = ReasonCount {
-            reason: reason("badrcptto"),
+            reason: Reason::of_rcpt("badrcptto"),
             count: 9,
         };
         let report = RefusalReport {
@@ -241,7 +243,7 @@ mod tests {
         let report = RefusalReport {
             counts: vec![
                 ReasonCount {
-                    reason: reason(&"p".repeat(300)),
+                    reason: Reason::of_rcpt(&"p".repeat(300)),
                     count: u64::MAX,
                 };
                 1000

@@ -4,9 +4,9 @@
 
 use std::fs;
 
-use camelpost_support::{Site, repository};
 use camelpost_support::debian::conffiles;
 use camelpost_support::golden::assert_golden;
+use camelpost_support::{Site, repository};
 
 use crate::found_with;
 

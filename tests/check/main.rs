@@ -175,6 +175,25 @@ fn what_was_meant_otherwise_is_a_warning_and_no_error() {
 }
 
 #[test]
+fn a_log_that_cannot_be_written_is_told_of() {
+    let site = usual();
+    site.put(
+        "plugins/logging/file",
+        "sub hook_logging { return DECLINED }\n",
+    );
+    for (path, is_fine) in [("log", true), ("none/log", false), ("none/%Y.log", false)] {
+        let line = format!("logging/file LOGINFO @ROOT@/{path}\n");
+        site.config("logging", &line);
+        let (lines, _) = found(&site);
+        let text = format!(
+            "warning: @ROOT@/config/logging:1: logging/file cannot write @ROOT@/{path} (No such file or directory), \
+             so nothing is logged there; the service's user has to be able to"
+        );
+        assert_eq!(!lines.contains(&text), is_fine, "{path} {lines:#?}");
+    }
+}
+
+#[test]
 fn wrong_values_are_all_told_of_with_their_lines() {
     let site = usual();
     site.config("databytes", "# a comment\nmany\n");

@@ -138,6 +138,11 @@ pub fn play(daemon: &Daemon, script: &Script) -> Transcript {
                 Act::Connect => {
                     let mut greeting = client(&mut clients, *number).reply();
                     if greeting.is_empty() && daemon.is_original() {
+                        let log = daemon.log();
+                        let last: Vec<&str> = log.lines().rev().take(30).collect();
+                        eprintln!(
+                            "client {number} is made anew; the original's last lines: {last:#?}"
+                        );
                         clients.insert(*number, daemon.connect_silently());
                         greeting = client(&mut clients, *number).reply();
                     }

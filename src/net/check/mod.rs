@@ -7,6 +7,7 @@ mod files;
 mod known_plugins;
 mod listing;
 mod lists;
+mod log_files;
 mod not_found;
 mod one_plugin;
 mod perl_version;
@@ -125,6 +126,7 @@ fn look_at_line(site: &Site<'_>, named: &Named, tell: &dyn Fn(Finding)) {
     }
     plugins::look_at_old_ones(named, tell);
     arguments::look(named, site.dirs, site.registry, tell);
+    log_files::look(named, tell);
     if site.dir.has("compat") {
         versions::other_version(named, site.loaded.settings.profile, site.registry, tell);
     }

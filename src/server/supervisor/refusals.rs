@@ -144,18 +144,10 @@ impl RecentRefusals {
 mod tests {
     use super::*;
 
-    fn reason(plugin: &str) -> Reason {
-        Reason {
-            plugin: Some(plugin.to_owned()),
-            stage: "rcpt".to_owned(),
-            code: 550,
-        }
-    }
-
     fn report(plugin: &str, count: u64) -> RefusalReport {
         RefusalReport {
             counts: vec![ReasonCount {
-                reason: reason(plugin),
+                reason: Reason::of_rcpt(plugin),
                 count,
             }],
             last: Vec::new(),
