@@ -178,3 +178,20 @@ fn what_stands_in_a_command_steers_no_terminal() {
     assert!(!text.contains('\x1b'), "{text:?}");
     assert!(text.contains("> EHLO x\\x1b[31m\n"), "{text}");
 }
+
+#[test]
+fn a_warning_in_a_loop_is_shown_once_with_its_number() {
+    let site = site_with(
+        "sub hook_mail { for my $n (1 .. 500) { warn qq{again\\n} } warn qq{last\\n}; return DECLINED }",
+    );
+    let output = crate::played::run(
+        crate::played::command(&site, &["-H"]),
+        "EHLO x\nMAIL FROM:<a@b.example>\n",
+    );
+    let text = String::from_utf8_lossy(&output.stdout);
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let at = lines.iter().position(|line| line.ends_with("again"));
+    let at = at.unwrap_or_else(|| panic!("{text}"));
+    assert_eq!(lines[at + 1], "(the same 499 times more)", "{text}");
+    assert!(lines[at + 2].ends_with("last"), "{text}");
+}

@@ -136,8 +136,15 @@ impl Show {
         );
         // What the server says of each call is seen here otherwise.
         let lines = call.lines.iter();
-        for line in lines.filter(|line| line.plugin.is_some() || line.level <= LOGWARN) {
-            *text += &format!("      {}\n", self.line(line));
+        let lines = lines.filter(|line| line.plugin.is_some() || line.level <= LOGWARN);
+        let lines: Vec<String> = lines.map(|line| self.line(line)).collect();
+        // A warning in a loop says the same a thousand times.
+        for same in lines.chunk_by(|one, next| one == next) {
+            *text += &format!("      {}\n", same[0]);
+            if same.len() > 1 {
+                let more = format!("(the same {} times more)", same.len() - 1);
+                *text += &format!("      {}\n", self.paint(DIM, &more));
+            }
         }
         for change in &call.changes {
             *text += &format!("      {}\n", change_text(change));
