@@ -24,7 +24,7 @@ Exit status: 0 done, 1 the daemon said no, 2 wrong usage, 3 no daemon could be a
 #[derive(Debug, Clone, Args)]
 pub(super) struct ControlOption {
     /// The daemon's control socket. Default: that of the only daemon found in the directories
-    /// where `serve` makes it by default (/run/camelpost, and for others than root
+    /// where `serve` makes it by default (those in /run/camelpost, and for others than root
     /// $XDG_RUNTIME_DIR/camelpost or /tmp/camelpost-UID).
     #[arg(long, value_name = "PATH")]
     control: Option<PathBuf>,

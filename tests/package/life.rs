@@ -161,6 +161,19 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
     }
     let first = daemons(&root);
     assert_eq!(first.len(), 2, "{first:?}");
+    // What package scripts go by: a socket that somebody else has named by one of these processes is none.
+    root.run(&format!(
+        "install -d -o nobody /run/camelpost/65534
+        perl -MIO::Socket::UNIX -e 'IO::Socket::UNIX->new(Local => shift, Listen => 1) or die' /run/camelpost/65534/{}",
+        first[0].rsplit('/').next().unwrap()
+    ));
+    let listed = root.run("/usr/share/camelpost/daemons /usr/bin/camelpost");
+    let listed: Vec<&str> = listed
+        .lines()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert_eq!(listed, first);
+    root.run("rm -r /run/camelpost/65534");
 
     let mut accepted = vec!["the first message".to_owned()];
     send(ports[0], &accepted[0]);
@@ -194,6 +207,19 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
     );
     assert_eq!(said.matches("upgraded: process ").count(), 2, "{said}");
 
+    // One that cannot be found is named.
+    let third = Port::free().unwrap();
+    root.run(&format!(
+        "cd /var/lib/camelpost && camelpost serve --config /etc/camelpost --user camelpost --worker-user camelpost-plugins \
+         --control none --detach --pid-file /run/third.pid {}",
+        listen(third.number)
+    ));
+    let goes_on = |said: &str| {
+        let pid = root.read("/run/third.pid");
+        said.contains(&format!("camelpost: process {} ", pid.trim()))
+            && said.contains("no control socket")
+    };
+
     // A configuration that does not load: the old program goes on, and the installation says so.
     root.run("cp -p /etc/camelpost/plugins /plugins && echo nonsuch >> /etc/camelpost/plugins");
     let said = root.run(&format!("dpkg -i /{NEW}.deb"));
@@ -201,7 +227,10 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
         said.contains("/etc/camelpost/plugins:") && said.contains("plugin nonsuch"),
         "{said}"
     );
-    assert!(said.contains("the old program goes on"), "{said}");
+    assert!(
+        said.contains("the old program goes on") && goes_on(&said),
+        "{said}"
+    );
     assert_eq!(said.matches("upgraded: process ").count(), 1, "{said}");
     accepted.push("under the old program".to_owned());
     send(ports[0], &accepted[accepted.len() - 1]);
@@ -228,13 +257,24 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
     assert_eq!(daemons(&root), [socket_of(ports[0])]);
 
     // The service ends with the package; its config stays until the purge.
-    root.run("apt-get remove -y -q camelpost");
+    let said = root.run("apt-get remove -y -q camelpost");
+    assert!(goes_on(&said), "{said}");
+    root.run("kill $(cat /run/third.pid)");
     for port in ports {
         let refused = std::net::TcpStream::connect(("127.0.0.1", port));
         assert!(refused.is_err(), "something listens still");
     }
     root.run("test -e /etc/camelpost/plugins && ! test -e /usr/bin/camelpost");
+    // Plugins, which have that directory, may have put a link there.
+    root.run(
+        "mkdir -p /srv/other/store && touch /srv/other/store/kept
+        setpriv --reuid camelpost-plugins --clear-groups ln -s /srv/other /var/spool/camelpost/link
+        mkdir /srv/drop-ins && rm -rf /etc/systemd/system/camelpost.service.d
+        ln -s /srv/drop-ins /etc/systemd/system/camelpost.service.d",
+    );
     root.run("dpkg --purge camelpost");
+    root.run("test -e /srv/other/store/kept && rm /var/spool/camelpost/link /etc/systemd/system/camelpost.service.d");
+    root.run("rmdir /var/spool/camelpost");
     let left = root.run("find / -xdev -name '*camelpost*'");
     assert_eq!(left, "/var/lib/camelpost\n", "nothing but mail");
     accepted.sort();

@@ -120,13 +120,26 @@ fn own(dir: &Path, owner: (Uid, Gid)) -> Result<(), String> {
     let opened = rustix::fs::open(dir, flags, Mode::empty()).map_err(|e| problem(e.into()))?;
     let stat = rustix::fs::fstat(&opened).map_err(|error| problem(error.into()))?;
     let (uid, gid) = owner;
-    if stat.st_uid == uid.as_raw() {
-        return Ok(());
-    }
+    let is_own = stat.st_uid == uid.as_raw();
+    let is_open = stat.st_mode & 0o022 != 0;
     if !geteuid().is_root() {
-        return Err(problem(io::Error::other("it belongs to another user")));
+        return match is_own {
+            true => Ok(()),
+            false => Err(problem(io::Error::other("it belongs to another user"))),
+        };
     }
-    rustix::fs::fchown(&opened, Some(uid), Some(gid)).map_err(|error| problem(error.into()))
+    // Where others may write no command looks.
+    let closed = match is_open {
+        true => rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode)),
+        false => Ok(()),
+    };
+    closed.map_err(|error| problem(error.into()))?;
+    match is_own {
+        true => Ok(()),
+        false => {
+            rustix::fs::fchown(&opened, Some(uid), Some(gid)).map_err(|error| problem(error.into()))
+        }
+    }
 }
 
 /// Makes the socket, as the user that the service runs as; mode 0600. In a process that replaces

@@ -80,8 +80,13 @@ fn number_of(path: &Path) -> Option<i32> {
     }
 }
 
-/// Whether a process has this number in a container of its own.
+/// Whether a process has this number in a container of its own. Who has made that with a user namespace need not have been
+/// root, and may have chosen the number.
 fn is_called(pid: i32, number: i32) -> bool {
+    let space = |whose: &str| fs::read_link(format!("/proc/{whose}/ns/user")).ok();
+    if space("self").is_none_or(|own| space(&pid.to_string()) != Some(own)) {
+        return false;
+    }
     fs::read_to_string(format!("/proc/{pid}/status")).is_ok_and(|status| {
         let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
         let mut numbers = numbers.unwrap_or_default().split_whitespace();
