@@ -7,6 +7,7 @@ use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::thread;
 
+use camelpost_support::until;
 use serde_json::{Value, json};
 
 use crate::control::{ask, assert_refused, socket, text, told};
@@ -16,6 +17,7 @@ crate::tests! {
     what_a_forged_status_would_do_to_a_terminal_is_shown,
     a_forged_error_does_nothing_to_a_terminal,
     a_socket_with_the_number_of_another_process_is_not_believed,
+    a_number_that_a_process_has_in_a_container_counts_unless_that_has_users_of_its_own,
     the_socket_of_a_user_who_does_not_own_the_directory_is_not_believed,
 }
 
@@ -102,6 +104,47 @@ fn a_socket_with_the_number_of_another_process_is_not_believed() {
     let beside = daemon.path("run/424242.sock");
     answer(&beside, &forged());
     assert!(told(&daemon, &["status"]).contains(&format!("pid {}", daemon.child.id())));
+}
+
+/// Listens as process 1 of namespaces of its own, and answers each request.
+const FIRST: &str = r#"use IO::Socket::UNIX;
+    my $socket = IO::Socket::UNIX->new(Local => $ARGV[0], Listen => 9) or die $!;
+    while (my $client = $socket->accept) {
+        defined <$client> and print $client qq({"version":1,"result":"failed","error":"I am $$"}\n);
+    }"#;
+
+fn a_number_that_a_process_has_in_a_container_counts_unless_that_has_users_of_its_own() {
+    if !rustix::process::geteuid().is_root() {
+        println!("needs root");
+        return;
+    }
+    let own_users = &["--user", "--map-root-user"][..];
+    for (more, is_believed) in [(&[][..], true), (own_users, false)] {
+        let dir = config(&[]);
+        let path = dir.path().join("1.sock");
+        let mut child = std::process::Command::new("unshare")
+            .args(more)
+            .args(["--pid", "--fork", "--kill-child", "perl", "-e", FIRST])
+            .arg(&path)
+            .spawn()
+            .unwrap();
+        until("it listens", || {
+            path.exists() || child.try_wait().unwrap().is_some()
+        });
+        let path = path.display().to_string();
+        let output = ask(dir.path(), &["status", "--control", &path]);
+        let ended = child.try_wait().unwrap();
+        let _ = child.kill();
+        let _ = child.wait();
+        if ended.is_some() {
+            println!("namespaces {more:?} cannot be made here");
+            continue;
+        }
+        match is_believed {
+            true => assert_refused(&output, 1, &["I am 1"]),
+            false => assert_refused(&output, 3, &["not believed", &path, "the name says 1"]),
+        }
+    }
 }
 
 fn the_socket_of_a_user_who_does_not_own_the_directory_is_not_believed() {
