@@ -422,3 +422,26 @@ fn a_plugin_that_never_returns_while_it_is_loaded_is_named_with_file_and_line() 
     );
     assert!(line.contains(&place), "{line}");
 }
+
+#[test]
+fn port_465_without_a_plugin_that_gives_tls_is_warned_about() {
+    if !geteuid().is_root() {
+        println!("needs root");
+        return;
+    }
+    let warning = "port 465 is for clients that begin with TLS";
+    for (plugin, is_warned) in [("plain", true), ("tls", false)] {
+        let site = Site::new();
+        site.plugin(plugin, "sub hook_mail { return DECLINED }\n");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_camelpost"));
+        // An address that nobody else in these tests has.
+        command
+            .args(["serve", "--listen-address", "127.46.5.1:465", "--config"])
+            .arg(site.path("config"));
+        as_root(&mut command);
+        let mut daemon = Daemon::spawn(command);
+        daemon.wait_for("Running as user");
+        daemon.stop();
+        assert_eq!(daemon.count(warning) > 0, is_warned, "{:?}", daemon.lines());
+    }
+}

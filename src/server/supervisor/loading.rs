@@ -194,6 +194,7 @@ impl Supervisor<'_> {
             tracing::info!(target: SERVICE, "reloaded: {}", self.facts.about);
         }
         self.open(number)?;
+        self.look_for_tls(number);
         if self.succession == Succession::None {
             self.notify.ready(&self.summary());
         }
@@ -273,6 +274,20 @@ impl Supervisor<'_> {
                 .map_err(|error| ServeError::Start(format!("cannot detach: {error}")))?;
         }
         self.succeed()
+    }
+
+    /// On port 465 clients begin with TLS (RFC 8314, 3.3), which the plugin tls gives them, as the original's does.
+    fn look_for_tls(&self, number: u64) {
+        let names = self.generations.get(&number);
+        let mut names = names.iter().flat_map(|load| &load.names.plugins);
+        let has_tls = names.any(|name| name.contains("tls") || name.contains("ssl"));
+        let mut listeners = self.listeners.iter();
+        if listeners.any(|listener| listener.address.port() == 465) && !has_tls {
+            tracing::warn!(
+                target: SERVICE,
+                "port 465 is for clients that begin with TLS, and no plugin gives it to them: without tls in plugins it is in the clear"
+            );
+        }
     }
 
     /// What the log begins with.
