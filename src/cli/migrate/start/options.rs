@@ -65,12 +65,11 @@ fn take(server: Server, given: &Given, options: &mut Options) {
     options.per_address = own.or(per_address);
     options.per_address_given = own.is_some();
     options.spare = number(given, "idle-children");
-    options.ports = given
-        .all("port")
-        .filter_map(|port| port.parse().ok())
-        .collect();
-    if options.ports.is_empty() {
+    if !given.has("port") {
         options.ports.push(port);
+    }
+    for port in given.all("port") {
+        listen_port(port, options);
     }
     for address in given.all("listen-address") {
         listen(address, options);
@@ -115,6 +114,25 @@ pub(super) fn listen(address: &str, options: &mut Options) {
     }
 }
 
+/// A port by its number or its name, or a word about it: none is made up in its place.
+pub(super) fn listen_port(port: &str, options: &mut Options) {
+    let number = match port {
+        "smtp" => Some(25),
+        "submission" => Some(587),
+        "smtps" | "ssmtp" | "submissions" => Some(465),
+        _ => port.parse().ok(),
+    };
+    match number {
+        Some(number) => options.ports.push(number),
+        None => {
+            let port = if port.is_empty() { "empty" } else { port };
+            options.notes.push(format!(
+                "its port is {port}, which is not known here: add --port"
+            ));
+        }
+    }
+}
+
 fn number(given: &Given, name: &str) -> Option<u32> {
     given.last(name)?.parse().ok()
 }
@@ -123,7 +141,10 @@ fn number(given: &Given, name: &str) -> Option<u32> {
 fn without_unknown(words: &[String], notes: &mut Vec<String>) -> Vec<String> {
     let mut known: Vec<String> = Vec::new();
     for word in words {
-        if !word.contains('`') {
+        // A port that is not known is told of where ports are: without the option it would be the default.
+        let before = known.last().filter(|last| !last.contains('='));
+        let is_port = is_port(word) || before.is_some_and(|before| is_port(before));
+        if !word.contains('`') || is_port {
             known.push(word.clone());
             continue;
         }
@@ -134,6 +155,16 @@ fn without_unknown(words: &[String], notes: &mut Vec<String>) -> Vec<String> {
         ));
     }
     known
+}
+
+/// Whether that is the option of the port, also with its value.
+fn is_port(word: &str) -> bool {
+    let name = |word: &str| word.split(['=', '`']).next().unwrap_or_default().to_owned();
+    match (word.strip_prefix("--"), word.strip_prefix('-')) {
+        (Some(word), _) => name(word).starts_with("po") && "port".starts_with(&name(word)),
+        (None, Some(word)) => name(word) == "p",
+        (None, None) => false,
+    }
 }
 
 #[cfg(test)]
@@ -186,5 +217,26 @@ mod tests {
             "{options:?}"
         );
         assert_eq!(options.ports, [25]);
+    }
+
+    #[test]
+    fn a_port_has_a_number_or_a_name_or_is_told_of() {
+        let options = of(Server::Forkserver, "-p smtp --port=submission --port 465");
+        assert_eq!((options.ports, options.notes), (vec![25, 587, 465], vec![]));
+        for (line, port) in [
+            ("--port %i", "%i"),
+            ("-u smtpd --port=", "empty"),
+            ("-p `getprop` -H", "`getprop`"),
+            ("--port=`getprop`", "`getprop`"),
+            ("-p`getprop`", "`getprop`"),
+            ("--port 65536", "65536"),
+        ] {
+            for server in [Server::Forkserver, Server::Prefork, Server::Async] {
+                let options = of(server, line);
+                let note = format!("its port is {port}, which is not known here: add --port");
+                assert!(options.ports.is_empty(), "{line}");
+                assert_eq!(options.notes, [note], "{line}");
+            }
+        }
     }
 }
