@@ -31,7 +31,8 @@ const ASYNC: Getopt = Getopt {
 /// Reads a daemon's command line into what is known of its start already.
 pub(super) fn read(server: Server, words: &[String], options: &mut Options) {
     options.server = server;
-    let known = without_unknown(words, &mut options.notes);
+    let (words, ports) = without_ports(words);
+    let known = without_unknown(&words, &mut options.notes);
     let all = match server {
         Server::Forkserver => &classic::FORKSERVER,
         Server::Prefork => &classic::PREFORK,
@@ -48,10 +49,10 @@ pub(super) fn read(server: Server, words: &[String], options: &mut Options) {
             Given::default()
         }
     };
-    take(server, &given, options);
+    take(server, &given, &ports, options);
 }
 
-fn take(server: Server, given: &Given, options: &mut Options) {
+fn take(server: Server, given: &Given, ports: &[String], options: &mut Options) {
     let (limit, per_address, port) = match server {
         Server::Prefork => (15, Some(10), 25),
         Server::Async => (0, None, 2525),
@@ -65,10 +66,15 @@ fn take(server: Server, given: &Given, options: &mut Options) {
     options.per_address = own.or(per_address);
     options.per_address_given = own.is_some();
     options.spare = number(given, "idle-children");
-    if !given.has("port") {
+    let ports: Vec<&str> = ports
+        .iter()
+        .map(String::as_str)
+        .chain(given.all("port"))
+        .collect();
+    if ports.is_empty() {
         options.ports.push(port);
     }
-    for port in given.all("port") {
+    for port in ports {
         listen_port(port, options);
     }
     for address in given.all("listen-address") {
@@ -141,10 +147,7 @@ fn number(given: &Given, name: &str) -> Option<u32> {
 fn without_unknown(words: &[String], notes: &mut Vec<String>) -> Vec<String> {
     let mut known: Vec<String> = Vec::new();
     for word in words {
-        // A port that is not known is told of where ports are: without the option it would be the default.
-        let before = known.last().filter(|last| !last.contains('='));
-        let is_port = is_port(word) || before.is_some_and(|before| is_port(before));
-        if !word.contains('`') || is_port {
+        if !word.contains('`') {
             known.push(word.clone());
             continue;
         }
@@ -157,14 +160,27 @@ fn without_unknown(words: &[String], notes: &mut Vec<String>) -> Vec<String> {
     known
 }
 
-/// Whether that is the option of the port, also with its value.
-fn is_port(word: &str) -> bool {
-    let name = |word: &str| word.split(['=', '`']).next().unwrap_or_default().to_owned();
-    match (word.strip_prefix("--"), word.strip_prefix('-')) {
-        (Some(word), _) => name(word).starts_with("po") && "port".starts_with(&name(word)),
-        (None, Some(word)) => name(word) == "p",
-        (None, None) => false,
+/// The words, and apart from them the ports: one that is not known is told of, and leaves the other options as they are.
+fn without_ports(words: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut others, mut ports) = (Vec::new(), Vec::new());
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+        let (name, value) = match name.map(|name| name.split_once('=').ok_or(name)) {
+            Some(Ok((name, value))) => (name, Some(value)),
+            Some(Err(name)) => (name, None),
+            None => ("", None),
+        };
+        if !["p", "po", "por", "port"].contains(&name) {
+            others.push(word.clone());
+            continue;
+        }
+        // That of a variable that is not set is no word at all.
+        let mut next = || words.next_if(|next| !next.starts_with('-'));
+        let value = value.or_else(|| next().map(String::as_str));
+        ports.push(value.unwrap_or_default().to_owned());
     }
+    (others, ports)
 }
 
 #[cfg(test)]
@@ -225,17 +241,19 @@ mod tests {
         assert_eq!((options.ports, options.notes), (vec![25, 587, 465], vec![]));
         for (line, port) in [
             ("--port %i", "%i"),
-            ("-u smtpd --port=", "empty"),
-            ("-p `getprop` -H", "`getprop`"),
+            ("--port=", "empty"),
+            ("--port", "empty"),
+            ("-p `getprop`", "`getprop`"),
             ("--port=`getprop`", "`getprop`"),
-            ("-p`getprop`", "`getprop`"),
-            ("--port 65536", "65536"),
+            ("-port 65536", "65536"),
         ] {
+            let line = &format!("{line} --user smtpd");
             for server in [Server::Forkserver, Server::Prefork, Server::Async] {
                 let options = of(server, line);
                 let note = format!("its port is {port}, which is not known here: add --port");
                 assert!(options.ports.is_empty(), "{line}");
                 assert_eq!(options.notes, [note], "{line}");
+                assert_eq!(options.user.as_deref(), Some("smtpd"), "{line}");
             }
         }
     }
