@@ -14,6 +14,8 @@ fn a_template_of_units_is_stopped_by_a_pattern_and_its_port_is_not_made_up() {
         "etc/systemd/system/qpsmtpd@.service",
         "[Service]\nExecStart=/usr/bin/qpsmtpd-forkserver --port %i --user qpsmtpd\nEnvironment=QPSMTPD_CONFIG=/etc/qpsmtpd\n",
     );
+    let rotation = "/var/log/qpsmtpd/*.log {\n  postrotate\n    systemctl restart qpsmtpd@25\n  endscript\n}\n";
+    machine.put("etc/logrotate.d/qpsmtpd", rotation);
     let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd"];
     let (text, status) = said(&migrate(&machine.site, &words));
     assert_eq!(status, Some(0), "{text}");
@@ -32,6 +34,12 @@ fn a_template_of_units_is_stopped_by_a_pattern_and_its_port_is_not_made_up() {
         over.contains(
             &"# and each instance of qpsmtpd@.service that is enabled, by its name: systemctl disable qpsmtpd@NAME"
         ),
+        "{text}"
+    );
+    // One of its instances is not the whole.
+    assert!(
+        !text.contains("sed -i")
+            && text.contains("again: write systemctl reload camelpost there in its place\n"),
         "{text}"
     );
     let back = commands(&text, "To switch back");

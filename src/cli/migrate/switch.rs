@@ -172,13 +172,26 @@ impl Machine<'_> {
             format!("service {name} restart"),
             format!("systemctl restart {name}"),
         ];
-        let found = restarts.iter().find(|restart| text.contains(*restart));
+        // Not where a longer name is meant, such as that of an instance.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "@_-".contains(c);
+        let found = restarts.iter().find(|restart| {
+            let mut behind = text.split(restart.as_str()).skip(1).peekable();
+            behind.peek().is_some() && behind.all(|behind| !behind.starts_with(is_name))
+        });
+        let restarts_it = |line: &str| {
+            let line = line.trim_start();
+            !line.starts_with('#') && line.contains("restart") && line.contains(name)
+        };
         let own = word(Path::new(&file));
         if let Some(restart) = found {
             ways.switch(&format!(
                 "# {file} restarts the old server each time, which would start it again:"
             ));
             ways.switch(&format!("sed -i {} {own}", substitution(restart, reload)));
+        } else if text.lines().any(restarts_it) {
+            ways.switch(&format!(
+                "# {file} restarts the old server each time, which would start it again: write {reload} there in its place"
+            ));
         }
         // Where it is Camelpost's already, somebody has switched before.
         if found.is_some() || text.contains(reload) {
