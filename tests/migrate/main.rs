@@ -1,13 +1,15 @@
 //! `camelpost migrate`: Debian's default, an installation as SME Server has it and one under tcpserver are copied, started with what is
 //! printed, and take a message, while the old directory stays as it was; what is printed is held against files; what goes wrong
-//! leaves nothing behind.
+//! leaves nothing behind, and what was done once can be done again.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 #![forbid(unsafe_code)]
 
+mod again;
 mod faults;
 mod golden;
 mod links;
 mod machines;
+mod odd;
 mod started;
 mod systemd;
 

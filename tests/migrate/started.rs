@@ -124,14 +124,7 @@ fn a_copy_of_sme_s_takes_a_message_and_its_commands_lead_there_and_back() {
     );
     assert_eq!(site.read("new/config/compat"), "0.94\n");
     let before = without_service(&machine);
-    // Nothing supervises here.
-    for name in ["svc", "sv"] {
-        machine.put(
-            &format!("new/bin/{name}"),
-            "#!/bin/sh\necho \"$0 $*\" >> @@/new/asked\n",
-        );
-        machine.allow(&format!("new/bin/{name}"), 0o755);
-    }
+    no_supervisor(&machine);
     run(&machine, &text, "To switch over");
     let asked = site.read("new/asked");
     assert!(asked.ends_with("/var/service/qpsmtpd\n"), "{asked}");
@@ -161,14 +154,31 @@ fn a_copy_of_sme_s_takes_a_message_and_its_commands_lead_there_and_back() {
     assert_eq!(files(without_service(&machine)), files(before));
 }
 
-/// Runs the commands below a heading.
-fn run(machine: &Machine, text: &str, heading: &str) {
+/// Nothing supervises here: what is asked of it is written to new/asked.
+pub fn no_supervisor(machine: &Machine) {
+    for name in ["svc", "sv"] {
+        machine.put(
+            &format!("new/bin/{name}"),
+            "#!/bin/sh\necho \"${0##*/} $*\" >> @@/new/asked\n",
+        );
+        machine.allow(&format!("new/bin/{name}"), 0o755);
+    }
+}
+
+/// The commands below a heading.
+pub fn commands<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
     let (_, behind) = text.split_once(&format!("\n{heading}\n")).unwrap();
     let commands: Vec<&str> = behind
         .lines()
-        .take_while(|line| line.starts_with("    "))
+        .map_while(|line| line.strip_prefix("    "))
         .collect();
     assert!(!commands.is_empty(), "{text}");
+    commands
+}
+
+/// Runs them.
+pub fn run(machine: &Machine, text: &str, heading: &str) {
+    let commands = commands(text, heading);
     let output = Command::new("sh")
         .args(["-ec", &commands.join("\n")])
         .env(

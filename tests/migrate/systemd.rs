@@ -68,6 +68,7 @@ fn the_commands_for_systemd_lead_there_and_back() {
     let beside = [
         "== reloaded",
         "== second",
+        "== serves",
         "== /run/camelpost/camelpost is of qpsmtpd",
         "== camelpost upgraded",
         "== /run/camelpost/camelpost@second is of camelpost",
@@ -77,7 +78,7 @@ fn the_commands_for_systemd_lead_there_and_back() {
     ];
     expected.extend(beside.map(str::to_owned));
     expected.extend(of("qpsmtpd 0.94", ["active", "inactive"]));
-    expected.extend(["== 3 messages", "== end"].map(str::to_owned));
+    expected.extend(["== rotation as before", "== 3 messages", "== end"].map(str::to_owned));
     assert_eq!(
         lines,
         expected,

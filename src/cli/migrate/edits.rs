@@ -132,8 +132,8 @@ impl<'a> Edits<'a> {
         None
     }
 
-    /// The spool directory, another one: gives it with the old one. `home` is that of the service's user.
-    pub(super) fn spool(&mut self, wanted: Option<&Path>, home: &Path) -> (PathBuf, PathBuf) {
+    /// The spool directory, another one: gives it. `home` is that of the service's user, where there is one.
+    pub(super) fn spool(&mut self, wanted: Option<&Path>, home: Option<&Path>) -> PathBuf {
         let found = self.first_line(Path::new("spool_dir"), 0);
         let beside = |old: &Path| {
             let name = old
@@ -148,24 +148,32 @@ impl<'a> Edits<'a> {
                 let old: PathBuf = Path::new(OsStr::from_bytes(&text)).components().collect();
                 let new = new(&old);
                 self.replace(&file, line, &text, new.as_os_str().as_bytes());
-                (old, new)
+                new
             }
             other => {
                 // Without one, or with one that a file elsewhere names.
-                let old = home.join("tmp");
-                let new = new(&old);
+                let (old, new) = match home {
+                    Some(home) => {
+                        let old = home.join("tmp");
+                        let new = new(&old);
+                        (old.display().to_string(), new)
+                    }
+                    None => (
+                        "tmp in the home of its user".to_owned(),
+                        new(Path::new("/var/spool/qpsmtpd")),
+                    ),
+                };
                 let comment = match other {
                     Some((file, ..)) => format!(
                         "# camelpost migrate: in the place of what {} names.\n",
                         file.display()
                     ),
-                    None => format!(
-                        "# camelpost migrate: qpsmtpd has none, and takes {} then.\n",
-                        old.display()
-                    ),
+                    None => {
+                        format!("# camelpost migrate: qpsmtpd has none, and takes {old} then.\n")
+                    }
                 };
                 self.add("spool_dir", &format!("{comment}{}\n", new.display()));
-                (old, new)
+                new
             }
         }
     }
@@ -227,11 +235,8 @@ mod tests {
         let entries = source.entries().unwrap();
         let mut edits = Edits::new(&source, Path::new("/etc/c"));
         edits.lead_into_the_copy(&entries);
-        let (old, new) = edits.spool(None, Path::new("/home/q"));
-        assert_eq!(
-            (old, new),
-            ("/var/spool/q".into(), "/var/spool/q-camelpost".into())
-        );
+        let new = edits.spool(None, Some(Path::new("/home/q")));
+        assert_eq!(new, Path::new("/var/spool/q-camelpost"));
         let text = |name: &str| String::from_utf8(edits.files[Path::new(name)].clone()).unwrap();
         assert_eq!(
             text("plugins"),
@@ -250,11 +255,11 @@ mod tests {
         fs::write(dir.path().join("srv/q/config/plugins"), "").unwrap();
         let source = Source::open(root, Path::new("/srv/q/config")).unwrap();
         let mut edits = Edits::new(&source, Path::new("/etc/c"));
-        let (old, new) = edits.spool(None, Path::new("/home/q"));
-        assert_eq!(
-            (old, new),
-            ("/home/q/tmp".into(), "/home/q/tmp-camelpost".into())
-        );
+        let new = edits.spool(None, None);
+        assert_eq!(new, Path::new("/var/spool/qpsmtpd-camelpost"));
+        let mut edits = Edits::new(&source, Path::new("/etc/c"));
+        let new = edits.spool(None, Some(Path::new("/home/q")));
+        assert_eq!(new, Path::new("/home/q/tmp-camelpost"));
         edits.beside(None);
         assert!(edits.files.contains_key(Path::new("plugin_dirs")));
         assert!(!edits.files.contains_key(Path::new("module_dirs")));

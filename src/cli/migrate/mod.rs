@@ -13,6 +13,7 @@ mod source;
 mod spool;
 mod stage;
 mod start;
+mod supervised;
 mod switch;
 mod version;
 
@@ -155,13 +156,14 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
 
     let mut edits = Edits::new(&source, &target);
     edits.lead_into_the_copy(&entries);
-    let home = root.entry("/etc/passwd", &serve.user, 5);
-    let home = PathBuf::from(home.unwrap_or_else(|| "/".to_owned()));
+    let home = root.entry("/etc/passwd", &serve.user, 5).map(PathBuf::from);
+    // Nobody's spool is in the root directory.
+    let home = home.filter(|home| home.parent().is_some());
     let spool = args.spool_dir.as_ref().map(|dir| match root.is_this() {
         true => std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
         false => Path::new("/").join(dir),
     });
-    let (_, spool) = edits.spool(spool.as_deref(), &home);
+    let spool = edits.spool(spool.as_deref(), home.as_deref());
     edits.beside(program);
     if source.read(Path::new("compat")).trim_ascii() != version.text.as_bytes() {
         edits.add("compat", &format!("{}\n", version.text));
@@ -180,15 +182,6 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
         dry_run: args.dry_run,
     });
     if let Some(kept) = place.kept() {
-        if root.real(&target).join("instances").is_dir() {
-            report.add(Item::Remark {
-                text: format!(
-                    "the instances of camelpost@.service are kept with it: mv {} {}",
-                    quoted(&[root.shown(&kept).join("instances").display().to_string()]),
-                    quoted(&[target.display().to_string()]),
-                ),
-            });
-        }
         report.add(Item::Kept {
             differ: differing(&source, &edits, &root.real(&target)),
             directory: root.shown(&kept),
@@ -265,7 +258,9 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
     report.add(Item::Try {
         command: quoted(&serve.trial()),
     });
-    let ways = machine.ways(start, &serve);
+    let instances = place.instances(&source.real);
+    let instances = instances.map(|instances| root.shown(&instances));
+    let ways = machine.ways(start, &serve, instances.as_deref());
     report.extend(ways.items);
     for (name, text) in ways.files {
         edits.files.insert(name.into(), text.into_bytes());
@@ -274,7 +269,7 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
         report.add(Item::NotChecked {
             text: format!(
                 "the copy is another machine's, and not checked: `camelpost check --config {}` does it there",
-                target.display()
+                quoted(&[target.display().to_string()])
             ),
         });
     }

@@ -92,12 +92,17 @@ pub(super) enum Item {
 pub(super) struct Report(Vec<Item>);
 
 impl Report {
-    pub(super) fn add(&mut self, item: Item) {
+    pub(super) fn add(&mut self, mut item: Item) {
+        if let Item::Try { command } | Item::Switch { command } | Item::Back { command } = &mut item
+            && command.starts_with('#')
+        {
+            *command = comment(command);
+        }
         self.0.push(item);
     }
 
     pub(super) fn extend(&mut self, items: impl IntoIterator<Item = Item>) {
-        self.0.extend(items);
+        items.into_iter().for_each(|item| self.add(item));
     }
 
     /// An object a line.
@@ -241,6 +246,11 @@ fn place(file: &std::path::Path, line: Option<usize>) -> String {
     }
 }
 
+/// A text for a comment: a path may have a line feed, and what comes behind it would be read as a command.
+pub(super) fn comment(text: &str) -> String {
+    text.replace(char::is_control, "?")
+}
+
 /// Words as a shell takes them.
 pub(super) fn quoted(words: &[String]) -> String {
     let words = words.iter().map(|word| {
@@ -276,5 +286,24 @@ mod tests {
     fn a_command_can_be_pasted_into_a_shell() {
         let words = ["a", "b c", "it's", "[::1]:25"].map(str::to_owned);
         assert_eq!(quoted(&words), r"a 'b c' 'it'\''s' [::1]:25");
+    }
+
+    #[test]
+    fn a_comment_stays_one_line_whatever_path_is_in_it() {
+        let mut report = Report::default();
+        let text = || "# a\nreboot\r".to_owned();
+        report.extend([
+            Item::Try { command: text() },
+            Item::Switch { command: text() },
+            Item::Back { command: text() },
+        ]);
+        let of = |heading: &str| format!("\n{heading}\n    # a?reboot?\n");
+        let expected = [
+            "To try it beside the old server",
+            "To switch over",
+            "To switch back",
+        ];
+        assert_eq!(report.text(), expected.map(of).concat());
+        assert!(!report.json().contains("\\n"), "{}", report.json());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::reach::Reach;
-use super::report::{Item, quoted};
+use super::report::{Item, comment, quoted};
 use super::root::Root;
 use super::start::{Options, Server, Start};
 
@@ -122,7 +122,7 @@ impl Serve {
         format!(
             "#!/bin/sh\n# Written by `camelpost migrate`: what {} starts, with Camelpost.\n\
              # Relative paths in the configuration are meant from here.\ncd {working} || exit 1\nexec 2>&1\nexec {}\n",
-            start.file.display(),
+            comment(&start.file.display().to_string()),
             quoted(&words)
         )
     }
@@ -150,7 +150,7 @@ impl Serve {
         ];
         let from = start.map_or_else(
             || "the old server's configuration".to_owned(),
-            |start| start.file.display().to_string(),
+            |start| comment(&start.file.display().to_string()),
         );
         let is_root = self.user == "root";
         let root = if is_root { " --user root" } else { "" };
@@ -165,7 +165,8 @@ impl Serve {
             self.user,
             words(&check),
             words(&serve),
-            self.working.display(),
+            // Nothing else is special there, and nothing can stand for a line feed.
+            comment(&self.working.display().to_string()).replace('%', "%%"),
         );
         match gains {
             true => {
@@ -197,14 +198,14 @@ impl Serve {
             text += &format!(
                 "# For {}: in a private /tmp what is written would be gone when the service stops, mail too, and what others\n\
                  # have there would not be seen. Plugins make files of their own there, too.\nPrivateTmp=no\n",
-                path.display()
+                comment(&path.display().to_string())
             );
             paths.extend(["/tmp", "/var/tmp"].map(str::to_owned));
         }
         if let Some(path) = &reach.in_a_home {
             text += &format!(
                 "# For {}: homes would be hidden.\nProtectHome=no\n",
-                path.display()
+                comment(&path.display().to_string())
             );
         }
         text += "# Where plugins write; the rest is read only to them.\n";
@@ -304,6 +305,14 @@ fn for_systemd(word: &str) -> String {
         .replace('\\', "\\\\")
         .replace('%', "%%")
         .replace('$', "$$");
+    // Behind a line feed there would be another setting.
+    let escaped: String = escaped
+        .chars()
+        .map(|c| match c.is_control() {
+            true => format!("\\u{:04x}", u32::from(c)),
+            false => c.to_string(),
+        })
+        .collect();
     match escaped.contains([' ', '\t', '"', '\'']) {
         true => format!("\"{}\"", escaped.replace('"', "\\\"")),
         false => escaped,
@@ -356,5 +365,6 @@ mod tests {
     fn words_are_escaped_for_systemd() {
         assert_eq!(for_systemd("/a b%c"), "\"/a b%%c\"");
         assert_eq!(for_systemd("[::1]:25"), "[::1]:25");
+        assert_eq!(for_systemd("/a\nUser=root"), "/a\\u000aUser=root");
     }
 }

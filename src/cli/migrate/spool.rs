@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 
-use super::report::Item;
+use super::report::{Item, quoted};
 use super::root::{Root, plain, why};
 use super::serve::Serve;
 use super::source::Source;
@@ -74,10 +74,9 @@ impl Spool {
             true => return None,
             false if self.will_be_made => return None,
             false => format!(
-                "the spool directory is to be made: install -d -m {:04o} -o {} {}",
+                "the spool directory is to be made: install -d -m {:04o} -o {}",
                 self.mode,
-                self.user,
-                self.path.display()
+                quoted(&[self.user.clone(), self.path.display().to_string()])
             ),
         };
         Some(Item::Remark { text })

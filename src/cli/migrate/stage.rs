@@ -88,15 +88,38 @@ impl Place {
 
     /// What is there that has to make room, and the name that it will be kept by.
     pub(super) fn kept(&self) -> Option<PathBuf> {
+        let mut names = self.names();
+        self.taken
+            .then(|| names.find(|path| fs::symlink_metadata(path).is_err()))?
+    }
+
+    /// DIR.orig, DIR.orig2 and so on.
+    fn names(&self) -> impl Iterator<Item = PathBuf> {
         let name = |end: &str| {
             let mut path = self.target.clone().into_os_string();
             path.push(end);
             PathBuf::from(path)
         };
-        let numbered = (2..).map(|number| name(&format!(".orig{number}")));
-        let mut names = std::iter::once(name(".orig")).chain(numbered);
-        self.taken
-            .then(|| names.find(|path| fs::symlink_metadata(path).is_err()))?
+        let numbered = (2..).map(move |number| name(&format!(".orig{number}")));
+        std::iter::once(name(".orig")).chain(numbered)
+    }
+
+    /// Where the config directories of camelpost@.service will lie that were in the target: with what makes room, or where an
+    /// earlier migration has kept them and nobody has moved them back. `source` stays as it is.
+    pub(super) fn instances(&self, source: &Path) -> Option<PathBuf> {
+        let has_some = |dir: &Path| {
+            let entries = fs::read_dir(dir.join("instances"));
+            entries.is_ok_and(|mut entries| entries.next().is_some())
+        };
+        if has_some(&self.target) {
+            return Some(self.kept()?.join("instances"));
+        }
+        let source = source.canonicalize().ok();
+        let older = self
+            .names()
+            .take_while(|path| fs::symlink_metadata(path).is_ok());
+        let older = older.filter(|path| has_some(path) && path.canonicalize().ok() != source);
+        older.last().map(|dir| dir.join("instances"))
     }
 
     /// An empty directory beside it.
@@ -253,6 +276,29 @@ mod tests {
             .unwrap();
         assert_eq!(stage.finish(), Ok(Some(at("new.orig2"))));
         assert_eq!(fs::read_to_string(at("new.orig2/mine")).unwrap(), "edited");
+    }
+
+    #[test]
+    fn instances_are_found_until_somebody_has_moved_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("old")).unwrap();
+        fs::create_dir_all(at("new/instances/b")).unwrap();
+        for kept in ["new.orig", "new.orig2"] {
+            let place = Place::find(&at("new"), &at("old"), true).unwrap();
+            assert_eq!(place.instances(&at("old")), Some(at("new.orig/instances")));
+            let stage = place.stage().unwrap();
+            fs::write(stage.path.join("plugins"), "").unwrap();
+            assert_eq!(stage.finish(), Ok(Some(at(kept))));
+        }
+        fs::rename(at("new.orig/instances"), at("new/instances")).unwrap();
+        let place = Place::find(&at("new"), &at("old"), true).unwrap();
+        assert_eq!(place.instances(&at("old")), Some(at("new.orig3/instances")));
+        fs::remove_dir_all(at("new/instances")).unwrap();
+        assert_eq!(place.instances(&at("old")), None);
+        // What is copied from stays whole.
+        fs::create_dir_all(at("new.orig/instances/b")).unwrap();
+        assert_eq!(place.instances(&at("new.orig")), None);
     }
 
     #[test]

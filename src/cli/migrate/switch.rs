@@ -1,12 +1,11 @@
-//! What to do to switch from the old server to Camelpost, and back: the commands, for what starts the old one. Does none of it.
+//! What to do to switch from the old server to Camelpost, and back: the commands, for what starts the old one; those for daemontools and
+//! runit are in supervised.rs. Does none of it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::report::{Item, quoted};
 use super::root::Root;
 use super::serve::Serve;
-use super::shared::beside;
 use super::start::{Kind, Start};
 
 /// The directory in the copy that has what is not configuration.
@@ -14,8 +13,8 @@ pub(super) const OWN: &str = "migrated";
 /// The drop-in there, and beneath /etc/systemd/system.
 pub(super) const DROP_IN: &str = "camelpost.service.d/qpsmtpd.conf";
 
-/// Where daemontools and runit look for services.
-const SCANNED: [&str; 3] = ["/service", "/etc/service", "/var/service"];
+/// Where the control socket is of what camelpost.service starts (its RuntimeDirectory=): there may be other daemons.
+const CONTROL: &str = "/run/camelpost/camelpost/*.sock";
 
 /// The way there, the way back, and the files for it in the copy.
 #[derive(Default)]
@@ -34,7 +33,7 @@ pub(super) struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    fn has(&self, path: &str) -> bool {
+    pub(super) fn has(&self, path: &str) -> bool {
         self.root.real(Path::new(path)).exists()
     }
 
@@ -56,11 +55,24 @@ impl Machine<'_> {
         .any(|dir| self.has(&format!("{dir}/camelpost.service")))
     }
 
-    pub(super) fn ways(&self, start: Option<&Start>, serve: &Serve) -> Ways {
+    /// `instances`: where those of camelpost@.service are kept, which are to be in the target again.
+    pub(super) fn ways(
+        &self,
+        start: Option<&Start>,
+        serve: &Serve,
+        instances: Option<&Path>,
+    ) -> Ways {
         let mut ways = Ways::default();
+        if let Some(instances) = instances {
+            ways.switch("# the instances of camelpost@.service, which are not in the copy:");
+            ways.switch(&format!("mv {} {}", word(instances), word(self.target)));
+        }
         match start {
             Some(start) if start.kind == Kind::Run => self.run(&mut ways, start, serve),
-            start if self.has_systemd() => self.systemd(&mut ways, start),
+            start if self.has_systemd() => {
+                self.systemd(&mut ways, start);
+                return ways.end(&format!("camelpost ping --control {CONTROL}"));
+            }
             Some(start) => self.init(&mut ways, &start.name, serve),
             None => {
                 ways.switch("# stop the old server the way it is started, then:");
@@ -68,7 +80,7 @@ impl Machine<'_> {
                 ways.back("# stop Camelpost (`camelpost drain`), and start the old server");
             }
         }
-        ways.end()
+        ways.end("camelpost ping")
     }
 
     fn systemd(&self, ways: &mut Ways, start: Option<&Start>) {
@@ -84,14 +96,36 @@ impl Machine<'_> {
         ));
         ways.switch("systemctl daemon-reload");
         match start {
-            Some(start) => {
-                // `--now` does nothing where an init script is the service.
-                ways.switch(&format!("systemctl stop {}", start.name));
-                ways.switch(&format!("systemctl disable {}", start.name));
+            // systemd takes no template for a unit.
+            Some(start) if start.kind == Kind::Unit && start.name.ends_with('@') => {
+                let name = &start.name;
+                ways.switch(&format!(
+                    "systemctl stop {}",
+                    text(&format!("{name}*.service"))
+                ));
+                ways.switch(&format!(
+                    "# and each instance of {name}.service that is enabled, by its name: systemctl disable {name}NAME"
+                ));
                 ways.start();
                 ways.back("systemctl disable --now camelpost");
-                ways.back(&format!("systemctl enable {}", start.name));
-                ways.back(&format!("systemctl start {}", start.name));
+                ways.back(&format!(
+                    "# and each of these instances, by its name: systemctl enable --now {name}NAME"
+                ));
+                self.logrotate(
+                    ways,
+                    name.trim_end_matches('@'),
+                    "systemctl reload camelpost",
+                );
+            }
+            Some(start) => {
+                let name = text(&start.name);
+                // `--now` does nothing where an init script is the service.
+                ways.switch(&format!("systemctl stop {name}"));
+                ways.switch(&format!("systemctl disable {name}"));
+                ways.start();
+                ways.back("systemctl disable --now camelpost");
+                ways.back(&format!("systemctl enable {name}"));
+                ways.back(&format!("systemctl start {name}"));
                 self.logrotate(ways, &start.name, "systemctl reload camelpost");
             }
             None => {
@@ -103,7 +137,9 @@ impl Machine<'_> {
         }
     }
 
-    fn init(&self, ways: &mut Ways, name: &str, serve: &Serve) {
+    fn init(&self, ways: &mut Ways, given: &str, serve: &Serve) {
+        let name = text(given);
+        let script = word(&Path::new("/etc/init.d").join(given));
         let (off, on) = match self.has("/sbin/chkconfig") {
             true => (
                 format!("chkconfig {name} off"),
@@ -114,7 +150,7 @@ impl Machine<'_> {
                 format!("update-rc.d {name} enable"),
             ),
         };
-        ways.switch(&format!("/etc/init.d/{name} stop"));
+        ways.switch(&format!("{script} stop"));
         ways.switch(&off);
         let mut words = serve.words();
         words.extend(["--detach", "--pid-file", "/var/run/camelpost.pid"].map(str::to_owned));
@@ -122,8 +158,8 @@ impl Machine<'_> {
         ways.switch("# and that line to where this machine starts its services");
         ways.back("kill $(cat /var/run/camelpost.pid)");
         ways.back(&on);
-        ways.back(&format!("/etc/init.d/{name} start"));
-        self.logrotate(ways, name, "camelpost reload");
+        ways.back(&format!("{script} start"));
+        self.logrotate(ways, given, "camelpost reload");
     }
 
     /// Rotation that restarts the old server would start it again.
@@ -136,125 +172,69 @@ impl Machine<'_> {
             format!("service {name} restart"),
             format!("systemctl restart {name}"),
         ];
-        let Some(restart) = restarts.iter().find(|restart| text.contains(*restart)) else {
-            return;
-        };
-        let kept = word(&self.target.join(OWN).join("logrotate.orig"));
-        ways.switch(&format!(
-            "# {file} restarts the old server each time, which would start it again:"
-        ));
-        ways.switch(&format!("cp -a {file} {kept}"));
-        ways.switch(&format!("sed -i 's|{restart}|{reload}|' {file}"));
-        ways.back(&format!("cp -a {kept} {file}"));
-    }
-
-    fn run(&self, ways: &mut Ways, start: &Start, serve: &Serve) {
-        let own = |name: &str| word(&self.target.join(OWN).join(name));
-        ways.files
-            .push((format!("{OWN}/run"), serve.run_script(start)));
-        let real = self
-            .root
-            .canonical(&start.file)
-            .unwrap_or_else(|| start.file.clone());
-        let dir = real.parent().unwrap_or(Path::new("/"));
-        let linked = self.link_to(dir);
-        let has_sv = [
-            "/usr/bin/sv",
-            "/sbin/sv",
-            "/usr/sbin/sv",
-            "/bin/sv",
-            "/usr/local/bin/sv",
-            "/command/sv",
-        ];
-        let (down, up) = match has_sv.iter().any(|path| self.has(path)) {
-            true => ("sv down", "sv up"),
-            false => ("svc -d", "svc -u"),
-        };
-        // Names with a dot are not looked at until all is in them.
-        let new = dir.with_file_name("camelpost");
-        let hidden = dir.with_file_name(".camelpost");
-        let run = word(&hidden.join("run"));
-        ways.switch(&format!("install -D -m 755 {} {run}", own("run")));
-        if let Some(text) = self.root.text(&dir.join("log/run")) {
-            let (text, dirs) = self.log_script(&text);
-            ways.files.push((format!("{OWN}/log/run"), text));
-            let run = word(&hidden.join("log/run"));
-            ways.switch(&format!("install -D -m 755 {} {run}", own("log/run")));
-            for (before, after) in dirs {
-                let (before, after) = (word(&before), word(&after));
-                ways.switch(&format!(
-                    "mkdir {after} && chown --reference={before} {after} && chmod --reference={before} {after}"
-                ));
-            }
-        }
-        let service = word(linked.as_deref().unwrap_or(dir));
-        let (old_down, new_down) = (word(&dir.join("down")), word(&new.join("down")));
-        let (new, hidden) = (word(&new), word(&hidden));
-        ways.switch(&format!("touch {old_down} && {down} {service}"));
-        ways.switch(&format!("mv {hidden} {new}"));
-        let started = match &linked {
-            Some(link) => {
-                let link = word(&link.with_file_name("camelpost"));
-                ways.switch(&format!("ln -s {new} {link}"));
-                link
-            }
-            None if SCANNED
-                .iter()
-                .any(|place| dir.parent() == Some(Path::new(place))) =>
-            {
-                new.clone()
-            }
-            None => {
-                ways.switch(&format!(
-                    "# and a link to {new} to where the supervisor looks for services"
-                ));
-                new.clone()
-            }
-        };
-        ways.back(&format!("touch {new_down} && {down} {started}"));
-        ways.back(&format!("rm {old_down} && {up} {service}"));
-        ways.back("# and over once more, as all is there then:");
-        ways.back(&format!("# touch {old_down} && {down} {service}"));
-        ways.back(&format!("# rm {new_down} && {up} {started}"));
-    }
-
-    /// Where the supervisor finds the directory of a service by a link.
-    fn link_to(&self, dir: &Path) -> Option<PathBuf> {
-        let links = SCANNED.iter().flat_map(|place| {
-            let entries = fs::read_dir(self.root.real(Path::new(place)))
-                .into_iter()
-                .flatten();
-            let entries = entries.flatten();
-            entries.map(|entry| Path::new(place).join(entry.file_name()))
+        // Not where a longer name is meant, such as that of an instance.
+        let is_name = |c: char| c.is_ascii_alphanumeric() || "@_-".contains(c);
+        let found = restarts.iter().find(|restart| {
+            let mut behind = text.split(restart.as_str()).skip(1).peekable();
+            behind.peek().is_some() && behind.all(|behind| !behind.starts_with(is_name))
         });
-        let mut links = links.filter(|path| self.root.real(path).is_symlink());
-        links.find(|path| self.root.canonical(path).as_deref() == Some(dir))
-    }
-
-    /// The script of the log: two of them cannot write to one directory. Gives the directories, too, before and now.
-    fn log_script(&self, text: &str) -> (String, Vec<(PathBuf, PathBuf)>) {
-        let mut text = text.to_owned();
-        let mut dirs = Vec::new();
-        let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
-        for word in words.iter().filter(|word| word.starts_with('/')) {
-            let before: PathBuf = Path::new(word).components().collect();
-            if self.root.real(&before).is_dir() {
-                let after = beside(&before);
-                text = text.replace(word, &after.display().to_string());
-                dirs.push((before, after));
-            }
+        let restarts_it = |line: &str| {
+            let line = line.trim_start();
+            !line.starts_with('#') && line.contains("restart") && line.contains(name)
+        };
+        let own = word(Path::new(&file));
+        if let Some(restart) = found {
+            ways.switch(&format!(
+                "# {file} restarts the old server each time, which would start it again:"
+            ));
+            ways.switch(&format!("sed -i {} {own}", substitution(restart, reload)));
+        } else if text.lines().any(restarts_it) {
+            ways.switch(&format!(
+                "# {file} restarts the old server each time, which would start it again: write {reload} there in its place"
+            ));
         }
-        (text, dirs)
+        // Where it is Camelpost's already, somebody has switched before.
+        if found.is_some() || text.contains(reload) {
+            let script = format!("/etc/init.d/{name}");
+            let restart = match (found, self.has_systemd() && !self.has(&script)) {
+                (Some(restart), _) => restart.clone(),
+                (None, true) => format!("systemctl restart {name}"),
+                (None, false) => format!("{script} restart"),
+            };
+            ways.back(&format!("sed -i {} {own}", substitution(reload, &restart)));
+        }
     }
+}
+
+/// sed's command for that, as a word of a shell's.
+fn substitution(before: &str, after: &str) -> String {
+    let escaped = |text: &str, special: &str| {
+        let mut escaped = String::new();
+        for c in text.chars() {
+            if special.contains(c) {
+                escaped.push('\\');
+            }
+            escaped.push(c);
+        }
+        escaped
+    };
+    // A dot is one, too.
+    let (before, after) = (escaped(before, r"\[*^$|"), escaped(after, r"\&|"));
+    quoted(&[format!("s|{before}|{after}|")])
 }
 
 /// A path as a word of a shell's.
-fn word(path: &Path) -> String {
-    quoted(&[path.display().to_string()])
+pub(super) fn word(path: &Path) -> String {
+    text(&path.display().to_string())
+}
+
+/// A text as a word of a shell's.
+fn text(text: &str) -> String {
+    quoted(&[text.to_owned()])
 }
 
 impl Ways {
-    fn switch(&mut self, command: &str) {
+    pub(super) fn switch(&mut self, command: &str) {
         self.items.push(Item::Switch {
             command: command.to_owned(),
         });
@@ -266,16 +246,29 @@ impl Ways {
         self.switch("systemctl restart camelpost");
     }
 
-    fn back(&mut self, command: &str) {
+    pub(super) fn back(&mut self, command: &str) {
         self.back.push(command.to_owned());
     }
 
     /// The way back comes behind the way there.
-    fn end(mut self) -> Ways {
-        self.switch("# and whether it serves: camelpost ping");
+    fn end(mut self, ping: &str) -> Ways {
+        self.switch(&format!("# and whether it serves: {ping}"));
         let back = std::mem::take(&mut self.back);
         self.items
             .extend(back.into_iter().map(|command| Item::Back { command }));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_sed_puts_in_its_place_is_what_was_meant() {
+        assert_eq!(
+            substitution("/etc/init.d/a*b|c restart", "x & y's"),
+            r"'s|/etc/init.d/a\*b\|c restart|x \& y'\''s|'"
+        );
     }
 }

@@ -10,6 +10,7 @@ part() {
     sed -n "/^To switch $1/,/^\$/p" /out/printed | sed -e 1d -e 's/^    //'
 }
 systemctl start qpsmtpd
+cp /etc/logrotate.d/qpsmtpd /rotation
 mail before
 camelpost migrate --from /etc/qpsmtpd >/out/printed 2>/dev/null
 echo "== status $?"
@@ -27,6 +28,7 @@ echo /usr/share/qpsmtpd/plugins >$second/plugin_dirs
 echo /var/spool/camelpost/second >$second/spool_dir
 echo 'OPTIONS="--listen-address 127.0.0.1 --port 26"' >/etc/default/camelpost-second
 systemctl start camelpost@second && echo "== second"
+sed -n 's/^ *# and whether it serves: //p' /out/printed | sh -e >/dev/null && echo "== serves"
 for unit in camelpost camelpost@second; do
     stat -c '== %n is of %U' /run/camelpost/$unit
     camelpost upgrade --control /run/camelpost/$unit/*.sock && systemctl reload $unit && echo "== $unit upgraded"
@@ -36,6 +38,7 @@ systemctl stop camelpost@second
 
 part back | sh -e || echo "== the way back failed"
 mail back
+cmp /rotation /etc/logrotate.d/qpsmtpd && echo "== rotation as before"
 echo "== $(ls /var/tmp/Maildir/new | wc -l) messages"
 echo "== end"
 systemctl --no-block poweroff -f -f

@@ -229,18 +229,7 @@ impl Way<'_> {
             )),
             false => options::listen(&host, &mut self.options),
         }
-        let number = match &*port {
-            "smtp" => Some(25),
-            "submission" => Some(587),
-            "smtps" | "ssmtp" | "submissions" => Some(465),
-            _ => port.parse().ok(),
-        };
-        match number {
-            Some(port) => self.options.ports.push(port),
-            None => self.note(format!(
-                "its port is {port}, which is not known here: add --port"
-            )),
-        }
+        options::listen_port(&port, &mut self.options);
         Some(())
     }
 

@@ -31,7 +31,8 @@ const ASYNC: Getopt = Getopt {
 /// Reads a daemon's command line into what is known of its start already.
 pub(super) fn read(server: Server, words: &[String], options: &mut Options) {
     options.server = server;
-    let known = without_unknown(words, &mut options.notes);
+    let (words, ports) = without_ports(words);
+    let known = without_unknown(&words, &mut options.notes);
     let all = match server {
         Server::Forkserver => &classic::FORKSERVER,
         Server::Prefork => &classic::PREFORK,
@@ -48,10 +49,10 @@ pub(super) fn read(server: Server, words: &[String], options: &mut Options) {
             Given::default()
         }
     };
-    take(server, &given, options);
+    take(server, &given, &ports, options);
 }
 
-fn take(server: Server, given: &Given, options: &mut Options) {
+fn take(server: Server, given: &Given, ports: &[String], options: &mut Options) {
     let (limit, per_address, port) = match server {
         Server::Prefork => (15, Some(10), 25),
         Server::Async => (0, None, 2525),
@@ -65,12 +66,16 @@ fn take(server: Server, given: &Given, options: &mut Options) {
     options.per_address = own.or(per_address);
     options.per_address_given = own.is_some();
     options.spare = number(given, "idle-children");
-    options.ports = given
-        .all("port")
-        .filter_map(|port| port.parse().ok())
+    let ports: Vec<&str> = ports
+        .iter()
+        .map(String::as_str)
+        .chain(given.all("port"))
         .collect();
-    if options.ports.is_empty() {
+    if ports.is_empty() {
         options.ports.push(port);
+    }
+    for port in ports {
+        listen_port(port, options);
     }
     for address in given.all("listen-address") {
         listen(address, options);
@@ -115,6 +120,25 @@ pub(super) fn listen(address: &str, options: &mut Options) {
     }
 }
 
+/// A port by its number or its name, or a word about it: none is made up in its place.
+pub(super) fn listen_port(port: &str, options: &mut Options) {
+    let number = match port {
+        "smtp" => Some(25),
+        "submission" => Some(587),
+        "smtps" | "ssmtp" | "submissions" => Some(465),
+        _ => port.parse().ok(),
+    };
+    match number {
+        Some(number) => options.ports.push(number),
+        None => {
+            let port = if port.is_empty() { "empty" } else { port };
+            options.notes.push(format!(
+                "its port is {port}, which is not known here: add --port"
+            ));
+        }
+    }
+}
+
 fn number(given: &Given, name: &str) -> Option<u32> {
     given.last(name)?.parse().ok()
 }
@@ -134,6 +158,29 @@ fn without_unknown(words: &[String], notes: &mut Vec<String>) -> Vec<String> {
         ));
     }
     known
+}
+
+/// The words, and apart from them the ports: one that is not known is told of, and leaves the other options as they are.
+fn without_ports(words: &[String]) -> (Vec<String>, Vec<String>) {
+    let (mut others, mut ports) = (Vec::new(), Vec::new());
+    let mut words = words.iter().peekable();
+    while let Some(word) = words.next() {
+        let name = word.strip_prefix("--").or_else(|| word.strip_prefix('-'));
+        let (name, value) = match name.map(|name| name.split_once('=').ok_or(name)) {
+            Some(Ok((name, value))) => (name, Some(value)),
+            Some(Err(name)) => (name, None),
+            None => ("", None),
+        };
+        if !["p", "po", "por", "port"].contains(&name) {
+            others.push(word.clone());
+            continue;
+        }
+        // That of a variable that is not set is no word at all.
+        let mut next = || words.next_if(|next| !next.starts_with('-'));
+        let value = value.or_else(|| next().map(String::as_str));
+        ports.push(value.unwrap_or_default().to_owned());
+    }
+    (others, ports)
 }
 
 #[cfg(test)]
@@ -186,5 +233,28 @@ mod tests {
             "{options:?}"
         );
         assert_eq!(options.ports, [25]);
+    }
+
+    #[test]
+    fn a_port_has_a_number_or_a_name_or_is_told_of() {
+        let options = of(Server::Forkserver, "-p smtp --port=submission --port 465");
+        assert_eq!((options.ports, options.notes), (vec![25, 587, 465], vec![]));
+        for (line, port) in [
+            ("--port %i", "%i"),
+            ("--port=", "empty"),
+            ("--port", "empty"),
+            ("-p `getprop`", "`getprop`"),
+            ("--port=`getprop`", "`getprop`"),
+            ("-port 65536", "65536"),
+        ] {
+            let line = &format!("{line} --user smtpd");
+            for server in [Server::Forkserver, Server::Prefork, Server::Async] {
+                let options = of(server, line);
+                let note = format!("its port is {port}, which is not known here: add --port");
+                assert!(options.ports.is_empty(), "{line}");
+                assert_eq!(options.notes, [note], "{line}");
+                assert_eq!(options.user.as_deref(), Some("smtpd"), "{line}");
+            }
+        }
     }
 }

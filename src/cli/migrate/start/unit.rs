@@ -115,11 +115,17 @@ impl Unit {
     }
 }
 
-/// Words between spaces, with quotes.
+/// Words between spaces, with quotes and what begins with a backslash, which is the same within quotes (systemd.syntax).
 fn split(text: &str) -> Vec<String> {
     let (mut all, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for c in text.chars() {
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
         match (quote, c) {
+            (_, '\\') => {
+                let (meant, behind) = escape(rest.as_str()).unwrap_or(('\\', rest.as_str()));
+                word.get_or_insert_default().push(meant);
+                rest = behind.chars();
+            }
             (Some(end), c) if c == end => quote = None,
             (None, '"' | '\'') => {
                 quote = Some(c);
@@ -131,6 +137,38 @@ fn split(text: &str) -> Vec<String> {
     }
     all.extend(word);
     all
+}
+
+/// The character that stands behind a backslash, and what comes behind it. None where systemd knows no such one, and leaves both.
+fn escape(text: &str) -> Option<(char, &str)> {
+    let mut rest = text.chars();
+    let numbered = |from: usize, digits: usize, radix: u32| {
+        let digits_of = text.get(from..from + digits)?;
+        // A sign would be taken, too.
+        let is_number = digits_of.chars().all(|c| c.is_digit(radix));
+        let number = u32::from_str_radix(digits_of, radix)
+            .ok()
+            .filter(|_| is_number)?;
+        let c = char::from_u32(number).filter(|c| *c != '\0')?;
+        Some((c, text.get(from + digits..)?))
+    };
+    let meant = match rest.next()? {
+        c @ ('\\' | '"' | '\'') => c,
+        's' => ' ',
+        't' => '\t',
+        'n' => '\n',
+        'r' => '\r',
+        'a' => '\x07',
+        'b' => '\x08',
+        'v' => '\x0b',
+        'f' => '\x0c',
+        'x' => return numbered(1, 2, 16),
+        'u' => return numbered(1, 4, 16),
+        'U' => return numbered(1, 8, 16),
+        '0'..='7' => return numbered(0, 3, 8),
+        _ => return None,
+    };
+    Some((meant, rest.as_str()))
 }
 
 /// The drop-ins of a unit, in their order.
@@ -157,6 +195,22 @@ fn drop_ins(root: &Root, path: &Path) -> Vec<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_split_as_systemd_does_it() {
+        for (text, words) in [
+            (r#"a "b c" 'd"e' f"#, &["a", "b c", "d\"e", "f"][..]),
+            (r#""a \"b\" c" \"d"#, &["a \"b\" c", "\"d"]),
+            (
+                r"/a\sb /a\x20b\\ '\'' \101\u00e9",
+                &["/a b", "/a b\\", "'", "Aé"],
+            ),
+            // What is none stays.
+            (r"\. \x2 \x00 \é \", &[r"\.", r"\x2", r"\x00", r"\é", r"\"]),
+        ] {
+            assert_eq!(split(text), words, "{text}");
+        }
+    }
 
     #[test]
     fn a_unit_and_its_drop_ins_say_what_is_started() {

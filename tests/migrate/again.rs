@@ -1,0 +1,181 @@
+//! Who has switched, gone back and migrated again is led there and back once more by what is printed then.
+
+use std::fs;
+use std::process::Command;
+
+use crate::machines::Machine;
+use crate::started::{commands, no_supervisor, run};
+use crate::{migrate, said};
+
+fn migrated(machine: &Machine, words: &[&str]) -> String {
+    let (text, status) = said(&migrate(&machine.site, words));
+    assert_eq!(status, Some(0), "{text}");
+    text
+}
+
+#[test]
+fn a_service_of_daemontools_s_is_switched_a_second_time() {
+    let machine = Machine::here();
+    machine.sme(25);
+    let site = &machine.site;
+    for name in ["new", "var/service/qpsmtpd/log/main"] {
+        machine.dir(name);
+    }
+    for name in ["cur", "new", "tmp"] {
+        machine.dir(&format!("var/spool/Maildir/{name}"));
+    }
+    machine.allow("new", 0o755);
+    machine.allow("var/service/qpsmtpd/log/main", 0o750);
+    machine.put(
+        "var/service/qpsmtpd/log/run",
+        "#!/bin/sh\nexec setuidgid @ME@ multilog t ./main\n",
+    );
+    no_supervisor(&machine);
+    // A link beside the one that is found, as the machine's own directories of services are not the site's.
+    let words = [
+        "--from",
+        "@ROOT@/var/service/qpsmtpd/config",
+        "--init",
+        "@ROOT@/var/service/qpsmtpd/run",
+        "--to",
+        "@ROOT@/new/config",
+        "--spool-dir",
+        "@ROOT@/new/spool",
+        "--force",
+    ];
+    let new = site.path("var/service/camelpost");
+    let text = migrated(&machine, &words);
+    run(&machine, &text, "To switch over");
+    let main = fs::metadata(new.join("log/main")).unwrap();
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&main.permissions()) & 0o777,
+        0o750
+    );
+    run(&machine, &text, "To switch back");
+    assert!(new.join("down").exists());
+    // Something is another than before.
+    let script = site.read("var/service/qpsmtpd/run").replace(":-40", ":-41");
+    site.put("var/service/qpsmtpd/run", &script);
+    let text = migrated(&machine, &words);
+    // And the same once more is the same.
+    for _ in 0..2 {
+        run(&machine, &text, "To switch over");
+        let mut names: Vec<String> = fs::read_dir(&new)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["log", "run"], "{text}");
+        let script = site.read("var/service/camelpost/run");
+        assert!(script.contains("--limit-connections 41"), "{script}");
+        assert_eq!(script, site.read("new/config/migrated/run"));
+        assert!(site.path("var/service/qpsmtpd/down").exists());
+        assert!(!site.path("var/service/.camelpost").exists());
+        let asked = site.read("new/asked");
+        let last = asked.lines().last().unwrap();
+        let expected = [" up ", " -u "].map(|up| last.contains(up));
+        assert!(
+            expected.contains(&true) && last.ends_with("/var/service/camelpost"),
+            "{asked}"
+        );
+    }
+    run(&machine, &text, "To switch back");
+    assert!(new.join("down").exists() && !site.path("var/service/qpsmtpd/down").exists());
+}
+
+#[test]
+fn the_link_of_a_service_is_made_where_there_is_none() {
+    let machine = Machine::elsewhere();
+    machine.sme(25);
+    let words = [
+        "--root",
+        "@ROOT@",
+        "--from",
+        "/var/service/qpsmtpd/config",
+        "--force",
+    ];
+    let link = "ln -sT /var/service/camelpost /service/camelpost";
+    let of = |text: &str| commands(text, "To switch over").join("\n");
+    let first = of(&migrated(&machine, &words));
+    assert!(first.contains(link) && !first.contains("svc -u"), "{first}");
+    machine.dir("var/service/camelpost/log");
+    let second = of(&migrated(&machine, &words));
+    // What finds the link starts the service.
+    assert!(
+        second.contains(&format!("\nrm -f /var/service/camelpost/down\n{link}\n")),
+        "{second}"
+    );
+    let to = machine.site.path("service/camelpost");
+    std::os::unix::fs::symlink("../var/service/camelpost", to).unwrap();
+    let third = of(&migrated(&machine, &words));
+    assert!(
+        !third.contains("ln -s")
+            && third.contains(
+                "\nrm -f /var/service/camelpost/down && svc -t /service/camelpost && svc -u /service/camelpost\n"
+            ),
+        "{third}"
+    );
+}
+
+#[test]
+fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
+    let machine = Machine::elsewhere();
+    machine.debian(25);
+    let file = "etc/logrotate.d/qpsmtpd";
+    let before = machine.site.read(file);
+    let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
+    let sed = |text: &str, heading: &str| {
+        let lines = commands(text, heading).into_iter();
+        let lines: Vec<String> = lines
+            .filter(|line| line.starts_with("sed "))
+            .map(|line| {
+                line.replace(
+                    " /etc/",
+                    &format!(" {}/etc/", machine.site.root().display()),
+                )
+            })
+            .collect();
+        let status = Command::new("sh").args(["-ec", &lines.join("\n")]).status();
+        assert!(status.unwrap().success(), "{lines:?}");
+        lines.len()
+    };
+    let text = migrated(&machine, &words);
+    assert_eq!(sed(&text, "To switch over"), 1);
+    let over = machine.site.read(file);
+    assert!(over.contains("systemctl reload camelpost"), "{over}");
+    // Nobody has gone back.
+    let text = migrated(&machine, &words);
+    assert_eq!(sed(&text, "To switch over"), 0);
+    assert_eq!(machine.site.read(file), over);
+    assert_eq!(sed(&text, "To switch back"), 1);
+    assert_eq!(machine.site.read(file), before);
+}
+
+#[test]
+fn instances_are_told_of_until_they_are_moved() {
+    let machine = Machine::elsewhere();
+    machine.debian(25);
+    machine.put("etc/camelpost/instances/second/plugins", "rcpt_ok\n");
+    let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
+    for _ in 0..2 {
+        let text = migrated(&machine, &words);
+        assert_eq!(
+            commands(&text, "To switch over")[..2],
+            [
+                "# the instances of camelpost@.service, which are not in the copy:",
+                "mv /etc/camelpost.orig/instances /etc/camelpost"
+            ]
+        );
+    }
+    let at = |name: &str| machine.site.path(name);
+    fs::rename(
+        at("etc/camelpost.orig/instances"),
+        at("etc/camelpost/instances"),
+    )
+    .unwrap();
+    let text = migrated(&machine, &words);
+    assert_eq!(
+        commands(&text, "To switch over")[1],
+        "mv /etc/camelpost.orig3/instances /etc/camelpost"
+    );
+}
