@@ -215,6 +215,8 @@ fn not_of_files(statm: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Read;
+    use std::process::{Command, Stdio};
 
     #[test]
     fn counted_is_what_no_file_backs() {
@@ -223,12 +225,33 @@ mod tests {
         assert_eq!(not_of_files("a b c"), None);
     }
 
+    /// Of a process in which nobody else takes and gives back.
+    fn taken_by(megabytes: usize) -> u64 {
+        let mut child = Command::new("perl")
+            .args([
+                "-e",
+                "my $taken = 'x' x ($ARGV[0] << 20); $| = 1; print qq{ready\n}; <STDIN>",
+            ])
+            .arg(megabytes.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut ready = [0; 6];
+        child
+            .stdout
+            .as_mut()
+            .unwrap()
+            .read_exact(&mut ready)
+            .unwrap();
+        let taken = anonymous(i32::try_from(child.id()).unwrap());
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        taken.unwrap()
+    }
+
     #[test]
-    fn what_this_process_takes_is_seen() {
-        let pid = i32::try_from(std::process::id()).unwrap();
-        let before = anonymous(pid).unwrap();
-        let taken = vec![1u8; 64 << 20];
-        assert!(anonymous(pid).unwrap() > before + (48 << 20));
-        drop(taken);
+    fn what_a_process_takes_is_seen() {
+        assert!(taken_by(64) > taken_by(0) + (48 << 20));
     }
 }
