@@ -63,7 +63,9 @@ fn visible(line: &Command) -> Command {
         .get_subcommands()
         .filter(|command| !command.is_hide_set());
     let args = line.get_arguments().cloned();
+    let version = line.get_version().unwrap_or_default().to_owned();
     Command::new(line.get_name().to_owned())
+        .version(version)
         .args(args)
         .subcommands(commands.cloned())
         .subcommand_required(line.is_subcommand_required_set())

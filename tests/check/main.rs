@@ -182,7 +182,7 @@ fn a_log_that_cannot_be_written_is_told_of() {
         "sub hook_logging { return DECLINED }\n",
     );
     for (path, is_fine) in [("log", true), ("none/log", false), ("none/%Y.log", false)] {
-        let line = format!("logging/file LOGINFO @ROOT@/{path}\n");
+        let line = format!("logging/file loglevel LOGINFO @ROOT@/{path}\n");
         site.config("logging", &line);
         let (lines, _) = found(&site);
         let text = format!(

@@ -128,7 +128,10 @@ fn completions_are_what_their_shells_read_and_bash_completes_commands() {
         }
         let text = fs::read_to_string(&file).unwrap();
         assert!(
-            text.contains("upgrade") && !text.contains("zygote") && !text.contains("man-pages"),
+            text.contains("upgrade")
+                && text.contains("version")
+                && !text.contains("zygote")
+                && !text.contains("man-pages"),
             "{text}"
         );
     }

@@ -170,7 +170,7 @@ fn installed_started_upgraded_under_load_downgraded_removed_and_purged() {
     let listed = root.run("/usr/share/camelpost/daemons /usr/bin/camelpost");
     let listed: Vec<&str> = listed
         .lines()
-        .filter_map(|line| line.split(' ').next())
+        .filter_map(|line| line.split(' ').next_back())
         .collect();
     assert_eq!(listed, first);
     root.run("rm -r /run/camelpost/65534");

@@ -111,7 +111,7 @@ fn refusals_are_counted_by_stage_also_those_of_workers_that_have_ended() {
 }
 
 /// What `ps` shows of a process.
-fn title(pid: impl std::fmt::Display) -> String {
+pub fn title(pid: impl std::fmt::Display) -> String {
     // One that has just ended has none.
     let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     let words = String::from_utf8(words).unwrap();

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use crate::daemon::{Daemon, command, config, until};
 use crate::life::{alive, assert_one_clear_line, children};
+use crate::status::title;
 use crate::systemd::Manager;
 
 crate::tests! {
@@ -138,6 +139,10 @@ fn an_upgrade_serves_new_clients_from_the_new_process_and_ends_no_session() {
         "upgraded: process {} serves new clients, 1 open sessions go on here",
         new.0
     ));
+    until("ps tells the two from each other", || {
+        title(daemon.child.id()) == "camelpost: replaced, ends its sessions"
+            && title(new.0) == "camelpost: supervisor"
+    });
     // It is what is on disk now, not what was started.
     assert!(marker.exists());
     let mut client = daemon.connect();

@@ -17,10 +17,10 @@ pub(super) fn look(named: &Named, tell: &dyn Fn(Finding)) {
     if named.name() != "logging/file" {
         return;
     }
-    let mut paths = named.line.args.iter().filter(|word| word.starts_with(b"/"));
-    let Some(path) = paths.next().map(|word| Path::new(OsStr::from_bytes(word))) else {
+    let Some(path) = log_of(&named.line.args) else {
         return;
     };
+    let path = Path::new(OsStr::from_bytes(&path));
     if let Err(error) = may_be_written(path) {
         tell(Finding::warning(format!(
             "{}: logging/file cannot write {} ({}), so nothing is logged there; the service's user has to be able to",
@@ -29,6 +29,21 @@ pub(super) fn look(named: &Named, tell: &dyn Fn(Finding)) {
             reason(&error)
         )));
     }
+}
+
+/// What the plugin takes for the log, where that is a file by its whole path: all words behind the options.
+fn log_of(words: &[Vec<u8>]) -> Option<Vec<u8>> {
+    let mut words = words;
+    while let Some((first, rest)) = words.split_first() {
+        let taken = match &first.to_ascii_lowercase()[..] {
+            b"loglevel" | b"tsformat" => 1,
+            b"nosplit" | b"reopen" => 0,
+            _ => break,
+        };
+        words = rest.get(taken..)?;
+    }
+    // With `|` before it, it is a program.
+    Some(words.join(&b' ')).filter(|log| log.starts_with(b"/"))
 }
 
 /// Whether this user can write there, or make it; where the name differs from time to time (`%Y`), above that.
@@ -49,6 +64,20 @@ fn may_be_written(path: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_log_is_what_stands_behind_the_options() {
+        for (words, log) in [
+            ("loglevel LOGINFO /var/log/q", Some("/var/log/q")),
+            ("NoSplit reopen tsformat %s /my logs/q", Some("/my logs/q")),
+            ("loglevel 6 | /usr/bin/logger", None),
+            ("q.log", None),
+            ("loglevel", None),
+        ] {
+            let words: Vec<Vec<u8>> = words.split(' ').map(Vec::from).collect();
+            assert_eq!(log_of(&words), log.map(Vec::from), "{words:?}");
+        }
+    }
 
     #[test]
     fn a_log_is_written_where_its_directory_is() {

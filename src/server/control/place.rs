@@ -130,7 +130,7 @@ fn own(dir: &Path, owner: (Uid, Gid)) -> Result<(), String> {
     }
     // Where others may write no command looks.
     let closed = match is_open {
-        true => rustix::fs::fchmod(&opened, Mode::from_raw_mode(mode)),
+        true => rustix::fs::fchmod(&opened, Mode::from_raw_mode(stat.st_mode & 0o7755)),
         false => Ok(()),
     };
     closed.map_err(|error| problem(error.into()))?;

@@ -280,12 +280,13 @@ impl Supervisor<'_> {
     fn look_for_tls(&self, number: u64) {
         let names = self.generations.get(&number);
         let mut names = names.iter().flat_map(|load| &load.names.plugins);
-        let has_tls = names.any(|name| name.contains("tls") || name.contains("ssl"));
+        let has_tls = names.any(|name| name == "tls" || name.ends_with("/tls"));
         let mut listeners = self.listeners.iter();
         if listeners.any(|listener| listener.address.port() == 465) && !has_tls {
             tracing::warn!(
                 target: SERVICE,
-                "port 465 is for clients that begin with TLS, and no plugin gives it to them: without tls in plugins it is in the clear"
+                "port 465 is for clients that begin with TLS, and there is no plugin tls: unless another one or something before \
+                 this service does it, they speak in the clear"
             );
         }
     }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::number;
+use super::super::{number, set_title};
 use super::Supervisor;
 use crate::server::event::Event;
 use crate::server::event::{FromPredecessor, FromSuccessor};
@@ -126,6 +126,7 @@ impl Supervisor<'_> {
     /// From here on this process only ends its sessions.
     pub(super) fn retire(&mut self) {
         self.succession = Succession::Over;
+        set_title("camelpost: replaced, ends its sessions");
         self.place_waiting();
     }
 
