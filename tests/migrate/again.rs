@@ -122,16 +122,22 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
     let machine = Machine::elsewhere();
     machine.debian(25);
     let file = "etc/logrotate.d/qpsmtpd";
-    let before = machine.site.read(file);
+    let idiom = "if [ -x /usr/sbin/invoke-rc.d ]; then invoke-rc.d qpsmtpd restart >/dev/null; else /etc/init.d/qpsmtpd restart; fi";
+    let before = machine
+        .site
+        .read(file)
+        .replace("/etc/init.d/qpsmtpd restart", idiom)
+        .replace("\tendscript", "/usr/sbin/service qpsmtpd restart\n\tendscript");
+    machine.site.put(file, &before);
     let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
-    let sed = |text: &str, heading: &str| {
+    let rotate = |text: &str, heading: &str| {
         let lines = commands(text, heading).into_iter();
         let lines: Vec<String> = lines
-            .filter(|line| line.starts_with("sed "))
+            .filter(|line| line.contains("/etc/logrotate.d/") && !line.starts_with('#'))
             .map(|line| {
                 line.replace(
-                    " /etc/",
-                    &format!(" {}/etc/", machine.site.root().display()),
+                    " /etc/logrotate.d/",
+                    &format!(" {}/etc/logrotate.d/", machine.site.root().display()),
                 )
             })
             .collect();
@@ -140,15 +146,43 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
         lines.len()
     };
     let text = migrated(&machine, &words);
-    assert_eq!(sed(&text, "To switch over"), 1);
+    // Once more is the same.
+    for _ in 0..2 {
+        assert_eq!(rotate(&text, "To switch over"), 2);
+    }
     let over = machine.site.read(file);
-    assert!(over.contains("systemctl reload camelpost"), "{over}");
+    assert!(
+        !over.contains("restart") && over.matches(" systemctl reload camelpost").count() == 2,
+        "{over}"
+    );
+    assert!(over.contains("\nsystemctl reload camelpost\n"), "{over}");
     // Nobody has gone back.
+    for _ in 0..2 {
+        let text = migrated(&machine, &words);
+        assert_eq!(rotate(&text, "To switch over"), 0);
+        assert_eq!(machine.site.read(file), over);
+    }
+    // The package has brought a file that is new in part.
+    let mixed = over.replace(
+        "\nsystemctl reload camelpost\n",
+        "\nservice qpsmtpd restart\n",
+    );
+    machine.site.put(file, &mixed);
     let text = migrated(&machine, &words);
-    assert_eq!(sed(&text, "To switch over"), 0);
+    assert_eq!(rotate(&text, "To switch over"), 2);
     assert_eq!(machine.site.read(file), over);
-    assert_eq!(sed(&text, "To switch back"), 1);
+    assert_eq!(rotate(&text, "To switch back"), 1);
     assert_eq!(machine.site.read(file), before);
+    let kept = "etc/logrotate.d/qpsmtpd.before-camelpost~";
+    assert!(!machine.site.path(kept).exists());
+    // What was there before is not made up.
+    machine.site.put(file, &over);
+    let text = migrated(&machine, &words);
+    assert_eq!(rotate(&text, "To switch back"), 0);
+    assert!(
+        text.contains("nobody has kept what it was before"),
+        "{text}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod packaged;
 mod reach;
 mod report;
 mod root;
+mod rotation;
 mod serve;
 mod shared;
 mod source;
