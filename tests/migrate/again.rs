@@ -136,8 +136,8 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
             .filter(|line| line.contains("/etc/logrotate.d/") && !line.starts_with('#'))
             .map(|line| {
                 line.replace(
-                    " /etc/logrotate.d/",
-                    &format!(" {}/etc/logrotate.d/", machine.site.root().display()),
+                    "/etc/logrotate.d/",
+                    &format!("{}/etc/logrotate.d/", machine.site.root().display()),
                 )
             })
             .collect();
