@@ -56,6 +56,10 @@ fn a_service_of_daemontools_s_is_switched_a_second_time() {
     // Something is another than before.
     let script = site.read("var/service/qpsmtpd/run").replace(":-40", ":-41");
     site.put("var/service/qpsmtpd/run", &script);
+    let log = site
+        .read("var/service/qpsmtpd/log/run")
+        .replace("multilog t", "multilog t s99999");
+    site.put("var/service/qpsmtpd/log/run", &log);
     let text = migrated(&machine, &words);
     // And the same once more is the same.
     for _ in 0..2 {
@@ -72,12 +76,16 @@ fn a_service_of_daemontools_s_is_switched_a_second_time() {
         assert!(site.path("var/service/qpsmtpd/down").exists());
         assert!(!site.path("var/service/.camelpost").exists());
         let asked = site.read("new/asked");
-        let last = asked.lines().last().unwrap();
-        let expected = [" up ", " -u "].map(|up| last.contains(up));
-        assert!(
-            expected.contains(&true) && last.ends_with("/var/service/camelpost"),
-            "{asked}"
-        );
+        let mut last = asked.lines().rev();
+        let mut is_asked = |commands: [&str; 2], name: &str| {
+            let line = last.next().unwrap();
+            let is_any = commands.iter().any(|command| line.contains(command));
+            assert!(is_any && line.ends_with(name), "{asked}");
+        };
+        // The log's script is another one, too.
+        is_asked([" term ", " -t "], "/var/service/camelpost/log");
+        is_asked([" up ", " -u "], "/var/service/camelpost");
+        assert_eq!(site.read("var/service/camelpost/log/run"), log);
     }
     run(&machine, &text, "To switch back");
     assert!(new.join("down").exists() && !site.path("var/service/qpsmtpd/down").exists());
@@ -98,7 +106,10 @@ fn the_link_of_a_service_is_made_where_there_is_none() {
     let of = |text: &str| commands(text, "To switch over").join("\n");
     let first = of(&migrated(&machine, &words));
     assert!(first.contains(link) && !first.contains("svc -u"), "{first}");
-    machine.dir("var/service/camelpost/log");
+    for name in ["run", "log/run"] {
+        let script = machine.site.read(&format!("etc/camelpost/migrated/{name}"));
+        machine.put(&format!("var/service/camelpost/{name}"), &script);
+    }
     let second = of(&migrated(&machine, &words));
     // What finds the link starts the service.
     assert!(
@@ -118,6 +129,46 @@ fn the_link_of_a_service_is_made_where_there_is_none() {
 }
 
 #[test]
+fn a_service_camelpost_that_is_another_s_stays_as_it_is() {
+    let machine = Machine::elsewhere();
+    machine.sme(25);
+    let words = [
+        "--root",
+        "@ROOT@",
+        "--from",
+        "/var/service/qpsmtpd/config",
+        "--force",
+    ];
+    let of = |text: &str| commands(text, "To switch over").join("\n");
+    let own = "#!/bin/sh\nexec camelpost serve\n";
+    // The administrator's, and that of another old server.
+    let script = "#!/bin/sh\n# Written by `camelpost migrate`: what /service/second/run starts, with Camelpost.\n";
+    for script in [own, script] {
+        machine.put("var/service/camelpost/run", script);
+        let over = of(&migrated(&machine, &words));
+        assert!(
+            over.starts_with("# a service camelpost is there, and is none that takes this one's place: the new one is camelpost-mx\n"),
+            "{over}"
+        );
+        assert!(
+            over.contains("\nmv -T /var/service/.camelpost-mx /var/service/camelpost-mx\nln -sT /var/service/camelpost-mx /service/camelpost-mx\n"),
+            "{over}"
+        );
+        assert!(!over.contains("/var/service/camelpost/"), "{over}");
+    }
+    // What an earlier switch has made is found again.
+    let script = machine.site.read("etc/camelpost/migrated/run");
+    machine.put("var/service/camelpost-mx/run", &script);
+    let over = of(&migrated(&machine, &words));
+    assert!(
+        over.contains(
+            "\ninstall -D -m 755 /etc/camelpost/migrated/run /var/service/camelpost-mx/run\n"
+        ),
+        "{over}"
+    );
+}
+
+#[test]
 fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
     let machine = Machine::elsewhere();
     machine.debian(25);
@@ -127,7 +178,10 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
         .site
         .read(file)
         .replace("/etc/init.d/qpsmtpd restart", idiom)
-        .replace("\tendscript", "/usr/sbin/service qpsmtpd restart\n\tendscript");
+        .replace(
+            "\tendscript",
+            "/usr/sbin/service qpsmtpd restart\n\tendscript",
+        );
     machine.site.put(file, &before);
     let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
     let rotate = |text: &str, heading: &str| {

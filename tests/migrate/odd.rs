@@ -39,7 +39,7 @@ fn a_template_of_units_is_stopped_by_a_pattern_and_its_port_is_not_made_up() {
     // One of its instances is not the whole.
     assert!(
         !text.contains("sed -i")
-            && text.contains("again: write systemctl reload camelpost there in its place\n"),
+            && text.contains(": write systemctl reload camelpost there in its place\n"),
         "{text}"
     );
     let back = commands(&text, "To switch back");

@@ -122,7 +122,7 @@ fn lines(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Where a shell's words are.
-fn words(line: &str) -> Vec<Range<usize>> {
+pub(super) fn words(line: &str) -> Vec<Range<usize>> {
     let is_end = |c: char| c.is_ascii_whitespace() || ";&|(){}<>`\"'".contains(c);
     let mut at = 0;
     let words = line.split(is_end).map(|word| {

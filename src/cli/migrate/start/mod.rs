@@ -10,6 +10,7 @@ mod unit;
 
 pub(super) use find::find;
 pub(crate) use fuzzed::fuzz_start;
+pub(super) use shell::base;
 
 use std::path::PathBuf;
 
