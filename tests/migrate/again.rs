@@ -267,3 +267,28 @@ fn instances_are_told_of_until_they_are_moved() {
         "mv /etc/camelpost.orig3/instances /etc/camelpost"
     );
 }
+
+#[test]
+fn instances_go_beside_those_of_the_copy_unless_a_name_is_in_both() {
+    let machine = Machine::elsewhere();
+    machine.debian(25);
+    machine.put("etc/camelpost/instances/second one/plugins", "rcpt_ok\n");
+    machine.put("etc/camelpost/instances/third/plugins", "rcpt_ok\n");
+    machine.put("etc/qpsmtpd/instances/own/plugins", "rcpt_ok\n");
+    let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
+    let text = migrated(&machine, &words);
+    assert_eq!(
+        commands(&text, "To switch over")[1],
+        "mv -t /etc/camelpost/instances '/etc/camelpost.orig/instances/second one' /etc/camelpost.orig/instances/third"
+    );
+    machine.put("etc/qpsmtpd/instances/third/plugins", "rcpt_ok\n");
+    let text = migrated(&machine, &words);
+    assert_eq!(
+        commands(&text, "To switch over")[1..3],
+        [
+            "mv -t /etc/camelpost/instances '/etc/camelpost.orig/instances/second one'",
+            "# the instance third in /etc/camelpost.orig/instances stays there, as the copy has one of that name, too: what \
+             differs is yours to move"
+        ]
+    );
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 use super::report::{Item, quoted};
 use super::root::Root;
 use super::serve::Serve;
+use super::stage::{Instances, Own};
 use super::start::{Kind, Start};
 
 /// The directory in the copy that has what is not configuration.
@@ -55,18 +56,18 @@ impl Machine<'_> {
         .any(|dir| self.has(&format!("{dir}/camelpost.service")))
     }
 
-    /// `instances`: where those of camelpost@.service are kept, which are to be in the target again.
+    /// `instances`: those of camelpost@.service that are to be in the target again.
     pub(super) fn ways(
         &self,
         start: Option<&Start>,
         serve: &Serve,
-        instances: Option<&Path>,
+        instances: Option<&Instances>,
     ) -> Ways {
         let mut ways = Ways::default();
         if let Some(instances) = instances {
-            ways.switch("# the instances of camelpost@.service, which are not in the copy:");
-            ways.switch(&format!("mv {} {}", word(instances), word(self.target)));
+            self.instances(&mut ways, instances);
         }
+        let start = start.filter(|start| start.is_of_the_machine(self.root));
         match start {
             Some(start) if start.kind == Kind::Run => self.run(&mut ways, start, serve),
             start if self.has_systemd() => {
@@ -81,6 +82,41 @@ impl Machine<'_> {
             }
         }
         ways.end("camelpost ping")
+    }
+
+    fn instances(&self, ways: &mut Ways, instances: &Instances) {
+        let Instances { kept, names, own } = instances;
+        let new = self.target.join("instances");
+        match own {
+            Own::Missing => {
+                ways.switch("# the instances of camelpost@.service, which are not in the copy:");
+                ways.switch(&format!("mv {} {}", word(kept), word(self.target)));
+            }
+            Own::Directory(own) => {
+                let (clash, free): (Vec<_>, Vec<_>) =
+                    names.iter().partition(|name| own.contains(name));
+                if !free.is_empty() {
+                    ways.switch(
+                        "# the instances of camelpost@.service, beside those that the copy has of its own:",
+                    );
+                    let names = free.iter().map(|name| format!(" {}", word(&kept.join(name))));
+                    let names: String = names.collect();
+                    ways.switch(&format!("mv -t {}{names}", word(&new)));
+                }
+                for name in clash {
+                    ways.switch(&format!(
+                        "# the instance {} in {} stays there, as the copy has one of that name, too: what differs is yours to move",
+                        name.display(),
+                        kept.display()
+                    ));
+                }
+            }
+            Own::Other => ways.switch(&format!(
+                "# the instances of camelpost@.service in {} are yours to move: {} of the copy is no directory",
+                kept.display(),
+                new.display()
+            )),
+        }
     }
 
     fn systemd(&self, ways: &mut Ways, start: Option<&Start>) {
