@@ -234,7 +234,8 @@ mod tests {
         let change = of(idiom);
         let mut expected = expected.map(|text| substitution(text, "systemctl reload camelpost"));
         let mut seds = change.seds.clone();
-        (expected.sort(), seds.sort());
+        expected.sort();
+        seds.sort();
         assert_eq!(seds, expected);
         assert!(!change.is_left);
     }
