@@ -28,8 +28,9 @@ fn a_service_of_daemontools_s_is_switched_a_second_time() {
     machine.allow("var/service/qpsmtpd/log/main", 0o750);
     machine.put(
         "var/service/qpsmtpd/log/run",
-        "#!/bin/sh\nexec setuidgid @ME@ multilog t ./main\n",
+        "#!/bin/sh\n# not ./main\nexec envdir ./env setuidgid @ME@ multilog t ./main\n",
     );
+    machine.put("var/service/qpsmtpd/log/env/TZ", "UTC\n");
     no_supervisor(&machine);
     // A link beside the one that is found, as the machine's own directories of services are not the site's.
     let words = [
@@ -51,6 +52,7 @@ fn a_service_of_daemontools_s_is_switched_a_second_time() {
         std::os::unix::fs::PermissionsExt::mode(&main.permissions()) & 0o777,
         0o750
     );
+    assert_eq!(site.read("var/service/camelpost/log/env/TZ"), "UTC\n");
     run(&machine, &text, "To switch back");
     assert!(new.join("down").exists());
     // Something is another than before.
