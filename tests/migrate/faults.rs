@@ -101,6 +101,26 @@ fn what_cannot_be_migrated_is_one_line_and_leaves_nothing() {
             "no command in it starts qpsmtpd",
         ),
         (
+            vec!["--from", "@ROOT@/new\nreboot", "--to", to],
+            "/new?reboot: it has a control character",
+        ),
+        (
+            vec!["--from", FROM, "--to", "@ROOT@/new/\tconfig"],
+            "/new/?config: it has a control character",
+        ),
+        (
+            vec!["--from", FROM, "--to", to, "--init", "/a\nb"],
+            "--init /a?b: it has",
+        ),
+        (
+            vec!["--from", FROM, "--to", to, "--spool-dir", "/a\rb"],
+            "--spool-dir /a?b: it has",
+        ),
+        (
+            vec!["--from", FROM, "--to", to, "--root", "/a\nb"],
+            "--root /a?b: it has",
+        ),
+        (
             vec!["--from", FROM, "--to", to, "--root", "@ROOT@/new/file"],
             "it is not a directory",
         ),

@@ -7,6 +7,7 @@ mod packaged;
 mod reach;
 mod report;
 mod root;
+mod rotation;
 mod serve;
 mod shared;
 mod source;
@@ -27,11 +28,11 @@ use clap::Args;
 
 use self::edits::Edits;
 use self::reach::Reach;
-use self::report::{Item, Report, quoted};
+use self::report::{Item, Report, comment, quoted};
 use self::root::{Root, why};
 use self::serve::Serve;
 use self::source::{Entry, Kind, Source};
-use self::stage::Place;
+use self::stage::{Instances, Place};
 pub(crate) use self::start::fuzz_start;
 use self::switch::{DROP_IN, Machine, OWN};
 use super::check;
@@ -133,7 +134,30 @@ fn print(text: &str) {
     let _ = std::io::stdout().lock().write_all(text.as_bytes());
 }
 
+/// A path that the printed commands have in them, and README: none of it may begin a line.
+fn plain_paths(args: &MigrateArgs) -> Result<(), String> {
+    let paths = [
+        ("--from", Some(&args.from)),
+        ("--to", Some(&args.to)),
+        ("--root", args.root.as_ref()),
+        ("--init", args.init.as_ref()),
+        ("--spool-dir", args.spool_dir.as_ref()),
+    ];
+    for (option, path) in paths {
+        let text = path.map(|path| path.display().to_string());
+        if let Some(text) = text.filter(|text| text.contains(char::is_control)) {
+            return Err(format!(
+                "{option} {}: it has a control character (? here), which no command could be printed with; name it by a link \
+                 without one, or rename it",
+                comment(&text)
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn make(args: &MigrateArgs) -> Result<Made, String> {
+    plain_paths(args)?;
     let root = Root::new(args.root.as_deref())?;
     let source = Source::open(root.clone(), &args.from)?;
     let target = match root.is_this() {
@@ -259,8 +283,11 @@ fn make(args: &MigrateArgs) -> Result<Made, String> {
         command: quoted(&serve.trial()),
     });
     let instances = place.instances(&source.real);
-    let instances = instances.map(|instances| root.shown(&instances));
-    let ways = machine.ways(start, &serve, instances.as_deref());
+    let instances = instances.map(|instances| Instances {
+        kept: root.shown(&instances.kept),
+        ..instances
+    });
+    let ways = machine.ways(start, &serve, instances.as_ref());
     report.extend(ways.items);
     for (name, text) in ways.files {
         edits.files.insert(name.into(), text.into_bytes());

@@ -94,9 +94,15 @@ pub(super) struct Report(Vec<Item>);
 impl Report {
     pub(super) fn add(&mut self, mut item: Item) {
         if let Item::Try { command } | Item::Switch { command } | Item::Back { command } = &mut item
-            && command.starts_with('#')
+            && (command.starts_with('#') || command.contains(char::is_control))
         {
+            let is_command = !command.starts_with('#');
             *command = comment(command);
+            if is_command {
+                *command = format!(
+                    "# yours to type, as a name in it has a control character (? here): {command}"
+                );
+            }
         }
         self.0.push(item);
     }
@@ -289,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_comment_stays_one_line_whatever_path_is_in_it() {
+    fn a_command_or_comment_stays_one_line_whatever_path_is_in_it() {
         let mut report = Report::default();
         let text = || "# a\nreboot\r".to_owned();
         report.extend([

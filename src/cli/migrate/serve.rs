@@ -24,6 +24,10 @@ pub(super) struct Serve {
 /// As whom it runs where nothing says it: the original's default.
 const DEFAULT_USER: &str = "smtpd";
 
+/// What a run script says of itself, with the old one's name between the two.
+const WRITTEN: &str = "# Written by `camelpost migrate`: what ";
+const STARTS: &str = " starts, with Camelpost.";
+
 impl Serve {
     pub(super) fn new(
         root: &Root,
@@ -120,11 +124,17 @@ impl Serve {
         words[0] = self.program.display().to_string();
         let working = quoted(&[self.working.display().to_string()]);
         format!(
-            "#!/bin/sh\n# Written by `camelpost migrate`: what {} starts, with Camelpost.\n\
+            "#!/bin/sh\n{WRITTEN}{}{STARTS}\n\
              # Relative paths in the configuration are meant from here.\ncd {working} || exit 1\nexec 2>&1\nexec {}\n",
             comment(&start.file.display().to_string()),
             quoted(&words)
         )
+    }
+
+    /// The script in whose place such a run script was written.
+    pub(super) fn written_for(text: &str) -> Option<&str> {
+        let line = text.lines().nth(1)?;
+        line.strip_prefix(WRITTEN)?.strip_suffix(STARTS)
     }
 
     /// The drop-in for camelpost.service. `program`: the unit's, as what runs here may lie where the service cannot start it.

@@ -119,6 +119,7 @@ impl Looker<'_> {
                 continue;
             }
             let new = beside(&path);
+            let is_taken = root.real(&new).symlink_metadata().is_ok();
             let (what, instead) = match (&inside, &*plain) {
                 (Some(inside), _) => (
                     format!(
@@ -143,6 +144,12 @@ impl Looker<'_> {
                     format!("argument of {name}"),
                     Some(new.display().to_string()),
                 ),
+            };
+            let instead = match instead {
+                Some(instead) if is_taken => {
+                    Some(format!("{instead} ({} is there already)", new.display()))
+                }
+                instead => instead,
             };
             if inside.is_none() {
                 self.found.written.insert(path.clone());
@@ -215,12 +222,37 @@ fn is_new(line: &PluginLine, path: &Path, real: &Path) -> bool {
 
 /// Another name in the same directory.
 pub(super) fn beside(path: &Path) -> PathBuf {
+    let first = names_beside(path).next();
+    first.unwrap_or_else(|| path.to_path_buf())
+}
+
+/// Directories of Camelpost's package: their rights are the package's, and go with it when it is purged.
+const PACKAGED: [&str; 4] = [
+    "/var/log/camelpost",
+    "/var/log/camelpost-plugins",
+    "/var/spool/camelpost",
+    "/var/lib/camelpost",
+];
+
+/// Other names in the same directory, without end; none of them is the package's.
+pub(super) fn names_beside(path: &Path) -> impl Iterator<Item = PathBuf> {
+    let packaged = |path: &Path| PACKAGED.into_iter().find(|dir| path.starts_with(dir));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let new = match name.contains("qpsmtpd") {
+    let first = match name.contains("qpsmtpd") {
         true => name.replace("qpsmtpd", "camelpost"),
         false => format!("camelpost-{name}"),
     };
-    path.with_file_name(new)
+    let place = packaged(path).map_or(path, Path::new);
+    let place = place.parent().unwrap_or(place).to_path_buf();
+    let second = format!("{name}-camelpost");
+    let more = (2..).map({
+        let second = second.clone();
+        move |number: usize| format!("{second}{number}")
+    });
+    let names = [first, second].into_iter().chain(more);
+    names
+        .map(move |name| place.join(name))
+        .filter(move |path| packaged(path).is_none())
 }
 
 #[cfg(test)]
@@ -276,5 +308,22 @@ mod tests {
             beside(Path::new("/var/log/qpsmtpd.log")),
             Path::new("/var/log/camelpost.log")
         );
+    }
+
+    #[test]
+    fn another_name_is_none_of_the_package_s() {
+        for (path, name) in [
+            ("/var/log/qpsmtpd", "/var/log/qpsmtpd-camelpost"),
+            ("/var/log/plugins", "/var/log/plugins-camelpost"),
+            ("/var/spool/qpsmtpd", "/var/spool/qpsmtpd-camelpost"),
+            ("/var/lib/camelpost/q/db", "/var/lib/camelpost-db"),
+            ("/srv/qpsmtpd", "/srv/camelpost"),
+        ] {
+            assert_eq!(beside(Path::new(path)), Path::new(name));
+        }
+        let names = names_beside(Path::new("/srv/q"));
+        let names: Vec<PathBuf> = names.take(3).collect();
+        let expected = ["/srv/camelpost-q", "/srv/q-camelpost", "/srv/q-camelpost2"];
+        assert_eq!(names, expected.map(PathBuf::from));
     }
 }

@@ -1,6 +1,7 @@
 //! The directory of the copy: made beside its place under another name, and put there when it is whole. Nothing half made is left, and what
 //! was there before is kept.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -9,6 +10,24 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, FlockOperation, OFlags, RenameFlags, flock, renameat_with};
 
 use super::root::why;
+
+/// The config directories of camelpost@.service that a migration has kept.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Instances {
+    /// Their directory.
+    pub(super) kept: PathBuf,
+    pub(super) names: Vec<OsString>,
+    pub(super) own: Own,
+}
+
+/// What the copy has by that name.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Own {
+    Missing,
+    /// With these in it.
+    Directory(Vec<OsString>),
+    Other,
+}
 
 /// Where the copy goes.
 pub(super) struct Place {
@@ -104,22 +123,43 @@ impl Place {
         std::iter::once(name(".orig")).chain(numbered)
     }
 
-    /// Where the config directories of camelpost@.service will lie that were in the target: with what makes room, or where an
+    /// The config directories of camelpost@.service that were in the target, and will lie with what makes room, or where an
     /// earlier migration has kept them and nobody has moved them back. `source` stays as it is.
-    pub(super) fn instances(&self, source: &Path) -> Option<PathBuf> {
-        let has_some = |dir: &Path| {
-            let entries = fs::read_dir(dir.join("instances"));
-            entries.is_ok_and(|mut entries| entries.next().is_some())
+    pub(super) fn instances(&self, source: &Path) -> Option<Instances> {
+        let names = |dir: &Path| {
+            let entries = fs::read_dir(dir.join("instances")).into_iter().flatten();
+            let names = entries.flatten().map(|entry| entry.file_name());
+            let mut names: Vec<OsString> = names.collect();
+            names.sort();
+            names
         };
-        if has_some(&self.target) {
-            return Some(self.kept()?.join("instances"));
-        }
-        let source = source.canonicalize().ok();
-        let older = self
+        let own_path = source.join("instances");
+        let own = match fs::symlink_metadata(&own_path) {
+            Err(_) => Own::Missing,
+            Ok(found) if found.is_dir() => Own::Directory(names(source)),
+            Ok(_) => Own::Other,
+        };
+        // Those that were copied from there are none to move.
+        let has_more = |dir: &Path| {
+            let is_own =
+                |name: &OsString| matches!(&own, Own::Directory(own) if own.contains(name));
+            !names(dir).iter().all(is_own)
+        };
+        let real = source.canonicalize().ok();
+        let kept = self
             .names()
             .take_while(|path| fs::symlink_metadata(path).is_ok());
-        let older = older.filter(|path| has_some(path) && path.canonicalize().ok() != source);
-        older.last().map(|dir| dir.join("instances"))
+        let kept = kept.filter(|path| has_more(path) && path.canonicalize().ok() != real);
+        let older = kept.last().filter(|_| !has_more(&self.target));
+        let (names, dir) = match older {
+            Some(older) => (names(&older), older),
+            None => (names(&self.target), self.kept()?),
+        };
+        (!names.is_empty()).then(|| Instances {
+            kept: dir.join("instances"),
+            names,
+            own,
+        })
     }
 
     /// An empty directory beside it.
@@ -283,17 +323,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |name: &str| dir.path().join(name);
         fs::create_dir_all(at("old")).unwrap();
+        let found = |place: &Place| place.instances(&at("old")).map(|found| found.kept);
         fs::create_dir_all(at("new/instances/b")).unwrap();
         for kept in ["new.orig", "new.orig2"] {
             let place = Place::find(&at("new"), &at("old"), true).unwrap();
-            assert_eq!(place.instances(&at("old")), Some(at("new.orig/instances")));
+            assert_eq!(found(&place), Some(at("new.orig/instances")));
             let stage = place.stage().unwrap();
             fs::write(stage.path.join("plugins"), "").unwrap();
             assert_eq!(stage.finish(), Ok(Some(at(kept))));
         }
         fs::rename(at("new.orig/instances"), at("new/instances")).unwrap();
         let place = Place::find(&at("new"), &at("old"), true).unwrap();
-        assert_eq!(place.instances(&at("old")), Some(at("new.orig3/instances")));
+        assert_eq!(found(&place), Some(at("new.orig3/instances")));
         fs::remove_dir_all(at("new/instances")).unwrap();
         assert_eq!(place.instances(&at("old")), None);
         // What is copied from stays whole.

@@ -1,11 +1,12 @@
 //! What to do to switch from the old server to Camelpost, and back: the commands, for what starts the old one; those for daemontools and
-//! runit are in supervised.rs. Does none of it.
+//! runit are in supervised.rs, those for the rotation of logs in rotation.rs. Does none of it.
 
 use std::path::Path;
 
 use super::report::{Item, quoted};
 use super::root::Root;
 use super::serve::Serve;
+use super::stage::{Instances, Own};
 use super::start::{Kind, Start};
 
 /// The directory in the copy that has what is not configuration.
@@ -55,18 +56,18 @@ impl Machine<'_> {
         .any(|dir| self.has(&format!("{dir}/camelpost.service")))
     }
 
-    /// `instances`: where those of camelpost@.service are kept, which are to be in the target again.
+    /// `instances`: those of camelpost@.service that are to be in the target again.
     pub(super) fn ways(
         &self,
         start: Option<&Start>,
         serve: &Serve,
-        instances: Option<&Path>,
+        instances: Option<&Instances>,
     ) -> Ways {
         let mut ways = Ways::default();
         if let Some(instances) = instances {
-            ways.switch("# the instances of camelpost@.service, which are not in the copy:");
-            ways.switch(&format!("mv {} {}", word(instances), word(self.target)));
+            self.instances(&mut ways, instances);
         }
+        let start = start.filter(|start| start.is_of_the_machine(self.root));
         match start {
             Some(start) if start.kind == Kind::Run => self.run(&mut ways, start, serve),
             start if self.has_systemd() => {
@@ -81,6 +82,41 @@ impl Machine<'_> {
             }
         }
         ways.end("camelpost ping")
+    }
+
+    fn instances(&self, ways: &mut Ways, instances: &Instances) {
+        let Instances { kept, names, own } = instances;
+        let new = self.target.join("instances");
+        match own {
+            Own::Missing => {
+                ways.switch("# the instances of camelpost@.service, which are not in the copy:");
+                ways.switch(&format!("mv {} {}", word(kept), word(self.target)));
+            }
+            Own::Directory(own) => {
+                let (clash, free): (Vec<_>, Vec<_>) =
+                    names.iter().partition(|name| own.contains(name));
+                if !free.is_empty() {
+                    ways.switch(
+                        "# the instances of camelpost@.service, beside those that the copy has of its own:",
+                    );
+                    let names = free.iter().map(|name| format!(" {}", word(&kept.join(name))));
+                    let names: String = names.collect();
+                    ways.switch(&format!("mv -t {}{names}", word(&new)));
+                }
+                for name in clash {
+                    ways.switch(&format!(
+                        "# the instance {} in {} stays there, as the copy has one of that name, too: what differs is yours to move",
+                        name.display(),
+                        kept.display()
+                    ));
+                }
+            }
+            Own::Other => ways.switch(&format!(
+                "# the instances of camelpost@.service in {} are yours to move: {} of the copy is no directory",
+                kept.display(),
+                new.display()
+            )),
+        }
     }
 
     fn systemd(&self, ways: &mut Ways, start: Option<&Start>) {
@@ -161,66 +197,6 @@ impl Machine<'_> {
         ways.back(&format!("{script} start"));
         self.logrotate(ways, given, "camelpost reload");
     }
-
-    /// Rotation that restarts the old server would start it again.
-    fn logrotate(&self, ways: &mut Ways, name: &str, reload: &str) {
-        let file = format!("/etc/logrotate.d/{name}");
-        let text = self.root.text(Path::new(&file)).unwrap_or_default();
-        let restarts = [
-            format!("/etc/init.d/{name} restart"),
-            format!("invoke-rc.d {name} restart"),
-            format!("service {name} restart"),
-            format!("systemctl restart {name}"),
-        ];
-        // Not where a longer name is meant, such as that of an instance.
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "@_-".contains(c);
-        let found = restarts.iter().find(|restart| {
-            let mut behind = text.split(restart.as_str()).skip(1).peekable();
-            behind.peek().is_some() && behind.all(|behind| !behind.starts_with(is_name))
-        });
-        let restarts_it = |line: &str| {
-            let line = line.trim_start();
-            !line.starts_with('#') && line.contains("restart") && line.contains(name)
-        };
-        let own = word(Path::new(&file));
-        if let Some(restart) = found {
-            ways.switch(&format!(
-                "# {file} restarts the old server each time, which would start it again:"
-            ));
-            ways.switch(&format!("sed -i {} {own}", substitution(restart, reload)));
-        } else if text.lines().any(restarts_it) {
-            ways.switch(&format!(
-                "# {file} restarts the old server each time, which would start it again: write {reload} there in its place"
-            ));
-        }
-        // Where it is Camelpost's already, somebody has switched before.
-        if found.is_some() || text.contains(reload) {
-            let script = format!("/etc/init.d/{name}");
-            let restart = match (found, self.has_systemd() && !self.has(&script)) {
-                (Some(restart), _) => restart.clone(),
-                (None, true) => format!("systemctl restart {name}"),
-                (None, false) => format!("{script} restart"),
-            };
-            ways.back(&format!("sed -i {} {own}", substitution(reload, &restart)));
-        }
-    }
-}
-
-/// sed's command for that, as a word of a shell's.
-fn substitution(before: &str, after: &str) -> String {
-    let escaped = |text: &str, special: &str| {
-        let mut escaped = String::new();
-        for c in text.chars() {
-            if special.contains(c) {
-                escaped.push('\\');
-            }
-            escaped.push(c);
-        }
-        escaped
-    };
-    // A dot is one, too.
-    let (before, after) = (escaped(before, r"\[*^$|"), escaped(after, r"\&|"));
-    quoted(&[format!("s|{before}|{after}|")])
 }
 
 /// A path as a word of a shell's.
@@ -257,18 +233,5 @@ impl Ways {
         self.items
             .extend(back.into_iter().map(|command| Item::Back { command }));
         self
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_sed_puts_in_its_place_is_what_was_meant() {
-        assert_eq!(
-            substitution("/etc/init.d/a*b|c restart", "x & y's"),
-            r"'s|/etc/init.d/a\*b\|c restart|x \& y'\''s|'"
-        );
     }
 }

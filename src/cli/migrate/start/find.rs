@@ -21,9 +21,10 @@ pub(in super::super) struct Found {
 }
 
 /// Units, and before the scripts of the same name, as systemd has it; run scripts; init scripts.
-const UNITS: [&str; 4] = [
+pub(super) const UNITS: [&str; 5] = [
     "/etc/systemd/system",
     "/run/systemd/system",
+    "/usr/local/lib/systemd/system",
     "/usr/lib/systemd/system",
     "/lib/systemd/system",
 ];
@@ -34,7 +35,7 @@ const RUNS: [&str; 5] = [
     "/etc/sv",
     "/etc/s6/sv",
 ];
-const SCRIPTS: [&str; 2] = ["/etc/init.d", "/etc/rc.d/init.d"];
+pub(super) const SCRIPTS: [&str; 2] = ["/etc/init.d", "/etc/rc.d/init.d"];
 
 /// Looks for it, or at the file that is named.
 pub(in super::super) fn find(

@@ -10,15 +10,18 @@ mod unit;
 
 pub(super) use find::find;
 pub(crate) use fuzzed::fuzz_start;
+pub(super) use shell::base;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::root::Root;
 
 /// What starts a server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A systemd unit.
     Unit,
-    /// A script in /etc/init.d.
+    /// A script in /etc/init.d, or where its author has put it.
     Init,
     /// The script `run` of a directory of daemontools' or runit's.
     Run,
@@ -76,4 +79,19 @@ pub(super) struct Start {
     /// The config directory that it has, where that can be known.
     pub(super) config: Option<PathBuf>,
     pub(super) options: Options,
+}
+
+impl Start {
+    /// Whether the machine starts and stops it by its name: scripts and units that lie elsewhere it does not know.
+    pub(super) fn is_of_the_machine(&self, root: &Root) -> bool {
+        let dirs: &[&str] = match self.kind {
+            Kind::Unit => &find::UNITS,
+            Kind::Init => &find::SCRIPTS,
+            Kind::Run => return true,
+        };
+        let own = self.file.parent().unwrap_or(&self.file);
+        let own_real = root.canonical(own);
+        let mut dirs = dirs.iter().map(Path::new);
+        dirs.any(|dir| dir == own || own_real.is_some() && root.canonical(dir) == own_real)
+    }
 }

@@ -235,7 +235,7 @@ impl Reader<'_> {
 }
 
 /// The last part of a path.
-pub(super) fn base(path: &str) -> &str {
+pub(in super::super) fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 

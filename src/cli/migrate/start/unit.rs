@@ -23,12 +23,13 @@ pub(super) fn of(root: &Root, texts: &[String]) -> Option<Started> {
         ..Unit::default()
     };
     for text in texts {
-        unit.add(root, text);
+        unit.add(text);
     }
+    let variables = unit.variables(root);
     let call = Call {
         line: 0,
-        words: unit.command?,
-        variables: unit.variables,
+        words: filled(&unit.command?, &variables),
+        variables,
         working: unit.working,
     };
     let mut found = started(root, &call)?;
@@ -40,14 +41,15 @@ pub(super) fn of(root: &Root, texts: &[String]) -> Option<Started> {
 
 #[derive(Default)]
 struct Unit {
-    variables: HashMap<String, String>,
+    environment: Vec<String>,
+    files: Vec<PathBuf>,
     working: PathBuf,
     user: Option<String>,
     command: Option<Vec<String>>,
 }
 
 impl Unit {
-    fn add(&mut self, root: &Root, text: &str) {
+    fn add(&mut self, text: &str) {
         let text = text.replace("\\\n", " ");
         let mut section = "";
         for line in text.lines().map(str::trim) {
@@ -65,54 +67,56 @@ impl Unit {
             match name.trim() {
                 "User" => self.user = Some(value.to_owned()),
                 "WorkingDirectory" if value.starts_with('/') => self.working = value.into(),
-                "Environment" => self.environment(split(value)),
-                "EnvironmentFile" => {
-                    let file = Path::new(value.trim_start_matches('-'));
-                    let text = root.text(file).unwrap_or_default();
-                    let lines = text.lines().map(str::trim);
-                    let lines = lines.filter(|line| !line.starts_with(['#', ';']));
-                    self.environment(lines.map(|line| line.replace(['"', '\''], "")).collect());
-                }
                 // An empty one takes away those before.
+                "Environment" if value.is_empty() => self.environment.clear(),
+                "Environment" => self.environment.extend(split(value)),
+                "EnvironmentFile" if value.is_empty() => self.files.clear(),
+                "EnvironmentFile" => self.files.push(value.trim_start_matches('-').into()),
                 "ExecStart" if value.is_empty() => self.command = None,
                 "ExecStart" if self.command.is_none() => {
                     let value = value.trim_start_matches(['-', '@', ':', '+', '!']);
-                    self.command = Some(self.filled(&split(value)));
+                    self.command = Some(split(value));
                 }
                 _ => {}
             }
         }
     }
 
-    fn environment(&mut self, pairs: Vec<String>) {
-        let pairs = pairs.into_iter();
-        let pairs = pairs.filter_map(|pair| {
-            let (name, value) = pair.split_once('=')?;
-            Some((name.to_owned(), value.to_owned()))
-        });
-        self.variables.extend(pairs);
+    /// Files go before Environment=, wherever their lines stand.
+    fn variables(&self, root: &Root) -> HashMap<String, String> {
+        let mut pairs = self.environment.clone();
+        for file in &self.files {
+            let text = root.text(file).unwrap_or_default();
+            let lines = text.lines().map(str::trim);
+            let lines = lines.filter(|line| !line.starts_with(['#', ';']));
+            pairs.extend(lines.map(|line| line.replace(['"', '\''], "")));
+        }
+        let pairs = pairs.iter().filter_map(|pair| pair.split_once('='));
+        pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
     }
+}
 
-    /// `$NAME` as a word becomes words, `${NAME}` in a word a text.
-    fn filled(&self, given: &[String]) -> Vec<String> {
-        let value = |name: &str| self.variables.get(name).cloned().unwrap_or_default();
-        let filled = given.iter().flat_map(|word| match word.strip_prefix('$') {
-            Some("$") => vec!["$".to_owned()],
-            Some(name) if !name.starts_with('{') => words(&value(name)),
-            _ => {
-                let mut text = String::new();
-                let mut rest = word.as_str();
-                while let Some((before, behind)) = rest.split_once("${") {
-                    let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
-                    text += before;
-                    text += &value(name);
-                    rest = behind;
-                }
-                vec![text + rest]
+/// `$NAME` as a word becomes words, `${NAME}` in a word a text.
+fn filled(given: &[String], variables: &HashMap<String, String>) -> Vec<String> {
+    let value = |name: &str| variables.get(name).cloned().unwrap_or_default();
+    let filled = given.iter().flat_map(|word| match word.strip_prefix('$') {
+        Some("$") => vec!["$".to_owned()],
+        Some(name) if !name.starts_with('{') => words(&value(name)),
+        _ => {
+            let mut text = String::new();
+            let mut rest = word.as_str();
+            while let Some((before, behind)) = rest.split_once("${") {
+                let (name, behind) = behind.split_once('}').unwrap_or((behind, ""));
+                text += before;
+                text += &value(name);
+                rest = behind;
             }
-        });
-        filled.collect()
-    }
+            vec![text + rest]
+        }
+    });
+    filled.collect()
 }
 
 /// Words between spaces, with quotes and what begins with a backslash, which is the same within quotes (systemd.syntax).
@@ -244,5 +248,36 @@ mod tests {
             read(&root, unit).unwrap().options.user.as_deref(),
             Some("x")
         );
+    }
+
+    #[test]
+    fn variables_count_wherever_their_lines_stand_and_files_go_before_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let root = Root::new(Some(dir.path())).unwrap();
+        let unit = Path::new("/etc/systemd/system/mx.service");
+        let command = || read(&root, unit).unwrap().words.join(" ");
+        put("etc/default/mx", "PORT=26\n");
+        put("etc/default/more", "PORT=28\n");
+        put(
+            "etc/systemd/system/mx.service",
+            "[Service]\nExecStart=/usr/bin/qpsmtpd-forkserver --port ${PORT} $MORE\n\
+             EnvironmentFile=/etc/default/mx\nEnvironment=PORT=25 MORE=-d\n",
+        );
+        assert_eq!(command(), "/usr/bin/qpsmtpd-forkserver --port 26 -d");
+        let drop_in = "etc/systemd/system/mx.service.d/a.conf";
+        put(drop_in, "[Service]\nEnvironment=\"MORE=-c 3\" PORT=27\n");
+        assert_eq!(command(), "/usr/bin/qpsmtpd-forkserver --port 26 -c 3");
+        put(drop_in, "[Service]\nEnvironmentFile=/etc/default/more\n");
+        assert_eq!(command(), "/usr/bin/qpsmtpd-forkserver --port 28 -d");
+        put(
+            drop_in,
+            "[Service]\nEnvironmentFile=\nEnvironment=\nEnvironment=PORT=29\n",
+        );
+        assert_eq!(command(), "/usr/bin/qpsmtpd-forkserver --port 29");
     }
 }
