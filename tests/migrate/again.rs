@@ -7,6 +7,16 @@ use crate::machines::Machine;
 use crate::started::{commands, no_supervisor, run};
 use crate::{migrate, said};
 
+/// Another machine's, whatever an earlier migration has left there.
+const OF_SME: [&str; 5] = [
+    "--root",
+    "@ROOT@",
+    "--from",
+    "/var/service/qpsmtpd/config",
+    "--force",
+];
+const OF_DEBIAN: [&str; 5] = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
+
 fn migrated(machine: &Machine, words: &[&str]) -> String {
     let (text, status) = said(&migrate(&machine.site, words));
     assert_eq!(status, Some(0), "{text}");
@@ -97,22 +107,15 @@ fn a_service_of_daemontools_s_is_switched_a_second_time() {
 fn the_link_of_a_service_is_made_where_there_is_none() {
     let machine = Machine::elsewhere();
     machine.sme(25);
-    let words = [
-        "--root",
-        "@ROOT@",
-        "--from",
-        "/var/service/qpsmtpd/config",
-        "--force",
-    ];
     let link = "ln -sT /var/service/camelpost /service/camelpost";
     let of = |text: &str| commands(text, "To switch over").join("\n");
-    let first = of(&migrated(&machine, &words));
+    let first = of(&migrated(&machine, &OF_SME));
     assert!(first.contains(link) && !first.contains("svc -u"), "{first}");
     for name in ["run", "log/run"] {
         let script = machine.site.read(&format!("etc/camelpost/migrated/{name}"));
         machine.put(&format!("var/service/camelpost/{name}"), &script);
     }
-    let second = of(&migrated(&machine, &words));
+    let second = of(&migrated(&machine, &OF_SME));
     // What finds the link starts the service.
     assert!(
         second.contains(&format!("\nrm -f /var/service/camelpost/down\n{link}\n")),
@@ -120,7 +123,7 @@ fn the_link_of_a_service_is_made_where_there_is_none() {
     );
     let to = machine.site.path("service/camelpost");
     std::os::unix::fs::symlink("../var/service/camelpost", to).unwrap();
-    let third = of(&migrated(&machine, &words));
+    let third = of(&migrated(&machine, &OF_SME));
     assert!(
         !third.contains("ln -s")
             && third.contains(
@@ -134,20 +137,13 @@ fn the_link_of_a_service_is_made_where_there_is_none() {
 fn a_service_camelpost_that_is_another_s_stays_as_it_is() {
     let machine = Machine::elsewhere();
     machine.sme(25);
-    let words = [
-        "--root",
-        "@ROOT@",
-        "--from",
-        "/var/service/qpsmtpd/config",
-        "--force",
-    ];
     let of = |text: &str| commands(text, "To switch over").join("\n");
     let own = "#!/bin/sh\nexec camelpost serve\n";
     // The administrator's, and that of another old server.
     let script = "#!/bin/sh\n# Written by `camelpost migrate`: what /service/second/run starts, with Camelpost.\n";
     for script in [own, script] {
         machine.put("var/service/camelpost/run", script);
-        let over = of(&migrated(&machine, &words));
+        let over = of(&migrated(&machine, &OF_SME));
         assert!(
             over.starts_with("# a service camelpost is there, and is none that takes this one's place: the new one is camelpost-mx\n"),
             "{over}"
@@ -161,7 +157,7 @@ fn a_service_camelpost_that_is_another_s_stays_as_it_is() {
     // What an earlier switch has made is found again.
     let script = machine.site.read("etc/camelpost/migrated/run");
     machine.put("var/service/camelpost-mx/run", &script);
-    let over = of(&migrated(&machine, &words));
+    let over = of(&migrated(&machine, &OF_SME));
     assert!(
         over.contains(
             "\ninstall -D -m 755 /etc/camelpost/migrated/run /var/service/camelpost-mx/run\n"
@@ -185,7 +181,6 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
             "/usr/sbin/service qpsmtpd restart\n\tendscript",
         );
     machine.site.put(file, &before);
-    let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
     let rotate = |text: &str, heading: &str| {
         let lines = commands(text, heading).into_iter();
         let lines: Vec<String> = lines
@@ -201,7 +196,7 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
         assert!(status.unwrap().success(), "{lines:?}");
         lines.len()
     };
-    let text = migrated(&machine, &words);
+    let text = migrated(&machine, &OF_DEBIAN);
     // Once more is the same.
     for _ in 0..2 {
         assert_eq!(rotate(&text, "To switch over"), 2);
@@ -214,7 +209,7 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
     assert!(over.contains("\nsystemctl reload camelpost\n"), "{over}");
     // Nobody has gone back.
     for _ in 0..2 {
-        let text = migrated(&machine, &words);
+        let text = migrated(&machine, &OF_DEBIAN);
         assert_eq!(rotate(&text, "To switch over"), 0);
         assert_eq!(machine.site.read(file), over);
     }
@@ -224,7 +219,7 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
         "\nservice qpsmtpd restart\n",
     );
     machine.site.put(file, &mixed);
-    let text = migrated(&machine, &words);
+    let text = migrated(&machine, &OF_DEBIAN);
     assert_eq!(rotate(&text, "To switch over"), 2);
     assert_eq!(machine.site.read(file), over);
     assert_eq!(rotate(&text, "To switch back"), 1);
@@ -233,7 +228,7 @@ fn the_rotation_of_logs_is_as_it_was_after_the_way_back() {
     assert!(!machine.site.path(kept).exists());
     // What was there before is not made up.
     machine.site.put(file, &over);
-    let text = migrated(&machine, &words);
+    let text = migrated(&machine, &OF_DEBIAN);
     assert_eq!(rotate(&text, "To switch back"), 0);
     assert!(
         text.contains("nobody has kept what it was before"),
@@ -246,9 +241,8 @@ fn instances_are_told_of_until_they_are_moved() {
     let machine = Machine::elsewhere();
     machine.debian(25);
     machine.put("etc/camelpost/instances/second/plugins", "rcpt_ok\n");
-    let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
     for _ in 0..2 {
-        let text = migrated(&machine, &words);
+        let text = migrated(&machine, &OF_DEBIAN);
         assert_eq!(
             commands(&text, "To switch over")[..2],
             [
@@ -263,7 +257,7 @@ fn instances_are_told_of_until_they_are_moved() {
         at("etc/camelpost/instances"),
     )
     .unwrap();
-    let text = migrated(&machine, &words);
+    let text = migrated(&machine, &OF_DEBIAN);
     assert_eq!(
         commands(&text, "To switch over")[1],
         "mv /etc/camelpost.orig3/instances /etc/camelpost"
@@ -277,14 +271,13 @@ fn instances_go_beside_those_of_the_copy_unless_a_name_is_in_both() {
     machine.put("etc/camelpost/instances/second one/plugins", "rcpt_ok\n");
     machine.put("etc/camelpost/instances/third/plugins", "rcpt_ok\n");
     machine.put("etc/qpsmtpd/instances/own/plugins", "rcpt_ok\n");
-    let words = ["--root", "@ROOT@", "--from", "/etc/qpsmtpd", "--force"];
-    let text = migrated(&machine, &words);
+    let text = migrated(&machine, &OF_DEBIAN);
     assert_eq!(
         commands(&text, "To switch over")[1],
         "mv -t /etc/camelpost/instances '/etc/camelpost.orig/instances/second one' /etc/camelpost.orig/instances/third"
     );
     machine.put("etc/qpsmtpd/instances/third/plugins", "rcpt_ok\n");
-    let text = migrated(&machine, &words);
+    let text = migrated(&machine, &OF_DEBIAN);
     assert_eq!(
         commands(&text, "To switch over")[1..3],
         [

@@ -3,6 +3,7 @@
 
 mod copy;
 mod edits;
+mod log_script;
 mod packaged;
 mod reach;
 mod report;
